@@ -1,0 +1,263 @@
+//! Calls to the other services: one place that sends the token, the correlation id, the trace and the deadline, and that
+//! turns what comes back into our words.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+use url::Url;
+use vx11_contracts::{ErrorBody, headers};
+use vx11_resilience::Deadline;
+use vx11_telemetry::{TraceContext, client_span};
+
+use crate::context::RequestContext;
+
+/// Largest answer that is read from another service.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Why a call gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The service could not be reached: nothing was sent.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection broke after the request was sent.
+    #[error("the connection broke: {0}")]
+    Transport(String),
+    /// No answer within the limit.
+    #[error("no answer within the time limit")]
+    Timeout,
+    /// An answer that reports a failure.
+    #[error("answered {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The envelope, where it is one of ours.
+        body: Option<Box<ErrorBody>>,
+    },
+    /// An answer off its schema.
+    #[error("answered off its schema: {0}")]
+    Schema(String),
+}
+
+impl CallError {
+    /// A short stable name, for metrics and `fallback_source`.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Connect(_) => "connect".to_owned(),
+            Self::Transport(_) => "transport".to_owned(),
+            Self::Timeout => "timeout".to_owned(),
+            Self::Status { status, .. } => format!("http_{status}"),
+            Self::Schema(_) => "invalid_answer".to_owned(),
+        }
+    }
+
+    /// Whether the service itself did not answer, as opposed to answering something unwelcome.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Transport(_) | Self::Timeout)
+    }
+}
+
+impl From<reqwest::Error> for CallError {
+    fn from(error: reqwest::Error) -> Self {
+        // `without_url`: a URL may hold credentials.
+        let error = error.without_url();
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_connect() {
+            Self::Connect(chain(&error))
+        } else {
+            Self::Transport(chain(&error))
+        }
+    }
+}
+
+/// An error with its causes, because reqwest's own text is only "error sending request".
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// A client for calls between services: no proxy, no redirects, no delay for small writes.
+///
+/// Each worker makes its own, because connections that two threads share cost wake-ups on every request.
+///
+/// # Errors
+/// When the TLS back end cannot be set up.
+pub fn http_client(connect_timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    // Two services or two tests in one process may both come here; the first one wins.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("vx11/", env!("CARGO_PKG_VERSION")))
+        // Services speak plain HTTP among themselves; loading the system's certificates would only cost start-up time.
+        .tls_certs_only([])
+        .build()
+}
+
+/// One service, as another one calls it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ServiceClient {
+    http: reqwest::Client,
+    name: &'static str,
+    base: Url,
+    token: Option<SecretString>,
+}
+
+impl ServiceClient {
+    /// Calls the service `name` at `base`, presenting `token`.
+    pub fn new(http: reqwest::Client, name: &'static str, base: Url, token: Option<SecretString>) -> Self {
+        Self { http, name, base, token }
+    }
+
+    /// The service's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// GET, and the answer's JSON as `A`.
+    ///
+    /// # Errors
+    /// As [`CallError`] lists.
+    pub async fn get<A: DeserializeOwned>(&self, path: &str, context: &RequestContext, limit: Duration) -> Result<A, CallError> {
+        self.json(Method::GET, path, None, context, limit).await
+    }
+
+    /// POST of `body`, and the answer's JSON as `A`.
+    ///
+    /// # Errors
+    /// As [`CallError`] lists.
+    pub async fn post<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<A, CallError> {
+        self.json(Method::POST, path, Some(encode(body)?), context, limit).await
+    }
+
+    /// POST of `body`; answers with the response once its head is in. `limit` covers the head, reading the body is the
+    /// caller's to bound.
+    ///
+    /// # Errors
+    /// As [`CallError`] lists.
+    pub async fn post_stream(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<Response, CallError> {
+        let (span, trace) = client_span(Method::POST.as_str(), self.name, &self.base, &context.trace);
+        let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit);
+        let answer = tokio::time::timeout(limit, request.send().instrument(span)).await;
+        let response = answer.map_err(|_| CallError::Timeout)??;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            _ => Err(refusal(response, limit).await),
+        }
+    }
+
+    async fn json<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<A, CallError> {
+        let (span, trace) = client_span(method.as_str(), self.name, &self.base, &context.trace);
+        let request = self.request(method, path, body, context, &trace, limit);
+        let call = async {
+            let response = request.send().await?;
+            if !response.status().is_success() {
+                return Err(refusal(response, limit).await);
+            }
+            let bytes = read_bounded(response).await?;
+            serde_json::from_slice(&bytes).map_err(|error| CallError::Schema(error.to_string()))
+        };
+        tokio::time::timeout(limit, call.instrument(span)).await.map_err(|_| CallError::Timeout)?
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        context: &RequestContext,
+        trace: &TraceContext,
+        limit: Duration,
+    ) -> RequestBuilder {
+        let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
+        let mut request = propagate(self.http.request(method, url), context, trace)
+            .header(headers::DEADLINE_MS, Deadline::after(limit).header_value());
+        if let Some(token) = &self.token {
+            request = request.header(headers::TOKEN, token.expose_secret());
+        }
+        if let Some(body) = body {
+            request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
+        }
+        request
+    }
+}
+
+/// Adds the correlation id and the trace context to an outgoing request.
+pub fn propagate(request: RequestBuilder, context: &RequestContext, trace: &TraceContext) -> RequestBuilder {
+    let request = request
+        .header(headers::CORRELATION_ID, &*context.correlation_id)
+        .header(headers::TRACEPARENT, trace.traceparent());
+    match trace.tracestate() {
+        Some(state) => request.header(headers::TRACESTATE, state),
+        None => request,
+    }
+}
+
+fn encode(body: &impl Serialize) -> Result<Bytes, CallError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|error| CallError::Schema(error.to_string()))
+}
+
+async fn refusal(response: Response, limit: Duration) -> CallError {
+    let status = response.status().as_u16();
+    let body = tokio::time::timeout(limit, read_bounded(response)).await;
+    let body = body.ok().and_then(Result::ok).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    CallError::Status { status, body }
+}
+
+/// The whole body of an answer.
+///
+/// # Errors
+/// When it breaks off or is larger than what is ever sent between services.
+pub async fn read_bounded(mut response: Response) -> Result<Bytes, CallError> {
+    let Some(first) = response.chunk().await? else { return Ok(Bytes::new()) };
+    // Nearly every answer is one chunk; it is used as it came.
+    let Some(second) = response.chunk().await? else { return Ok(first) };
+    let mut whole = Vec::with_capacity(first.len() + second.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
+    while let Some(chunk) = response.chunk().await? {
+        if whole.len() + chunk.len() > MAX_ANSWER {
+            return Err(CallError::Schema(format!("the answer is larger than {MAX_ANSWER} bytes")));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}

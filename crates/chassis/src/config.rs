@@ -1,0 +1,330 @@
+//! Configuration: one TOML file with a section a service, and `VX11_*` variables over it.
+//!
+//! `VX11_SECTION__FIELD` sets `field` of `[section]`; a few names without a section are kept for older clients and
+//! tests (`VX11_TOKEN`, `VX11_SWITCH_URL` …). Everything is checked before a port opens. Only [`Settings::from_process`]
+//! reads the process environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile, Provider};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use vx11_telemetry::TelemetryConfig;
+
+use crate::server::HttpConfig;
+
+/// What every service reads besides its own section.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Common {
+    /// The token that services and callers share.
+    pub token: Option<SecretString>,
+    /// Where stores, backups and evidence files are.
+    pub data_dir: DataDir,
+    /// Where the services are.
+    pub urls: Urls,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// Limits of the HTTP servers.
+    pub http: HttpConfig,
+    /// Days that rows are kept, by table; what is not named keeps its default.
+    pub retention_days: BTreeMap<String, u32>,
+    /// Secrets that configuration names and does not hold.
+    #[serde(skip)]
+    pub secrets: Secrets,
+}
+
+/// The process's variables, for secrets that a configuration file refers to by name.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(Arc<BTreeMap<String, SecretString>>);
+
+impl Secrets {
+    /// The secret `name`: the variable itself, or the content of the file that `{name}_FILE` names.
+    pub fn get(&self, name: &str) -> Option<SecretString> {
+        if let Some(secret) = self.0.get(name) {
+            return Some(secret.clone());
+        }
+        let file = self.0.get(&format!("{name}_FILE"))?;
+        let text = std::fs::read_to_string(file.expose_secret()).ok()?;
+        Some(text.trim_end().into())
+    }
+}
+
+impl FromIterator<(String, String)> for Secrets {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        let present = variables.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(Arc::new(present.map(|(name, value)| (name, value.into())).collect()))
+    }
+}
+
+/// The data directory; `.vx11` where none is named.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct DataDir(pub PathBuf);
+
+impl Default for DataDir {
+    fn default() -> Self {
+        Self(PathBuf::from(".vx11"))
+    }
+}
+
+/// The address of each service, as the others call it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Urls {
+    /// The edge.
+    pub tentaculo: Url,
+    /// The orchestrator.
+    pub madre: Url,
+    /// The gateway.
+    pub switch: Url,
+    /// The mock provider.
+    pub mock_provider: Url,
+    /// The API for people.
+    pub operator: Url,
+}
+
+impl Default for Urls {
+    fn default() -> Self {
+        Self {
+            tentaculo: loopback(8000),
+            madre: loopback(8001),
+            switch: loopback(8002),
+            mock_provider: loopback(8003),
+            operator: loopback(8011),
+        }
+    }
+}
+
+/// `http://127.0.0.1:{port}/`.
+pub fn loopback(port: u16) -> Url {
+    let mut url = Url::parse("http://127.0.0.1/").expect("a literal URL");
+    // Only URLs without a host refuse a port.
+    let _ = url.set_port(Some(port));
+    url
+}
+
+/// The sections there are; a variable or a table with another name is a mistake worth stopping for.
+const SECTIONS: &[&str] = &["urls", "telemetry", "http", "tentaculo", "operator", "switch", "madre", "mock_provider"];
+
+/// Names without a section, and where they belong.
+const ALIASES: &[(&str, &str)] = &[
+    ("VX11_TOKEN", "token"),
+    ("VX11_TENTACULO_LINK_TOKEN", "token"),
+    ("VX11_DATA_DIR", "data_dir"),
+    ("VX11_TENTACULO_URL", "urls.tentaculo"),
+    ("VX11_MADRE_URL", "urls.madre"),
+    ("VX11_SWITCH_URL", "urls.switch"),
+    ("VX11_MOCK_PROVIDER_URL", "urls.mock_provider"),
+    ("VX11_OPERATOR_URL", "urls.operator"),
+    ("VX11_LOG_LEVEL", "telemetry.log_level"),
+    ("VX11_LOG_FORMAT", "telemetry.log_format"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp.endpoint"),
+];
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing, unknown, or of the wrong type; figment's text names the source and the field.
+    #[error("{0}")]
+    Invalid(Box<figment::Error>),
+    /// The named file is not there.
+    #[error("the configuration file {0} does not exist")]
+    NoFile(PathBuf),
+    /// A section that no service has.
+    #[error("{origin}: there is no section `{section}`; the sections are {}", SECTIONS.join(", "))]
+    UnknownSection {
+        /// The variable or the file.
+        origin: String,
+        /// The section's name.
+        section: String,
+    },
+    /// A value that fits its type and still makes no sense.
+    #[error("{field}: {problem}")]
+    Unusable {
+        /// The field's path.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl From<figment::Error> for ConfigError {
+    fn from(error: figment::Error) -> Self {
+        Self::Invalid(Box::new(error))
+    }
+}
+
+impl ConfigError {
+    /// A value that fits its type and still makes no sense.
+    pub fn unusable(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Unusable { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// File and variables, merged and not yet typed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    figment: Figment,
+    secrets: Secrets,
+}
+
+impl Settings {
+    /// Reads the file that `VX11_CONFIG` names, or `vx11.toml` where it exists, and the process's variables.
+    ///
+    /// # Errors
+    /// When the file is missing or broken, or a name is unknown.
+    pub fn from_process() -> Result<Self, ConfigError> {
+        let named = std::env::var_os("VX11_CONFIG").map(PathBuf::from);
+        let file = named.or_else(|| Some(PathBuf::from("vx11.toml")).filter(|path| path.exists()));
+        let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self::load(file.as_deref(), variables)
+    }
+
+    /// Merges `variables` over `file`.
+    ///
+    /// # Errors
+    /// When the file is missing or broken, or a section is unknown.
+    pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(path) = file {
+            if !path.exists() {
+                return Err(ConfigError::NoFile(path.to_owned()));
+            }
+            let toml = Toml::file_exact(path);
+            for section in toml.data()?.values().flat_map(Dict::keys) {
+                let top_level = matches!(section.as_str(), "token" | "data_dir" | "retention_days");
+                if !top_level && !SECTIONS.contains(&section.as_str()) {
+                    return Err(ConfigError::UnknownSection { origin: path.display().to_string(), section: section.clone() });
+                }
+            }
+            figment = figment.merge(toml);
+        }
+        let mut variables: Vec<(String, String)> = variables.into_iter().collect();
+        // Sorted, so that which of two aliases wins does not depend on the environment's order.
+        variables.sort();
+        for (name, text) in &variables {
+            if let Some(path) = path_of(name)? {
+                let value = value_of(&path, text.clone());
+                figment = figment.merge(Serialized::from(figment::util::nest(&path, value), Profile::Default));
+            }
+        }
+        Ok(Self { figment, secrets: variables.into_iter().collect() })
+    }
+
+    /// What every service reads.
+    ///
+    /// # Errors
+    /// Naming the field and where it was set.
+    pub fn common(&self) -> Result<Common, ConfigError> {
+        let mut common: Common = self.figment.extract()?;
+        if common.token.is_none() {
+            common.token = ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"].iter().find_map(|name| self.secrets.get(name));
+        }
+        common.secrets = self.secrets.clone();
+        Ok(common)
+    }
+
+    /// A service's own section; its defaults where nothing is set.
+    ///
+    /// # Errors
+    /// Naming the field and where it was set.
+    pub fn section<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, ConfigError> {
+        match self.figment.find_value(name) {
+            Ok(_) => Ok(self.figment.extract_inner(name)?),
+            Err(_) => Ok(T::default()),
+        }
+    }
+}
+
+/// Where a variable belongs, as a dotted path; `None` for what is not configuration.
+fn path_of(name: &str) -> Result<Option<String>, ConfigError> {
+    if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return Ok(Some((*path).to_owned()));
+    }
+    let Some(rest) = name.strip_prefix("VX11_") else { return Ok(None) };
+    if let Some(table) = rest.strip_prefix("RETENTION_").and_then(|rest| rest.strip_suffix("_DAYS")) {
+        return Ok(Some(format!("retention_days.{}", table.to_ascii_lowercase())));
+    }
+    // Kubernetes sets VX11_SWITCH_PORT and the like for every Service: what has no section is not ours to judge.
+    if !rest.contains("__") {
+        return Ok(None);
+    }
+    let path = rest.to_ascii_lowercase().replace("__", ".");
+    let section = path.split('.').next().unwrap_or_default();
+    if SECTIONS.contains(&section) {
+        Ok(Some(path))
+    } else {
+        Err(ConfigError::UnknownSection { origin: name.to_owned(), section: section.to_owned() })
+    }
+}
+
+/// A variable's text as a value: numbers, booleans and `[lists]` as in TOML, all else as text.
+fn value_of(path: &str, text: String) -> Value {
+    // A token of digits is still text.
+    if path == "token" || path.ends_with("_key") {
+        return Value::from(text);
+    }
+    text.parse().unwrap_or_else(|never| match never {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default, deny_unknown_fields)]
+    struct Section {
+        count: u32,
+        chat: Chat,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default, deny_unknown_fields)]
+    struct Chat {
+        limit: u32,
+    }
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        Settings::load(None, variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn variables_reach_nested_fields_over_defaults() {
+        let settings = load(&[("VX11_OPERATOR__CHAT__LIMIT", "7"), ("HOME", "/")]).expect("loads");
+        let section: Section = settings.section("operator").expect("typed");
+        assert_eq!(section, Section { count: 0, chat: Chat { limit: 7 } });
+        assert_eq!(settings.section::<Section>("madre").expect("defaults"), Section::default());
+    }
+
+    #[test]
+    fn a_token_of_digits_is_text_and_either_name_sets_it() {
+        use secrecy::ExposeSecret;
+        for name in ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"] {
+            let common = load(&[(name, "12345")]).expect("loads").common().expect("typed");
+            assert_eq!(common.token.expect("set").expose_secret(), "12345");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let unknown_field = load(&[("VX11_OPERATOR__CONT", "1")]).expect("loads").section::<Section>("operator");
+        assert!(unknown_field.expect_err("unknown field").to_string().contains("cont"));
+        let wrong_type = load(&[("VX11_OPERATOR__COUNT", "many")]).expect("loads").section::<Section>("operator");
+        assert!(wrong_type.expect_err("wrong type").to_string().contains("count"));
+        assert!(load(&[("VX11_OPERATR__COUNT", "1")]).expect_err("unknown section").to_string().contains("operatr"));
+        assert!(load(&[("VX11_SWITCH_PORT", "tcp://10.0.0.1:8002")]).is_ok(), "set by Kubernetes, not by us");
+    }
+
+    #[test]
+    fn retention_is_set_by_table() {
+        let common = load(&[("VX11_RETENTION_PERFORMANCE_LOGS_DAYS", "3")]).expect("loads").common().expect("typed");
+        assert_eq!(common.retention_days.get("performance_logs"), Some(&3));
+    }
+}

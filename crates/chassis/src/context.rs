@@ -1,0 +1,68 @@
+//! What a request carries through a service: its correlation id, its trace context and its deadline.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use vx11_contracts::chat::MAX_ID_CHARS;
+use vx11_contracts::headers;
+use vx11_resilience::Deadline;
+use vx11_telemetry::TraceContext;
+
+use crate::error::ApiError;
+
+/// The request's identity and limits, made by the chassis for every request; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Ties together everything that the request causes.
+    pub correlation_id: Arc<str>,
+    /// The trace that the request belongs to, with this service's span as the parent of what follows.
+    pub trace: TraceContext,
+    /// When the caller stops waiting, where it said so.
+    pub deadline: Option<Deadline>,
+}
+
+impl RequestContext {
+    /// The same request under another correlation id, for a body that names its own.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: &str) -> Self {
+        self.correlation_id = id.into();
+        self
+    }
+}
+
+impl FromRequest for RequestContext {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let found = request.extensions().get::<Self>().cloned();
+        ready(found.ok_or_else(|| ApiError::internal("a route outside the chassis asked for its context")))
+    }
+}
+
+/// The caller's correlation id, or a new one where it sent none that is fit to be echoed and logged.
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Arc<str> {
+    let sent = headers.get(headers::CORRELATION_ID).and_then(|value| value.to_str().ok());
+    match sent {
+        Some(id) if is_valid_id(id) => id.into(),
+        _ => uuid::Uuid::new_v4().to_string().into(),
+    }
+}
+
+/// Whether `id` can serve as a correlation or session id: 1 to 128 visible ASCII characters.
+pub fn is_valid_id(id: &str) -> bool {
+    (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The caller's deadline.
+pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, ApiError> {
+    let Some(value) = headers.get(headers::DEADLINE_MS) else { return Ok(None) };
+    let parsed = value.to_str().ok().and_then(|text| Deadline::from_header_ms(text).ok());
+    parsed.map(Some).ok_or_else(|| {
+        let detail = format!("{} must be a whole number of milliseconds", headers::DEADLINE_MS);
+        ApiError::new(vx11_contracts::ErrorCode::MalformedRequest, detail)
+    })
+}

@@ -1,0 +1,200 @@
+//! One error type for every handler, and its two renderings: VX11's envelope and OpenAI's.
+//!
+//! A handler returns [`ApiError`]; the request middleware renders it, because only there the correlation id and the
+//! route's wire are known. An internal cause is logged there once and never sent.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
+use vx11_contracts::openai::OpenAiError;
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub struct ApiError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: ErrorCode,
+    detail: String,
+    field: Option<String>,
+    known: Option<Vec<String>>,
+    retry_after: Option<u64>,
+    policy: Option<PolicyRefusal>,
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// An error with a sentence for the caller.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self(Box::new(Parts { code, detail, field: None, known: None, retry_after: None, policy: None, cause: None }))
+    }
+
+    /// 404: there is no such `thing`.
+    pub fn not_found(thing: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("no such {thing}"))
+    }
+
+    /// 422: `field` is not acceptable; `detail` says what would be.
+    pub fn invalid_field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorCode::InvalidField, detail);
+        error.0.field = Some(field.into());
+        error
+    }
+
+    /// 429: come back after whole `seconds`.
+    pub fn rate_limited(seconds: u64, detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::RateLimited, detail).with_retry_after(seconds)
+    }
+
+    /// 500: a fault of our own. `cause` goes to the log, never to the caller.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        let mut error = Self::new(ErrorCode::Internal, "internal error; the log has the cause under the correlation id");
+        error.0.cause = Some(cause.to_string());
+        error
+    }
+
+    /// 403: the policy keeps `refusal.service` off.
+    pub fn off_by_policy(refusal: PolicyRefusal) -> Self {
+        let mut error = Self::new(ErrorCode::OffByPolicy, refusal.message.clone());
+        error.0.policy = Some(refusal);
+        error
+    }
+
+    /// Adds the names that would have been accepted.
+    #[must_use]
+    pub fn with_known(mut self, known: Vec<String>) -> Self {
+        self.0.known = Some(known);
+        self
+    }
+
+    /// Adds when to come back, in whole seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds a cause for the log.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// What clients match on.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The sentence for the caller.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What the log should say beyond the code.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The envelope of every route but the OpenAI ones.
+    pub fn body(&self, correlation_id: &str) -> ErrorBody {
+        ErrorBody {
+            ok: false,
+            detail: self.0.detail.clone(),
+            error: ErrorInfo {
+                code: self.0.code,
+                field: self.0.field.clone(),
+                known: self.0.known.clone(),
+                policy: self.0.policy.clone(),
+            },
+            retry_after: self.0.retry_after,
+            correlation_id: correlation_id.to_owned(),
+            timestamp: vx11_contracts::time::now(),
+        }
+    }
+
+    /// The status and body on OpenAI routes.
+    pub fn openai_body(&self) -> (u16, OpenAiError) {
+        let message = match &self.0.known {
+            Some(known) => format!("{}; known: {}", self.0.detail, known.join(", ")),
+            None => self.0.detail.clone(),
+        };
+        OpenAiError::from_code(self.0.code, message, self.0.field.clone())
+    }
+
+    /// The whole answer in the shape that `wire` wants.
+    pub(crate) fn render(&self, wire: Wire, correlation_id: &str) -> HttpResponse {
+        let (status, body) = match wire {
+            Wire::Vx11 => (self.0.code.status(), serde_json::to_vec(&self.body(correlation_id))),
+            Wire::OpenAi => {
+                let (status, body) = self.openai_body();
+                (status, serde_json::to_vec(&body))
+            }
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        if let Some(seconds) = self.0.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        response.body(body.unwrap_or_default())
+    }
+
+    /// What actix-web itself found wrong, by the status it chose.
+    pub(crate) fn from_status(status: StatusCode, detail: &str) -> Self {
+        let code = match status.as_u16() {
+            401 => ErrorCode::MissingToken,
+            403 => ErrorCode::InvalidToken,
+            404 => ErrorCode::NotFound,
+            405 => ErrorCode::MethodNotAllowed,
+            408 | 504 => ErrorCode::DeadlineExceeded,
+            413 => ErrorCode::PayloadTooLarge,
+            429 => ErrorCode::RateLimited,
+            431 => ErrorCode::HeadersTooLarge,
+            502 => ErrorCode::UpstreamError,
+            503 => ErrorCode::ServiceUnavailable,
+            400..500 => ErrorCode::MalformedRequest,
+            _ => return Self::internal(detail),
+        };
+        let detail = if detail.is_empty() { code.meaning() } else { detail };
+        Self::new(code, detail)
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+/// In which shape a route's errors are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// The envelope of VX11's own routes.
+    Vx11,
+    /// OpenAI's, on `/v1`.
+    OpenAi,
+}
+
+impl Wire {
+    /// The shape for `path`.
+    pub fn of(path: &str) -> Self {
+        if path.starts_with("/v1/") { Self::OpenAi } else { Self::Vx11 }
+    }
+}

@@ -1,0 +1,134 @@
+//! The middleware around every request: context in, span, log line and metrics out, errors rendered.
+
+use std::time::Instant;
+
+use actix_web::HttpMessage;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::ThinData;
+use tracing::Instrument;
+use vx11_contracts::{ErrorCode, headers};
+use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
+
+use crate::context::{self, RequestContext};
+use crate::error::{ApiError, Wire};
+
+/// What the middleware needs of its service.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub(crate) service: &'static str,
+    pub(crate) metrics: std::sync::Arc<ServiceMetrics>,
+}
+
+pub(crate) async fn observe<B: MessageBody + 'static>(
+    observed: ThinData<Observed>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let Observed { service, metrics } = observed.0;
+    let correlation_id = context::correlation_id(request.headers());
+    let wire = Wire::of(request.path());
+    let quiet = is_probe(request.path());
+    let method = method_label(request.method().as_str());
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
+    let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
+
+    let mut response = match context::deadline(request.headers()) {
+        Ok(deadline) => {
+            let context = RequestContext { correlation_id: correlation_id.clone(), trace, deadline };
+            request.extensions_mut().insert(context);
+            next.call(request).instrument(span.clone()).await?.map_into_boxed_body()
+        }
+        Err(error) => request.error_response(error),
+    };
+
+    let _entered = span.enter();
+    // A handler whose body names another correlation id has put that in place of the header's.
+    let renamed = response.request().extensions().get::<RequestContext>().map(|context| context.correlation_id.clone());
+    let correlation_id = renamed.unwrap_or(correlation_id);
+    response = render_errors(response, wire, &correlation_id);
+    if let Ok(value) = HeaderValue::from_str(&correlation_id) {
+        response.headers_mut().insert(HeaderName::from_static(headers::CORRELATION_ID), value);
+    }
+    let status = response.status().as_u16();
+    let elapsed = started.elapsed();
+    metrics.http.observe(&route, method, status, elapsed);
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("error.type", status);
+    }
+    if quiet {
+        tracing::debug!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
+    } else {
+        tracing::info!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
+    }
+    Ok(response)
+}
+
+/// Replaces what handlers and actix-web left as a bare error status by the documented body, and logs its cause once.
+fn render_errors(response: ServiceResponse<BoxBody>, wire: Wire, correlation_id: &str) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let foreign;
+    let error = match response.response().error() {
+        Some(error) => match error.as_error::<ApiError>() {
+            Some(ours) => ours,
+            None => {
+                foreign = ApiError::from_status(status, &error.to_string());
+                &foreign
+            }
+        },
+        // A body is an answer of the handler's own making, such as a provider's error passed on.
+        None if !matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0)) => return response,
+        None => {
+            foreign = ApiError::from_status(status, "");
+            &foreign
+        }
+    };
+    log_error(error);
+    let mut rendered = error.render(wire, correlation_id);
+    for (name, value) in response.headers() {
+        if !rendered.headers().contains_key(name) && name != actix_web::http::header::CONTENT_LENGTH {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    response.into_response(rendered)
+}
+
+fn log_error(error: &ApiError) {
+    let code = error.code().as_str();
+    match (error.code(), error.cause()) {
+        (ErrorCode::Internal, cause) => tracing::error!(code, cause, "request failed"),
+        (_, Some(cause)) => tracing::warn!(code, cause, "request failed"),
+        (_, None) => tracing::debug!(code, detail = error.detail(), "request refused"),
+    }
+}
+
+fn header<'r>(request: &'r ServiceRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Probes and scrapes come every few seconds for ever; they are logged at debug only.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/metrics")
+}
+
+/// The method as a label of bounded cardinality.
+fn method_label(method: &str) -> &'static str {
+    match method {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,167 @@
+//! One HTTP server, set up as every service's is.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig, ThinData};
+use actix_web::{App, HttpServer};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use vx11_contracts::headers;
+use vx11_telemetry::ServiceMetrics;
+
+use crate::auth::{self, Guard};
+use crate::error::ApiError;
+use crate::extract::BodyLimit;
+use crate::health::{self, Dependencies, Probes};
+use crate::observe::{self, Observed};
+use crate::shutdown::Shutdown;
+
+/// Limits of the HTTP server; the same for every service.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Worker threads of each service; 0 stands for one a core, at most 4.
+    pub workers: usize,
+    /// Open connections of each worker.
+    pub max_connections: usize,
+    /// How long an idle connection stays open.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive: Duration,
+    /// How long a client may take to send the head of a request.
+    #[serde(with = "humantime_serde")]
+    pub request_head_timeout: Duration,
+    /// How long a stopping service still takes requests, so that load balancers see `/ready` fail first.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_delay: Duration,
+    /// How long a stopping service waits for requests under way.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            max_connections: 10_000,
+            keep_alive: Duration::from_secs(75),
+            request_head_timeout: Duration::from_secs(10),
+            shutdown_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a service is made of, as far as serving it goes.
+pub struct Service {
+    /// Its name in logs, metrics and health.
+    pub name: &'static str,
+    /// What callers must present; `None` leaves every route open.
+    pub token: Option<SecretString>,
+    /// Where `?token=` with a stream token is accepted.
+    pub stream_paths: &'static [&'static str],
+    /// Limits of the server.
+    pub http: HttpConfig,
+    /// Its metrics.
+    pub metrics: Arc<ServiceMetrics>,
+    /// Its dependencies for `/ready`.
+    pub dependencies: Dependencies,
+    /// Its routes' document; the chassis adds its own routes and the security scheme.
+    pub openapi: OpenApi,
+}
+
+/// Serves until `shutdown` begins and the requests under way are done.
+///
+/// `configure` adds the routes. It is called once on each worker, so what it makes there belongs to that worker alone.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve<F>(service: Service, listener: TcpListener, shutdown: Shutdown, configure: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let span = tracing::info_span!("service", service = service.name);
+    run(service, listener, shutdown, configure).instrument(span).await
+}
+
+async fn run<F>(service: Service, listener: TcpListener, shutdown: Shutdown, configure: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let Service { name, token, stream_paths, http, metrics, dependencies, openapi } = service;
+    let address = listener.local_addr()?;
+    let guard = Guard::new(token, stream_paths);
+    let observed = Observed { service: name, metrics: metrics.clone() };
+    let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
+    let openapi = complete(openapi);
+
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(ThinData(guard.clone()))
+            .app_data(ThinData(observed.clone()))
+            .app_data(ThinData(probes.clone()))
+            .app_data(BodyLimit::default())
+            .configure(health::routes)
+            .configure(crate::docs::routes(openapi.clone()))
+            .configure(configure.clone())
+            .default_service(web::to(nothing_here))
+            .wrap(from_fn(auth::guard))
+            .wrap(from_fn(observe::observe))
+    })
+    .workers(workers(http.workers))
+    .max_connections(http.max_connections)
+    .keep_alive(http.keep_alive)
+    .client_request_timeout(http.request_head_timeout)
+    .client_disconnect_timeout(Duration::from_secs(1))
+    // A client that goes away drops its handler, and with it every call upstream.
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .disable_signals()
+    .shutdown_timeout(http.drain_timeout.as_secs())
+    .listen(listener)?
+    .run();
+
+    let handle = server.handle();
+    let running = tokio::spawn(server.in_current_span());
+    tracing::info!(address = %address, "listening");
+    shutdown.begun().await;
+    tracing::info!(in_flight_limit_ms = http.drain_timeout.as_millis() as u64, "draining");
+    tokio::time::sleep(http.shutdown_delay).await;
+    handle.stop(true).await;
+    running.await??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn workers(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(2, |n| n.get().min(4)),
+        n => n,
+    }
+}
+
+async fn nothing_here() -> Result<String, ApiError> {
+    Err(ApiError::not_found("address"))
+}
+
+/// Adds what every service serves and needs: the health routes, and the token as security scheme.
+pub fn complete(mut openapi: OpenApi) -> OpenApi {
+    openapi.merge(health::HealthApi::openapi());
+    openapi.info.license = None;
+    let components = openapi.components.get_or_insert_default();
+    let key = ApiKey::Header(ApiKeyValue::new(headers::TOKEN));
+    components.security_schemes.extend(BTreeMap::from([
+        ("token".to_owned(), SecurityScheme::ApiKey(key).into()),
+        ("bearer".to_owned(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into()),
+    ]));
+    let none: [&str; 0] = [];
+    openapi.security = Some(vec![SecurityRequirement::new("token", none), SecurityRequirement::new("bearer", none)]);
+    openapi
+}

@@ -1,0 +1,212 @@
+//! The circuit breaker: stop calling what does not answer, and notice when it answers again.
+//!
+//! It opens after a number of failures in a row; while open, calls are refused without being made. After a pause
+//! the next caller becomes the one probe (half-open): its success closes the breaker, its failure opens it for
+//! another pause. The edge cases:
+//!
+//! - A caller that goes away drops its [`Permit`] undecided. That says nothing about the target, so it counts
+//!   neither way; an undecided probe makes room for the next one.
+//! - A result that arrives after the breaker has moved on (a slow call from before it opened) is ignored: it
+//!   describes a state of the target that has been judged already.
+//!
+//! The rules are in [`machine`], a plain state machine that is handed the time; this file makes it shareable.
+
+mod machine;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use machine::{Admission, Machine};
+
+/// When a breaker opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerConfig {
+    /// Failures in a row that open it; 0 counts as 1. Default 5.
+    pub failure_threshold: u32,
+    /// The pause before a probe is let through. Default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub open_for: Duration,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self { failure_threshold: 5, open_for: Duration::from_secs(60) }
+    }
+}
+
+/// Whether calls go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Every call goes through.
+    Closed,
+    /// No call goes through.
+    Open,
+    /// The pause is over: one call goes through to see.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// The value of the gauge `vx11_circuit_breaker_state`: 0 closed, 1 open, 2 half-open.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Open => 1,
+            Self::HalfOpen => 2,
+        }
+    }
+
+    /// The word that the API uses: `closed`, `open` or `half_open`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// A breaker at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSnapshot {
+    /// Whether calls go through.
+    pub state: BreakerState,
+    /// Failures since the last success.
+    pub failure_count: u32,
+    /// When a call last failed.
+    pub last_failure: Option<SystemTime>,
+    /// How long until a probe is let through, while open.
+    pub retry_after: Option<Duration>,
+}
+
+/// The call was refused because the breaker is open, or because its probe is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("circuit breaker is open; retry after {} ms", .retry_after.as_millis())]
+pub struct Open {
+    /// How long until it is worth asking again.
+    pub retry_after: Duration,
+}
+
+/// One target's breaker. A clone is the same breaker.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    machine: Arc<Mutex<Machine>>,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(config: BreakerConfig) -> Self {
+        Self { machine: Arc::new(Mutex::new(Machine::new(config))) }
+    }
+
+    /// Asks to make one call. The call's outcome goes to the permit.
+    pub fn try_acquire(&self) -> Result<Permit, Open> {
+        let admission = self.lock().admit(Instant::now())?;
+        Ok(Permit { breaker: self.clone(), admission, decided: false })
+    }
+
+    /// Opens it at once for the given time, whatever was counted: for evidence that needs no repetition, such as a
+    /// refused connection. Calls under way no longer count.
+    pub fn force_open(&self, open_for: Duration) {
+        self.lock().force_open(Instant::now(), open_for);
+    }
+
+    /// What it looks like now.
+    pub fn snapshot(&self) -> BreakerSnapshot {
+        self.lock().snapshot(Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        // Every transition completes under the lock, so a panicked holder leaves nothing half-done.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to make one call. Say how it went; dropping it undecided counts neither way.
+#[derive(Debug)]
+#[must_use = "the call's outcome must be reported"]
+pub struct Permit {
+    breaker: Breaker,
+    admission: Admission,
+    decided: bool,
+}
+
+impl Permit {
+    /// The call succeeded. `true` when this closed the breaker.
+    pub fn success(mut self) -> bool {
+        self.decided = true;
+        self.breaker.lock().success(self.admission)
+    }
+
+    /// The call failed. `true` when this opened the breaker.
+    pub fn failure(mut self) -> bool {
+        self.decided = true;
+        self.breaker.lock().failure(self.admission, Instant::now())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.decided {
+            self.breaker.lock().abandon(self.admission);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breaker(open_for: Duration) -> Breaker {
+        Breaker::new(BreakerConfig { failure_threshold: 1, open_for })
+    }
+
+    #[test]
+    fn an_open_breaker_refuses_and_says_when_to_come_back() {
+        let breaker = breaker(Duration::from_secs(60));
+        assert!(breaker.try_acquire().expect("closed").failure(), "the first failure opens it");
+
+        let refused = breaker.try_acquire().expect_err("open");
+        assert!(refused.retry_after > Duration::from_secs(50), "{refused}");
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.state, snapshot.failure_count), (BreakerState::Open, 1));
+        assert!(snapshot.last_failure.is_some());
+    }
+
+    #[test]
+    fn a_cancelled_probe_makes_room_for_the_next() {
+        let breaker = breaker(Duration::ZERO);
+        breaker.try_acquire().expect("closed").failure();
+
+        let probe = breaker.try_acquire().expect("the pause is over");
+        breaker.try_acquire().expect_err("one probe at a time");
+        drop(probe);
+        assert!(breaker.try_acquire().expect("the probe was given up").success(), "this closes it");
+        assert_eq!(breaker.snapshot().state, BreakerState::Closed);
+    }
+
+    #[test]
+    fn exactly_one_of_many_threads_gets_the_probe() {
+        let breaker = breaker(Duration::ZERO);
+        breaker.try_acquire().expect("closed").failure();
+
+        let permits: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| breaker.try_acquire())).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert_eq!(permits.iter().filter(|permit| permit.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn forced_open_ignores_what_was_under_way() {
+        let breaker = breaker(Duration::from_secs(60));
+        let earlier = breaker.try_acquire().expect("closed");
+        breaker.force_open(Duration::from_secs(5));
+        assert!(!earlier.success());
+        let refused = breaker.try_acquire().expect_err("open");
+        assert!(refused.retry_after <= Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,246 @@
+//! The breaker's rules, on plain data and a time that is handed in.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{BreakerConfig, BreakerSnapshot, BreakerState, Open};
+
+/// What a caller is told that comes while the probe is under way: nobody knows how long that takes.
+const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The state in which a call was admitted. Every change of state starts a new generation, so that results of calls
+/// from before it can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Admission(u64);
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { probing: bool },
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    config: BreakerConfig,
+    phase: Phase,
+    generation: u64,
+    failure_count: u32,
+    last_failure: Option<SystemTime>,
+}
+
+impl Machine {
+    pub(super) fn new(config: BreakerConfig) -> Self {
+        Self { config, phase: Phase::Closed, generation: 0, failure_count: 0, last_failure: None }
+    }
+
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, Open> {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Open { until } if now < until => return Err(Open { retry_after: until - now }),
+            Phase::HalfOpen { probing: true } => return Err(Open { retry_after: PROBE_RETRY_AFTER }),
+            Phase::Open { .. } | Phase::HalfOpen { probing: false } => self.enter(Phase::HalfOpen { probing: true }),
+        }
+        Ok(Admission(self.generation))
+    }
+
+    /// `true` when this closed the breaker.
+    pub(super) fn success(&mut self, admission: Admission) -> bool {
+        if !self.is_current(admission) {
+            return false;
+        }
+        self.failure_count = 0;
+        let was_probe = self.is_half_open();
+        if was_probe {
+            self.enter(Phase::Closed);
+        }
+        was_probe
+    }
+
+    /// `true` when this opened the breaker.
+    pub(super) fn failure(&mut self, admission: Admission, now: Instant) -> bool {
+        self.last_failure = Some(SystemTime::now());
+        if !self.is_current(admission) {
+            return false;
+        }
+        self.failure_count = self.failure_count.saturating_add(1);
+        let opens = self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
+        if opens {
+            self.open(now, self.config.open_for);
+        }
+        opens
+    }
+
+    /// The caller went away: an undecided probe hands its place to the next caller.
+    pub(super) fn abandon(&mut self, admission: Admission) {
+        if self.is_current(admission) && self.is_half_open() {
+            self.enter(Phase::HalfOpen { probing: false });
+        }
+    }
+
+    pub(super) fn force_open(&mut self, now: Instant, open_for: Duration) {
+        self.last_failure = Some(SystemTime::now());
+        self.failure_count = self.failure_count.saturating_add(1);
+        self.open(now, open_for);
+    }
+
+    pub(super) fn snapshot(&self, now: Instant) -> BreakerSnapshot {
+        let (state, retry_after) = match self.phase {
+            Phase::Closed => (BreakerState::Closed, None),
+            Phase::Open { until } if now < until => (BreakerState::Open, Some(until - now)),
+            Phase::Open { .. } | Phase::HalfOpen { .. } => (BreakerState::HalfOpen, None),
+        };
+        BreakerSnapshot { state, failure_count: self.failure_count, last_failure: self.last_failure, retry_after }
+    }
+
+    fn open(&mut self, now: Instant, open_for: Duration) {
+        /// Longer than anybody means; keeps the sum of an instant and a configured duration in range.
+        const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+        self.enter(Phase::Open { until: now + open_for.min(LONGEST) });
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.generation += 1;
+    }
+
+    fn is_half_open(&self) -> bool {
+        matches!(self.phase, Phase::HalfOpen { .. })
+    }
+
+    fn is_current(&self, admission: Admission) -> bool {
+        admission.0 == self.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Ask,
+        /// Decide one of the calls under way (index modulo their number).
+        Decide(usize, Outcome),
+        Wait(Duration),
+        ForceOpen,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Outcome {
+        Success,
+        Failure,
+        Abandoned,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Abandoned)];
+        let step = prop_oneof![
+            4 => Just(Step::Ask),
+            4 => (any::<usize>(), outcome).prop_map(|(call, outcome)| Step::Decide(call, outcome)),
+            1 => (0..15_000u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+            1 => Just(Step::ForceOpen),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    /// The rules said once more, from the history instead of counters: results since the breaker last closed, and
+    /// when it last opened.
+    #[derive(Default)]
+    struct Model {
+        now: Duration,
+        /// Failures and successes of this closed period, in order of arrival; carried over are the failures before it.
+        results: Vec<Outcome>,
+        opened_at: Option<Duration>,
+        probe: Option<usize>,
+    }
+
+    impl Model {
+        fn admits(&self) -> bool {
+            match self.opened_at {
+                None => true,
+                Some(at) => self.now >= at + PAUSE && self.probe.is_none(),
+            }
+        }
+
+        fn failures_in_a_row(&self) -> usize {
+            self.results.iter().rev().take_while(|result| **result == Outcome::Failure).count()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_admits_exactly_what_the_rules_admit(threshold in 1u32..5, steps in steps()) {
+            let start = Instant::now();
+            let mut machine = Machine::new(BreakerConfig { failure_threshold: threshold, open_for: PAUSE });
+            let mut model = Model::default();
+            // Calls under way: their admission, their number, and whether they were admitted in the present period.
+            let mut calls: Vec<(Admission, usize, usize)> = Vec::new();
+            let (mut number, mut period) = (0, 0);
+
+            for step in steps {
+                let now = start + model.now;
+                match step {
+                    Step::Ask => {
+                        let admitted = machine.admit(now);
+                        prop_assert_eq!(admitted.is_ok(), model.admits());
+                        if let Ok(admission) = admitted {
+                            number += 1;
+                            if model.opened_at.is_some() {
+                                model.probe = Some(number);
+                                period += 1;
+                            }
+                            calls.push((admission, number, period));
+                        }
+                    }
+                    Step::Decide(_, _) if calls.is_empty() => {}
+                    Step::Decide(which, outcome) => {
+                        let (admission, number, of_period) = calls.swap_remove(which % calls.len());
+                        let is_probe = model.probe == Some(number);
+                        let counts = is_probe || (model.opened_at.is_none() && of_period == period);
+                        let changed = match outcome {
+                            Outcome::Success => machine.success(admission),
+                            Outcome::Failure => machine.failure(admission, now),
+                            Outcome::Abandoned => { machine.abandon(admission); false }
+                        };
+                        if !counts {
+                            prop_assert!(!changed);
+                            continue;
+                        }
+                        if is_probe {
+                            model.probe = None;
+                        }
+                        if outcome == Outcome::Abandoned {
+                            continue;
+                        }
+                        model.results.push(outcome);
+                        let opens = outcome == Outcome::Failure
+                            && (is_probe || model.failures_in_a_row() >= threshold as usize);
+                        let closes = outcome == Outcome::Success && is_probe;
+                        prop_assert_eq!(changed, opens || closes);
+                        if opens {
+                            model.opened_at = Some(model.now);
+                        }
+                        if closes {
+                            model.opened_at = None;
+                            period += 1;
+                        }
+                    }
+                    Step::Wait(time) => model.now += time,
+                    Step::ForceOpen => {
+                        machine.force_open(now, PAUSE);
+                        model.results.push(Outcome::Failure);
+                        model.opened_at = Some(model.now);
+                        model.probe = None;
+                    }
+                }
+                let snapshot = machine.snapshot(start + model.now);
+                prop_assert_eq!(snapshot.failure_count as usize, model.failures_in_a_row());
+                prop_assert_eq!(snapshot.state == BreakerState::Closed, model.opened_at.is_none());
+            }
+        }
+    }
+}

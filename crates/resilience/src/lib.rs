@@ -1,0 +1,26 @@
+//! What keeps one slow or failing part from taking the rest with it: circuit breaker, deadline, rate limits and
+//! retry budget.
+//!
+//! Everything here is in-process state behind short locks or atomics: nothing waits, nothing does I/O (but
+//! [`Deadline::run`], which bounds a caller's own future), nothing knows HTTP, metrics or a service. Durations are
+//! [`std::time::Duration`], points in time [`std::time::Instant`].
+
+mod breaker;
+mod deadline;
+mod rate;
+mod retry_budget;
+mod window;
+
+pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, Open, Permit};
+pub use deadline::{BadDeadline, Deadline, DeadlineExceeded};
+pub use rate::{RateLimit, RateLimitConfig};
+pub use retry_budget::{RetryBudget, RetryBudgetConfig};
+pub use window::{SlidingWindow, SlidingWindowConfig};
+
+/// Refused by a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("limit reached; retry after {} ms", .0.as_millis())]
+pub struct RetryAfter(
+    /// How long until the same call can succeed.
+    pub std::time::Duration,
+);

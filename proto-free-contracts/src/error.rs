@@ -1,0 +1,117 @@
+//! The error envelope and the catalogue of codes, each with its HTTP status and its meaning.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Declares [`ErrorCode`] from one table, so that code, status and meaning cannot drift apart.
+macro_rules! error_codes {
+    ($($variant:ident, $code:literal, $status:literal, $meaning:literal;)+) => {
+        /// A stable code that clients match on and that metrics use as a label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ErrorCode {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in catalogue order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The HTTP status that the code is sent with.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            /// The code as it stands on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// One sentence for the catalogue.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    MalformedRequest, "malformed_request", 400, "The request cannot be read: broken JSON, invalid UTF-8, a bad header or query string.";
+    MissingToken, "missing_token", 401, "No token was sent in `x-vx11-token` or `Authorization: Bearer`.";
+    InvalidToken, "invalid_token", 403, "A token was sent, and it is not the right one.";
+    OffByPolicy, "off_by_policy", 403, "The current policy keeps this off; the body names the service and what to do.";
+    InvalidConfirmation, "invalid_confirmation", 403, "The confirmation token, power token or phrase is wrong or has expired.";
+    NotFound, "not_found", 404, "There is nothing at this address, or no such record.";
+    UnknownProvider, "unknown_provider", 404, "No provider of this name is configured; the body lists the known ones.";
+    ModelNotFound, "model_not_found", 404, "No configured provider serves this model.";
+    MethodNotAllowed, "method_not_allowed", 405, "The address exists, with other methods.";
+    Conflict, "conflict", 409, "The record is in a state that does not allow this.";
+    PayloadTooLarge, "payload_too_large", 413, "The body is larger than this address accepts.";
+    MessageTooLong, "message_too_long", 413, "The chat message has more characters than the configured limit.";
+    InvalidField, "invalid_field", 422, "A field is missing, unknown, of the wrong type or out of range; the body names it.";
+    HeadersTooLarge, "headers_too_large", 431, "The headers are larger than the server accepts.";
+    RateLimited, "rate_limited", 429, "Too many requests; `Retry-After` says when to come back.";
+    Internal, "internal", 500, "A fault of VX11's own; the log has the cause under the correlation id.";
+    UpstreamError, "upstream_error", 502, "Every provider that could serve the request failed.";
+    ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping.";
+    StoreUnavailable, "store_unavailable", 503, "The database does not answer; chat goes on without it.";
+    Overloaded, "overloaded", 503, "The service has as much work as it accepts; `Retry-After` says when to come back.";
+    DeadlineExceeded, "deadline_exceeded", 504, "The answer was not ready within the time limit.";
+}
+
+/// The error envelope of every route but the OpenAI ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// Always `false`.
+    pub ok: bool,
+    /// A sentence for a person.
+    pub detail: String,
+    /// What a program matches on.
+    pub error: ErrorInfo,
+    /// Whole seconds until a retry makes sense; only with `rate_limited` and `overloaded`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after: Option<u64>,
+    /// The request that failed.
+    pub correlation_id: String,
+    /// When it failed, RFC 3339 UTC.
+    pub timestamp: String,
+}
+
+/// The machine-readable part of an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorInfo {
+    /// From the catalogue.
+    pub code: ErrorCode,
+    /// The offending field, as a path such as `messages[0].role`; only with `invalid_field`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    /// The names that would have been accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known: Option<Vec<String>>,
+    /// What the policy keeps off; only with `off_by_policy`.
+    #[serde(skip_serializing_if = "Option::is_none", default, flatten)]
+    pub policy: Option<PolicyRefusal>,
+}
+
+/// What is off, why, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyRefusal {
+    /// The service that the policy keeps off.
+    pub service: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What the caller can do.
+    pub recommended_action: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_name_of_a_code_is_what_serde_writes() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).expect("serialises"), code.as_str());
+        }
+    }
+}

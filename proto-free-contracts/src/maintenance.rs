@@ -1,0 +1,50 @@
+//! Upkeep of the stores: what `POST /madre/power/maintenance/post_task` does and reports.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// `POST /madre/power/maintenance/post_task`, and what madre asks of every service that owns a store.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostTaskRequest {
+    /// Delete what is past its retention; `false` only counts it.
+    #[serde(default)]
+    pub apply: bool,
+    /// Why, for the trail.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The report of `post_task`. Each part maps a store (`operator`, `madre`) to what was found or done there;
+/// a step that failed has `{"status": "error", "error": "…"}` in its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PostTaskReport {
+    /// `ok`, or `partial` when a step failed.
+    pub status: String,
+    /// Where the evidence files are.
+    pub out_dir: String,
+    /// All stores together, in MiB.
+    pub db_size_mb: f64,
+    /// Whether retention was executed.
+    pub apply_retention: bool,
+    /// As sent.
+    pub reason: Option<String>,
+    /// Integrity checks.
+    #[schema(value_type = Object)]
+    pub integrity: BTreeMap<String, Value>,
+    /// What is or was past its retention.
+    #[schema(value_type = Object)]
+    pub retention: BTreeMap<String, Value>,
+    /// The backups that were made and removed.
+    #[schema(value_type = Object)]
+    pub backup_rotation: BTreeMap<String, Value>,
+    /// Rows by table.
+    #[schema(value_type = Object)]
+    pub counts: BTreeMap<String, Value>,
+    /// Totals and a verdict.
+    #[schema(value_type = Object)]
+    pub scorecard: BTreeMap<String, Value>,
+}

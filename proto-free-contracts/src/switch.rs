@@ -1,0 +1,176 @@
+//! What operator and switch say to each other, and what switch shows of its providers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::chat::Usage;
+use crate::error::ErrorBody;
+
+/// `POST /switch/chat`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SwitchChatRequest {
+    /// The conversation, oldest first; the last one is what is asked.
+    #[schema(min_items = 1)]
+    pub messages: Vec<Message>,
+    /// The conversation's id.
+    pub session_id: String,
+    /// The request's id.
+    pub correlation_id: String,
+    /// Facts for the trail.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
+    /// One provider by name: no other is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// A model by its configured name; absent: `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Answer with [`SwitchFrame`]s as server-sent events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    /// Who said it.
+    pub role: Role,
+    /// What was said.
+    pub content: String,
+}
+
+/// Who said a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// The answer of `POST /switch/chat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SwitchChatResponse {
+    /// `ok`; failures are errors.
+    pub status: String,
+    /// The text.
+    pub reply: String,
+    /// The model that wrote it, as the provider knows it.
+    pub engine_used: String,
+    /// Milliseconds spent in switch and its providers.
+    pub latency_ms: u64,
+    /// The provider that answered.
+    pub provider: String,
+    /// Why the first choice did not answer, such as `timeout` or `http_503`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_reason: Option<String>,
+    /// The model's reasoning, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Tokens spent, where the provider reported them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Every provider call that was made, in order.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One call to one provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// The provider's configured name.
+    pub provider: String,
+    /// The model that was asked for.
+    pub model: String,
+    /// `success`, or what went wrong: `timeout`, `connect`, `http_<status>`, `missing_api_key`, `circuit_open` …
+    pub outcome: String,
+    /// Milliseconds it took.
+    pub latency_ms: u64,
+}
+
+/// One frame of a streamed `POST /switch/chat`; the SSE `event:` field carries the variant's name.
+///
+/// A stream is any number of `token` and `reasoning`, then exactly one of `done` or `error`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SwitchFrame {
+    /// More text.
+    Token {
+        /// To append to the answer.
+        content: String,
+    },
+    /// More reasoning.
+    Reasoning {
+        /// To append to the reasoning.
+        content: String,
+    },
+    /// The whole answer; its `reply` is what the tokens add up to.
+    Done(SwitchChatResponse),
+    /// The answer could not be finished; what was sent is incomplete.
+    Error(ErrorBody),
+}
+
+impl SwitchFrame {
+    /// The SSE event name.
+    pub const fn event(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::Reasoning { .. } => "reasoning",
+            Self::Done(_) => "done",
+            Self::Error(_) => "error",
+        }
+    }
+}
+
+/// One row of `GET /switch/providers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderInfo {
+    /// The configured name.
+    pub name: String,
+    /// The wire it speaks, such as `openai`.
+    pub kind: String,
+    /// Where it is; user info and query are left out.
+    pub base_url: String,
+    /// Model names it serves; a trailing `*` stands for any ending.
+    pub models: Vec<String>,
+    /// Whether a key is present, absent or not needed: `present`, `missing`, `not_required`.
+    pub key: String,
+    /// Its circuit breaker.
+    pub breaker: BreakerInfo,
+}
+
+/// `GET /switch/providers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderList {
+    /// In the order of configuration.
+    pub providers: Vec<ProviderInfo>,
+}
+
+/// A circuit breaker as shown to people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BreakerInfo {
+    /// `closed`, `open` or `half_open`.
+    pub state: BreakerState,
+    /// Failures in a row.
+    pub failure_count: u32,
+    /// When it last failed, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+}
+
+/// The three states of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Calls go through.
+    Closed,
+    /// Calls are refused.
+    Open,
+    /// One probe is under way.
+    HalfOpen,
+}
