@@ -74,6 +74,9 @@ pub struct ChatResponse {
     /// madre's plan, when the request became one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_id: Option<String>,
+    /// What `POST /madre/plans/{plan_id}/confirm` needs; only with `WAITING`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_token: Option<String>,
 }
 
 /// Who answered a chat.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::chat::ChatStatus;
+use crate::event::Action;
 
 /// `POST /madre/chat`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -106,4 +107,11 @@ pub struct Plan {
 pub struct ConfirmRequest {
     /// From the answer that is `WAITING`; works once.
     pub confirm_token: String,
+}
+
+/// `GET /madre/audit/{correlation_id}`: what madre did for one request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ActionTrail {
+    /// Oldest first; at most 1000.
+    pub actions: Vec<Action>,
 }

@@ -16,6 +16,10 @@ pub struct PostTaskRequest {
     /// Why, for the trail.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Days that log tables are kept, where not as configured; madre sends 7 in mode `low_power`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub log_days: Option<u32>,
 }
 
 /// The report of `post_task`. Each part maps a store (`operator`, `madre`) to what was found or done there;

@@ -130,11 +130,21 @@ impl ServiceClient {
         self.name
     }
 
+    /// Where it is.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// GET, and the answer's JSON as `A`.
     ///
     /// # Errors
     /// As [`CallError`] lists.
-    pub async fn get<A: DeserializeOwned>(&self, path: &str, context: &RequestContext, limit: Duration) -> Result<A, CallError> {
+    pub async fn get<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<A, CallError> {
         self.json(Method::GET, path, None, context, limit).await
     }
 

@@ -191,7 +191,10 @@ impl Settings {
     ///
     /// # Errors
     /// When the file is missing or broken, or a section is unknown.
-    pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = file {
             if !path.exists() {
@@ -201,7 +204,10 @@ impl Settings {
             for section in toml.data()?.values().flat_map(Dict::keys) {
                 let top_level = matches!(section.as_str(), "token" | "data_dir" | "retention_days");
                 if !top_level && !SECTIONS.contains(&section.as_str()) {
-                    return Err(ConfigError::UnknownSection { origin: path.display().to_string(), section: section.clone() });
+                    return Err(ConfigError::UnknownSection {
+                        origin: path.display().to_string(),
+                        section: section.clone(),
+                    });
                 }
             }
             figment = figment.merge(toml);

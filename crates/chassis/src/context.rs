@@ -25,6 +25,12 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// A context for work that no request caused, such as a health check.
+    pub fn internal() -> Self {
+        let correlation_id = uuid::Uuid::new_v4().to_string().into();
+        Self { correlation_id, trace: TraceContext::default(), deadline: None }
+    }
+
     /// The same request under another correlation id, for a body that names its own.
     #[must_use]
     pub fn with_correlation_id(mut self, id: &str) -> Self {

@@ -52,7 +52,8 @@ impl ApiError {
 
     /// 500: a fault of our own. `cause` goes to the log, never to the caller.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let mut error = Self::new(ErrorCode::Internal, "internal error; the log has the cause under the correlation id");
+        let mut error =
+            Self::new(ErrorCode::Internal, "internal error; the log has the cause under the correlation id");
         error.0.cause = Some(cause.to_string());
         error
     }

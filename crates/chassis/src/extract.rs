@@ -67,7 +67,8 @@ async fn read(mut payload: Payload, declared: Option<usize>, limit: usize) -> Re
     }
     let mut whole = BytesMut::with_capacity(declared.unwrap_or(0));
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|e| ApiError::new(ErrorCode::MalformedRequest, format!("the body broke off: {e}")))?;
+        let chunk =
+            chunk.map_err(|e| ApiError::new(ErrorCode::MalformedRequest, format!("the body broke off: {e}")))?;
         if whole.len() + chunk.len() > limit {
             return Err(refuse_rest(payload, limit).await);
         }
@@ -117,7 +118,8 @@ fn refusal(error: serde_json::Error, path: &str) -> ApiError {
         return ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {message}"));
     }
     // serde names a missing or unknown field in its message only, between back-ticks.
-    let named = message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
+    let named =
+        message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
     let field = match (path, named) {
         (".", Some(name)) => name.to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),

@@ -59,12 +59,8 @@ async fn ready(probes: ThinData<Probes>) -> HttpResponse {
     } else {
         ReadyStatus::Degraded
     };
-    let body = Readiness {
-        status,
-        module: probes.service.to_owned(),
-        dependencies,
-        timestamp: vx11_contracts::time::now(),
-    };
+    let body =
+        Readiness { status, module: probes.service.to_owned(), dependencies, timestamp: vx11_contracts::time::now() };
     match status {
         ReadyStatus::NotReady => HttpResponse::ServiceUnavailable().json(body),
         ReadyStatus::Ready | ReadyStatus::Degraded => HttpResponse::Ok().json(body),

@@ -5,6 +5,7 @@
 //! five services can share one process.
 
 pub mod auth;
+pub mod breaker;
 pub mod client;
 pub mod config;
 pub mod context;

@@ -98,12 +98,14 @@ where
     let common = settings.common()?;
     let config: C = section(&settings)?;
     if C::NEEDS_TOKEN && common.token.is_none() {
-        anyhow::bail!("no token is configured: set VX11_TOKEN (or VX11_TENTACULO_LINK_TOKEN) to the token that callers must present");
+        anyhow::bail!(
+            "no token is configured: set VX11_TOKEN (or VX11_TENTACULO_LINK_TOKEN) to the token that callers must present"
+        );
     }
     let listener = listen(service, config.bind())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let telemetry = vx11_telemetry::init(&common.telemetry, service)?;
+        let telemetry = vx11_telemetry::init(&common.telemetry, service, &[service])?;
         let shutdown = Shutdown::new();
         stop_on_signal(shutdown.clone());
         let served = serve(Start { config, common, listener, shutdown }).await;

@@ -169,7 +169,8 @@ mod tests {
         seen
     }
 
-    const STREAM: &[u8] = b"event: a\ndata: {\"x\":1}\n\ndata:two\r\ndata: lines\r\n\r\n: comment\n\ndata: [DONE]\n\ndata: cut";
+    const STREAM: &[u8] =
+        b"event: a\ndata: {\"x\":1}\n\ndata:two\r\ndata: lines\r\n\r\n: comment\n\ndata: [DONE]\n\ndata: cut";
 
     #[test]
     fn frames_are_read_with_either_line_end() {

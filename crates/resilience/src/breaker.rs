@@ -109,7 +109,7 @@ impl Breaker {
     }
 
     /// Opens it at once for the given time, whatever was counted: for evidence that needs no repetition, such as a
-    /// refused connection. Calls under way no longer count.
+    /// refused connection. It counts as a failure; calls under way no longer count.
     pub fn force_open(&self, open_for: Duration) {
         self.lock().force_open(Instant::now(), open_for);
     }

@@ -100,9 +100,6 @@ impl Window {
             let index = self.index(self.second + step);
             self.slots[index] = Slot::default();
         }
-        if passed == WINDOW_SECONDS as u64 {
-            self.slots = Default::default();
-        }
         self.second = self.second.max(second);
     }
 

@@ -139,7 +139,9 @@ impl Shard {
 
     fn bound(&mut self, max_keys: usize) {
         while self.keys.len() > max_keys {
-            let Some((_, oldest)) = self.by_last_call.pop_first() else { return };
+            let Some((_, oldest)) = self.by_last_call.pop_first() else {
+                return;
+            };
             self.keys.remove(&oldest);
         }
     }

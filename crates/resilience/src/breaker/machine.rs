@@ -36,8 +36,12 @@ impl Machine {
     pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, Open> {
         match self.phase {
             Phase::Closed => {}
-            Phase::Open { until } if now < until => return Err(Open { retry_after: until - now }),
-            Phase::HalfOpen { probing: true } => return Err(Open { retry_after: PROBE_RETRY_AFTER }),
+            Phase::Open { until } if now < until => {
+                return Err(Open { retry_after: until - now });
+            }
+            Phase::HalfOpen { probing: true } => {
+                return Err(Open { retry_after: PROBE_RETRY_AFTER });
+            }
             Phase::Open { .. } | Phase::HalfOpen { probing: false } => self.enter(Phase::HalfOpen { probing: true }),
         }
         Ok(Admission(self.generation))

@@ -1,0 +1,78 @@
+//! The store's settings. The defaults suit one machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a database is, and the bounds on using it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The database file; its directory is made. Default `.vx11/store.db`; each service names its own.
+    pub path: PathBuf,
+    /// Connections for queries, and so queries at a time. Default 2.
+    pub pool_size: u32,
+    /// Longest wait for a free connection. Default 1 s.
+    #[serde(with = "humantime_serde")]
+    pub pool_timeout: Duration,
+    /// Longest wait for another connection's lock. Default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub busy_timeout: Duration,
+    /// Longest wait for a query in all. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub run_timeout: Duration,
+    /// Page cache of each connection, in KiB. Default 2048.
+    pub cache_kib: u32,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from(".vx11/store.db"),
+            pool_size: 2,
+            pool_timeout: Duration::from_secs(1),
+            busy_timeout: Duration::from_secs(2),
+            run_timeout: Duration::from_secs(5),
+            cache_kib: 2048,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// The defaults, at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+}
+
+/// The bounds of a [`Writer`](crate::Writer).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WriterConfig {
+    /// Rows held in memory: waiting for their turn, or kept while the database cannot be written. Default 10 000.
+    pub capacity: usize,
+    /// Rows in one transaction at most. Default 512.
+    pub max_batch: usize,
+    /// Longest wait for another connection's lock; short, so that a locked database is noticed. Default 250 ms.
+    #[serde(with = "humantime_serde")]
+    pub busy_timeout: Duration,
+    /// How often to try again while the database cannot be written. Default 500 ms.
+    #[serde(with = "humantime_serde")]
+    pub retry_every: Duration,
+    /// Longest a caller waits to hear that its row is durable. Default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub ack_timeout: Duration,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        Self {
+            capacity: 10_000,
+            max_batch: 512,
+            busy_timeout: Duration::from_millis(250),
+            retry_every: Duration::from_millis(500),
+            ack_timeout: Duration::from_secs(2),
+        }
+    }
+}

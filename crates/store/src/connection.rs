@@ -1,0 +1,120 @@
+//! One connection, opened the one way every connection of the store is.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection;
+use diesel_migrations::EmbeddedMigrations;
+
+use crate::{StoreConfig, StoreError, schema};
+
+/// The connection that queries run on.
+pub type Connection = diesel::sqlite::SqliteConnection;
+
+/// Where connections come from: the database file and the schema it must have.
+pub(crate) struct Source {
+    pub(crate) config: StoreConfig,
+    migrations: EmbeddedMigrations,
+}
+
+/// A connection, and which file it is connected to.
+pub(crate) struct Opened {
+    pub(crate) conn: Connection,
+    file: FileId,
+}
+
+/// A file's identity: one that is deleted and made again has the same path and another identity.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl Source {
+    pub(crate) fn new(config: StoreConfig, migrations: EmbeddedMigrations) -> Result<Self, StoreError> {
+        // Absolute, so that no name can be read as SQLite's `:memory:` or as a URI.
+        let path = std::path::absolute(&config.path).map_err(StoreError::file(&config.path))?;
+        Ok(Self { config: StoreConfig { path, ..config }, migrations })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    /// The write-ahead log beside the database.
+    pub(crate) fn wal_path(&self) -> PathBuf {
+        let mut name = self.path().as_os_str().to_owned();
+        name.push("-wal");
+        name.into()
+    }
+
+    /// Connects, and brings the schema up to date if it is not: a file that was deleted under a running service
+    /// comes back empty and usable.
+    pub(crate) fn open(&self, busy_timeout: Duration) -> Result<Opened, StoreError> {
+        let directory = self.path().parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(directory).map_err(StoreError::file(directory))?;
+        let mut conn = self.connect(busy_timeout).map_err(|reason| self.cannot_open(reason))?;
+        schema::ensure(&mut conn, &self.migrations, self.path())?;
+        let file = FileId::of(self.path()).map_err(StoreError::file(self.path()))?;
+        Ok(Opened { conn, file })
+    }
+
+    /// Whether the connection's file is still the one at the store's path.
+    pub(crate) fn is_current(&self, opened: &Opened) -> bool {
+        FileId::of(self.path()).is_ok_and(|file| file == opened.file)
+    }
+
+    /// While one program turns a new file into a WAL database, SQLite refuses the others at once, without the wait
+    /// that `busy_timeout` asks for.
+    fn connect(&self, busy_timeout: Duration) -> Result<Connection, String> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let give_up = Instant::now() + busy_timeout;
+        loop {
+            match self.try_connect(busy_timeout) {
+                Err(reason) if reason.contains("is locked") && Instant::now() < give_up => std::thread::sleep(PAUSE),
+                result => return result,
+            }
+        }
+    }
+
+    fn try_connect(&self, busy_timeout: Duration) -> Result<Connection, String> {
+        let url = self.path().to_str().ok_or("its path is not UTF-8")?;
+        let is_new = fs::metadata(self.path()).map_or(true, |file| file.len() == 0);
+        let mut conn = Connection::establish(url).map_err(|error| error.to_string())?;
+        let pragmas = self.pragmas(busy_timeout, is_new);
+        conn.batch_execute(&pragmas).map_err(|error| error.to_string())?;
+        Ok(conn)
+    }
+
+    /// WAL with `synchronous = FULL` syncs the log at every commit: acknowledged means durable. `auto_vacuum` lets
+    /// retention give space back; it is a property of the file that only a new one takes on, and setting it is a
+    /// write, which must not be needed to read a locked database.
+    fn pragmas(&self, busy_timeout: Duration, is_new: bool) -> String {
+        format!(
+            "PRAGMA busy_timeout = {busy_ms};
+             {new_file}
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA journal_size_limit = 16777216;
+             PRAGMA mmap_size = 0;
+             PRAGMA cache_size = -{cache_kib};",
+            busy_ms = busy_timeout.as_millis(),
+            new_file = if is_new { "PRAGMA auto_vacuum = INCREMENTAL;" } else { "" },
+            cache_kib = self.config.cache_kib,
+        )
+    }
+
+    fn cannot_open(&self, reason: String) -> StoreError {
+        StoreError::Open { path: self.config.path.clone(), reason }
+    }
+}
+
+impl FileId {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        fs::metadata(path).map(|file| Self { device: file.dev(), inode: file.ino() })
+    }
+}

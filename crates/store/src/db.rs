@@ -1,0 +1,143 @@
+//! The database as services see it: open it, and run queries off the threads that serve requests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, R2D2Connection};
+use diesel_migrations::EmbeddedMigrations;
+use tokio::sync::Semaphore;
+
+use crate::connection::{Opened, Source};
+use crate::{Connection, StoreConfig, StoreError};
+
+/// Longest wait for another upkeep task, and for one in all.
+const UPKEEP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// An open database. A clone is the same database.
+#[derive(Clone)]
+pub struct Db {
+    source: Arc<Source>,
+    pool: Pool<Manager>,
+    /// One for each connection, so that a database that hangs cannot fill the blocking pool with waiting threads.
+    slots: Arc<Semaphore>,
+    /// Upkeep runs one task at a time, on a connection of its own.
+    upkeep: Arc<Semaphore>,
+}
+
+impl Db {
+    /// Opens the database, making its directory and bringing its schema up to date. Blocks: call it while starting.
+    /// Safe when two processes do so at once. Refuses a database that a newer version has migrated.
+    pub fn open(config: StoreConfig, migrations: EmbeddedMigrations) -> Result<Self, StoreError> {
+        let source = Arc::new(Source::new(config, migrations)?);
+        let config = &source.config;
+        source.open(config.busy_timeout)?;
+
+        let connections = config.pool_size.max(1);
+        let pool = Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(0))
+            .max_lifetime(None)
+            .connection_timeout(config.pool_timeout)
+            // A failed connection is reported by the query that wanted it.
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(Manager(source.clone()));
+        let slots = Arc::new(Semaphore::new(connections as usize));
+        Ok(Self { source, pool, slots, upkeep: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Runs queries on a pooled connection, on tokio's blocking pool. The waits for a connection and for the result
+    /// are bounded; on [`StoreError::Timeout`] the work goes on and may take effect.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+    {
+        let StoreConfig { pool_timeout, run_timeout, .. } = self.source.config;
+        let pool = self.pool.clone();
+        let on_pool = move || {
+            let mut opened = pool.get().map_err(|error| StoreError::Busy(error.to_string()))?;
+            Ok(work(&mut opened.conn)?)
+        };
+        bounded(&self.slots, pool_timeout, run_timeout, on_pool).await
+    }
+
+    /// Whether the database answers a query.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run(|conn| conn.ping()).await
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// Runs long work on a connection of its own, so that it takes none from queries; one at a time.
+    pub(crate) async fn run_apart<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let source = self.source.clone();
+        let on_own = move || work(&mut source.open(source.config.busy_timeout)?.conn);
+        bounded(&self.upkeep, UPKEEP_TIMEOUT, UPKEEP_TIMEOUT, on_own).await
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// Runs blocking work once a slot is free. Work that outlives its caller keeps its slot.
+async fn bounded<T: Send + 'static>(
+    slots: &Arc<Semaphore>,
+    slot_timeout: Duration,
+    timeout: Duration,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let busy = || StoreError::Busy(format!("all were in use for {} ms", slot_timeout.as_millis()));
+    let slot = tokio::time::timeout(slot_timeout, slots.clone().acquire_owned())
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
+    let task = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(slot);
+        result
+    });
+    match tokio::time::timeout(timeout, task).await {
+        Ok(joined) => joined.unwrap_or(Err(StoreError::Panicked)),
+        Err(_) => Err(StoreError::Timeout(timeout)),
+    }
+}
+
+/// Makes and checks the pool's connections.
+struct Manager(Arc<Source>);
+
+impl ManageConnection for Manager {
+    type Connection = Opened;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Opened, StoreError> {
+        self.0.open(self.0.config.busy_timeout)
+    }
+
+    /// A connection is of no use when its file is no longer the database.
+    fn is_valid(&self, opened: &mut Opened) -> Result<(), StoreError> {
+        if self.0.is_current(opened) {
+            return Ok(());
+        }
+        Err(StoreError::Busy("the database file was replaced".to_owned()))
+    }
+
+    fn has_broken(&self, opened: &mut Opened) -> bool {
+        std::thread::panicking() || opened.conn.is_broken()
+    }
+}

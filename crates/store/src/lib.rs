@@ -1,0 +1,26 @@
+//! What a service keeps: a SQLite database behind one r2d2 pool, its migrations, its durable group-commit writer and
+//! its upkeep.
+//!
+//! - [`Db`] opens the database, brings its schema up to date and runs queries on the blocking pool.
+//! - [`Writer`] is for the hot path: it groups the rows of many requests into one transaction and answers when that
+//!   is on disk. When the database cannot be written it keeps the rows in memory, says so, and recovers by itself.
+//! - [`upkeep`] is what maintenance calls: integrity, size, counts, schema, backup, retention.
+//!
+//! It knows no table and no service. Only the `store` modules of services use it, and only through [`Connection`]:
+//! when PostgreSQL comes, that becomes the enum of both, and code that named SQLite's type would not follow.
+
+mod config;
+mod connection;
+mod db;
+mod error;
+mod schema;
+pub mod upkeep;
+mod writer;
+
+pub use config::{StoreConfig, WriterConfig};
+pub use connection::Connection;
+pub use db::Db;
+pub use diesel_migrations::EmbeddedMigrations;
+pub use error::StoreError;
+pub use vx11_contracts::time;
+pub use writer::{FlushError, Sink, WriteError, Writer, WriterHealth};

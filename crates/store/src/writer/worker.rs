@@ -1,0 +1,145 @@
+//! The writer's thread: take rows, write them, answer; when the database cannot be written, give them back.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Sink;
+use super::queue::{Batch, Queue};
+use crate::connection::{Opened, Source};
+use crate::error::Fault;
+use crate::{Connection, WriteError, WriterConfig};
+
+pub(super) struct Worker<S: Sink> {
+    sink: S,
+    link: Link,
+    queue: Arc<Queue<S::Row>>,
+    config: WriterConfig,
+}
+
+impl<S: Sink> Worker<S> {
+    pub(super) fn new(sink: S, source: Arc<Source>, queue: Arc<Queue<S::Row>>, config: WriterConfig) -> Self {
+        let link = Link { source, busy_timeout: config.busy_timeout, opened: None };
+        Self { sink, link, queue, config }
+    }
+
+    pub(super) fn run(mut self) {
+        // Also when the thread panics: nobody may wait for it then.
+        let _end = EndOnDrop(self.queue.clone());
+        while let Some(mut batch) = self.queue.take(self.config.max_batch, self.config.retry_every) {
+            match self.write(&mut batch) {
+                Ok(()) => self.succeeded(),
+                Err(reason) => {
+                    self.failed(batch, reason);
+                    if self.queue.is_closing() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what the batch has left. An error is the environment's; the rest of the batch is as it was.
+    fn write(&mut self, batch: &mut Batch<S::Row>) -> Result<(), String> {
+        let all = 0..batch.rows.len();
+        if all.is_empty() { self.link.connection().map(drop) } else { self.settle(batch, all) }
+    }
+
+    /// Writes the rows of `range` and answers their callers. When the rows are at fault, both halves are tried on
+    /// their own, down to the row that is.
+    fn settle(&mut self, batch: &mut Batch<S::Row>, range: Range<usize>) -> Result<(), String> {
+        match self.commit(&batch.rows[range.clone()]) {
+            Ok(()) => batch.settle(range, &Ok(())),
+            Err(Fault::Environment(reason)) => return Err(reason),
+            Err(Fault::Rows(reason)) if range.len() == 1 => {
+                tracing::warn!(reason, "the store rejected a row");
+                self.queue.metrics.dropped_rejected.inc();
+                batch.settle(range, &Err(WriteError::Rejected(reason)));
+            }
+            Err(Fault::Rows(_)) => {
+                let middle = range.start + range.len() / 2;
+                self.settle(batch, range.start..middle)?;
+                self.settle(batch, middle..range.end)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the rows durable in one transaction.
+    fn commit(&mut self, rows: &[S::Row]) -> Result<(), Fault> {
+        let start = Instant::now();
+        let receipt = self.transaction(rows).inspect_err(|_| {
+            // Whatever went wrong, nothing is known of the connection's state: the next attempt makes a new one.
+            self.link.opened = None;
+        })?;
+        let metrics = &self.queue.metrics;
+        metrics.commit_seconds.observe(start.elapsed().as_secs_f64());
+        metrics.rows_written.inc_by(rows.len() as u64);
+        let tell_sink = AssertUnwindSafe(|| self.sink.committed(rows, receipt));
+        if catch_unwind(tell_sink).is_err() {
+            // The rows are safe, and the writer has more to do.
+            tracing::error!("the sink of the store's writer panicked after a commit");
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, rows: &[S::Row]) -> Result<S::Receipt, Fault> {
+        let conn = self.link.connection().map_err(Fault::Environment)?;
+        let sink = &self.sink;
+        // After some errors SQLite has rolled back already. Then the rollback fails too, and diesel reports that one.
+        let mut first_fault = None;
+        let transaction = || {
+            conn.immediate_transaction(|conn| {
+                sink.apply(conn, rows).inspect_err(|error| first_fault = Some(Fault::of(error)))
+            })
+        };
+        match catch_unwind(AssertUnwindSafe(transaction)) {
+            Ok(result) => result.map_err(|error| first_fault.unwrap_or_else(|| Fault::of(&error))),
+            Err(_) => Err(Fault::Rows("writing it panicked".to_owned())),
+        }
+    }
+
+    fn succeeded(&self) {
+        if let Some(since) = self.queue.settled() {
+            tracing::info!(degraded.since = since, "the store can be written again");
+        }
+    }
+
+    fn failed(&self, batch: Batch<S::Row>, reason: String) {
+        if self.queue.give_back(batch, &reason) {
+            let path = self.link.source.path().display();
+            tracing::error!(reason, store.path = %path, "the store cannot be written; keeping rows in memory");
+        }
+    }
+}
+
+/// The thread's own connection.
+struct Link {
+    source: Arc<Source>,
+    busy_timeout: Duration,
+    /// Absent before the first row, and after any trouble.
+    opened: Option<Opened>,
+}
+
+impl Link {
+    /// A connection to the file that is now at the store's path: a commit to one that was deleted would be lost.
+    fn connection(&mut self) -> Result<&mut Connection, String> {
+        let opened = match self.opened.take().filter(|opened| self.source.is_current(opened)) {
+            Some(opened) => opened,
+            None => self.source.open(self.busy_timeout).map_err(|error| error.to_string())?,
+        };
+        Ok(&mut self.opened.insert(opened).conn)
+    }
+}
+
+struct EndOnDrop<R>(Arc<Queue<R>>);
+
+impl<R> Drop for EndOnDrop<R> {
+    fn drop(&mut self) {
+        let lost = self.0.end();
+        if lost > 0 {
+            tracing::error!(rows = lost, "the store's writer ended with rows that are not written");
+        }
+    }
+}

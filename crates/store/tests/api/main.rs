@@ -1,0 +1,8 @@
+//! The store as services use it, on real SQLite files.
+
+mod db;
+mod fixture;
+mod outage;
+mod retention;
+mod upkeep;
+mod writer;

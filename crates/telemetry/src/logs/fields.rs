@@ -1,0 +1,70 @@
+//! What a line takes from its event and from the spans around it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use tracing::field::{Field, Visit};
+
+/// The fields that every line has, as the innermost enclosing span knows them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SpanFields {
+    pub(super) service: Option<Arc<str>>,
+    pub(super) correlation_id: Option<Arc<str>>,
+    pub(super) trace_id: Option<Arc<str>>,
+    pub(super) span_id: Option<Arc<str>>,
+}
+
+impl SpanFields {
+    /// Where the field of this name is kept; `None` for any other field.
+    pub(super) fn slot(&mut self, name: &str) -> Option<&mut Option<Arc<str>>> {
+        match name {
+            "service" => Some(&mut self.service),
+            "correlation_id" => Some(&mut self.correlation_id),
+            "trace_id" => Some(&mut self.trace_id),
+            "span_id" => Some(&mut self.span_id),
+            _ => None,
+        }
+    }
+}
+
+impl Visit for SpanFields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if let Some(slot) = self.slot(field.name()) {
+            *slot = Some(value.into());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if let Some(slot) = self.slot(field.name()) {
+            *slot = Some(format!("{value:?}").into());
+        }
+    }
+}
+
+/// Names of fields whose values no line may show; the last part of a dotted name counts.
+const SECRET: &[&str] = &[
+    "authorization",
+    "token",
+    "api_key",
+    "apikey",
+    "cookie",
+    "set-cookie",
+    "password",
+    "secret",
+    "confirm_token",
+    "power_token",
+    "sse_token",
+    "body",
+    "prompt",
+    "content",
+    "message_body",
+];
+
+/// What stands in a line in place of a secret.
+pub(super) const REDACTED: &str = "[redacted]";
+
+/// Whether the value of a field of this name must not be shown.
+pub(super) fn is_secret(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    SECRET.iter().any(|secret| last.eq_ignore_ascii_case(secret))
+}

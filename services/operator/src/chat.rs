@@ -1,0 +1,16 @@
+//! Chat: the one thing that must always answer.
+//!
+//! `flow` is the order of things for one request; the files beside it are its parts. Nothing here knows actix.
+
+mod answer_cache;
+mod engine;
+mod flow;
+mod record;
+mod request;
+mod stream;
+
+pub(crate) use answer_cache::AnswerCache;
+pub(crate) use engine::{Answer, Engine, Question};
+pub(crate) use flow::{Answered, Chat};
+pub(crate) use request::{Accepted, Limits, Provider};
+pub(crate) use stream::{StreamLimits, frames};

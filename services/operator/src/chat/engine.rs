@@ -1,0 +1,211 @@
+//! Who answers a question: the switch, or madre when the switch does not.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorCode;
+use vx11_contracts::chat::{ChatProvider, ChatStatus, Usage};
+use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
+use vx11_contracts::switch::{Attempt, Message, Role, SwitchChatRequest, SwitchChatResponse};
+
+use super::Provider;
+use crate::clients::switch::SwitchError;
+use crate::clients::{Madre, Switch};
+use crate::metrics::Metrics;
+
+/// Something to answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// What was said.
+    pub(crate) message: String,
+    /// Earlier questions and answers, oldest first.
+    pub(crate) history: Vec<(String, String)>,
+    /// The conversation.
+    pub(crate) session_id: String,
+    /// Facts for the engine.
+    pub(crate) context: Map<String, Value>,
+    /// Facts for the trail.
+    pub(crate) metadata: Map<String, Value>,
+    /// Who is to answer.
+    pub(crate) provider: Provider,
+}
+
+/// What was answered, and by whom; the fields are those of the contracts' `ChatResponse`.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: String,
+    pub(crate) reasoning: Option<String>,
+    pub(crate) model_used: String,
+    pub(crate) provider: ChatProvider,
+    pub(crate) status: ChatStatus,
+    pub(crate) degraded: bool,
+    pub(crate) fallback_source: Option<String>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) plan_id: Option<String>,
+    pub(crate) confirm_token: Option<String>,
+    /// The provider calls that were made for it.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// The two that can answer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    /// Asked first.
+    pub(crate) switch: Switch,
+    /// Asked when the switch does not answer.
+    pub(crate) madre: Madre,
+    /// Counts fallbacks.
+    pub(crate) metrics: Metrics,
+    /// Longest wait for the switch.
+    pub(crate) switch_timeout: Duration,
+    /// Longest wait for madre, and what is kept for it of a caller's deadline.
+    pub(crate) madre_timeout: Duration,
+}
+
+impl Engine {
+    /// Answers `question`, from the switch or else from madre.
+    ///
+    /// # Errors
+    /// `unknown_provider` or `model_not_found` when the caller named what does not exist, `service_unavailable` when
+    /// nobody answers, `deadline_exceeded` when the caller's deadline passes first.
+    pub(crate) async fn answer(&self, question: &Question, context: &RequestContext) -> Result<Answer, ApiError> {
+        if question.provider == Provider::Madre {
+            tracing::info!(route = "madre", "chat routed");
+            return self.ask_madre(question, context, None).await;
+        }
+        tracing::info!(route = "switch", "chat routed");
+        let request = switch_request(question, context, false);
+        match self.switch.chat(&request, context, self.switch_limit(context)).await {
+            Ok(answer) => Ok(from_switch(answer)),
+            Err(error) => self.fall_back(question, context, &error).await,
+        }
+    }
+
+    /// Answers from madre what the switch did not.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    pub(crate) async fn fall_back(
+        &self,
+        question: &Question,
+        context: &RequestContext,
+        error: &SwitchError,
+    ) -> Result<Answer, ApiError> {
+        let Some(body) = error.callers_fault() else {
+            return self.fall_back_because(question, context, error.reason()).await;
+        };
+        let refused = ApiError::new(body.error.code, body.detail.clone());
+        Err(match &body.error.known {
+            Some(known) => refused.with_known(known.clone()),
+            None => refused,
+        })
+    }
+
+    /// Answers from madre, for `reason`.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    pub(crate) async fn fall_back_because(
+        &self,
+        question: &Question,
+        context: &RequestContext,
+        reason: String,
+    ) -> Result<Answer, ApiError> {
+        self.metrics.fell_back(&reason);
+        tracing::warn!(reason, "chat falls back to madre");
+        self.ask_madre(question, context, Some(reason)).await
+    }
+
+    async fn ask_madre(
+        &self,
+        question: &Question,
+        context: &RequestContext,
+        fallback_source: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let limit = within_deadline(context, self.madre_timeout);
+        let request = MadreChatRequest {
+            message: question.message.clone(),
+            session_id: Some(question.session_id.clone()),
+            correlation_id: Some(context.correlation_id.to_string()),
+            context: question.context.clone(),
+        };
+        match self.madre.chat(&request, context, limit).await {
+            Ok(answer) => Ok(from_madre(answer, fallback_source)),
+            Err(error) => {
+                let expired = context.deadline.is_some_and(|deadline| deadline.is_expired());
+                let code = if expired { ErrorCode::DeadlineExceeded } else { ErrorCode::ServiceUnavailable };
+                let switch = fallback_source.unwrap_or_else(|| "not asked".to_owned());
+                Err(ApiError::new(code, "neither a provider nor madre could answer")
+                    .with_cause(format!("switch: {switch}; madre: {error}")))
+            }
+        }
+    }
+
+    /// How long the switch may take: its own limit, less what madre needs of the caller's deadline.
+    pub(crate) fn switch_limit(&self, context: &RequestContext) -> Duration {
+        let Some(deadline) = context.deadline else { return self.switch_timeout };
+        let remaining = deadline.remaining();
+        self.switch_timeout.min(remaining.saturating_sub(self.madre_timeout.min(remaining / 5)))
+    }
+}
+
+/// `limit`, or what is left of the caller's deadline when that is less.
+fn within_deadline(context: &RequestContext, limit: Duration) -> Duration {
+    context.deadline.map_or(limit, |deadline| limit.min(deadline.remaining()))
+}
+
+/// The question as the switch takes it.
+pub(super) fn switch_request(question: &Question, context: &RequestContext, stream: bool) -> SwitchChatRequest {
+    let mut messages = Vec::with_capacity(question.history.len() * 2 + 1);
+    for (asked, answered) in &question.history {
+        messages.push(Message { role: Role::User, content: asked.clone() });
+        messages.push(Message { role: Role::Assistant, content: answered.clone() });
+    }
+    messages.push(Message { role: Role::User, content: question.message.clone() });
+    SwitchChatRequest {
+        messages,
+        session_id: question.session_id.clone(),
+        correlation_id: context.correlation_id.to_string(),
+        metadata: question.metadata.clone(),
+        provider: match &question.provider {
+            Provider::Named(name) => Some(name.clone()),
+            Provider::Any | Provider::Madre => None,
+        },
+        model: None,
+        stream,
+    }
+}
+
+/// What the switch answered, in our words. A failover among its providers is its daily work, not a degradation.
+pub(super) fn from_switch(answer: SwitchChatResponse) -> Answer {
+    Answer {
+        response: answer.reply,
+        reasoning: answer.reasoning,
+        model_used: answer.engine_used,
+        provider: ChatProvider::Switch,
+        status: ChatStatus::Done,
+        degraded: false,
+        fallback_source: answer.fallback_reason,
+        usage: answer.usage,
+        plan_id: None,
+        confirm_token: None,
+        attempts: answer.attempts,
+    }
+}
+
+fn from_madre(answer: MadreChatResponse, fallback_source: Option<String>) -> Answer {
+    Answer {
+        response: answer.response,
+        reasoning: None,
+        model_used: answer.model,
+        provider: ChatProvider::Madre,
+        status: answer.status,
+        degraded: fallback_source.is_some(),
+        fallback_source,
+        usage: None,
+        plan_id: answer.plan_id,
+        confirm_token: answer.confirm_token,
+        attempts: Vec::new(),
+    }
+}

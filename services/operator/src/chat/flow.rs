@@ -1,0 +1,209 @@
+//! One chat from request to durable answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::chat::{ChatRequest, ChatResponse};
+use vx11_contracts::time;
+use vx11_resilience::SlidingWindow;
+use vx11_store::WriteError;
+
+use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, StreamLimits, record};
+use crate::metrics::Metrics;
+use crate::store::{NewAction, Record, Store};
+
+/// Everything that a chat needs. Cheap to clone; clones share all but the engine's connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Chat {
+    /// Who answers.
+    pub(crate) engine: Engine,
+    /// Where it is kept.
+    pub(crate) store: Store,
+    /// Messages per session.
+    pub(crate) rate: Arc<SlidingWindow>,
+    /// Repeated messages.
+    pub(crate) cache: AnswerCache,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// Bounds of a request.
+    pub(crate) limits: Limits,
+    /// Bounds of a streamed answer.
+    pub(crate) stream_limits: StreamLimits,
+    /// Earlier turns that are sent along.
+    pub(crate) history_turns: u32,
+    /// Chats answered since the start, for milestones.
+    pub(crate) answered: Arc<AtomicU64>,
+}
+
+/// An answer, and whether its rows are on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    /// What the caller is told.
+    pub(crate) body: ChatResponse,
+    /// `false`: the store could not take the rows; they are in memory until it can.
+    pub(crate) durable: bool,
+}
+
+impl Chat {
+    /// Checks a request and counts it against its session's limit.
+    ///
+    /// # Errors
+    /// `invalid_field`, `message_too_long`, `rate_limited`.
+    pub(crate) fn accept(&self, request: ChatRequest, context: RequestContext) -> Result<Accepted, ApiError> {
+        let accepted = Accepted::new(request, context, self.limits)?;
+        tracing::Span::current().record("correlation_id", &*accepted.context.correlation_id);
+        self.rate.check(&accepted.session_id, Instant::now()).map_err(|refused| {
+            let seconds = refused.0.as_secs_f64().ceil().max(1.0) as u64;
+            ApiError::rate_limited(seconds, "this session has sent too many messages")
+        })?;
+        Ok(accepted)
+    }
+
+    /// Answers a request whole.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    pub(crate) async fn answer(&self, asked: &Accepted, started: Instant) -> Result<Answered, ApiError> {
+        if let Some(answered) = self.repeated(asked, started).await {
+            return Ok(answered);
+        }
+        let question = self.question(asked).await;
+        match self.engine.answer(&question, &asked.context).await {
+            Ok(answer) => Ok(self.finish(asked, answer, started).await),
+            Err(error) => Err(self.give_up(asked, error, started).await),
+        }
+    }
+
+    /// The answer that this session got to this message a moment ago.
+    pub(crate) async fn repeated(&self, asked: &Accepted, started: Instant) -> Option<Answered> {
+        if !asked.known_session {
+            return None;
+        }
+        let earlier = self.cache.get(&asked.session_id, &asked.request.message)?;
+        self.metrics.cache_hit();
+        let body = ChatResponse {
+            correlation_id: asked.context.correlation_id.to_string(),
+            latency_ms: millis_since(started),
+            cache_hit: Some(true),
+            ..(*earlier).clone()
+        };
+        let durable = self.keep(record::answered(asked, &body, None)).await;
+        Some(self.sent(body, durable, started))
+    }
+
+    /// The question with its session's history. A store that does not answer costs the history, not the chat.
+    pub(crate) async fn question(&self, asked: &Accepted) -> Question {
+        let history = if asked.known_session && self.history_turns > 0 {
+            let recent = self.store.recent_exchanges(&asked.session_id, None, self.history_turns).await;
+            recent.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the session's history cannot be read; the chat goes on without it");
+                Vec::new()
+            })
+        } else {
+            Vec::new()
+        };
+        Question {
+            message: asked.request.message.clone(),
+            history,
+            session_id: asked.session_id.clone(),
+            context: asked.request.context.clone(),
+            metadata: asked.request.metadata.clone(),
+            provider: asked.provider.clone(),
+        }
+    }
+
+    /// Makes an answer durable and turns it into what the caller is told.
+    pub(crate) async fn finish(&self, asked: &Accepted, answer: Answer, started: Instant) -> Answered {
+        let body = response(asked, &answer, started);
+        let durable = self.keep(record::answered(asked, &body, Some(&answer))).await;
+        self.cache.put(&asked.request.message, &body);
+        self.milestone(asked);
+        self.sent(body, durable, started)
+    }
+
+    /// Keeps the trail of a chat that nobody answered.
+    pub(crate) async fn give_up(&self, asked: &Accepted, error: ApiError, started: Instant) -> ApiError {
+        self.keep(record::failed(asked, &error, started.elapsed())).await;
+        error
+    }
+
+    /// Keeps the trail of a chat whose caller went away. It does not wait; the writer counts what it has no room for.
+    pub(crate) fn abandon(&self, asked: &Accepted) {
+        let _ = self.store.writer.try_enqueue(record::abandoned(asked));
+    }
+
+    /// Answers a request without leaving a turn, a cache entry or a mark on its session.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    pub(crate) async fn rehearse(&self, asked: &Accepted, question: &Question) -> Result<ChatResponse, ApiError> {
+        let started = Instant::now();
+        let answer = self.engine.answer(question, &asked.context).await?;
+        Ok(response(asked, &answer, started))
+    }
+
+    fn sent(&self, body: ChatResponse, durable: bool, started: Instant) -> Answered {
+        let provider = body.provider.as_str();
+        tracing::info!(provider, degraded = body.degraded, latency_ms = body.latency_ms, "chat sent");
+        self.metrics.chat_answered(body.provider, body.degraded, started.elapsed());
+        Answered { body, durable }
+    }
+
+    /// Writes `record`; answers whether it is on disk. The writer bounds the wait and logs its own troubles.
+    async fn keep(&self, record: Record) -> bool {
+        let Err(error) = self.store.writer.write(record).await else { return true };
+        self.metrics.deferred();
+        if !matches!(error, WriteError::Deferred) {
+            tracing::error!(%error, "the rows of a chat are lost");
+        }
+        false
+    }
+
+    /// Says on the event stream when the number of chats answered since the start gains a digit.
+    fn milestone(&self, asked: &Accepted) {
+        let chats = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
+        if chats < 100 || 10_u64.pow(chats.ilog10()) != chats {
+            return;
+        }
+        let reached = NewAction {
+            timestamp: time::now(),
+            source: "operator",
+            session_id: None,
+            correlation_id: asked.context.correlation_id.to_string(),
+            action: "milestone".to_owned(),
+            action_type: "performance_milestone",
+            target: Some("chats_answered".to_owned()),
+            status: "ok",
+            mode: "normal",
+            notes: Some(serde_json::json!({ "value": chats, "unit": "chats" }).to_string()),
+        };
+        // A milestone is news, not a record: the writer counts it when it has no room.
+        let _ = self.store.writer.try_enqueue(Record::Action(reached));
+    }
+}
+
+/// What the caller is told.
+fn response(asked: &Accepted, answer: &Answer, started: Instant) -> ChatResponse {
+    ChatResponse {
+        response: answer.response.clone(),
+        model_used: answer.model_used.clone(),
+        latency_ms: millis_since(started),
+        correlation_id: asked.context.correlation_id.to_string(),
+        session_id: asked.session_id.clone(),
+        provider: answer.provider,
+        status: answer.status,
+        degraded: answer.degraded,
+        fallback_source: answer.fallback_source.clone(),
+        cache_hit: None,
+        reasoning: answer.reasoning.clone(),
+        usage: answer.usage,
+        plan_id: answer.plan_id.clone(),
+        confirm_token: answer.confirm_token.clone(),
+    }
+}
+
+fn millis_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,138 @@
+//! What a chat leaves in the store.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vx11_chassis::ApiError;
+use vx11_contracts::chat::{ChatRequest, ChatResponse, ChatStatus};
+use vx11_contracts::time;
+
+use super::{Accepted, Answer};
+use crate::store::{ChatRecord, Extras, NewAction, NewPerformance, NewTurn, Record};
+
+/// The endpoint of the performance row.
+const ENDPOINT: &str = "/operator/api/chat";
+
+/// The rows of an answered chat. `answer` is `None` for a repetition from the cache, which makes no turn.
+pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&Answer>) -> Record {
+    let now = time::now();
+    let notes = json!({
+        "latency_ms": body.latency_ms,
+        "model": body.model_used,
+        "fallback_source": body.fallback_source,
+        "cache_hit": body.cache_hit.unwrap_or(false),
+        "attempts": answer.map(|answer| &answer.attempts),
+        "plan_id": body.plan_id,
+    });
+    let who = body.provider.as_str();
+    Record::Chat(Box::new(ChatRecord {
+        turn: answer.map(|answer| turn(asked, body, answer, now.clone())),
+        action: NewAction {
+            target: Some(who.to_owned()),
+            mode: if body.degraded { "degraded" } else { "normal" },
+            ..action(asked, "ok", Some(notes.to_string()), now.clone())
+        },
+        performance: NewPerformance {
+            provider: Some(who.to_owned()),
+            degraded: body.degraded,
+            ..performance(asked, 200, body.latency_ms, now)
+        },
+    }))
+}
+
+/// The rows of a chat that nobody answered.
+pub(super) fn failed(asked: &Accepted, error: &ApiError, elapsed: Duration) -> Record {
+    let now = time::now();
+    let code = error.code();
+    let notes = json!({ "error": code, "cause": error.cause() });
+    let latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    Record::Chat(Box::new(ChatRecord {
+        turn: None,
+        action: NewAction { mode: "degraded", ..action(asked, "error", Some(notes.to_string()), now.clone()) },
+        performance: NewPerformance {
+            error_type: Some(code.as_str().to_owned()),
+            ..performance(asked, code.status(), latency_ms, now)
+        },
+    }))
+}
+
+/// The row of a chat whose caller went away before its end.
+pub(super) fn abandoned(asked: &Accepted) -> Record {
+    Record::Action(action(asked, "client_disconnected", None, time::now()))
+}
+
+fn turn(asked: &Accepted, body: &ChatResponse, answer: &Answer, timestamp: String) -> NewTurn {
+    let usage = answer.usage.as_ref();
+    NewTurn {
+        timestamp,
+        session_id: asked.session_id.clone(),
+        correlation_id: asked.context.correlation_id.to_string(),
+        message: asked.request.message.clone(),
+        extras: extras(asked),
+        response: answer.response.clone(),
+        reasoning: answer.reasoning.clone(),
+        provider: answer.provider.as_str(),
+        model_used: answer.model_used.clone(),
+        status: status_word(answer.status),
+        degraded: answer.degraded,
+        fallback_source: answer.fallback_source.clone(),
+        latency_ms: signed(body.latency_ms),
+        prompt_tokens: usage.map(|usage| signed(usage.prompt_tokens)),
+        completion_tokens: usage.map(|usage| signed(usage.completion_tokens)),
+    }
+}
+
+/// What the request held besides its message; mostly nothing.
+fn extras(asked: &Accepted) -> Option<String> {
+    let ChatRequest { context, metadata, provider, .. } = &asked.request;
+    if context.is_empty() && metadata.is_empty() && provider.is_none() {
+        return None;
+    }
+    let extras = Extras { context: context.clone(), metadata: metadata.clone(), provider: provider.clone() };
+    serde_json::to_string(&extras).ok()
+}
+
+fn action(asked: &Accepted, status: &'static str, notes: Option<String>, timestamp: String) -> NewAction {
+    NewAction {
+        timestamp,
+        source: "operator",
+        session_id: Some(asked.session_id.clone()),
+        correlation_id: asked.context.correlation_id.to_string(),
+        action: "chat".to_owned(),
+        action_type: "chat",
+        target: None,
+        status,
+        mode: "normal",
+        notes,
+    }
+}
+
+fn performance(asked: &Accepted, status: u16, latency_ms: u64, timestamp: String) -> NewPerformance {
+    NewPerformance {
+        timestamp,
+        correlation_id: asked.context.correlation_id.to_string(),
+        session_id: Some(asked.session_id.clone()),
+        endpoint: ENDPOINT.to_owned(),
+        method: "POST",
+        status_code: status.into(),
+        latency_ms: signed(latency_ms),
+        provider: None,
+        degraded: false,
+        error_type: None,
+    }
+}
+
+/// The word on the wire, which is the word in the store.
+fn status_word(status: ChatStatus) -> &'static str {
+    match status {
+        ChatStatus::Pending => "PENDING",
+        ChatStatus::Running => "RUNNING",
+        ChatStatus::Waiting => "WAITING",
+        ChatStatus::Done => "DONE",
+        ChatStatus::Error => "ERROR",
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

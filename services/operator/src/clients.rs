@@ -1,0 +1,9 @@
+//! The services that operator calls, in operator's own words.
+
+pub(crate) mod health_gate;
+pub(crate) mod madre;
+pub(crate) mod switch;
+
+pub(crate) use health_gate::HealthGate;
+pub(crate) use madre::Madre;
+pub(crate) use switch::Switch;

@@ -1,0 +1,125 @@
+//! madre, as operator calls it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use vx11_chassis::RequestContext;
+use vx11_chassis::client::{CallError, ServiceClient};
+use vx11_contracts::event::Action;
+use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
+use vx11_contracts::power::{OpenWindowRequest, PolicyStatus, PowerState, WindowClosed, WindowOpened};
+use vx11_resilience::Breaker;
+
+/// Longest wait for anything but chat.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// madre. Cheap to clone; clones share the breaker.
+#[derive(Clone, Debug)]
+pub(crate) struct Madre {
+    client: ServiceClient,
+    breaker: Arc<Breaker>,
+}
+
+/// Why madre gave no answer to a chat.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MadreError {
+    /// It was not asked: its breaker is open.
+    #[error("its circuit is open")]
+    CircuitOpen,
+    /// It was asked, and the call failed.
+    #[error(transparent)]
+    Failed(#[from] CallError),
+}
+
+#[derive(Deserialize)]
+struct Trail {
+    actions: Vec<Action>,
+}
+
+impl Madre {
+    /// madre behind `client`.
+    pub(crate) fn new(client: ServiceClient, breaker: Arc<Breaker>) -> Self {
+        Self { client, breaker }
+    }
+
+    /// The breaker of chats to it.
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Asks the engine of last resort.
+    ///
+    /// # Errors
+    /// When its breaker is open, or the call fails.
+    pub(crate) async fn chat(
+        &self,
+        request: &MadreChatRequest,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<MadreChatResponse, MadreError> {
+        let permit = self.breaker.try_acquire().map_err(|_| MadreError::CircuitOpen)?;
+        let answer = self.client.post("/madre/chat", request, context, limit).await;
+        match &answer {
+            Ok(_) => permit.success(),
+            Err(_) => permit.failure(),
+        };
+        Ok(answer?)
+    }
+
+    /// Mode, driver, window and services.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub(crate) async fn power_state(&self, context: &RequestContext) -> Result<PowerState, CallError> {
+        self.get("/madre/power/state", context).await
+    }
+
+    /// Whether the policy `solo_madre` is in force.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub(crate) async fn policy(&self, context: &RequestContext) -> Result<PolicyStatus, CallError> {
+        self.get("/madre/power/policy/solo_madre/status", context).await
+    }
+
+    /// Opens a power window.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub(crate) async fn open_window(
+        &self,
+        request: &OpenWindowRequest,
+        context: &RequestContext,
+    ) -> Result<WindowOpened, CallError> {
+        self.client.post("/madre/power/window/open", request, context, LIMIT).await
+    }
+
+    /// Closes the power window.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub(crate) async fn close_window(&self, context: &RequestContext) -> Result<WindowClosed, CallError> {
+        self.client.post("/madre/power/window/close", &Value::Object(serde_json::Map::new()), context, LIMIT).await
+    }
+
+    /// madre's part of a request's trail.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub(crate) async fn audit(&self, correlation_id: &str, context: &RequestContext) -> Result<Vec<Action>, CallError> {
+        let mut path =
+            url::Url::parse("http://m/madre/audit/").map_err(|error| CallError::Schema(error.to_string()))?;
+        if let Ok(mut segments) = path.path_segments_mut() {
+            segments.pop_if_empty().push(correlation_id);
+        }
+        let trail: Trail = self.get(path.path(), context).await?;
+        Ok(trail.actions)
+    }
+
+    async fn get<A: DeserializeOwned>(&self, path: &str, context: &RequestContext) -> Result<A, CallError> {
+        self.client.get(path, context, LIMIT).await
+    }
+}

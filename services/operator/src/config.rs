@@ -1,0 +1,141 @@
+//! The operator's configuration section.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vx11_chassis::config::ConfigError;
+use vx11_chassis::process::Section;
+use vx11_resilience::BreakerConfig;
+
+/// `[operator]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperatorConfig {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Whether people may open and close power windows and spawn work from here.
+    pub operator_control: bool,
+    /// Chat.
+    pub chat: ChatConfig,
+    /// The event stream.
+    pub events: EventsConfig,
+}
+
+/// `[operator.chat]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChatConfig {
+    /// Messages of one session in any `rate_window`.
+    pub rate_limit: u32,
+    /// The window of `rate_limit`.
+    #[serde(with = "humantime_serde")]
+    pub rate_window: Duration,
+    /// Characters of a message.
+    pub max_message_chars: usize,
+    /// How long a repeated message of a session is answered from memory; zero turns it off.
+    #[serde(with = "humantime_serde")]
+    pub answer_cache_ttl: Duration,
+    /// Earlier turns of the session that are sent along.
+    pub history_turns: u32,
+    /// How long the switch's health is believed, good or bad.
+    #[serde(with = "humantime_serde")]
+    pub switch_health_ttl: Duration,
+    /// Longest wait for the switch's health.
+    #[serde(with = "humantime_serde")]
+    pub switch_health_timeout: Duration,
+    /// Longest wait for the switch's answer, and for the first token of a streamed one.
+    #[serde(with = "humantime_serde")]
+    pub switch_timeout: Duration,
+    /// Longest silence within a streamed answer.
+    #[serde(with = "humantime_serde")]
+    pub stream_idle: Duration,
+    /// Longest streamed answer.
+    #[serde(with = "humantime_serde")]
+    pub stream_total: Duration,
+    /// Longest wait for madre's answer; this much of a caller's deadline is kept for it.
+    #[serde(with = "humantime_serde")]
+    pub madre_timeout: Duration,
+    /// When calls to the switch, and to madre, are given up for a while.
+    pub breaker: BreakerConfig,
+}
+
+/// `[operator.events]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// How often a silent stream gets a comment.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// When the server closes a stream; clients resume.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// Events of the backlog.
+    pub backlog: u32,
+    /// Streams at a time.
+    pub max_streams: usize,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        Self {
+            bind: (Ipv4Addr::LOCALHOST, 8011).into(),
+            operator_control: false,
+            chat: ChatConfig::default(),
+            events: EventsConfig::default(),
+        }
+    }
+}
+
+impl Default for ChatConfig {
+    fn default() -> Self {
+        Self {
+            rate_limit: 10,
+            rate_window: Duration::from_secs(60),
+            max_message_chars: 4000,
+            answer_cache_ttl: Duration::from_secs(60),
+            history_turns: 10,
+            switch_health_ttl: Duration::from_secs(30),
+            switch_health_timeout: Duration::from_secs(2),
+            switch_timeout: Duration::from_secs(30),
+            stream_idle: Duration::from_secs(20),
+            stream_total: Duration::from_secs(300),
+            madre_timeout: Duration::from_secs(5),
+            breaker: BreakerConfig::default(),
+        }
+    }
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(30), max_age: Duration::from_secs(300), backlog: 100, max_streams: 1000 }
+    }
+}
+
+impl Section for OperatorConfig {
+    const NAME: &'static str = "operator";
+
+    fn bind(&self) -> SocketAddr {
+        self.bind
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("operator.chat.switch_timeout", self.chat.switch_timeout),
+            ("operator.chat.switch_health_ttl", self.chat.switch_health_ttl),
+            ("operator.chat.switch_health_timeout", self.chat.switch_health_timeout),
+            ("operator.chat.madre_timeout", self.chat.madre_timeout),
+            ("operator.chat.stream_idle", self.chat.stream_idle),
+            ("operator.chat.stream_total", self.chat.stream_total),
+            ("operator.events.heartbeat", self.events.heartbeat),
+            ("operator.events.max_age", self.events.max_age),
+        ];
+        match positive.iter().find(|(_, value)| value.is_zero()) {
+            Some((field, _)) => Err(ConfigError::unusable(*field, "must be longer than zero")),
+            None if self.chat.max_message_chars == 0 => {
+                Err(ConfigError::unusable("operator.chat.max_message_chars", "must be at least 1"))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The API that people and applications use: chat, sessions, events, metrics, audit, replay.
+//!
+//! Routes call the domain and the store; the store is the only place that knows SQL, `clients` the only one that knows
+//! other services. Chat must answer whatever else fails: it goes on without the switch, and without the store.
+
+mod chat;
+mod clients;
+mod config;
+mod domain;
+mod events;
+mod metrics;
+mod metrics_cache;
+mod routes;
+mod row_total;
+mod serve;
+mod shared;
+mod state;
+mod store;
+
+pub use config::OperatorConfig;
+pub use serve::serve;
+
+/// The service's name in logs, metrics and health.
+pub const NAME: &str = "operator";
+
+/// The document of the service's routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    use utoipa::OpenApi as _;
+    vx11_chassis::server::complete(routes::OperatorApi::openapi())
+}

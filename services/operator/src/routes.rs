@@ -1,0 +1,109 @@
+//! The operator's addresses.
+
+mod audit;
+mod chat;
+mod circuit_breakers;
+mod commands;
+mod config;
+mod events;
+mod maintenance;
+mod metrics;
+mod performance;
+mod replay;
+mod sessions;
+mod status;
+mod window;
+
+use actix_web::middleware::from_fn;
+use actix_web::web;
+use utoipa::OpenApi;
+use vx11_chassis::ApiError;
+use vx11_chassis::client::CallError;
+use vx11_contracts::ErrorCode;
+use vx11_store::StoreError;
+
+pub(crate) use events::PATH as EVENTS_PATH;
+
+/// Adds every route.
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/operator/api")
+            .wrap(from_fn(performance::record))
+            .service(chat::chat)
+            .service(window::open)
+            .service(window::close)
+            .service(window::show)
+            .service(commands::run)
+            .service(status::show)
+            .service(config::show)
+            .service(events::token)
+            .service(events::events)
+            .service(metrics::metrics)
+            .service(sessions::list)
+            .service(sessions::detail)
+            .service(audit::list)
+            .service(audit::trail)
+            .service(replay::replay)
+            .service(circuit_breakers::list)
+            .service(maintenance::run),
+    );
+}
+
+/// The document of every route.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay."),
+    paths(
+        chat::chat,
+        window::open,
+        window::close,
+        window::show,
+        commands::run,
+        status::show,
+        config::show,
+        events::token,
+        events::events,
+        metrics::metrics,
+        sessions::list,
+        sessions::detail,
+        audit::list,
+        audit::trail,
+        replay::replay,
+        circuit_breakers::list,
+        maintenance::run
+    )
+)]
+pub(crate) struct OperatorApi;
+
+/// A store that does not answer, to the caller of a route that needs it.
+fn store_error(error: StoreError) -> ApiError {
+    ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer; chat goes on without it").with_cause(error)
+}
+
+/// What madre answered instead of what was asked, passed on; or that it did not answer.
+fn madre_error(error: CallError) -> ApiError {
+    match error {
+        CallError::Status { body: Some(body), .. } => {
+            let passed_on = ApiError::new(body.error.code, body.detail);
+            match body.error.known {
+                Some(known) => passed_on.with_known(known),
+                None => passed_on,
+            }
+        }
+        CallError::Timeout => ApiError::new(ErrorCode::DeadlineExceeded, "madre did not answer in time"),
+        error => ApiError::new(ErrorCode::ServiceUnavailable, "madre does not answer").with_cause(error),
+    }
+}
+
+/// Rows of a page where the caller does not say.
+const DEFAULT_PAGE: u32 = 50;
+/// Most rows of a page.
+const MAX_PAGE: u32 = 500;
+
+/// The size of a page.
+fn page_size(asked: Option<u32>) -> Result<u32, ApiError> {
+    match asked.unwrap_or(DEFAULT_PAGE) {
+        limit @ 1..=MAX_PAGE => Ok(limit),
+        _ => Err(ApiError::invalid_field("limit", format!("must be 1 to {MAX_PAGE}"))),
+    }
+}

@@ -1,0 +1,66 @@
+//! `POST /operator/api/chat`
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::ThinData;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, post};
+use futures_util::StreamExt;
+use vx11_chassis::extract::Json;
+use vx11_chassis::{ApiError, RequestContext, sse};
+use vx11_contracts::chat::{ChatFrame, ChatRequest, ChatResponse};
+use vx11_contracts::{ErrorBody, headers};
+
+use super::performance::Recorded;
+use crate::chat::{Accepted, Answered, frames};
+use crate::state::State;
+
+/// Answer a message; as server-sent events where `stream` or the `Accept` header asks for them.
+#[utoipa::path(tag = "chat", request_body = ChatRequest, responses(
+    (status = 200, content((ChatResponse = "application/json"), (ChatFrame = "text/event-stream"))),
+    (status = "4XX", body = ErrorBody),
+    (status = 503, body = ErrorBody, description = "neither a provider nor madre could answer"),
+    (status = 504, body = ErrorBody),
+))]
+#[post("/chat")]
+pub(crate) async fn chat(
+    state: ThinData<State>,
+    http: HttpRequest,
+    context: RequestContext,
+    body: Json<ChatRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let started = Instant::now();
+    let streamed = body.0.stream || accepts_events(&http);
+    let asked = state.chat.accept(body.0, context)?;
+    http.extensions_mut().insert(asked.context.clone());
+    http.extensions_mut().insert(Recorded);
+    if streamed {
+        return Ok(stream(&state, asked, started));
+    }
+    let Answered { body, durable } = state.chat.answer(&asked, started).await?;
+    let mut response = HttpResponse::Ok();
+    if !durable {
+        response.insert_header((headers::STORAGE, "deferred"));
+    }
+    Ok(response.json(body))
+}
+
+fn stream(state: &State, asked: Accepted, started: Instant) -> HttpResponse {
+    let span = tracing::Span::current();
+    let mut frames = Box::pin(frames(state.chat.clone(), asked, started));
+    // The body is read outside of the request's span; its log lines belong to it all the same.
+    let body = futures_util::stream::poll_fn(move |task| {
+        let _entered = span.enter();
+        frames.poll_next_unpin(task)
+    });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .streaming(body.map(Ok::<_, Infallible>))
+}
+
+fn accepts_events(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|value| value.split(',').any(|part| part.trim().starts_with(sse::CONTENT_TYPE)))
+}

@@ -1,0 +1,28 @@
+//! `GET /operator/api/config`
+
+use actix_web::get;
+use actix_web::web::{self, ThinData};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use vx11_chassis::ApiError;
+use vx11_contracts::operator::Envelope;
+
+use crate::state::State;
+
+/// The configuration in force, without secrets, and every endpoint.
+#[utoipa::path(tag = "status", responses((status = 200, body = Envelope<Object>)))]
+#[get("/config")]
+pub(crate) async fn show(state: ThinData<State>) -> Result<web::Json<Envelope<Value>>, ApiError> {
+    // The section holds no secret; the token is not part of it.
+    let operator = serde_json::to_value(&*state.config).map_err(ApiError::internal)?;
+    let services: serde_json::Map<String, Value> =
+        state.services.iter().map(|peer| (peer.client.name().to_owned(), json!(peer.client.base().as_str()))).collect();
+    let document = super::OperatorApi::openapi();
+    let endpoints: Vec<&String> = document.paths.paths.keys().collect();
+    Ok(web::Json(Envelope::new(json!({
+        "operator": operator,
+        "services": services,
+        "retention_days": state.places.retention_days,
+        "endpoints": endpoints,
+    }))))
+}

@@ -1,0 +1,94 @@
+//! `/operator/api/events`
+
+use std::convert::Infallible;
+use std::time::SystemTime;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::ThinData;
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use vx11_chassis::auth::{STREAM_TOKEN_TTL, mint_stream_token};
+use vx11_chassis::extract::Query;
+use vx11_chassis::{ApiError, sse};
+use vx11_contracts::event::SseToken;
+use vx11_contracts::operator::Envelope;
+use vx11_contracts::{ErrorBody, ErrorCode};
+
+use super::store_error;
+use crate::events::event;
+use crate::state::State;
+
+/// Where the stream is.
+pub(crate) const PATH: &str = "/operator/api/events";
+
+/// What to stream.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct EventsQuery {
+    /// `true`: go on with new rows; `false` (the default): the recent backlog, then close.
+    #[serde(default)]
+    follow: bool,
+    /// As the header `Last-Event-ID`, for the first request of a browser, which cannot set headers.
+    last_event_id: Option<i64>,
+    /// A stream token, for browsers; checked by the guard.
+    #[serde(rename = "token")]
+    _token: Option<String>,
+}
+
+/// A token for `?token=`, because a browser's EventSource cannot send headers.
+#[utoipa::path(tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
+#[post("/events/sse-token")]
+pub(crate) async fn token(state: ThinData<State>) -> Result<HttpResponse, ApiError> {
+    let secret = state.places.token.as_ref().ok_or_else(|| ApiError::not_found("token: every caller is let in"))?;
+    Ok(HttpResponse::Ok().json(Envelope::new(SseToken {
+        sse_token: mint_stream_token(secret, SystemTime::now()),
+        ttl_sec: STREAM_TOKEN_TTL.as_secs() as u32,
+        endpoint: PATH.to_owned(),
+    })))
+}
+
+/// Events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
+#[utoipa::path(tag = "events", params(EventsQuery), responses(
+    (status = 200, body = String, content_type = "text/event-stream"),
+    (status = 503, body = ErrorBody),
+))]
+#[get("/events")]
+pub(crate) async fn events(
+    state: ThinData<State>,
+    http: HttpRequest,
+    query: Query<EventsQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let after = match http.headers().get("last-event-id") {
+        Some(value) => Some(parse_id(value.to_str().unwrap_or_default())?),
+        None => query.0.last_event_id,
+    };
+    let config = &state.config.events;
+    if !query.0.follow {
+        let rows = match after {
+            Some(id) => state.store.actions_after(id, config.backlog).await,
+            None => state.events.backlog(config.backlog).await,
+        };
+        let frames: Vec<Bytes> = rows.map_err(store_error)?.iter().map(event).collect();
+        return Ok(respond(futures_util::stream::iter(frames)));
+    }
+    let metrics = &state.chat.metrics;
+    if metrics.event_streams() >= i64::try_from(config.max_streams).unwrap_or(i64::MAX) {
+        return Err(ApiError::new(ErrorCode::Overloaded, "too many event streams are open").with_retry_after(5));
+    }
+    let guard = metrics.event_stream();
+    Ok(respond(state.events.follow(after, config.clone(), state.shutdown.clone(), guard)))
+}
+
+fn respond(frames: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(frames.map(Ok::<_, Infallible>))
+}
+
+fn parse_id(text: &str) -> Result<i64, ApiError> {
+    text.trim().parse().map_err(|_| ApiError::invalid_field("Last-Event-ID", "must be an event's id"))
+}

@@ -1,0 +1,27 @@
+//! `POST /operator/api/maintenance`: madre asks for the upkeep of this store; no other service touches it.
+
+use actix_web::post;
+use actix_web::web::{self, ThinData};
+use vx11_chassis::ApiError;
+use vx11_chassis::extract::Json;
+use vx11_contracts::maintenance::PostTaskRequest;
+use vx11_store::upkeep::{StoreReport, Upkeep};
+
+use crate::state::State;
+use crate::store::retention_rules;
+
+/// Check, back up and count the store, and plan or execute its retention.
+#[utoipa::path(tag = "maintenance", request_body = PostTaskRequest, responses((status = 200, body = StoreReport)))]
+#[post("/maintenance")]
+pub(crate) async fn run(
+    state: ThinData<State>,
+    body: Json<PostTaskRequest>,
+) -> Result<web::Json<StoreReport>, ApiError> {
+    let PostTaskRequest { apply, log_days, .. } = body.0;
+    if log_days == Some(0) {
+        return Err(ApiError::invalid_field("log_days", "must be at least 1"));
+    }
+    let places = &state.places;
+    let rules = retention_rules(&places.retention_days, log_days);
+    Ok(web::Json(state.store.db().upkeep(Upkeep { backups: places.backups.clone(), rules, apply }).await))
+}

@@ -1,0 +1,57 @@
+//! `GET /operator/api/metrics`
+
+use std::time::Instant;
+
+use actix_web::get;
+use actix_web::web::{self, ThinData};
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use vx11_chassis::extract::Query;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorBody;
+use vx11_contracts::operator::{Envelope, MetricsSummary};
+use vx11_contracts::time;
+
+use super::store_error;
+use crate::domain::period::Period;
+use crate::state::State;
+
+/// Over how long to sum up.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct MetricsQuery {
+    /// `1h` (the default), `6h` or `24h`.
+    period: Option<String>,
+}
+
+/// How requests went lately; up to five minutes old.
+#[utoipa::path(tag = "metrics", params(MetricsQuery), responses(
+    (status = 200, body = Envelope<MetricsSummary>),
+    (status = 422, body = ErrorBody),
+))]
+#[get("/metrics")]
+pub(crate) async fn metrics(
+    state: ThinData<State>,
+    context: RequestContext,
+    query: Query<MetricsQuery>,
+) -> Result<web::Json<Envelope<MetricsSummary>>, ApiError> {
+    let word = query.0.period.as_deref().unwrap_or("1h");
+    let period = Period::parse(word).ok_or_else(|| ApiError::invalid_field("period", "must be 1h, 6h or 24h"))?;
+    let now = Instant::now();
+    if let Some(summary) = state.summaries.get(period, now) {
+        return Ok(web::Json(Envelope::new(summary)));
+    }
+    let since = period.first_minute(Timestamp::now());
+    let sum = state.store.performance_since(since).await.map_err(store_error)?;
+    let summary = MetricsSummary {
+        correlation_id: context.correlation_id.to_string(),
+        period: period.as_str().to_owned(),
+        request_counts: sum.request_counts(),
+        latencies: sum.latencies(),
+        errors: sum.errors().clone(),
+        provider_usage: sum.providers().clone(),
+        generated_at: time::now(),
+    };
+    state.summaries.put(period, now, summary.clone());
+    Ok(web::Json(Envelope::new(summary)))
+}

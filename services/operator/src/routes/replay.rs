@@ -1,0 +1,83 @@
+//! `POST /operator/api/replay/{correlation_id}`
+
+use actix_web::post;
+use actix_web::web::{self, ThinData};
+use vx11_chassis::extract::Json;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorBody;
+use vx11_contracts::chat::ChatRequest;
+use vx11_contracts::operator::{Envelope, Replay, ReplayRequest, Turn};
+use vx11_contracts::time;
+
+use super::store_error;
+use crate::chat::{Accepted, Provider, Question};
+use crate::domain::difference::compare;
+use crate::state::State;
+use crate::store::{NewAction, Record};
+
+/// Ask the same again, with the history of then, and compare. The session is left as it is.
+#[utoipa::path(tag = "replay", params(("correlation_id" = String, Path)), request_body = ReplayRequest, responses(
+    (status = 200, body = Envelope<Replay>),
+    (status = 404, body = ErrorBody),
+    (status = 503, body = ErrorBody),
+))]
+#[post("/replay/{correlation_id}")]
+pub(crate) async fn replay(
+    state: ThinData<State>,
+    context: RequestContext,
+    correlation_id: web::Path<String>,
+    body: Json<ReplayRequest>,
+) -> Result<web::Json<Envelope<Replay>>, ApiError> {
+    let found = state.store.find_turn(&correlation_id).await.map_err(store_error)?;
+    let turn = found.ok_or_else(|| ApiError::not_found("answered chat with this correlation id"))?;
+    let extras = turn.extras();
+    let provider = body.0.provider.or(extras.provider);
+    let limit = state.config.chat.history_turns;
+    let history = state.store.recent_exchanges(&turn.session_id, Some(turn.id), limit).await.map_err(store_error)?;
+    let question = Question {
+        message: turn.message.clone(),
+        history,
+        session_id: turn.session_id.clone(),
+        context: extras.context,
+        metadata: extras.metadata,
+        provider: Provider::parse(provider.as_deref()),
+    };
+    let asked = Accepted {
+        request: ChatRequest {
+            message: turn.message.clone(),
+            session_id: None,
+            correlation_id: None,
+            context: question.context.clone(),
+            metadata: question.metadata.clone(),
+            provider,
+            stream: false,
+        },
+        session_id: turn.session_id.clone(),
+        known_session: true,
+        provider: question.provider.clone(),
+        context,
+    };
+    let replayed = state.chat.rehearse(&asked, &question).await?;
+    let original = Turn::from(turn);
+    let difference = compare(&original, &replayed);
+    note(&state, &original, &asked, difference.identical);
+    Ok(web::Json(Envelope::new(Replay { original, replayed, difference })))
+}
+
+/// The replay's own row in the trail.
+fn note(state: &State, original: &Turn, asked: &Accepted, identical: bool) {
+    let row = NewAction {
+        timestamp: time::now(),
+        source: "operator",
+        session_id: Some(original.session_id.clone()),
+        correlation_id: asked.context.correlation_id.to_string(),
+        action: "replay".to_owned(),
+        action_type: "replay",
+        target: Some(original.correlation_id.clone()),
+        status: "ok",
+        mode: "normal",
+        notes: Some(serde_json::json!({ "identical": identical, "provider": asked.request.provider }).to_string()),
+    };
+    // The writer keeps it, or counts that it had no room.
+    let _ = state.store.writer.try_enqueue(Record::Action(row));
+}

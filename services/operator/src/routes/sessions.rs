@@ -1,0 +1,71 @@
+//! `/operator/api/sessions`
+
+use actix_web::get;
+use actix_web::web::{self, ThinData};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use vx11_chassis::ApiError;
+use vx11_chassis::extract::Query;
+use vx11_contracts::ErrorBody;
+use vx11_contracts::operator::{Envelope, Page, SessionDetail, SessionSummary};
+
+use super::{page_size, store_error};
+use crate::state::State;
+
+/// Which sessions.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct ListQuery {
+    /// The page's `next` of before.
+    before: Option<String>,
+    /// 1 to 500; 50 where absent.
+    limit: Option<u32>,
+}
+
+/// Which turns.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct DetailQuery {
+    /// The `next_after` of before.
+    after: Option<i64>,
+    /// 1 to 500; 50 where absent.
+    limit: Option<u32>,
+}
+
+/// Conversations, the latest first.
+#[utoipa::path(tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
+#[get("/sessions")]
+pub(crate) async fn list(
+    state: ThinData<State>,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Envelope<Page<SessionSummary>>>, ApiError> {
+    let limit = page_size(query.0.limit)?;
+    let before = query.0.before.as_deref().map(parse_cursor).transpose()?;
+    let items = state.store.list_sessions(before, limit).await.map_err(store_error)?;
+    let full = items.len() == limit as usize;
+    let next = items.last().filter(|_| full).map(|last| format!("{},{}", last.last_activity_at, last.session_id));
+    Ok(web::Json(Envelope::new(Page { items, next })))
+}
+
+/// One conversation with its turns, oldest first.
+#[utoipa::path(tag = "sessions", params(("id" = String, Path), DetailQuery), responses(
+    (status = 200, body = Envelope<SessionDetail>),
+    (status = 404, body = ErrorBody),
+))]
+#[get("/sessions/{id}")]
+pub(crate) async fn detail(
+    state: ThinData<State>,
+    id: web::Path<String>,
+    query: Query<DetailQuery>,
+) -> Result<web::Json<Envelope<SessionDetail>>, ApiError> {
+    let limit = page_size(query.0.limit)?;
+    let session = state.store.find_session(&id).await.map_err(store_error)?;
+    let session = session.ok_or_else(|| ApiError::not_found("session"))?;
+    let history = state.store.session_turns(&id, query.0.after.unwrap_or(0), limit).await.map_err(store_error)?;
+    let full = history.len() == limit as usize;
+    let next_after = history.last().filter(|_| full).map(|turn| turn.id);
+    Ok(web::Json(Envelope::new(SessionDetail { session, history, next_after })))
+}
+
+fn parse_cursor(text: &str) -> Result<(String, String), ApiError> {
+    let cursor = text.split_once(',').map(|(time, id)| (time.to_owned(), id.to_owned()));
+    cursor.ok_or_else(|| ApiError::invalid_field("before", "must be the `next` of an earlier page"))
+}

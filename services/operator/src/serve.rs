@@ -1,0 +1,55 @@
+//! Puts the service together.
+
+use std::time::Duration;
+
+use actix_web::web::ThinData;
+use tracing::Instrument;
+use utoipa::OpenApi as _;
+use vx11_chassis::Service;
+use vx11_chassis::process::Start;
+use vx11_telemetry::ServiceMetrics;
+
+use crate::config::OperatorConfig;
+use crate::routes::{EVENTS_PATH, OperatorApi, routes};
+use crate::shared::Shared;
+
+/// Longest wait for rows in memory when the service stops.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Serves until the shutdown begins, then drains and flushes.
+///
+/// # Errors
+/// When the store cannot be opened, or the listener cannot be used.
+pub async fn serve(start: Start<OperatorConfig>) -> anyhow::Result<()> {
+    let span = tracing::info_span!("service", service = crate::NAME);
+    run(start).instrument(span).await
+}
+
+async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
+    let Start { config, common, listener, shutdown } = start;
+    let metrics = ServiceMetrics::new(crate::NAME, env!("CARGO_PKG_VERSION"))?;
+    let shared = Shared::new(config, common, metrics.registry(), shutdown.clone())?;
+    // Dropped, and so ended, when serving is over.
+    let _background = shared.start_background()?;
+    let service = Service {
+        name: crate::NAME,
+        token: shared.common.token.clone(),
+        stream_paths: &[EVENTS_PATH],
+        http: shared.common.http.clone(),
+        metrics,
+        dependencies: shared.dependencies(),
+        openapi: OperatorApi::openapi(),
+    };
+    let writer = shared.store.writer.clone();
+    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match shared.worker_state() {
+        Ok(state) => {
+            app.app_data(ThinData(state)).configure(routes);
+        }
+        Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
+    })
+    .await;
+    if let Err(error) = writer.flush(FLUSH_LIMIT).await {
+        tracing::error!(%error, "stopping with rows in memory");
+    }
+    served
+}

@@ -1,0 +1,212 @@
+//! What all workers of the operator share, and what runs beside them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+use url::Url;
+use vx11_chassis::client::{ServiceClient, http_client};
+use vx11_chassis::config::Common;
+use vx11_chassis::health::Dependencies;
+use vx11_chassis::{RequestContext, Shutdown};
+use vx11_contracts::health::{DependencyState, Health};
+use vx11_contracts::time;
+use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
+use vx11_store::{StoreConfig, Writer, WriterHealth};
+
+use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
+use crate::clients::{HealthGate, Madre, Switch};
+use crate::config::OperatorConfig;
+use crate::events::EventHub;
+use crate::metrics::Metrics;
+use crate::state::{Peer, Places, State};
+use crate::store::{NewAction, Record, Store};
+
+/// How often gauges are brought up to date.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for a connection to another service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Sessions whose rate is remembered.
+const MAX_SESSIONS: usize = 100_000;
+
+/// One set for the whole service. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) common: Arc<Common>,
+    pub(crate) store: Store,
+    config: Arc<OperatorConfig>,
+    metrics: Metrics,
+    gate: Arc<HealthGate>,
+    switch_breaker: Arc<Breaker>,
+    madre_breaker: Arc<Breaker>,
+    rate: Arc<SlidingWindow>,
+    cache: AnswerCache,
+    answered: Arc<std::sync::atomic::AtomicU64>,
+    events: EventHub,
+    summaries: Arc<crate::metrics_cache::MetricsCache>,
+    rows_total: Arc<crate::row_total::RowTotal>,
+    shutdown: Shutdown,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: OperatorConfig,
+        common: Common,
+        registry: &Registry,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
+        let store = Store::open(StoreConfig::at(common.data_dir.0.join("operator.sqlite3")))?;
+        store.writer.register(registry)?;
+        let chat = &config.chat;
+        let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
+        Ok(Self {
+            metrics: Metrics::new(registry)?,
+            gate: Arc::new(HealthGate::new(chat.switch_health_ttl)),
+            switch_breaker: Arc::new(Breaker::new(chat.breaker)),
+            madre_breaker: Arc::new(Breaker::new(chat.breaker)),
+            rate: Arc::new(SlidingWindow::new(window)),
+            cache: AnswerCache::new(chat.answer_cache_ttl),
+            answered: Arc::default(),
+            events: EventHub::new(store.clone()),
+            summaries: Arc::default(),
+            rows_total: Arc::default(),
+            config: Arc::new(config),
+            common: Arc::new(common),
+            store,
+            shutdown,
+        })
+    }
+
+    /// What the handlers of one worker use; its connections are the worker's own.
+    pub(crate) fn worker_state(&self) -> reqwest::Result<State> {
+        let http = http_client(CONNECT_TIMEOUT)?;
+        let urls = &self.common.urls;
+        let client = |name, url: &Url| ServiceClient::new(http.clone(), name, url.clone(), self.common.token.clone());
+        let madre = Madre::new(client("madre", &urls.madre), self.madre_breaker.clone());
+        let config = &self.config.chat;
+        let engine = Engine {
+            switch: Switch::new(client("switch", &urls.switch), self.gate.clone(), self.switch_breaker.clone()),
+            madre: madre.clone(),
+            metrics: self.metrics.clone(),
+            switch_timeout: config.switch_timeout,
+            madre_timeout: config.madre_timeout,
+        };
+        let chat = Chat {
+            engine,
+            store: self.store.clone(),
+            rate: self.rate.clone(),
+            cache: self.cache.clone(),
+            metrics: self.metrics.clone(),
+            limits: Limits { max_message_chars: config.max_message_chars },
+            stream_limits: StreamLimits { idle: config.stream_idle, total: config.stream_total },
+            history_turns: config.history_turns,
+            answered: self.answered.clone(),
+        };
+        let peer = |name, role, url: &Url| Peer {
+            role,
+            port: url.port_or_known_default().unwrap_or(0),
+            client: client(name, url),
+        };
+        Ok(State {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            chat,
+            madre,
+            events: self.events.clone(),
+            summaries: self.summaries.clone(),
+            rows_total: self.rows_total.clone(),
+            services: Arc::new([
+                peer("tentaculo", "edge", &urls.tentaculo),
+                peer("operator", "API for people", &urls.operator),
+                peer("switch", "LLM gateway", &urls.switch),
+                peer("madre", "orchestrator", &urls.madre),
+                peer("mock-provider", "deterministic provider", &urls.mock_provider),
+            ]),
+            places: Arc::new(Places {
+                backups: self.common.data_dir.0.join("backups"),
+                retention_days: self.common.retention_days.clone(),
+                token: self.common.token.clone(),
+            }),
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    /// Starts what runs beside the workers; it ends when the set is dropped.
+    pub(crate) fn start_background(&self) -> reqwest::Result<JoinSet<()>> {
+        let mut tasks = JoinSet::new();
+        let span = tracing::Span::current();
+        tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
+        let switch = ServiceClient::new(http_client(CONNECT_TIMEOUT)?, "switch", self.common.urls.switch.clone(), None);
+        tasks.spawn(self.clone().watch_switch(switch).instrument(span));
+        Ok(tasks)
+    }
+
+    async fn watch_switch(self, switch: ServiceClient) {
+        let limit = self.config.chat.switch_health_timeout;
+        loop {
+            let check = self.gate.begin_check();
+            let answer = switch.get::<Health>("/health", &RequestContext::internal(), limit).await;
+            let healthy = answer.is_ok_and(|health| health.status == "ok");
+            if let Some(healthy) = self.gate.end_check(check, healthy) {
+                let status = if healthy { "up" } else { "down" };
+                tracing::info!(target_service = "switch", status, "health changed");
+                note_service_status(&self.store.writer, "switch", status);
+            }
+            self.gate.until_next_check().await;
+        }
+    }
+
+    async fn keep_gauges(self) {
+        loop {
+            self.metrics.set_sessions_active(self.rate.active_keys(Instant::now()));
+            self.metrics.set_breaker("switch", &self.switch_breaker);
+            self.metrics.set_breaker("madre", &self.madre_breaker);
+            tokio::time::sleep(GAUGE_INTERVAL).await;
+        }
+    }
+
+    /// What `/ready` names.
+    pub(crate) fn dependencies(&self) -> Dependencies {
+        let Self { store, gate, madre_breaker, .. } = self.clone();
+        Arc::new(move || {
+            let store = match store.writer.health() {
+                WriterHealth::Ok => DependencyState::up(),
+                WriterHealth::Degraded { reason, backlog_rows, .. } => {
+                    DependencyState::degraded(format!("{reason}; {backlog_rows} rows wait in memory"))
+                }
+                WriterHealth::Stopped => DependencyState::down("the writer has stopped"),
+            };
+            let switch = match gate.is_healthy() {
+                true => DependencyState::up(),
+                false => DependencyState::down("it does not answer; chats go to madre"),
+            };
+            let madre = match madre_breaker.snapshot().state {
+                BreakerState::Closed => DependencyState::up(),
+                BreakerState::Open | BreakerState::HalfOpen => DependencyState::down("it does not answer"),
+            };
+            BTreeMap::from([("store".to_owned(), store), ("switch".to_owned(), switch), ("madre".to_owned(), madre)])
+        })
+    }
+}
+
+/// A row for the event stream: a service went up or down.
+fn note_service_status(writer: &Writer<Record>, service: &str, status: &'static str) {
+    let row = NewAction {
+        timestamp: time::now(),
+        source: "operator",
+        session_id: None,
+        correlation_id: uuid::Uuid::new_v4().to_string(),
+        action: "health_check".to_owned(),
+        action_type: "service_status",
+        target: Some(service.to_owned()),
+        status,
+        mode: "normal",
+        notes: None,
+    };
+    // The writer keeps it, or counts that it had no room.
+    let _ = writer.try_enqueue(Record::Action(row));
+}

@@ -1,0 +1,61 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use vx11_chassis::Shutdown;
+use vx11_chassis::client::ServiceClient;
+
+use crate::chat::Chat;
+use crate::clients::Madre;
+use crate::config::OperatorConfig;
+use crate::events::EventHub;
+use crate::metrics_cache::MetricsCache;
+use crate::row_total::RowTotal;
+use crate::store::Store;
+
+/// Cheap handles; one set a worker, because the clients in it belong to their worker.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The section as it is in force.
+    pub(crate) config: Arc<OperatorConfig>,
+    /// What outlives this process.
+    pub(crate) store: Store,
+    /// Chat.
+    pub(crate) chat: Chat,
+    /// madre.
+    pub(crate) madre: Madre,
+    /// The live event stream.
+    pub(crate) events: EventHub,
+    /// Summaries that were computed lately.
+    pub(crate) summaries: Arc<MetricsCache>,
+    /// How many rows the store has.
+    pub(crate) rows_total: Arc<RowTotal>,
+    /// Every other service, for the status page.
+    pub(crate) services: Arc<[Peer]>,
+    /// Places that hold data.
+    pub(crate) places: Arc<Places>,
+    /// When to stop.
+    pub(crate) shutdown: Shutdown,
+}
+
+/// A service that the status page shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// What it is for.
+    pub(crate) role: &'static str,
+    /// Its port.
+    pub(crate) port: u16,
+    /// How to ask it.
+    pub(crate) client: ServiceClient,
+}
+
+/// Where things are kept, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// Backups of the store.
+    pub(crate) backups: std::path::PathBuf,
+    /// What retention goes by.
+    pub(crate) retention_days: std::collections::BTreeMap<String, u32>,
+    /// The shared token, for stream tokens.
+    pub(crate) token: Option<secrecy::SecretString>,
+}

@@ -1,0 +1,203 @@
+//! What the hot path writes, and how a batch of it becomes one transaction.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use tokio::sync::watch;
+use vx11_store::{Connection, Sink};
+
+use super::schema::{copilot_actions_log, performance_logs, performance_minutes, sessions, turns};
+use crate::domain::minute_summary::MinuteSummary;
+
+/// One unit of writing.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// An answered chat: the turn and its session where it made one, its audit row and its performance row, together.
+    Chat(Box<ChatRecord>),
+    /// Something that was done.
+    Action(NewAction),
+    /// A request that was not a chat.
+    Performance(NewPerformance),
+}
+
+/// Everything that one answered chat leaves behind.
+#[derive(Debug)]
+pub(crate) struct ChatRecord {
+    /// The turn; none for a repetition from the answer cache, and none where nothing answered.
+    pub(crate) turn: Option<NewTurn>,
+    /// The audit row.
+    pub(crate) action: NewAction,
+    /// The performance row.
+    pub(crate) performance: NewPerformance,
+}
+
+/// A row of `turns`; the migration and the contracts' `Turn` explain the columns.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = turns)]
+pub(crate) struct NewTurn {
+    pub(crate) timestamp: String,
+    pub(crate) session_id: String,
+    pub(crate) correlation_id: String,
+    pub(crate) message: String,
+    pub(crate) extras: Option<String>,
+    pub(crate) response: String,
+    pub(crate) reasoning: Option<String>,
+    pub(crate) provider: &'static str,
+    pub(crate) model_used: String,
+    pub(crate) status: &'static str,
+    pub(crate) degraded: bool,
+    pub(crate) fallback_source: Option<String>,
+    pub(crate) latency_ms: i64,
+    pub(crate) prompt_tokens: Option<i64>,
+    pub(crate) completion_tokens: Option<i64>,
+}
+
+/// A row of `copilot_actions_log`; the contracts' `Action` explains the columns.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = copilot_actions_log)]
+pub(crate) struct NewAction {
+    pub(crate) timestamp: String,
+    pub(crate) source: &'static str,
+    pub(crate) session_id: Option<String>,
+    pub(crate) correlation_id: String,
+    pub(crate) action: String,
+    pub(crate) action_type: &'static str,
+    pub(crate) target: Option<String>,
+    pub(crate) status: &'static str,
+    pub(crate) mode: &'static str,
+    pub(crate) notes: Option<String>,
+}
+
+/// A row of `performance_logs`; summed up in the contracts' `MetricsSummary`.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = performance_logs)]
+pub(crate) struct NewPerformance {
+    pub(crate) timestamp: String,
+    pub(crate) correlation_id: String,
+    pub(crate) session_id: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) method: &'static str,
+    pub(crate) status_code: i32,
+    pub(crate) latency_ms: i64,
+    pub(crate) provider: Option<String>,
+    pub(crate) degraded: bool,
+    pub(crate) error_type: Option<String>,
+}
+
+impl NewPerformance {
+    /// The minute that the row is summed up in, such as `2026-11-21T04:05`.
+    fn minute(&self) -> &str {
+        self.timestamp.get(..16).unwrap_or(&self.timestamp)
+    }
+}
+
+/// Writes batches of records, and keeps the summaries of the minutes that this process still adds to.
+pub(super) struct RecordSink {
+    /// Rows of one process are summed up under its own id, so that no two ever write to one row.
+    writer_id: String,
+    /// The newest minutes; `apply` only has a shared borrow, and runs on one thread.
+    minutes: BTreeMap<String, MinuteSummary>,
+    notify: watch::Sender<i64>,
+}
+
+/// What a committed batch changed in memory.
+pub(super) struct Receipt {
+    minutes: BTreeMap<String, MinuteSummary>,
+    newest_action: Option<i64>,
+}
+
+/// How many minutes are kept open for late rows; a row for an older minute starts a new summary beside the old one.
+const OPEN_MINUTES: usize = 5;
+
+impl RecordSink {
+    pub(super) fn new(notify: watch::Sender<i64>) -> Self {
+        Self { writer_id: uuid::Uuid::new_v4().to_string(), minutes: BTreeMap::new(), notify }
+    }
+}
+
+impl Sink for RecordSink {
+    type Row = Record;
+    type Receipt = Receipt;
+
+    fn apply(&self, conn: &mut Connection, rows: &[Record]) -> QueryResult<Receipt> {
+        let mut newest_action = None;
+        let mut minutes = BTreeMap::new();
+        for row in rows {
+            let (action, performance) = match row {
+                Record::Chat(chat) => {
+                    if let Some(turn) = &chat.turn {
+                        insert_turn(conn, turn)?;
+                    }
+                    (Some(&chat.action), Some(&chat.performance))
+                }
+                Record::Action(action) => (Some(action), None),
+                Record::Performance(performance) => (None, Some(performance)),
+            };
+            if let Some(action) = action {
+                newest_action = Some(insert_action(conn, action)?);
+            }
+            if let Some(performance) = performance {
+                diesel::insert_into(performance_logs::table).values(performance).execute(conn)?;
+                self.add_up(&mut minutes, performance);
+            }
+        }
+        for (minute, summary) in &minutes {
+            self.upsert_minute(conn, minute, summary)?;
+        }
+        Ok(Receipt { minutes, newest_action })
+    }
+
+    fn committed(&mut self, _: &[Record], receipt: Receipt) {
+        self.minutes.extend(receipt.minutes);
+        while self.minutes.len() > OPEN_MINUTES {
+            self.minutes.pop_first();
+        }
+        if let Some(id) = receipt.newest_action {
+            self.notify.send_replace(id);
+        }
+    }
+}
+
+impl RecordSink {
+    fn add_up(&self, minutes: &mut BTreeMap<String, MinuteSummary>, row: &NewPerformance) {
+        let minute = row.minute();
+        if !minutes.contains_key(minute) {
+            minutes.insert(minute.to_owned(), self.minutes.get(minute).cloned().unwrap_or_default());
+        }
+        if let Some(summary) = minutes.get_mut(minute) {
+            summary.add(row);
+        }
+    }
+
+    fn upsert_minute(&self, conn: &mut Connection, minute: &str, summary: &MinuteSummary) -> QueryResult<usize> {
+        use performance_minutes::dsl;
+        diesel::insert_into(performance_minutes::table)
+            .values((dsl::minute.eq(minute), dsl::writer_id.eq(&self.writer_id), dsl::summary.eq(summary.to_json())))
+            .on_conflict((dsl::minute, dsl::writer_id))
+            .do_update()
+            .set(dsl::summary.eq(excluded(dsl::summary)))
+            .execute(conn)
+    }
+}
+
+fn insert_turn(conn: &mut Connection, turn: &NewTurn) -> QueryResult<()> {
+    use sessions::dsl;
+    diesel::insert_into(sessions::table)
+        .values((
+            dsl::session_id.eq(&turn.session_id),
+            dsl::created_at.eq(&turn.timestamp),
+            dsl::last_activity_at.eq(&turn.timestamp),
+            dsl::turns.eq(1),
+        ))
+        .on_conflict(dsl::session_id)
+        .do_update()
+        .set((dsl::last_activity_at.eq(excluded(dsl::last_activity_at)), dsl::turns.eq(dsl::turns + 1)))
+        .execute(conn)?;
+    diesel::insert_into(turns::table).values(turn).execute(conn)?;
+    Ok(())
+}
+
+fn insert_action(conn: &mut Connection, action: &NewAction) -> QueryResult<i64> {
+    diesel::insert_into(copilot_actions_log::table).values(action).returning(copilot_actions_log::id).get_result(conn)
+}
