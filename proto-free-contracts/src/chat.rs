@@ -115,6 +115,19 @@ pub enum ChatStatus {
     Error,
 }
 
+impl ChatStatus {
+    /// The name as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Waiting => "WAITING",
+            Self::Done => "DONE",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
 /// Tokens as the provider counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {

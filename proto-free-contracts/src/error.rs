@@ -68,7 +68,7 @@ pub struct ErrorBody {
     pub detail: String,
     /// What a program matches on.
     pub error: ErrorInfo,
-    /// Whole seconds until a retry makes sense; only with `rate_limited` and `overloaded`.
+    /// Whole seconds until a retry makes sense, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retry_after: Option<u64>,
     /// The request that failed.
@@ -113,5 +113,31 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(code).expect("serialises"), code.as_str());
         }
+    }
+
+    /// The catalogue as people read it.
+    fn catalogue() -> String {
+        let mut text = String::from(
+            "# Error codes\n\nGenerated from the contracts crate by `make contracts`.\n\nEvery error but those of `/v1` is \
+             `{\"ok\": false, \"detail\": \"…\", \"error\": {\"code\": \"…\"}, \"correlation_id\": \"…\", \"timestamp\": \"…\"}`;\n\
+             on `/v1` it is `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`, with the status and code of the last two \
+             columns.\n\n| code | status | meaning | on `/v1` | code there |\n|---|---|---|---|---|\n",
+        );
+        for code in ErrorCode::ALL {
+            let (status, body) = crate::openai::OpenAiError::from_code(*code, String::new(), None);
+            let there = body.error.code.unwrap_or_default();
+            text +=
+                &format!("| `{}` | {} | {} | {status} | `{there}` |\n", code.as_str(), code.status(), code.meaning());
+        }
+        text
+    }
+
+    #[test]
+    fn the_catalogue_in_the_docs_is_the_one_in_the_code() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(file, catalogue()).expect("writable");
+        }
+        assert_eq!(std::fs::read_to_string(file).expect("readable"), catalogue(), "run `make contracts`");
     }
 }

@@ -20,6 +20,19 @@ pub enum PowerMode {
     LowPower,
 }
 
+impl PowerMode {
+    /// The name as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SoloMadre => "solo_madre",
+            Self::Windowed => "windowed",
+            Self::OperativeCore => "operative_core",
+            Self::Full => "full",
+            Self::LowPower => "low_power",
+        }
+    }
+}
+
 /// How a window ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +42,16 @@ pub enum WindowMode {
     Ttl,
     /// Only by being closed.
     Hold,
+}
+
+impl WindowMode {
+    /// The name as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ttl => "ttl",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// `POST /madre/power/window/open`.

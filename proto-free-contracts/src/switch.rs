@@ -75,12 +75,12 @@ pub struct SwitchChatResponse {
     /// Tokens spent, where the provider reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Every provider call that was made, in order.
+    /// Every provider that was tried, in order; the last one answered.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
 }
 
-/// One call to one provider.
+/// How one provider was tried: called, or passed over (`missing_api_key`, `circuit_open`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// The provider's configured name.
@@ -147,7 +147,7 @@ pub struct ProviderInfo {
 /// `GET /switch/providers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderList {
-    /// In the order of configuration.
+    /// Those that are enabled, by name.
     pub providers: Vec<ProviderInfo>,
 }
 

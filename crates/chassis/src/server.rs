@@ -59,6 +59,9 @@ impl Default for HttpConfig {
     }
 }
 
+/// Sees a new connection and may attach data to it, which handlers get from `HttpRequest::conn_data`.
+pub type OnConnect = fn(&dyn std::any::Any, &mut actix_web::dev::Extensions);
+
 /// What a service is made of, as far as serving it goes.
 pub struct Service {
     /// Its name in logs, metrics and health.
@@ -73,6 +76,8 @@ pub struct Service {
     pub metrics: Arc<ServiceMetrics>,
     /// Its dependencies for `/ready`.
     pub dependencies: Dependencies,
+    /// Called for every new connection, as `HttpServer::on_connect` says.
+    pub on_connect: Option<OnConnect>,
     /// Its routes' document; the chassis adds its own routes and the security scheme.
     pub openapi: OpenApi,
 }
@@ -95,7 +100,7 @@ async fn run<F>(service: Service, listener: TcpListener, shutdown: Shutdown, con
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let Service { name, token, stream_paths, http, metrics, dependencies, openapi } = service;
+    let Service { name, token, stream_paths, http, metrics, dependencies, on_connect, openapi } = service;
     let address = listener.local_addr()?;
     let guard = Guard::new(token, stream_paths);
     let observed = Observed { service: name, metrics: metrics.clone() };
@@ -114,6 +119,11 @@ where
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
             .wrap(from_fn(observe::observe))
+    })
+    .on_connect(move |connection, data| {
+        if let Some(attach) = on_connect {
+            attach(connection, data);
+        }
     })
     .workers(workers(http.workers))
     .max_connections(http.max_connections)

@@ -1,1 +1,10 @@
-fn main() {}
+//! The mock provider as a process of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    vx11_chassis::process::run(vx11_mock_provider::NAME, vx11_mock_provider::serve)
+}

@@ -38,6 +38,7 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
         http: shared.common.http.clone(),
         metrics,
         dependencies: shared.dependencies(),
+        on_connect: None,
         openapi: OperatorApi::openapi(),
     };
     let writer = shared.store.writer.clone();

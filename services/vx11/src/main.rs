@@ -1,1 +1,53 @@
-fn main() {}
+//! The command `vx11`.
+
+mod documents;
+mod driver;
+mod stack;
+mod summary;
+mod token;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Keeps AI chat in production alive and under human control.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every service in this process, until SIGTERM or Ctrl-C.
+    Up,
+    /// Write the OpenAPI document of every service into a directory.
+    Openapi {
+        /// The directory; it is made where it is missing.
+        dir: PathBuf,
+        /// Write nothing; fail where a document is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Up => up::run(),
+        Command::Openapi { dir, check: false } => documents::write(&dir),
+        Command::Openapi { dir, check: true } => documents::check(&dir),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            vx11_chassis::process::complain("vx11", &error);
+            ExitCode::FAILURE
+        }
+    }
+}

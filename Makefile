@@ -1,0 +1,29 @@
+# The few commands people type. CARGO_TARGET_DIR is respected.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+target := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+
+.PHONY: run test bench contracts try-local-model help
+
+run: ## build the release and start everything in one process; Ctrl-C stops
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: install gcc or clang (Debian: apt-get install gcc)"; exit 1; }
+	cargo build --release --locked --package vx11
+	@exec $(target)/release/vx11 up
+
+test: ## everything: format, lints, unit and in-process tests, contracts, black-box tests
+	@tests/run.sh
+
+bench: ## load the release build: throughput, latency, CPU and memory as ratios to the bare provider
+	cargo build --release --locked --workspace --bins
+	@$(target)/release/bench
+
+contracts: ## write proto-free-contracts/openapi and docs/errors.md anew
+	cargo run --locked --package vx11 -- openapi proto-free-contracts/openapi
+	UPDATE_DOCS=1 cargo test --locked --quiet --package vx11-contracts --lib catalogue
+
+try-local-model: ## chat with a real model on this machine (builds llama.cpp's server once)
+	@deploy/try-local-model.sh
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18

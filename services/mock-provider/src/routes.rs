@@ -1,0 +1,68 @@
+//! The provider's addresses.
+
+mod admin;
+mod chat;
+mod embeddings;
+mod fault;
+mod models;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web;
+use secrecy::ExposeSecret;
+use subtle::ConstantTimeEq;
+use utoipa::OpenApi;
+use vx11_chassis::ApiError;
+use vx11_chassis::extract::BodyLimit;
+use vx11_contracts::ErrorCode;
+
+use crate::State;
+
+/// Largest request body.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Adds every route.
+pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
+    app.app_data(BodyLimit(MAX_BODY));
+    app.service(chat::completions).service(embeddings::create).service(models::list).service(models::show);
+    if with_admin {
+        app.service(admin::requests)
+            .service(admin::count)
+            .service(admin::clear)
+            .service(admin::faults)
+            .service(admin::set_faults)
+            .service(admin::clear_faults)
+            .service(admin::reset);
+    }
+}
+
+/// The document of every route.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "VX11 mock-provider", description = "A deterministic provider that misbehaves on request."),
+    paths(
+        chat::completions,
+        embeddings::create,
+        models::list,
+        models::show,
+        admin::requests,
+        admin::count,
+        admin::clear,
+        admin::faults,
+        admin::set_faults,
+        admin::clear_faults,
+        admin::reset
+    )
+)]
+pub(crate) struct Document;
+
+/// Checks the caller's key, where one is configured.
+fn check_key(state: &State, http: &HttpRequest) -> Result<(), ApiError> {
+    let Some(key) = &state.config.api_key else { return Ok(()) };
+    let sent = http.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    match sent {
+        Some(sent) if bool::from(sent.as_bytes().ct_eq(key.expose_secret().as_bytes())) => Ok(()),
+        Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "Incorrect API key provided.")),
+        None => Err(ApiError::new(ErrorCode::MissingToken, "You didn't provide an API key.")),
+    }
+}

@@ -1,0 +1,118 @@
+//! `POST /v1/embeddings`
+
+use actix_web::web::ThinData;
+use actix_web::{HttpRequest, HttpResponse, post};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use vx11_chassis::ApiError;
+use vx11_chassis::extract::Json;
+use vx11_contracts::openai::OpenAiError;
+
+use super::{check_key, fault};
+use crate::State;
+use crate::domain::embedding::{DEFAULT_DIMENSIONS, MAX_DIMENSIONS, embed};
+use crate::domain::{models, tokens};
+use crate::ledger::Entry;
+
+/// What to embed.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct EmbeddingsRequest {
+    /// A model, with faults behind a `+`.
+    model: String,
+    /// A text, texts, tokens, or lists of tokens.
+    input: Input,
+    /// Numbers of a vector, 1 to 4096; 64 where absent.
+    dimensions: Option<usize>,
+    /// `float` or `base64`.
+    #[serde(default)]
+    encoding_format: Encoding,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum Input {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    ManyTokens(Vec<Vec<u32>>),
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Encoding {
+    #[default]
+    Float,
+    Base64,
+}
+
+impl Input {
+    /// Each thing to embed, and how many tokens it has.
+    fn items(&self) -> Vec<(String, u64)> {
+        let text = |text: &String| (text.clone(), tokens::count(text));
+        let numbers = |tokens: &Vec<u32>| (format!("{tokens:?}"), tokens.len() as u64);
+        match self {
+            Self::Text(one) => vec![text(one)],
+            Self::Texts(many) => many.iter().map(text).collect(),
+            Self::Tokens(one) => vec![numbers(one)],
+            Self::ManyTokens(many) => many.iter().map(numbers).collect(),
+        }
+    }
+}
+
+/// Turn texts into vectors.
+#[utoipa::path(tag = "openai", request_body = EmbeddingsRequest, responses(
+    (status = 200, body = Object),
+    (status = "4XX", body = OpenAiError),
+))]
+#[post("/v1/embeddings")]
+pub(crate) async fn create(
+    state: ThinData<State>,
+    http: HttpRequest,
+    body: Json<EmbeddingsRequest>,
+) -> Result<HttpResponse, ApiError> {
+    check_key(&state, &http)?;
+    let request = body.0;
+    let (name, _) = models::split_faults(&request.model);
+    if !models::exists(name) {
+        return Err(fault::no_such_model(name));
+    }
+    let dimensions = request.dimensions.unwrap_or(DEFAULT_DIMENSIONS);
+    if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+        return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")));
+    }
+    let items = request.input.items();
+    if items.is_empty() {
+        return Err(ApiError::invalid_field("input", "must not be empty"));
+    }
+    let applied = fault::plan(&state, &http, &request.model)?;
+    let prompt_tokens: u64 = items.iter().map(|(_, tokens)| tokens).sum();
+    let entry =
+        Entry { model: request.model.clone(), fault: applied.plan.to_string(), prompt_tokens, ..Entry::default() };
+    let open = state.ledger.open(&http, entry);
+    let open = match fault::before(&state, &http, &applied, open).await {
+        Ok(open) => open,
+        Err(instead) => return Ok(instead),
+    };
+    let vector = |(index, (text, _)): (usize, &(String, u64))| {
+        let vector = embed(text, dimensions);
+        let embedding = match request.encoding_format {
+            Encoding::Float => json!(vector),
+            Encoding::Base64 => {
+                let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+                Value::String(BASE64_STANDARD.encode(bytes))
+            }
+        };
+        json!({ "object": "embedding", "index": index, "embedding": embedding })
+    };
+    let data: Vec<Value> = items.iter().enumerate().map(vector).collect();
+    open.close(200, "completed");
+    Ok(HttpResponse::Ok().json(json!({
+        "object": "list",
+        "data": data,
+        "model": request.model,
+        "usage": { "prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens },
+    })))
+}

@@ -1,0 +1,79 @@
+//! `vx11 up`: every service in one process, each on its own port, exactly as in five processes.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use vx11_chassis::config::{Common, Settings};
+use vx11_chassis::process::{Section, listen, section};
+use vx11_chassis::shutdown;
+
+use crate::stack::{Ports, Stack};
+use crate::{summary, token};
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let settings = Settings::from_process()?;
+    let mut common = settings.common()?;
+    std::fs::create_dir_all(&common.data_dir.0)
+        .with_context(|| format!("cannot make the data directory {}", common.data_dir.0.display()))?;
+    if common.token.is_none() {
+        common.token = Some(token::kept_in(&common.data_dir.0)?);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(live(settings, common))
+}
+
+async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
+    let ports = open_ports(&settings, &mut common)?;
+    let telemetry = vx11_telemetry::init(&common.telemetry, "vx11", &Stack::SERVICES)?;
+    let stack = Stack::start(&settings, &common, ports)?;
+    summary::print(&common)?;
+    let ended = tokio::select! {
+        signal = shutdown::signal() => {
+            tracing::info!(signal = signal?, "stopping");
+            Ok(())
+        }
+        failed = stack.failed() => Err(failed),
+    };
+    stack.stop().await;
+    telemetry.shutdown().await;
+    ended
+}
+
+/// Opens every port before any service starts, so that each knows where the others are, and a taken port stops the
+/// start at once.
+fn open_ports(settings: &Settings, common: &mut Common) -> anyhow::Result<Ports> {
+    let ports = Ports {
+        tentaculo: listen("tentaculo", bind::<vx11_tentaculo::TentaculoConfig>(settings)?)?,
+        operator: listen("operator", bind::<vx11_operator::OperatorConfig>(settings)?)?,
+        switch: listen("switch", bind::<vx11_switch::SwitchConfig>(settings)?)?,
+        madre: listen("madre", bind::<vx11_madre::MadreConfig>(settings)?)?,
+        mock_provider: listen("mock-provider", bind::<vx11_mock_provider::MockProviderConfig>(settings)?)?,
+    };
+    let urls = &mut common.urls;
+    for (url, listener) in [
+        (&mut urls.tentaculo, &ports.tentaculo),
+        (&mut urls.operator, &ports.operator),
+        (&mut urls.switch, &ports.switch),
+        (&mut urls.madre, &ports.madre),
+        (&mut urls.mock_provider, &ports.mock_provider),
+    ] {
+        let address = reachable(listener.local_addr()?);
+        *url = format!("http://{address}/").parse()?;
+    }
+    Ok(ports)
+}
+
+fn bind<C: Section>(settings: &Settings) -> anyhow::Result<SocketAddr> {
+    Ok(section::<C>(settings)?.bind())
+}
+
+/// Where this process reaches a listener that may listen on every address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need() { # command, how to get it
+  command -v "$1" >/dev/null || { echo "$1 is missing: $2"; exit 1; }
+}
+step() { printf '\n== %s\n' "$1"; }
+
+need cargo "install Rust from https://rustup.rs"
+need cc "install gcc or clang (Debian: apt-get install gcc)"
+need python3 "install Python 3.9 or newer with venv (Debian: apt-get install python3-venv)"
+
+step "real servers and clients that the tests use"
+tests/prepare.sh
+
+step "format"
+cargo fmt --all -- --check
+
+step "lints"
+cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
+
+step "programs"
+cargo build --locked --workspace --bins
+
+step "tests"
+cargo test --locked --workspace
+
+step "documentation"
+RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
