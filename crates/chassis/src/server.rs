@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::from_fn;
+use actix_cors::Cors;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, ServiceConfig, ThinData};
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpRequest, HttpServer};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
@@ -62,6 +63,9 @@ impl Default for HttpConfig {
 /// Sees a new connection and may attach data to it, which handlers get from `HttpRequest::conn_data`.
 pub type OnConnect = fn(&dyn std::any::Any, &mut actix_web::dev::Extensions);
 
+/// Says whether a request may come in at all.
+pub type Admit = Arc<dyn Fn(&HttpRequest) -> Result<(), ApiError> + Send + Sync>;
+
 /// What a service is made of, as far as serving it goes.
 pub struct Service {
     /// Its name in logs, metrics and health.
@@ -70,6 +74,10 @@ pub struct Service {
     pub token: Option<SecretString>,
     /// Where `?token=` with a stream token is accepted.
     pub stream_paths: &'static [&'static str],
+    /// Web pages that may call it from a browser; none for a service that only other services call.
+    pub allowed_origins: Vec<String>,
+    /// Refuses requests before anything else looks at them.
+    pub admit: Option<Admit>,
     /// Limits of the server.
     pub http: HttpConfig,
     /// Its metrics.
@@ -100,10 +108,11 @@ async fn run<F>(service: Service, listener: TcpListener, shutdown: Shutdown, con
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let Service { name, token, stream_paths, http, metrics, dependencies, on_connect, openapi } = service;
+    let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
+        service;
     let address = listener.local_addr()?;
     let guard = Guard::new(token, stream_paths);
-    let observed = Observed { service: name, metrics: metrics.clone() };
+    let observed = Observed { service: name, metrics: metrics.clone(), admit };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
 
@@ -118,6 +127,8 @@ where
             .configure(configure.clone())
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
+            // Outside of the guard: a browser asks without the token whether it may send it.
+            .wrap(Condition::new(!allowed_origins.is_empty(), cors(&allowed_origins)))
             .wrap(from_fn(observe::observe))
     })
     .on_connect(move |connection, data| {
@@ -155,6 +166,22 @@ fn workers(configured: usize) -> usize {
         0 => std::thread::available_parallelism().map_or(2, |n| n.get().min(4)),
         n => n,
     }
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let exposed = [
+        headers::CORRELATION_ID,
+        headers::PROVIDER,
+        headers::MODEL,
+        headers::ATTEMPTS,
+        headers::STORAGE,
+        "retry-after",
+    ];
+    let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(exposed).max_age(3600);
+    origins.iter().fold(cors, |cors, origin| match origin.as_str() {
+        "*" => cors.allow_any_origin(),
+        origin => cors.allowed_origin(origin),
+    })
 }
 
 async fn nothing_here() -> Result<String, ApiError> {

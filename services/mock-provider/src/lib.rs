@@ -59,6 +59,8 @@ pub async fn serve(start: Start<MockProviderConfig>) -> anyhow::Result<()> {
         // Callers present the provider's own key, where one is configured.
         token: None,
         stream_paths: &[],
+        allowed_origins: Vec::new(),
+        admit: None,
         http: common.http,
         metrics,
         dependencies: Arc::new(BTreeMap::new),

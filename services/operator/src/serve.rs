@@ -35,6 +35,8 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
         name: crate::NAME,
         token: shared.common.token.clone(),
         stream_paths: &[EVENTS_PATH],
+        allowed_origins: Vec::new(),
+        admit: None,
         http: shared.common.http.clone(),
         metrics,
         dependencies: shared.dependencies(),

@@ -1,0 +1,100 @@
+//! The chat of last resort: understand, plan, rate, and answer at once or wait for a person.
+
+use std::sync::Arc;
+
+use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::madre::{MadreChatResponse, Risk};
+
+use crate::engine::{self, Facts, Understanding};
+use crate::metrics::Metrics;
+use crate::plans::Plans;
+use crate::power::Power;
+use crate::readiness::Readiness;
+use crate::store::Store;
+use crate::trail;
+
+/// Chat. A clone is the same chat.
+#[derive(Clone)]
+pub(crate) struct Chat {
+    pub(crate) store: Store,
+    pub(crate) plans: Plans,
+    pub(crate) power: Power,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) metrics: Metrics,
+}
+
+impl Chat {
+    /// Answers a message. It never fails: what went wrong is in the answer's status and warnings.
+    pub(crate) async fn answer(&self, message: &str, correlation_id: &str, session_id: &str) -> MadreChatResponse {
+        let understood = engine::understand(message);
+        let mut answer = match understood.risk {
+            Risk::Low => self.at_once(&understood).await,
+            Risk::Medium | Risk::High => self.wait(&understood, correlation_id, session_id).await,
+        };
+        let (risk, status) = (understood.risk, answer.status);
+        self.metrics.plan(risk, status);
+        tracing::info!(intent = understood.intent.name, risk = risk.as_str(), status = status.as_str(), "chat");
+
+        let notes = serde_json::json!({ "risk": risk, "intent": understood.intent, "from": understood.evidence });
+        let status = match status {
+            ChatStatus::Error => "error",
+            _ => "ok",
+        };
+        let row = trail::action(correlation_id, "chat", "chat", answer.plan_id.as_deref(), status);
+        if self.store.log(row.in_session(session_id).with_notes(&notes)).await.is_err() {
+            answer
+                .warnings
+                .push("The store does not take writes right now: this chat's trail is in memory only.".to_owned());
+        }
+        answer
+    }
+
+    async fn at_once(&self, understood: &Understanding) -> MadreChatResponse {
+        let facts = self.facts().await;
+        respond(understood, ChatStatus::Done, engine::answer(understood, &facts), Vec::new())
+    }
+
+    async fn wait(&self, understood: &Understanding, correlation_id: &str, session_id: &str) -> MadreChatResponse {
+        match self.plans.park(understood, correlation_id, session_id).await {
+            Ok(parked) => {
+                let (response, warnings) = engine::answer::waiting(understood);
+                let answer = respond(understood, ChatStatus::Waiting, response, warnings);
+                MadreChatResponse { plan_id: Some(parked.plan_id), confirm_token: Some(parked.confirm_token), ..answer }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a plan could not be stored");
+                let response =
+                    "Nothing was done, and nothing waits: I could not store the plan. Try again later.".to_owned();
+                let warning = "The plan could not be stored, so it cannot be confirmed; nothing will run.".to_owned();
+                respond(understood, ChatStatus::Error, response, vec![warning])
+            }
+        }
+    }
+
+    async fn facts(&self) -> Facts {
+        Facts {
+            power: self.power.state().await.ok(),
+            plans: self.store.count_plans().await.ok(),
+            store_trouble: self.readiness.trouble(&self.store),
+        }
+    }
+}
+
+fn respond(
+    understood: &Understanding,
+    status: ChatStatus,
+    response: String,
+    warnings: Vec<String>,
+) -> MadreChatResponse {
+    MadreChatResponse {
+        response,
+        model: engine::MODEL.to_owned(),
+        provider: crate::NAME.to_owned(),
+        status,
+        intent: Some(understood.intent.clone()),
+        plan_id: None,
+        confirm_token: None,
+        warnings,
+        actions: understood.steps.clone(),
+    }
+}

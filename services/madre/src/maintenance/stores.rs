@@ -1,0 +1,51 @@
+//! The stores there are, and how each is asked for its upkeep.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+use vx11_chassis::RequestContext;
+use vx11_chassis::client::{ServiceClient, chain, http_client};
+use vx11_contracts::maintenance::PostTaskRequest;
+use vx11_store::upkeep::{StoreReport, Upkeep};
+
+use crate::store::{Store, retention_rules};
+
+/// Longest wait for a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// madre's own.
+pub(super) async fn own(
+    store: &Store,
+    backups: PathBuf,
+    retention_days: &BTreeMap<String, u32>,
+    request: &PostTaskRequest,
+) -> StoreReport {
+    let rules = retention_rules(retention_days, request.log_days);
+    store.db().upkeep(Upkeep { backups, rules, apply: request.apply }).await
+}
+
+/// operator's, which only operator touches.
+pub(crate) struct OperatorStore {
+    pub(crate) base: Url,
+    pub(crate) token: Option<SecretString>,
+    /// Longest wait for its upkeep.
+    pub(crate) limit: Duration,
+}
+
+impl OperatorStore {
+    /// Asks operator. The client is made for this one call: upkeep runs a few times a day, too seldom to keep a
+    /// connection for.
+    pub(super) async fn upkeep(
+        &self,
+        request: &PostTaskRequest,
+        context: &RequestContext,
+    ) -> Result<StoreReport, String> {
+        let http = http_client(CONNECT_LIMIT).map_err(|error| chain(&error))?;
+        let client = ServiceClient::new(http, "operator", self.base.clone(), self.token.clone());
+        let report = client.post("/operator/api/maintenance", request, context, self.limit).await;
+        report.map_err(|error| format!("operator {error}"))
+    }
+}

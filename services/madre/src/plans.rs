@@ -1,0 +1,219 @@
+//! Plans that wait for a person: made here, confirmed here, run here, exactly once.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+use vx11_chassis::ApiError;
+use vx11_contracts::ErrorCode;
+use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::madre::Plan;
+use vx11_contracts::operator::Page;
+use vx11_contracts::time;
+use vx11_store::StoreError;
+
+use crate::engine::{Understanding, Work};
+use crate::metrics::Metrics;
+use crate::power::{Power, PowerError};
+use crate::secret;
+use crate::store::{Claim, NewPlan, PlanEnd, Store, StoredPlan};
+use crate::trail;
+
+/// Plans on one page at most.
+pub(crate) const MOST_PLANS: u32 = 100;
+
+/// The plans. A clone is the same plans.
+#[derive(Clone)]
+pub(crate) struct Plans {
+    store: Store,
+    power: Power,
+    metrics: Metrics,
+    confirm_ttl: Duration,
+    /// When this process began, RFC 3339 UTC.
+    started_at: String,
+}
+
+/// A plan that waits, and the only copy of the token that confirms it.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) plan_id: String,
+    pub(crate) confirm_token: String,
+}
+
+/// Why a plan is not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("no such plan")]
+    NotFound,
+    #[error("nothing is pending: the plan is {0}")]
+    NotPending(&'static str),
+    #[error("nothing is pending: the plan was confirmed by another request, or its time is up")]
+    Lost,
+    #[error("the confirmation token is not this plan's")]
+    WrongToken,
+    #[error("the store does not answer, and without it no plan runs")]
+    Store(#[from] StoreError),
+}
+
+impl Plans {
+    pub(crate) fn new(store: Store, power: Power, metrics: Metrics, confirm_ttl: Duration) -> Self {
+        Self { store, power, metrics, confirm_ttl, started_at: time::now() }
+    }
+
+    /// Lets a plan wait for a person: the one place where that begins. It is durable when this is answered.
+    pub(crate) async fn park(
+        &self,
+        understood: &Understanding,
+        correlation_id: &str,
+        session_id: &str,
+    ) -> Result<Parked, StoreError> {
+        let confirm_token = secret::mint();
+        let now = Timestamp::now();
+        let ttl = SignedDuration::try_from(self.confirm_ttl).unwrap_or(SignedDuration::MAX);
+        let plan = Plan {
+            plan_id: Uuid::new_v4().to_string(),
+            correlation_id: correlation_id.to_owned(),
+            session_id: session_id.to_owned(),
+            intent: understood.intent.clone(),
+            risk: understood.risk,
+            status: ChatStatus::Waiting,
+            actions: understood.steps.clone(),
+            result: None,
+            created_at: time::render(now),
+            updated_at: time::render(now),
+        };
+        let plan_id = plan.plan_id.clone();
+        let token_digest = secret::digest(&confirm_token);
+        let expires_at = time::render(now.saturating_add(ttl).unwrap_or(Timestamp::MAX));
+        self.store.insert_plan(NewPlan { plan, work: understood.work.clone(), token_digest, expires_at }).await?;
+        Ok(Parked { plan_id, confirm_token })
+    }
+
+    /// Runs the plan that `confirm_token` is for. Of any number of callers one runs it.
+    pub(crate) async fn confirm(
+        &self,
+        plan_id: &str,
+        confirm_token: &str,
+        correlation_id: &str,
+    ) -> Result<Plan, PlanError> {
+        let StoredPlan { mut plan, work, token_digest, .. } =
+            self.store.find_plan(plan_id).await?.ok_or(PlanError::NotFound)?;
+        if plan.status != ChatStatus::Waiting {
+            return Err(PlanError::NotPending(plan.status.as_str()));
+        }
+        if !secret::matches(confirm_token, &token_digest) {
+            self.log(&plan, correlation_id, "refused", "wrong confirmation token").await;
+            return Err(PlanError::WrongToken);
+        }
+        if self.store.claim_plan(plan_id).await? == Claim::Lost {
+            return Err(PlanError::Lost);
+        }
+        let (status, result) = self.run(&work, correlation_id).await;
+        (plan.status, plan.updated_at, plan.result) = (status, time::now(), Some(result.clone()));
+        self.metrics.plan(plan.risk, status);
+        tracing::info!(
+            plan_id,
+            intent = plan.intent.name,
+            risk = plan.risk.as_str(),
+            status = status.as_str(),
+            "plan confirmed"
+        );
+
+        let end =
+            PlanEnd { plan_id: plan.plan_id.clone(), status, result: result.clone(), at: plan.updated_at.clone() };
+        if let Err(error) = self.store.finish_plan(end).await {
+            tracing::warn!(plan_id, %error, "the end of a plan is not durable");
+        }
+        self.log(&plan, correlation_id, if status == ChatStatus::Done { "ok" } else { "error" }, &result).await;
+        Ok(plan)
+    }
+
+    /// A page of plans, newest first.
+    pub(crate) async fn list(
+        &self,
+        status: Option<ChatStatus>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<Plan>, PlanError> {
+        // One more than fits tells whether there is a next page.
+        let mut rows = self.store.list_plans(status, before, i64::from(limit) + 1).await?;
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| has_more).map(|stored| stored.id.to_string());
+        Ok(Page { items: rows.into_iter().map(|stored| stored.plan).collect(), next })
+    }
+
+    /// One plan.
+    pub(crate) async fn find(&self, plan_id: &str) -> Result<Plan, PlanError> {
+        self.store.find_plan(plan_id).await?.map(|stored| stored.plan).ok_or(PlanError::NotFound)
+    }
+
+    /// Ends plans whose time is up.
+    pub(crate) async fn expire(&self) -> Result<(), StoreError> {
+        for plan in self.store.expire_plans().await? {
+            self.metrics.plan(plan.risk, ChatStatus::Error);
+            self.log(&plan, &plan.correlation_id, "error", "expired").await;
+        }
+        Ok(())
+    }
+
+    /// Ends plans that an earlier process left half done.
+    pub(crate) async fn fail_interrupted(&self) -> Result<(), StoreError> {
+        let interrupted = self.store.fail_interrupted_plans(&self.started_at).await?;
+        if interrupted > 0 {
+            tracing::warn!(interrupted, "plans were running when madre stopped");
+        }
+        Ok(())
+    }
+
+    /// Does what is automatic, in order, up to the first failure; says what was not.
+    async fn run(&self, work: &Work, correlation_id: &str) -> (ChatStatus, String) {
+        let mut results = Vec::new();
+        for command in &work.commands {
+            let (action, service) = (command.action, command.service.as_str());
+            match self.power.perform(action, service, "a confirmed plan", correlation_id).await {
+                Ok(()) => results.push(format!("{} {service}: done.", action.as_str())),
+                Err(error) => {
+                    results.push(failure(action.as_str(), service, &error));
+                    return (ChatStatus::Error, results.join(" "));
+                }
+            }
+        }
+        for verb in &work.manual {
+            results.push(format!("{verb}: confirmed, but nothing automatic exists for it; nothing was changed."));
+        }
+        (ChatStatus::Done, results.join(" "))
+    }
+
+    async fn log(&self, plan: &Plan, correlation_id: &str, status: &str, result: &str) {
+        let notes = serde_json::json!({ "risk": plan.risk, "intent": plan.intent.name, "result": result });
+        let row = trail::action(correlation_id, "plan_confirm", "plan", Some(&plan.plan_id), status);
+        if let Err(error) = self.store.log(row.in_session(&plan.session_id).with_notes(&notes)).await {
+            tracing::warn!(%error, "a row of the trail is not durable");
+        }
+    }
+}
+
+fn failure(action: &str, service: &str, error: &PowerError) -> String {
+    let advice = match error {
+        PowerError::OffByPolicy(refusal) => format!(" Recommended: {}.", refusal.recommended_action),
+        _ => String::new(),
+    };
+    format!("{action} {service}: not done, because {error}.{advice} What follows it in the plan was not tried.")
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        let code = match error {
+            PlanError::NotFound => ErrorCode::NotFound,
+            PlanError::NotPending(_) | PlanError::Lost => ErrorCode::Conflict,
+            PlanError::WrongToken => ErrorCode::InvalidConfirmation,
+            PlanError::Store(_) => ErrorCode::StoreUnavailable,
+        };
+        let text = error.to_string();
+        match error {
+            PlanError::Store(cause) => Self::new(code, text).with_cause(cause),
+            _ => Self::new(code, text),
+        }
+    }
+}

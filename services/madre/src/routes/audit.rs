@@ -1,0 +1,25 @@
+//! `/madre/audit/{correlation_id}`
+
+use actix_web::get;
+use actix_web::web::{self, Path, ThinData};
+use vx11_chassis::ApiError;
+use vx11_contracts::ErrorCode;
+use vx11_contracts::error::ErrorBody;
+use vx11_contracts::madre::ActionTrail;
+
+use crate::state::State;
+
+/// What madre did for one request, oldest first.
+#[utoipa::path(tag = "audit", context_path = "/madre",
+    params(("correlation_id" = String, Path, description = "The request's id.")),
+    responses((status = 200, body = ActionTrail), (status = "default", body = ErrorBody)))]
+#[get("/audit/{correlation_id}")]
+pub(crate) async fn trail(
+    state: ThinData<State>,
+    correlation_id: Path<String>,
+) -> Result<web::Json<ActionTrail>, ApiError> {
+    match state.store.actions_of(correlation_id.into_inner()).await {
+        Ok(actions) => Ok(web::Json(ActionTrail { actions })),
+        Err(error) => Err(ApiError::new(ErrorCode::StoreUnavailable, "the trail cannot be read now").with_cause(error)),
+    }
+}

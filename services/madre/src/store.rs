@@ -1,0 +1,110 @@
+//! What madre keeps: plans, power windows, policies and its trail. Every diesel query of the service is in here.
+//!
+//! Rows that something depends on (a plan before it waits, a window before it opens) are written by a query whose
+//! failure is answered; rows that only tell what happened go through the writer, which keeps them until they can be
+//! written.
+
+mod actions;
+mod plans;
+mod policies;
+mod record;
+mod retention;
+mod schema;
+mod windows;
+
+use std::path::Path;
+use std::time::Duration;
+
+use diesel_migrations::embed_migrations;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use vx11_contracts::event::Action;
+use vx11_store::{
+    Db, EmbeddedMigrations, FlushError, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth,
+};
+
+pub(crate) use plans::{Claim, NewPlan, StoredPlan};
+pub(crate) use record::Record;
+pub(crate) use retention::retention_rules;
+pub(crate) use windows::Window;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// The store. A clone is the same store.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    db: Db,
+    writer: Writer<Record>,
+}
+
+impl Store {
+    /// Opens `madre.sqlite3` in `data_dir`. Blocks: call it while starting.
+    ///
+    /// The limits are short, because a chat that waits for a locked database must still be answered within 5 s.
+    pub(crate) fn open(data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+        let config = StoreConfig {
+            pool_timeout: Duration::from_millis(500),
+            busy_timeout: Duration::from_secs(1),
+            run_timeout: Duration::from_secs(2),
+            cache_kib: 512,
+            ..StoreConfig::at(data_dir.join("madre.sqlite3"))
+        };
+        let db = Db::open(config, MIGRATIONS)?;
+        let writer = Writer::start(&db, record::RecordSink, WriterConfig::default())?;
+        writer.register(registry)?;
+        Ok(Self { db, writer })
+    }
+
+    /// For upkeep.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Adds to the trail; `Ok` means that it is durable.
+    pub(crate) async fn log(&self, action: Action) -> Result<(), WriteError> {
+        self.writer.write(Record::Action(action)).await
+    }
+
+    /// Records how a plan ended; `Ok` means that it is durable.
+    pub(crate) async fn finish_plan(&self, end: record::PlanEnd) -> Result<(), WriteError> {
+        self.writer.write(Record::PlanEnd(end)).await
+    }
+
+    /// How writing goes.
+    pub(crate) fn health(&self) -> WriterHealth {
+        self.writer.health()
+    }
+
+    /// Waits until everything is durable.
+    pub(crate) async fn flush(&self, limit: Duration) -> Result<(), FlushError> {
+        self.writer.flush(limit).await
+    }
+}
+
+pub(crate) use record::PlanEnd;
+
+/// Reads a name that an enum of the contracts has on the wire.
+fn parse<T: DeserializeOwned>(name: &str) -> diesel::QueryResult<T> {
+    let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
+    T::deserialize(name).map_err(unreadable)
+}
+
+/// Reads a column that holds JSON.
+fn from_json<T: DeserializeOwned>(text: &str) -> diesel::QueryResult<T> {
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+/// Writes a column that holds JSON.
+fn to_json(value: &impl serde::Serialize) -> diesel::QueryResult<String> {
+    serde_json::to_string(value).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(Box::new(error))
+}
+
+/// Whether `error` says that a row like it is there already.
+fn is_duplicate(error: &StoreError) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    matches!(error, StoreError::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+}

@@ -1,0 +1,231 @@
+//! `plans`: what waits for a confirmation, and what came of it.
+
+use diesel::prelude::*;
+use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::madre::{Intent, Plan};
+use vx11_contracts::time;
+use vx11_store::{Connection, StoreError};
+
+use super::schema::plans;
+use super::{Store, from_json, parse, to_json};
+use crate::engine::Work;
+
+/// Waiting plans that are looked at in one sweep.
+const SWEEP: i64 = 500;
+
+/// A plan that begins to wait.
+#[derive(Clone, Debug)]
+pub(crate) struct NewPlan {
+    pub(crate) plan: Plan,
+    pub(crate) work: Work,
+    pub(crate) token_digest: String,
+    /// When its token stops working, RFC 3339 UTC.
+    pub(crate) expires_at: String,
+}
+
+/// A plan as it is in the store.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPlan {
+    pub(crate) id: i64,
+    pub(crate) plan: Plan,
+    pub(crate) work: Work,
+    pub(crate) token_digest: String,
+}
+
+/// What came of claiming a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is the caller's to run, and nobody else's.
+    Won,
+    /// It does not wait any more.
+    Lost,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = plans)]
+struct PlanRow {
+    #[diesel(skip_insertion)]
+    id: i64,
+    plan_id: String,
+    correlation_id: String,
+    session_id: String,
+    intent: String,
+    confidence: f64,
+    target: Option<String>,
+    risk: String,
+    status: String,
+    actions: String,
+    work: String,
+    result: Option<String>,
+    token_digest: String,
+    created_at: String,
+    updated_at: String,
+    expires_at: String,
+}
+
+/// How a plan ends that was not run to its end.
+#[derive(AsChangeset)]
+#[diesel(table_name = plans)]
+struct Ended<'a> {
+    status: &'a str,
+    result: &'a str,
+    updated_at: &'a str,
+}
+
+impl<'a> Ended<'a> {
+    fn failed(result: &'a str, now: &'a str) -> Self {
+        Self { status: ChatStatus::Error.as_str(), result, updated_at: now }
+    }
+}
+
+impl Store {
+    /// Keeps a plan; when this is answered, the plan is durable.
+    pub(crate) async fn insert_plan(&self, new: NewPlan) -> Result<(), StoreError> {
+        let insert =
+            move |conn: &mut Connection| diesel::insert_into(plans::table).values(row_of(new)?).execute(conn).map(drop);
+        self.db.run(insert).await
+    }
+
+    /// One plan.
+    pub(crate) async fn find_plan(&self, plan_id: &str) -> Result<Option<StoredPlan>, StoreError> {
+        let plan_id = plan_id.to_owned();
+        self.db
+            .run(move |conn| {
+                let row: Option<PlanRow> = plans::table
+                    .filter(plans::plan_id.eq(plan_id))
+                    .select(PlanRow::as_select())
+                    .first(conn)
+                    .optional()?;
+                row.map(PlanRow::into_stored).transpose()
+            })
+            .await
+    }
+
+    /// Up to `limit` plans with an id below `before`, newest first.
+    pub(crate) async fn list_plans(
+        &self,
+        status: Option<ChatStatus>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<StoredPlan>, StoreError> {
+        self.db
+            .run(move |conn| {
+                let mut rows = plans::table.select(PlanRow::as_select()).into_boxed();
+                if let Some(status) = status {
+                    rows = rows.filter(plans::status.eq(status.as_str()));
+                }
+                if let Some(id) = before {
+                    rows = rows.filter(plans::id.lt(id));
+                }
+                let rows: Vec<PlanRow> = rows.order(plans::id.desc()).limit(limit).load(conn)?;
+                rows.into_iter().map(PlanRow::into_stored).collect()
+            })
+            .await
+    }
+
+    /// Plans by status.
+    pub(crate) async fn count_plans(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let counts: Vec<(String, i64)> = self
+            .db
+            .run(|conn| {
+                let by_status = plans::table.group_by(plans::status).select((plans::status, diesel::dsl::count_star()));
+                by_status.order(plans::status).load(conn)
+            })
+            .await?;
+        Ok(counts.into_iter().map(|(status, rows)| (status, rows.unsigned_abs())).collect())
+    }
+
+    /// Takes a waiting plan to run it. Of any number of callers exactly one wins.
+    pub(crate) async fn claim_plan(&self, plan_id: &str) -> Result<Claim, StoreError> {
+        let plan_id = plan_id.to_owned();
+        let claimed = self
+            .db
+            .run(move |conn| {
+                let now = time::now();
+                let waiting = plans::plan_id
+                    .eq(plan_id)
+                    .and(plans::status.eq(ChatStatus::Waiting.as_str()))
+                    .and(plans::expires_at.gt(&now));
+                let running = (plans::status.eq(ChatStatus::Running.as_str()), plans::updated_at.eq(&now));
+                diesel::update(plans::table.filter(waiting)).set(running).execute(conn)
+            })
+            .await?;
+        Ok(if claimed == 1 { Claim::Won } else { Claim::Lost })
+    }
+
+    /// Ends plans whose confirmation did not come in time, and answers with them.
+    pub(crate) async fn expire_plans(&self) -> Result<Vec<Plan>, StoreError> {
+        self.db
+            .run(|conn| {
+                let now = time::now();
+                let overdue = plans::status.eq(ChatStatus::Waiting.as_str()).and(plans::expires_at.le(&now));
+                // Read first: an update would take the write lock every second for nothing.
+                let rows: Vec<PlanRow> =
+                    plans::table.filter(overdue).limit(SWEEP).select(PlanRow::as_select()).load(conn)?;
+                let mut expired = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let still_waiting = plans::id.eq(row.id).and(plans::status.eq(ChatStatus::Waiting.as_str()));
+                    let end = Ended::failed("The confirmation did not come in time; nothing was done.", &now);
+                    if diesel::update(plans::table.filter(still_waiting)).set(end).execute(conn)? > 0 {
+                        expired.push(row.into_stored()?.plan);
+                    }
+                }
+                Ok(expired)
+            })
+            .await
+    }
+
+    /// Ends plans that have been running since before `start`, RFC 3339 UTC: when an earlier process stopped.
+    pub(crate) async fn fail_interrupted_plans(&self, start: &str) -> Result<usize, StoreError> {
+        let start = start.to_owned();
+        self.db
+            .run(move |conn| {
+                let now = time::now();
+                let running = plans::status.eq(ChatStatus::Running.as_str()).and(plans::updated_at.lt(start));
+                let end =
+                    Ended::failed("madre stopped while this ran; look at the services before trying again.", &now);
+                diesel::update(plans::table.filter(running)).set(end).execute(conn)
+            })
+            .await
+    }
+}
+
+fn row_of(new: NewPlan) -> QueryResult<PlanRow> {
+    let NewPlan { plan, work, token_digest, expires_at } = new;
+    Ok(PlanRow {
+        id: 0,
+        actions: to_json(&plan.actions)?,
+        work: to_json(&work)?,
+        plan_id: plan.plan_id,
+        correlation_id: plan.correlation_id,
+        session_id: plan.session_id,
+        intent: plan.intent.name,
+        confidence: plan.intent.confidence,
+        target: plan.intent.target,
+        risk: plan.risk.as_str().to_owned(),
+        status: plan.status.as_str().to_owned(),
+        result: plan.result,
+        token_digest,
+        created_at: plan.created_at,
+        updated_at: plan.updated_at,
+        expires_at,
+    })
+}
+
+impl PlanRow {
+    fn into_stored(self) -> QueryResult<StoredPlan> {
+        let plan = Plan {
+            plan_id: self.plan_id,
+            correlation_id: self.correlation_id,
+            session_id: self.session_id,
+            intent: Intent { name: self.intent, confidence: self.confidence, target: self.target },
+            risk: parse(&self.risk)?,
+            status: parse(&self.status)?,
+            actions: from_json(&self.actions)?,
+            result: self.result,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        Ok(StoredPlan { id: self.id, plan, work: from_json(&self.work)?, token_digest: self.token_digest })
+    }
+}

@@ -1,0 +1,94 @@
+//! The chat of last resort.
+
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::fixture::{Home, client};
+
+#[tokio::test]
+async fn what_harms_nothing_is_answered_at_once_and_always_alike() {
+    let madre = Home::new().start().await;
+    for (name, message) in [
+        ("help", "help"),
+        ("status", "what is the system status?"),
+        ("metrics", "show me the metrics"),
+        ("agents", "list agents"),
+        ("question", "Who wrote Don Quixote?"),
+        ("code", "write a python function that deletes duplicates"),
+        ("about_deletion", "how do I delete the logs?"),
+        ("deploy", "despliega la versión 2"),
+    ] {
+        let answer = madre.chat(message).await;
+        assert_eq!(answer.status, 200, "{message}");
+        assert_eq!(answer.body["status"], "DONE", "{message}");
+        assert_json_snapshot!(name, answer.body);
+        assert_eq!(madre.chat(message).await.body, answer.body, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_do_harm_waits_and_says_what_would_happen() {
+    let home = Home::new();
+    let madre = home.start().await;
+    for (name, message) in [
+        ("stop_switch", "stop the switch"),
+        ("restart_operator", "reinicia el operador"),
+        ("stop_madre", "stop madre"),
+        ("delete_logs", "delete the logs"),
+    ] {
+        let answer = madre.chat(message).await;
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("WAITING")), "{message}");
+        assert_json_snapshot!(name, answer.body, { ".plan_id" => "[id]", ".confirm_token" => "[token]" });
+    }
+    assert!(home.driver.take_calls().is_empty(), "nothing runs unconfirmed");
+    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"HIGH\",status=\"WAITING\"}").await.as_deref(), Some("3"));
+    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"MEDIUM\",status=\"WAITING\"}").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_chat_leaves_its_trail_under_the_bodys_correlation_id() {
+    let madre = Home::new().start().await;
+    let answer = madre
+        .post(
+            "/madre/chat",
+            json!({ "message": "top secret question", "session_id": "s1", "correlation_id": "c-1", "new_field": 1 }),
+        )
+        .await;
+    assert_eq!((answer.status, answer.correlation_id.as_str()), (200, "c-1"));
+
+    let trail = madre.get("/madre/audit/c-1").await;
+    assert_json_snapshot!("trail", trail.body, { ".actions[].timestamp" => "[time]" });
+    assert!(!trail.body.to_string().contains("secret"), "a trail tells what was done, not what was said");
+    assert_eq!(madre.get("/madre/audit/never").await.body, json!({ "actions": [] }));
+}
+
+#[tokio::test]
+async fn bad_requests_get_the_documented_errors() {
+    let madre = Home::new().start().await;
+    let long = "a".repeat(10_001);
+    for (body, status, code) in [
+        (json!({}), 422, "invalid_field"),
+        (json!({ "message": "  \n" }), 422, "invalid_field"),
+        (json!({ "message": 7 }), 422, "invalid_field"),
+        (json!({ "message": long }), 413, "message_too_long"),
+        (json!({ "message": "hi", "session_id": "with space" }), 422, "invalid_field"),
+        (json!({ "message": "hi", "correlation_id": "" }), 422, "invalid_field"),
+    ] {
+        let answer = madre.post("/madre/chat", body.clone()).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{body}");
+    }
+    let request = client().post(format!("{}/madre/chat", madre.base)).header("x-vx11-token", "test-token");
+    assert_eq!(request.body("{\"message\": ").send().await.expect("an answer").status(), 400);
+    assert_eq!(madre.chat(&"borra ".repeat(1600)).await.body["status"], "WAITING", "the longest message is understood");
+}
+
+#[tokio::test]
+async fn without_the_token_nobody_is_let_in() {
+    let madre = Home::new().start().await;
+    for path in ["/madre/plans", "/madre/power/state", "/madre/audit/x", "/madre/power/token"] {
+        let url = format!("{}{path}", madre.base);
+        assert_eq!(client().get(&url).send().await.expect("an answer").status(), 401, "{path}");
+        let wrong = client().get(&url).header("x-vx11-token", "wrong").send().await.expect("an answer");
+        assert_eq!(wrong.status(), 403, "{path}");
+    }
+}

@@ -1,0 +1,8 @@
+//! madre over real sockets, with a real store and a driver that only remembers what it was told.
+
+mod chat;
+mod fixture;
+mod maintenance;
+mod outage;
+mod plans;
+mod power;

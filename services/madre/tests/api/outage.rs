@@ -1,0 +1,69 @@
+//! A store that cannot be written or is gone.
+
+use diesel::connection::SimpleConnection;
+use serde_json::json;
+
+use crate::fixture::{Home, eventually};
+
+#[tokio::test]
+async fn with_a_locked_store_chat_answers_and_nothing_risky_runs() {
+    let home = Home::new();
+    let madre = home.start().await;
+    let mut stranger = home.stranger();
+    stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
+
+    let low = madre.chat("status").await;
+    assert_eq!((low.status, &low.body["status"]), (200, &json!("DONE")));
+    let warnings = low.body["warnings"].to_string();
+    assert!(warnings.contains("in memory only"), "{warnings}");
+
+    let high = madre.chat("stop the switch").await;
+    assert_eq!((high.status, &high.body["status"]), (200, &json!("ERROR")));
+    assert!(high.body["warnings"].to_string().contains("could not be stored"), "{}", high.body);
+    assert!(high.body["plan_id"].is_null() && high.body["confirm_token"].is_null());
+    assert!(home.driver.take_calls().is_empty());
+
+    let window = madre.post("/madre/power/window/open", json!({ "services": ["switch"] })).await;
+    assert_eq!((window.status, window.code()), (503, "store_unavailable"));
+    let ready = madre.get("/ready").await.body;
+    assert_eq!((&ready["status"], &ready["dependencies"]["store"]["status"]), (&json!("degraded"), &json!("degraded")));
+
+    stranger.batch_execute("ROLLBACK").expect("unlocked");
+    eventually("madre is ready again", async || madre.get("/ready").await.body["status"] == "ready").await;
+    eventually("the trail is complete", async || {
+        let trail = madre.get(&format!("/madre/audit/{}", low.correlation_id)).await.body;
+        trail["actions"].as_array().is_some_and(|actions| actions.len() == 1)
+    })
+    .await;
+    madre.waiting("stop the switch").await;
+}
+
+#[tokio::test]
+async fn a_full_disk_does_not_stop_chat() {
+    let home = Home::new();
+    let madre = home.start().await;
+    // The nearest thing to a full disk that needs no disk: SQLite refuses every row for want of room.
+    home.stranger()
+        .batch_execute(
+            "CREATE TRIGGER full BEFORE INSERT ON plans BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;
+             CREATE TRIGGER full_log BEFORE INSERT ON madre_actions_log BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;",
+        )
+        .expect("triggers");
+    assert_eq!(madre.chat("help").await.body["status"], "DONE");
+    assert_eq!(madre.chat("delete the logs").await.body["status"], "ERROR");
+}
+
+#[tokio::test]
+async fn what_was_answered_while_the_store_was_locked_is_written_before_madre_stops() {
+    let home = Home::new();
+    let madre = home.start().await;
+    let mut stranger = home.stranger();
+    stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
+    let low = madre.chat("help").await;
+    stranger.batch_execute("ROLLBACK").expect("unlocked");
+    madre.stop().await;
+
+    let madre = home.start().await;
+    let trail = madre.get(&format!("/madre/audit/{}", low.correlation_id)).await.body;
+    assert_eq!(trail["actions"].as_array().map(Vec::len), Some(1));
+}

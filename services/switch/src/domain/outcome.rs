@@ -1,0 +1,105 @@
+//! How one provider call went, and what follows from it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// How one provider call went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A whole, well-formed answer.
+    Success,
+    /// Nothing within the limit.
+    Timeout,
+    /// No connection.
+    Connect,
+    /// The connection broke before the answer began.
+    Transport,
+    /// An error status.
+    Http(u16),
+    /// Its key is not there; it was not asked.
+    MissingApiKey,
+    /// Its breaker is open; it was not asked.
+    CircuitOpen,
+    /// An answer off its schema.
+    InvalidAnswer,
+    /// The stream ended before the answer did.
+    StreamCut,
+    /// The stream fell silent.
+    Stalled,
+    /// The caller went away.
+    Cancelled,
+}
+
+/// What an outcome says about the provider's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It works.
+    Good,
+    /// It does not.
+    Bad,
+    /// The outcome says nothing about it.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name that answers, logs and metrics use.
+    pub(crate) fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Http(status) => return Cow::Owned(format!("http_{status}")),
+            Self::Success => "success",
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Transport => "transport",
+            Self::MissingApiKey => "missing_api_key",
+            Self::CircuitOpen => "circuit_open",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::StreamCut => "stream_cut",
+            Self::Stalled => "stalled",
+            Self::Cancelled => "cancelled",
+        })
+    }
+
+    /// Whether the request itself is at fault: another provider would say the same.
+    pub(crate) fn is_callers_fault(self) -> bool {
+        matches!(self, Self::Http(400 | 404 | 413 | 422))
+    }
+
+    /// Whether the provider was asked at all.
+    pub(crate) fn was_asked(self) -> bool {
+        !matches!(self, Self::MissingApiKey | Self::CircuitOpen)
+    }
+
+    /// What the breaker learns. Refused credentials count as bad: asking again with the same key helps nobody.
+    pub(crate) fn health(self) -> Health {
+        match self {
+            Self::Success => Health::Good,
+            Self::MissingApiKey | Self::CircuitOpen | Self::Cancelled | Self::Http(409) => Health::Unknown,
+            _ if self.is_callers_fault() => Health::Good,
+            _ => Health::Bad,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_faults_do_not_count_against_the_provider() {
+        for status in [400, 404, 413, 422] {
+            assert!(Outcome::Http(status).is_callers_fault());
+            assert_eq!(Outcome::Http(status).health(), Health::Good);
+        }
+        for status in [401, 402, 403, 408, 429, 500, 503] {
+            assert!(!Outcome::Http(status).is_callers_fault());
+            assert_eq!(Outcome::Http(status).health(), Health::Bad);
+        }
+        assert_eq!(Outcome::Cancelled.health(), Health::Unknown);
+    }
+}

@@ -1,0 +1,215 @@
+//! What the gateway counts. Labels are names and patterns of the configuration, never a caller's own words.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, histogram_opts, opts};
+use vx11_resilience::Breaker;
+
+use crate::providers::Provider;
+
+/// Seconds, for whole answers: from a fast cache to the longest stream.
+const ANSWER_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0];
+/// Seconds, for the gateway's own work and the time of one token.
+const SHORT_SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// The gateway's metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    prompt_tokens: IntCounterVec,
+    generated_tokens: IntCounterVec,
+    fallbacks: IntCounterVec,
+    overhead: Histogram,
+    streams: IntGauge,
+    /// In registry order.
+    providers: Vec<ProviderTimes>,
+}
+
+/// One provider's histograms.
+#[derive(Debug)]
+struct ProviderTimes {
+    duration: Histogram,
+    first_token: Histogram,
+    output_token: Histogram,
+}
+
+/// How one provider call went, as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallReport<'a> {
+    /// The provider's place in the registry.
+    pub(crate) index: usize,
+    /// The provider's name.
+    pub(crate) provider: &'a str,
+    /// The model's label.
+    pub(crate) model: &'a str,
+    /// The outcome's name.
+    pub(crate) outcome: &'a str,
+    /// From the request to the end of the answer.
+    pub(crate) duration: Duration,
+    /// From the request to the first token, for a stream that got that far.
+    pub(crate) first_token: Option<Duration>,
+    /// Tokens read, where reported.
+    pub(crate) prompt_tokens: u64,
+    /// Tokens written, also by an answer that was not finished.
+    pub(crate) generated_tokens: u64,
+}
+
+impl Metrics {
+    /// Registers everything in `registry`.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub(crate) fn new(registry: &Registry, providers: &[Provider]) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(opts!(name, help), labels)?)
+        };
+        let times = |name: &str, help: &str, buckets: &[f64]| {
+            register(registry, HistogramVec::new(histogram_opts!(name, help, buckets.to_vec()), &["provider"])?)
+        };
+        let duration = times(
+            "vx11_provider_duration_seconds",
+            "Seconds that calls to a provider took, streams to their end.",
+            ANSWER_SECONDS,
+        )?;
+        let first_token = times(
+            "vx11_provider_time_to_first_token_seconds",
+            "Seconds until the first token of a stream.",
+            ANSWER_SECONDS,
+        )?;
+        let output_token = times(
+            "vx11_provider_time_per_output_token_seconds",
+            "Seconds per token of a stream after its first one.",
+            SHORT_SECONDS,
+        )?;
+        let of = |provider: &Provider| ProviderTimes {
+            duration: duration.with_label_values(&[&provider.name]),
+            first_token: first_token.with_label_values(&[&provider.name]),
+            output_token: output_token.with_label_values(&[&provider.name]),
+        };
+        registry.register(Box::new(BreakerStates::new(providers)?))?;
+        let model = ["provider", "model"];
+        Ok(Self {
+            requests: counters(
+                "vx11_provider_requests_total",
+                "Calls to providers, by how they went.",
+                &["provider", "model", "outcome"],
+            )?,
+            prompt_tokens: counters("vx11_tokens_prompt_total", "Tokens that models read, as reported.", &model)?,
+            generated_tokens: counters(
+                "vx11_tokens_generated_total",
+                "Tokens that models wrote, unfinished answers included.",
+                &model,
+            )?,
+            fallbacks: counters(
+                "vx11_fallbacks_total",
+                "Answers that did not come from the first choice, by why that one failed.",
+                &["reason"],
+            )?,
+            overhead: register(
+                registry,
+                Histogram::with_opts(histogram_opts!(
+                    "vx11_gateway_overhead_seconds",
+                    "Seconds from a request to the head of its answer that no provider took.",
+                    SHORT_SECONDS.to_vec()
+                ))?,
+            )?,
+            streams: register(registry, IntGauge::new("vx11_streams_active", "Streams under way.")?)?,
+            providers: providers.iter().map(of).collect(),
+        })
+    }
+
+    /// Counts one provider call.
+    pub(crate) fn call(&self, report: CallReport<'_>) {
+        let CallReport { index, provider, model, outcome, duration, first_token, .. } = report;
+        self.requests.with_label_values(&[provider, model, outcome]).inc();
+        if report.prompt_tokens > 0 {
+            self.prompt_tokens.with_label_values(&[provider, model]).inc_by(report.prompt_tokens);
+        }
+        if report.generated_tokens > 0 {
+            self.generated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
+        }
+        let times = &self.providers[index];
+        times.duration.observe(duration.as_secs_f64());
+        if let Some(first_token) = first_token {
+            times.first_token.observe(first_token.as_secs_f64());
+            if let Some(rest) = report.generated_tokens.checked_sub(1).filter(|rest| *rest > 0) {
+                times.output_token.observe(duration.saturating_sub(first_token).as_secs_f64() / rest as f64);
+            }
+        }
+    }
+
+    /// Counts a provider that was not asked.
+    pub(crate) fn skipped(&self, provider: &str, model: &str, outcome: &str) {
+        self.requests.with_label_values(&[provider, model, outcome]).inc();
+    }
+
+    /// Counts an answer that did not come from the first choice.
+    pub(crate) fn fallback(&self, reason: &str) {
+        self.fallbacks.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts the gateway's own part in the time until an answer's head.
+    pub(crate) fn overhead(&self, elapsed: Duration) {
+        self.overhead.observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts a stream for as long as the guard lives.
+    pub(crate) fn stream(&self) -> ActiveStream {
+        self.streams.inc();
+        ActiveStream(self.streams.clone())
+    }
+}
+
+/// One stream under way.
+#[derive(Debug)]
+pub(crate) struct ActiveStream(IntGauge);
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The breakers' states, read when they are scraped, because they also change with time alone.
+struct BreakerStates {
+    gauge: IntGaugeVec,
+    breakers: Vec<(String, Breaker)>,
+}
+
+impl BreakerStates {
+    fn new(providers: &[Provider]) -> prometheus::Result<Self> {
+        let opts =
+            Opts::new("vx11_circuit_breaker_state", "State of a circuit breaker: 0 closed, 1 open, 2 half-open.");
+        let breakers = providers.iter().map(|provider| (provider.name.clone(), provider.breaker.clone())).collect();
+        Ok(Self { gauge: IntGaugeVec::new(opts, &["target"])?, breakers })
+    }
+}
+
+impl Collector for BreakerStates {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for (target, breaker) in &self.breakers {
+            self.gauge.with_label_values(&[target]).set(breaker.snapshot().state.number().into());
+        }
+        self.gauge.collect()
+    }
+}
+
+impl fmt::Debug for BreakerStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerStates").finish_non_exhaustive()
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,48 @@
+//! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
+
+mod chat;
+mod chat_stream;
+mod completions;
+mod completions_stream;
+mod models;
+mod providers;
+mod refusal;
+mod way;
+
+use actix_web::web::{self, ServiceConfig};
+use vx11_chassis::extract::BodyLimit;
+
+/// Largest body of `/v1/chat/completions`: images travel in it.
+const COMPLETION_BYTES: usize = 8 * 1024 * 1024;
+/// Largest body of `/switch/chat`.
+const CHAT_BYTES: usize = 1024 * 1024;
+
+/// Adds every route.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/v1/chat/completions")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(completions::create_chat_completion)),
+        )
+        .service(web::resource("/v1/models").route(web::get().to(models::list_models)))
+        // A model's name may have slashes in it.
+        .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
+        .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
+        .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
+}
+
+/// The routes' document.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "VX11 switch", description = "The LLM gateway: picks a provider, fails over, streams."),
+    paths(
+        completions::create_chat_completion,
+        models::list_models,
+        models::find_model,
+        chat::chat,
+        providers::list_providers,
+    ),
+    components(schemas(vx11_contracts::switch::SwitchFrame))
+)]
+pub(crate) struct Document;

@@ -1,0 +1,122 @@
+//! `POST /switch/chat`: a conversation in VX11's own words, answered by whichever provider can.
+
+use std::time::Instant;
+
+use actix_web::web::ThinData;
+use actix_web::{HttpRequest, HttpResponse};
+use tracing::Instrument;
+use vx11_chassis::context::is_valid_id;
+use vx11_chassis::extract::Json;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::error::ErrorBody;
+use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
+
+use super::way::{Way, pinned_provider};
+use super::{chat_stream, refusal};
+use crate::config::DEFAULT_MODEL;
+use crate::domain::answer;
+use crate::domain::failover::Unanswered;
+use crate::domain::request::ChatRequest;
+use crate::gateway::{Call, Gateway};
+
+/// Answers a conversation.
+///
+/// Without a model the route `default` serves it; `provider` pins one provider, with no failover. With `stream: true` the
+/// answer is `text/event-stream` of `SwitchFrame`s.
+#[utoipa::path(
+    post,
+    path = "/switch/chat",
+    tag = "switch",
+    request_body = SwitchChatRequest,
+    responses(
+        (status = 200, body = SwitchChatResponse),
+        (status = 404, body = ErrorBody, description = "Unknown provider or model."),
+        (status = 429, body = ErrorBody, description = "Every provider is at its limit."),
+        (status = 502, body = ErrorBody, description = "No provider answered."),
+        (status = 503, body = ErrorBody, description = "Every provider is failing; see Retry-After."),
+        (status = 504, body = ErrorBody, description = "No provider answered in time."),
+        (status = "default", body = ErrorBody)
+    )
+)]
+pub(super) async fn chat(
+    gateway: ThinData<Gateway>,
+    context: RequestContext,
+    http: HttpRequest,
+    Json(chat): Json<SwitchChatRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let started = Instant::now();
+    check(&chat)?;
+    let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
+    if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
+        return answer(&gateway, &context, &chat, pinned, started).await;
+    }
+    let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
+    let context = context.with_correlation_id(&chat.correlation_id);
+    answer(&gateway, &context, &chat, pinned, started).instrument(span).await
+}
+
+/// Checks what the types do not.
+fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
+    if chat.messages.is_empty() {
+        return Err(ApiError::invalid_field("messages", "must hold at least one message"));
+    }
+    if !chat.correlation_id.is_empty() && !is_valid_id(&chat.correlation_id) {
+        return Err(ApiError::invalid_field("correlation_id", "must be 1 to 128 visible ASCII characters"));
+    }
+    Ok(())
+}
+
+async fn answer(
+    gateway: &Gateway,
+    context: &RequestContext,
+    chat: &SwitchChatRequest,
+    pinned: Option<&str>,
+    started: Instant,
+) -> Result<HttpResponse, ApiError> {
+    let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
+    let targets = match &chat.model {
+        Some(model) => gateway.shared.routes.find(model, pinned),
+        None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
+    };
+    let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
+    let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
+    let call = Call { request: &request, targets: &targets, context, started };
+    let refuse = |Unanswered { tried, reason }: Unanswered| {
+        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
+    };
+    if chat.stream {
+        let answered = gateway.stream(&call).await.map_err(refuse)?;
+        let way = Way { gateway, targets: &targets, tried: &answered.tried };
+        return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
+    }
+    let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
+    let way = Way { gateway, targets: &targets, tried: &answered.tried };
+    let mut whole = draft(way);
+    let read = answered.answer.read;
+    whole.reply = read.answer.content;
+    whole.reasoning = read.answer.reasoning;
+    whole.usage = read.usage;
+    if let Some(model) = read.answer.model {
+        whole.engine_used = model;
+    }
+    whole.latency_ms = started.elapsed().as_millis() as u64;
+    let mut response = HttpResponse::Ok();
+    way.add_headers(&mut response, answered.answer.request_id.as_deref());
+    Ok(response.json(whole))
+}
+
+/// The answer as far as the way to it tells.
+fn draft(way: Way<'_>) -> SwitchChatResponse {
+    let (provider, model) = way.last().unwrap_or_default();
+    SwitchChatResponse {
+        status: "ok".to_owned(),
+        reply: String::new(),
+        engine_used: model.to_owned(),
+        latency_ms: 0,
+        provider: provider.to_owned(),
+        fallback_reason: way.fallback_reason(),
+        reasoning: None,
+        usage: None,
+        attempts: way.attempts(),
+    }
+}

@@ -1,0 +1,103 @@
+//! The streamed form of `POST /switch/chat`: the provider's chunks become [`SwitchFrame`]s.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use async_stream::stream;
+use bytes::Bytes;
+use futures_util::Stream;
+use vx11_chassis::{RequestContext, sse};
+use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
+
+use super::refusal;
+use super::way::Way;
+use crate::domain::delta::Delta;
+use crate::domain::outcome::Outcome;
+use crate::gateway::{ChatStream, Step};
+
+/// The response to a stream whose first event is in; `draft` is completed by what the stream says.
+pub(super) fn respond(
+    stream: ChatStream,
+    way: Way<'_>,
+    draft: SwitchChatResponse,
+    context: &RequestContext,
+    started: Instant,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    way.add_headers(&mut response, stream.request_id.as_deref());
+    let writer = Writer { whole: draft, correlation_id: context.correlation_id.clone(), started };
+    response
+        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        // Asks nginx not to collect it.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(writer.write(stream))
+}
+
+/// Adds up the answer while it is written.
+#[derive(Debug)]
+struct Writer {
+    whole: SwitchChatResponse,
+    correlation_id: Arc<str>,
+    started: Instant,
+}
+
+impl Writer {
+    fn write(mut self, mut stream: ChatStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream! {
+            loop {
+                let last = match stream.next().await {
+                    // A comment.
+                    Step::Frame(frame) if frame.data().is_empty() => continue,
+                    Step::Frame(frame) => match Delta::read(frame.data()) {
+                        Ok(delta) => {
+                            for frame in self.add(delta) {
+                                yield Ok(event(&frame));
+                            }
+                            continue;
+                        }
+                        Err(_) => {
+                            stream.reject();
+                            self.error(Outcome::InvalidAnswer)
+                        }
+                    },
+                    Step::End => self.done(&stream),
+                    Step::Broken(outcome) => self.error(outcome),
+                };
+                yield Ok(event(&last));
+                break;
+            }
+        }
+    }
+
+    /// Takes in what a chunk says; reasoning comes before the text.
+    fn add(&mut self, delta: Delta) -> impl Iterator<Item = SwitchFrame> + use<> {
+        if let Some(model) = delta.model {
+            self.whole.engine_used = model;
+        }
+        if let Some(reasoning) = &delta.reasoning {
+            self.whole.reasoning.get_or_insert_default().push_str(reasoning);
+        }
+        if let Some(content) = &delta.content {
+            self.whole.reply.push_str(content);
+        }
+        let reasoning = delta.reasoning.map(|content| SwitchFrame::Reasoning { content });
+        reasoning.into_iter().chain(delta.content.map(|content| SwitchFrame::Token { content }))
+    }
+
+    fn done(self, stream: &ChatStream) -> SwitchFrame {
+        let latency_ms = self.started.elapsed().as_millis() as u64;
+        SwitchFrame::Done(SwitchChatResponse { usage: stream.usage(), latency_ms, ..self.whole })
+    }
+
+    fn error(&self, outcome: Outcome) -> SwitchFrame {
+        SwitchFrame::Error(refusal::broken(outcome).body(&self.correlation_id))
+    }
+}
+
+fn event(frame: &SwitchFrame) -> Bytes {
+    sse::event(None, Some(frame.event()), frame)
+}

@@ -1,0 +1,13 @@
+//! `GET /switch/providers`: the providers in service and how they are.
+
+use actix_web::web::{Json, ThinData};
+use vx11_contracts::switch::ProviderList;
+
+use crate::gateway::Gateway;
+use crate::providers::Provider;
+
+/// Every provider in service: where it is, what it serves, whether it has its key, and its circuit breaker.
+#[utoipa::path(get, path = "/switch/providers", tag = "switch", responses((status = 200, body = ProviderList)))]
+pub(super) async fn list_providers(gateway: ThinData<Gateway>) -> Json<ProviderList> {
+    Json(ProviderList { providers: gateway.shared.registry.all().iter().map(Provider::info).collect() })
+}

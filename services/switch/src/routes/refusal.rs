@@ -1,0 +1,124 @@
+//! What callers are told when a request leads nowhere, or nobody answers.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Deserialize;
+use vx11_chassis::ApiError;
+use vx11_contracts::ErrorCode;
+
+use super::way::Way;
+use crate::domain::failover::{Reason, Refusal};
+use crate::domain::outcome::Outcome;
+use crate::domain::request::BadRequest;
+use crate::domain::routing::NoRoute;
+
+/// How much of a provider's own sentence is repeated.
+const MAX_SENTENCE: usize = 500;
+
+impl From<BadRequest> for ApiError {
+    fn from(bad: BadRequest) -> Self {
+        match bad {
+            BadRequest::Malformed(problem) => {
+                Self::new(ErrorCode::MalformedRequest, format!("the body cannot be read: {problem}"))
+            }
+            BadRequest::Field { name, problem } => Self::invalid_field(name, format!("{name}: {problem}")),
+        }
+    }
+}
+
+/// The request leads nowhere.
+pub(super) fn no_route(no_route: NoRoute, model: &str, pinned: Option<&str>) -> ApiError {
+    match no_route {
+        NoRoute::UnknownProvider(known) => {
+            let detail = format!("there is no provider `{}`", pinned.unwrap_or_default());
+            ApiError::new(ErrorCode::UnknownProvider, detail).with_known(known)
+        }
+        NoRoute::ModelNotFound(known) => {
+            let detail = match pinned {
+                Some(provider) => format!("the provider `{provider}` does not serve the model `{model}`"),
+                None => format!("the model `{model}` does not exist"),
+            };
+            ApiError::new(ErrorCode::ModelNotFound, detail).with_known(known)
+        }
+    }
+}
+
+/// Nobody answered, in the codes of the catalogue.
+pub(super) fn unanswered(reason: &Reason, way: Way<'_>) -> ApiError {
+    match reason {
+        Reason::Refused(refusal) => refused(refusal, way),
+        Reason::ProviderError(refusal) if refusal.status == 429 => {
+            let error =
+                ApiError::new(ErrorCode::RateLimited, format!("every provider is at its limit: {}", way.sentence()));
+            match refusal.retry_after.as_deref().and_then(|seconds| seconds.trim().parse().ok()) {
+                Some(seconds) => error.with_retry_after(seconds),
+                None => error,
+            }
+        }
+        Reason::ProviderError(_) | Reason::Exhausted => {
+            ApiError::new(ErrorCode::UpstreamError, format!("no provider answered: {}", way.sentence()))
+        }
+        Reason::OutOfTime => {
+            let tried = if way.tried.is_empty() { "none was asked".to_owned() } else { way.sentence() };
+            ApiError::new(ErrorCode::DeadlineExceeded, format!("no provider answered in time: {tried}"))
+        }
+        Reason::AllOpen(retry_after) => {
+            let detail = format!("every provider is failing and is left alone for a while: {}", way.sentence());
+            // Rounded up: a caller that comes too early would be refused again.
+            let seconds = retry_after.as_millis().div_ceil(1000).max(1) as u64;
+            ApiError::new(ErrorCode::ServiceUnavailable, detail).with_retry_after(seconds)
+        }
+    }
+}
+
+/// The provider's own error answer, where there is one that means to the caller what it meant to the gateway.
+pub(super) fn passed_on(reason: &Reason, way: Way<'_>) -> Option<HttpResponse> {
+    let (Reason::Refused(refusal) | Reason::ProviderError(refusal)) = reason else { return None };
+    let body = refusal.body.clone()?;
+    let mut response = HttpResponseBuilder::new(StatusCode::from_u16(refusal.status).ok()?);
+    way.add_headers(&mut response, refusal.request_id.as_deref());
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    if let Some(retry_after) = refusal.retry_after.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+        response.insert_header((RETRY_AFTER, retry_after));
+    }
+    Some(response.body(body))
+}
+
+/// A stream that will not be finished.
+pub(super) fn broken(outcome: Outcome) -> ApiError {
+    let code = match outcome {
+        Outcome::Timeout => ErrorCode::DeadlineExceeded,
+        _ => ErrorCode::UpstreamError,
+    };
+    ApiError::new(code, format!("the provider broke off ({outcome}); the answer is incomplete"))
+}
+
+fn refused(refusal: &Refusal, way: Way<'_>) -> ApiError {
+    let code = match refusal.status {
+        404 => ErrorCode::ModelNotFound,
+        413 => ErrorCode::PayloadTooLarge,
+        422 => ErrorCode::InvalidField,
+        _ => ErrorCode::MalformedRequest,
+    };
+    let said = refusal.body.as_deref().and_then(sentence).unwrap_or_else(|| format!("it answered {}", refusal.status));
+    let provider = way.last().map_or("the provider", |(provider, _)| provider);
+    ApiError::new(code, format!("{provider} refused the request: {said}"))
+}
+
+/// What a provider says in its error, cut to a readable length.
+fn sentence(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    let Body { error: Error { mut message } } = serde_json::from_slice(body).ok()?;
+    if let Some((end, _)) = message.char_indices().nth(MAX_SENTENCE) {
+        message.truncate(end);
+    }
+    Some(message)
+}

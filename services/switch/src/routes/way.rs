@@ -1,0 +1,89 @@
+//! The way to an answer, as callers are told of it: in headers, in `attempts`, in sentences.
+
+use actix_web::http::header::HeaderValue;
+use actix_web::{HttpRequest, HttpResponseBuilder};
+use vx11_contracts::headers;
+use vx11_contracts::switch::Attempt;
+
+use crate::domain::failover::Tried;
+use crate::domain::routing::Target;
+use crate::gateway::Gateway;
+
+/// Header of OpenAI's wire that names a request in the provider's logs.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The provider that the caller's header allows, where it names one.
+pub(super) fn pinned_provider(request: &HttpRequest) -> Option<&str> {
+    // What is no text is no provider's name either, and is refused as such.
+    request.headers().get(headers::PROVIDER).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// Every target that was tried for one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) targets: &'a [Target],
+    pub(super) tried: &'a [Tried],
+}
+
+impl<'a> Way<'a> {
+    /// The target that was tried last: the one that answered, where one did.
+    pub(super) fn last(self) -> Option<(&'a str, &'a str)> {
+        self.tried.last().map(|tried| self.name(tried))
+    }
+
+    /// Why the first choice did not answer, where another one did.
+    pub(super) fn fallback_reason(self) -> Option<String> {
+        match self.tried {
+            [first, .., _] => Some(first.outcome.name().into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Every target that was tried, for a body.
+    pub(super) fn attempts(self) -> Vec<Attempt> {
+        let attempt = |tried: &Tried| {
+            let (provider, model) = self.name(tried);
+            Attempt {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                outcome: tried.outcome.name().into_owned(),
+                latency_ms: tried.elapsed.as_millis() as u64,
+            }
+        };
+        self.tried.iter().map(attempt).collect()
+    }
+
+    /// Every target that was tried, for a sentence.
+    pub(super) fn sentence(self) -> String {
+        let attempt = |tried: &Tried| {
+            let (provider, model) = self.name(tried);
+            format!("{provider}/{model}: {}", tried.outcome)
+        };
+        self.tried.iter().map(attempt).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Adds who answered, and after how many calls.
+    pub(super) fn add_headers(self, response: &mut HttpResponseBuilder, request_id: Option<&str>) {
+        // What a caller or a provider named may not fit into a header; it is left out then.
+        let mut add = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.insert_header((name, value));
+            }
+        };
+        if let Some((provider, model)) = self.last() {
+            add(headers::PROVIDER, provider);
+            add(headers::MODEL, model);
+        }
+        if let Some(request_id) = request_id {
+            add(REQUEST_ID, request_id);
+        }
+        let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
+        response.insert_header((headers::ATTEMPTS, calls));
+    }
+
+    fn name(self, tried: &Tried) -> (&'a str, &'a str) {
+        let target = &self.targets[tried.target];
+        (&self.gateway.shared.registry.get(target.provider).name, &target.model)
+    }
+}

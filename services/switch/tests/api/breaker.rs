@@ -1,0 +1,82 @@
+//! The breaker of a provider, as callers see it.
+
+use crate::app::{Answer, App, eventually};
+use crate::fake::{Act, Fake, chunk, completion, error, stream_head, whole_stream};
+
+#[tokio::test]
+async fn after_three_failures_a_provider_is_left_alone() {
+    let (bad, good) = (Fake::always([error(503, "")]).await, Fake::always([completion("hi")]).await);
+    let app = App::in_front_of(&[&bad.url, &good.url], &[]).await;
+    for _ in 0..5 {
+        assert_eq!(app.complete().await.status, 200);
+    }
+    assert_eq!((bad.requests().len(), good.requests().len()), (3, 5));
+    let breaker = app.provider("a").await["breaker"].clone();
+    assert_eq!((breaker["state"].as_str(), breaker["failure_count"].as_u64()), (Some("open"), Some(3)));
+    assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a"}"#).await, 1.0);
+    assert_eq!(app.metric(r#"vx11_fallbacks_total{reason="circuit_open"}"#).await, 2.0);
+    let ready = Answer::of(app.get("/ready")).await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("degraded")));
+    assert_eq!(ready.json()["dependencies"]["a"]["status"], "degraded");
+    assert_eq!(ready.json()["dependencies"]["deepseek_r1"]["status"], "up", "no key is no fault");
+}
+
+#[tokio::test]
+async fn with_every_breaker_open_callers_hear_when_to_come_back() {
+    let bad = Fake::always([error(500, "")]).await;
+    let app = App::in_front_of(&[&bad.url], &[("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "1")]).await;
+    assert_eq!(app.complete().await.status, 500, "the provider's own answer");
+    for got in [app.complete().await, app.stream().await] {
+        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (503, Some("service_unavailable")));
+        assert!((1..=30).contains(&got.header("retry-after").parse::<u64>().unwrap()));
+    }
+    let got = app.chat(serde_json::json!({})).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (503, Some("service_unavailable")));
+    assert!(
+        got.json()["retry_after"].is_u64() && got.json()["detail"].as_str().unwrap().contains("a/m-a: circuit_open")
+    );
+    assert_eq!(bad.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn one_good_answer_after_the_pause_closes_it_again() {
+    for streamed in [false, true] {
+        let script = move |request: usize| match (request, streamed) {
+            (0, _) => vec![error(500, "")],
+            (_, false) => vec![completion("hi")],
+            (_, true) => whole_stream(),
+        };
+        let fake = Fake::start(script).await;
+        let limits = [
+            ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "1"),
+            ("VX11_SWITCH__PROVIDERS__A__BREAKER__OPEN_FOR", "100ms"),
+        ];
+        let app = App::in_front_of(&[&fake.url], &limits).await;
+        assert_eq!(app.complete().await.status, 500);
+        eventually("the pause is over", async || app.provider("a").await["breaker"]["state"] == "half_open").await;
+        assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a"}"#).await, 2.0);
+        let got = if streamed { app.stream().await } else { app.complete().await };
+        assert_eq!(got.status, 200);
+        assert_eq!(app.provider("a").await["breaker"]["state"], "closed");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_has_begun_is_proof_enough_while_it_goes_on() {
+    let script = |request: usize| match request {
+        0 => vec![error(500, "")],
+        1 => vec![stream_head(), chunk("Hel"), Act::Wait],
+        _ => vec![completion("hi")],
+    };
+    let fake = Fake::start(script).await;
+    let limits = [
+        ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "1"),
+        ("VX11_SWITCH__PROVIDERS__A__BREAKER__OPEN_FOR", "50ms"),
+    ];
+    let app = App::in_front_of(&[&fake.url], &limits).await;
+    app.complete().await;
+    eventually("the pause is over", async || app.provider("a").await["breaker"]["state"] == "half_open").await;
+    let probe = app.post("/v1/chat/completions", r#"{"model":"m","messages":[],"stream":true}"#).send().await.unwrap();
+    assert_eq!(probe.status(), 200);
+    assert_eq!(app.complete().await.status, 200, "nobody waits for the end of the first stream");
+}

@@ -1,0 +1,128 @@
+//! The gateway in front of the real mock provider and its faults.
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use vx11_chassis::Shutdown;
+use vx11_chassis::client::http_client;
+use vx11_chassis::config::Settings;
+use vx11_chassis::process::{Start, listen};
+use vx11_mock_provider::MockProviderConfig;
+
+use crate::app::{Answer, App, PATIENCE, eventually};
+
+/// A running mock provider.
+struct Mock {
+    url: String,
+    _serving: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Mock {
+    async fn start() -> Self {
+        let listener = listen("mock-provider", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = Settings::load(None, [("VX11_HTTP__WORKERS".to_owned(), "1".to_owned())]).unwrap();
+        let common = settings.common().unwrap();
+        let start = Start { config: MockProviderConfig::default(), common, listener, shutdown: Shutdown::new() };
+        Self { url, _serving: tokio::spawn(vx11_mock_provider::serve(start)) }
+    }
+
+    /// A gateway in which `m` asks this provider under two names, the first time with `fault`.
+    async fn behind_gateway(&self, fault: &str) -> App {
+        let targets = format!(r#"["mock/mock+{fault}","spare/mock"]"#);
+        App::start(&[
+            ("VX11_MOCK_PROVIDER_URL", self.url.as_str()),
+            ("VX11_SWITCH__MODELS__M__TARGETS", targets.as_str()),
+            ("VX11_SWITCH__PROVIDERS__MOCK__TIMEOUT", "1s"),
+            ("VX11_SWITCH__PROVIDERS__MOCK__STREAM_IDLE_TIMEOUT", "1s"),
+            ("VX11_SWITCH__PROVIDERS__SPARE__BASE_URL", &format!("{}/v1", self.url)),
+            ("VX11_SWITCH__PROVIDERS__SPARE__MODELS", r#"["mock"]"#),
+        ])
+        .await
+    }
+
+    /// What it saw.
+    async fn log(&self) -> Vec<Value> {
+        let client = http_client(PATIENCE).unwrap();
+        client.get(format!("{}/admin/requests", self.url)).send().await.unwrap().json().await.unwrap()
+    }
+}
+
+const MESSAGES: &str = r#""messages":[{"role":"user","content":"tell me something"}]"#;
+
+async fn ask(app: &App, stream: bool) -> Answer {
+    let body = format!(r#"{{"model":"m",{MESSAGES},"stream":{stream},"stream_options":{{"include_usage":true}}}}"#);
+    Answer::of(app.post("/v1/chat/completions", body).header("x-correlation-id", "corr-9")).await
+}
+
+#[tokio::test]
+async fn faults_before_the_answer_are_not_seen_by_the_caller() {
+    let mock = Mock::start().await;
+    let both = ["status=429,retry_after=9", "status=503", "reset", "hang", "html", "empty"];
+    for (fault, stream) in both.iter().flat_map(|fault| [(*fault, false), (*fault, true)]).chain([("truncate", false)])
+    {
+        let app = mock.behind_gateway(fault).await;
+        let got = ask(&app, stream).await;
+        let said = format!("{fault}, stream {stream}: {}", got.body);
+        assert_eq!(
+            (got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")),
+            (200, "spare", "2"),
+            "{said}"
+        );
+        assert_eq!(got.events().last() == Some(&"[DONE]"), stream, "{said}");
+    }
+    assert!(mock.log().await.iter().all(|entry| entry["correlation_id"] == "corr-9"));
+}
+
+#[tokio::test]
+async fn faults_within_the_answer_are_never_a_short_success() {
+    let mock = Mock::start().await;
+    for fault in ["cut=2", "stall=2", "malformed=2", "error_frame=2"] {
+        let got = ask(&mock.behind_gateway(fault).await, true).await;
+        let last: Value = serde_json::from_str(got.events().last().unwrap()).unwrap();
+        assert_eq!(
+            (got.status, last["error"]["code"].as_str()),
+            (200, Some("upstream_error")),
+            "{fault}: {}",
+            got.body
+        );
+        assert!(!got.body.contains("[DONE]"), "{fault}");
+    }
+    let got = ask(&mock.behind_gateway("no_done").await, true).await;
+    assert_eq!((got.header("x-vx11-provider"), got.body.matches("[DONE]").count()), ("mock", 1), "{}", got.body);
+}
+
+#[tokio::test]
+async fn a_request_that_is_at_fault_is_told_so() {
+    let mock = Mock::start().await;
+    for (fault, code) in [("context_length", "context_length_exceeded"), ("content_filter", "content_filter")] {
+        let app = mock.behind_gateway(fault).await;
+        for stream in [false, true] {
+            let got = ask(&app, stream).await;
+            assert_eq!((got.status, got.json()["error"]["code"].as_str()), (400, Some(code)), "{}", got.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_chat_and_a_whole_one_say_the_same() {
+    let mock = Mock::start().await;
+    let app = App::start(&[("VX11_MOCK_PROVIDER_URL", &mock.url)]).await;
+    let whole = app.chat(json!({})).await.json();
+    let streamed = app.chat(json!({"stream": true})).await;
+    let done = streamed.events().last().map(|data| serde_json::from_str::<Value>(data).unwrap()).unwrap();
+    for field in ["reply", "engine_used", "usage", "provider"] {
+        assert_eq!(whole[field], done[field], "{field}");
+        assert!(!whole[field].is_null(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_provider_learns_that_its_caller_is_gone() {
+    let mock = Mock::start().await;
+    let app = mock.behind_gateway("drip=1s").await;
+    let body = format!(r#"{{"model":"m",{MESSAGES},"stream":true}}"#);
+    let mut response = app.post("/v1/chat/completions", body).send().await.unwrap();
+    response.chunk().await.unwrap().expect("it has begun");
+    drop(response);
+    eventually("the log says so", async || mock.log().await[0]["outcome"] == "client_disconnected").await;
+}

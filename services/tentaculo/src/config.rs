@@ -1,0 +1,81 @@
+//! `[tentaculo]`
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::Deserialize;
+use vx11_chassis::config::ConfigError;
+use vx11_chassis::process::Section;
+use vx11_resilience::{BreakerConfig, RateLimitConfig, RetryBudgetConfig};
+
+/// The edge's section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TentaculoConfig {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Web pages that may call from a browser, such as `https://app.example`; `*` stands for every page.
+    pub allowed_origins: Vec<String>,
+    /// Proxies in front of the edge, whose `X-Forwarded-For` names the client.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Largest request body, in bytes.
+    pub max_body: usize,
+    /// Largest request body on `/v1` and `/switch`, in bytes.
+    pub max_model_body: usize,
+    /// Requests of one address.
+    pub address_limit: RateLimitConfig,
+    /// Requests with one token.
+    pub token_limit: RateLimitConfig,
+    /// Longest wait for the head of an answer; a caller's shorter deadline holds.
+    #[serde(with = "humantime_serde")]
+    pub answer_timeout: Duration,
+    /// Longest silence within an answer, or within a WebSocket.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// When a service is given up for a while.
+    pub circuit: BreakerConfig,
+    /// How many requests may be sent a second time.
+    pub retries: RetryBudgetConfig,
+}
+
+impl Default for TentaculoConfig {
+    fn default() -> Self {
+        let limit = |per_minute, burst| RateLimitConfig { per_minute, burst, ..RateLimitConfig::default() };
+        Self {
+            bind: (Ipv4Addr::LOCALHOST, 8000).into(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            max_body: 1024 * 1024,
+            max_model_body: 8 * 1024 * 1024,
+            address_limit: limit(number(6_000), number(1_000)),
+            token_limit: limit(number(60_000), number(5_000)),
+            answer_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            // A service that restarts is back within a second or two; a refused connection costs next to nothing.
+            circuit: BreakerConfig { failure_threshold: 5, open_for: Duration::from_secs(2) },
+            retries: RetryBudgetConfig::default(),
+        }
+    }
+}
+
+const fn number(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).expect("not zero")
+}
+
+impl Section for TentaculoConfig {
+    const NAME: &'static str = "tentaculo";
+
+    fn bind(&self) -> SocketAddr {
+        self.bind
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (field, value) in [("answer_timeout", self.answer_timeout), ("idle_timeout", self.idle_timeout)] {
+            if value.is_zero() {
+                return Err(ConfigError::unusable(format!("tentaculo.{field}"), "must be longer than zero"));
+            }
+        }
+        Ok(())
+    }
+}

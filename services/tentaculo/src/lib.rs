@@ -1,0 +1,107 @@
+//! The edge: the only public port of VX11.
+//!
+//! It lets in who has the token, limits how much each may ask, and passes requests on to the services behind it, as
+//! they are and without holding them back. It knows where paths lead and nothing of what they mean, and it keeps
+//! nothing that may not be lost.
+
+mod config;
+mod limits;
+mod metrics;
+mod proxy;
+mod routes;
+mod state;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::ThinData;
+use utoipa::OpenApi as _;
+use vx11_chassis::client::http_client;
+use vx11_chassis::health::Dependencies;
+use vx11_chassis::process::Start;
+use vx11_chassis::{Service, server};
+use vx11_contracts::health::DependencyState;
+use vx11_resilience::{BreakerState, RetryBudget};
+use vx11_telemetry::ServiceMetrics;
+
+pub use config::TentaculoConfig;
+use limits::Limits;
+use metrics::Metrics;
+use state::State;
+use upstream::Upstreams;
+
+/// The service's name in logs, metrics and health.
+pub const NAME: &str = "tentaculo";
+
+/// Longest wait for a connection to a service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often gauges are brought up to date.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Serves until `start.shutdown` begins and the requests under way are done.
+///
+/// # Errors
+/// When a client cannot be made, or the listener cannot be used.
+pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
+    let Start { config, common, listener, shutdown } = start;
+    let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
+    let metrics = Metrics::new(service_metrics.registry())?;
+    let upstreams = Upstreams::new(&common.urls, config.circuit);
+    let limits = Limits::new(&config, metrics.clone());
+    let state = State {
+        http: http_client(CONNECT_TIMEOUT)?,
+        upstreams: upstreams.clone(),
+        limits: limits.clone(),
+        retries: Arc::new(RetryBudget::new(config.retries)),
+        metrics: metrics.clone(),
+        token: common.token.clone(),
+        shutdown: shutdown.clone(),
+        config: Arc::new(config),
+    };
+    let service = Service {
+        name: NAME,
+        token: common.token,
+        stream_paths: &["/operator/api/events"],
+        allowed_origins: state.config.allowed_origins.clone(),
+        admit: Some(Arc::new(move |request| limits.check_address(request))),
+        http: common.http,
+        metrics: service_metrics,
+        dependencies: dependencies(upstreams.clone()),
+        on_connect: None,
+        openapi: routes::Document::openapi(),
+    };
+    let gauges = tokio::spawn(async move {
+        loop {
+            metrics.show_breakers(&upstreams);
+            tokio::time::sleep(GAUGE_INTERVAL).await;
+        }
+    });
+    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match http_client(CONNECT_TIMEOUT) {
+        Ok(http) => {
+            app.app_data(ThinData(State { http, ..state.clone() })).configure(routes::routes);
+        }
+        Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
+    })
+    .await;
+    gauges.abort();
+    served
+}
+
+/// The document of the service's routes, as it is served.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    server::complete(routes::Document::openapi())
+}
+
+/// What `/ready` names: the services, as their circuits know them.
+fn dependencies(upstreams: Upstreams) -> Dependencies {
+    Arc::new(move || {
+        let state = |upstream: &upstream::Upstream| match upstream.breaker.snapshot().state {
+            BreakerState::Closed => DependencyState::up(),
+            BreakerState::Open | BreakerState::HalfOpen => DependencyState::down("it does not answer"),
+        };
+        let named = upstreams.all().map(|upstream| (upstream.name.as_str().to_owned(), state(upstream)));
+        named.collect::<BTreeMap<_, _>>()
+    })
+}

@@ -1,0 +1,114 @@
+//! What the edge counts beyond what every service counts.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use vx11_resilience::BreakerState;
+
+use crate::upstream::{Name, Upstreams};
+
+/// The edge's own metrics, in its registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    pub(crate) retries: IntCounter,
+    pub(crate) limited: IntCounterVec,
+    versions: IntCounterVec,
+    breakers: IntGaugeVec,
+    sockets: IntGauge,
+    pub(crate) messages: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let seconds = HistogramOpts::new("vx11_upstream_duration_seconds", "Seconds until a service's answer began.")
+            .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0]);
+        let metrics = Self {
+            requests: counters(
+                "vx11_upstream_requests_total",
+                "Requests passed on, by service and outcome.",
+                &["upstream", "outcome"],
+            )?,
+            seconds: HistogramVec::new(seconds, &["upstream"])?,
+            retries: IntCounter::new("vx11_upstream_retries_total", "Requests that were sent a second time.")?,
+            limited: counters(
+                "vx11_rate_limited_total",
+                "Requests refused by a limit, by what it counts.",
+                &["scope"],
+            )?,
+            versions: counters("vx11_api_version_usage_total", "Requests by API version.", &["version"])?,
+            breakers: IntGaugeVec::new(
+                Opts::new("vx11_circuit_breaker_state", "0 closed, 1 open, 2 half-open."),
+                &["target"],
+            )?,
+            sockets: IntGauge::new("vx11_websocket_connections_active", "Open WebSockets.")?,
+            messages: counters("vx11_websocket_messages_total", "WebSocket messages, by direction.", &["direction"])?,
+        };
+        metrics.seed();
+        let Self { requests, seconds, retries, limited, versions, breakers, sockets, messages } = metrics.clone();
+        let all: [Box<dyn Collector>; 8] = [
+            Box::new(requests),
+            Box::new(seconds),
+            Box::new(retries),
+            Box::new(limited),
+            Box::new(versions),
+            Box::new(breakers),
+            Box::new(sockets),
+            Box::new(messages),
+        ];
+        all.into_iter().try_for_each(|collector| registry.register(collector))?;
+        Ok(metrics)
+    }
+
+    /// Makes the series that are known beforehand, so that a rate over them does not begin with a gap.
+    fn seed(&self) {
+        for name in Name::ALL {
+            self.requests.with_label_values(&[name.as_str(), "ok"]);
+            self.breakers.with_label_values(&[name.as_str()]);
+        }
+        for scope in ["address", "token"] {
+            self.limited.with_label_values(&[scope]);
+        }
+        for direction in ["in", "out"] {
+            self.messages.with_label_values(&[direction]);
+        }
+        self.versions.with_label_values(&["v1"]);
+    }
+
+    pub(crate) fn passed_on(&self, upstream: Name, outcome: &str, elapsed: Duration) {
+        self.requests.with_label_values(&[upstream.as_str(), outcome]).inc();
+        self.seconds.with_label_values(&[upstream.as_str()]).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts a request by the version of the API that it uses.
+    pub(crate) fn version(&self, path: &str) {
+        let version = if path.starts_with("/v1/") { "v1" } else { "unversioned" };
+        self.versions.with_label_values(&[version]).inc();
+    }
+
+    pub(crate) fn show_breakers(&self, upstreams: &Upstreams) {
+        for upstream in upstreams.all() {
+            let state: BreakerState = upstream.breaker.snapshot().state;
+            self.breakers.with_label_values(&[upstream.name.as_str()]).set(state.number().into());
+        }
+    }
+
+    /// Counts an open WebSocket until the guard is dropped.
+    pub(crate) fn socket(&self) -> SocketGuard {
+        self.sockets.inc();
+        SocketGuard(self.sockets.clone())
+    }
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub(crate) struct SocketGuard(IntGauge);
+
+impl Drop for SocketGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,137 @@
+//! Sends a request to a service, a second time only where the first cannot have had an effect.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use tokio_stream::wrappers::ReceiverStream;
+use url::Url;
+use vx11_chassis::client::chain;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorCode;
+
+use super::body::{Body, Streamed};
+use super::down;
+use crate::state::State;
+use crate::upstream::Upstream;
+
+/// A request to a service.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: http::HeaderMap,
+    pub(super) body: Body,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// The service could not be reached: nothing was sent.
+    Connect(String),
+    /// The connection broke before the answer's head.
+    Broken(String),
+    /// The head did not come in time.
+    Timeout,
+    /// The client's body was refused.
+    Body(ApiError),
+}
+
+impl Failure {
+    /// A label.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Broken(_) => "transport",
+            Self::Timeout => "timeout",
+            Self::Body(_) => "client",
+        }
+    }
+
+    pub(super) fn into_error(self, upstream: &Upstream) -> ApiError {
+        let name = upstream.name.as_str();
+        match self {
+            Self::Connect(cause) => down(upstream).with_retry_after(1).with_cause(cause),
+            Self::Broken(cause) => {
+                ApiError::new(ErrorCode::UpstreamError, format!("the service `{name}` broke off")).with_cause(cause)
+            }
+            Self::Timeout => {
+                ApiError::new(ErrorCode::DeadlineExceeded, format!("the service `{name}` did not answer in time"))
+            }
+            Self::Body(error) => error,
+        }
+    }
+}
+
+/// Sends `request` and waits for the head of the answer.
+pub(super) async fn send(state: &State, request: Outgoing, context: &RequestContext) -> Result<Response, Failure> {
+    let longest = state.config.answer_timeout;
+    let limit = context.deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
+    tokio::time::timeout(limit, send_or_retry(state, request)).await.unwrap_or(Err(Failure::Timeout))
+}
+
+async fn send_or_retry(state: &State, request: Outgoing) -> Result<Response, Failure> {
+    state.retries.record_request();
+    let Outgoing { method, url, headers, body } = request;
+    let whole = match body {
+        Body::Empty => None,
+        Body::Whole(bytes) => Some(bytes),
+        Body::Stream(streamed) => return send_stream(state, method, url, headers, streamed).await,
+    };
+    let once = || {
+        let mut builder = state.http.request(method.clone(), url.clone()).headers(headers.clone());
+        if let Some(bytes) = &whole {
+            builder = builder.body(bytes.clone());
+        }
+        builder.send()
+    };
+    let failure = match once().await {
+        Ok(response) => return Ok(response),
+        Err(error) => failure(error),
+    };
+    let is_safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let may_retry = match &failure {
+        Failure::Connect(_) => true,
+        Failure::Broken(_) => is_safe,
+        Failure::Timeout | Failure::Body(_) => false,
+    };
+    if !may_retry || !state.retries.try_retry() {
+        return Err(failure);
+    }
+    state.metrics.retries.inc();
+    tokio::time::sleep(jitter()).await;
+    once().await.map_err(self::failure)
+}
+
+async fn send_stream(
+    state: &State,
+    method: Method,
+    url: Url,
+    mut headers: http::HeaderMap,
+    streamed: Streamed,
+) -> Result<Response, Failure> {
+    let Streamed { length, chunks, mut stopped } = streamed;
+    if let Some(length) = length {
+        headers.insert(http::header::CONTENT_LENGTH, length.into());
+    }
+    let body = reqwest::Body::wrap_stream(ReceiverStream::new(chunks));
+    let sent = state.http.request(method, url).headers(headers).body(body).send().await;
+    match (sent, stopped.try_recv()) {
+        (_, Ok(refused)) => Err(Failure::Body(refused)),
+        (Ok(response), Err(_)) => Ok(response),
+        (Err(error), Err(_)) => Err(failure(error)),
+    }
+}
+
+fn failure(error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    if error.is_timeout() && !error.is_connect() {
+        Failure::Timeout
+    } else if error.is_connect() {
+        Failure::Connect(chain(&error))
+    } else {
+        Failure::Broken(chain(&error))
+    }
+}
+
+/// A short pause of random length, so that many callers do not come back at once.
+fn jitter() -> Duration {
+    Duration::from_millis(rand::random_range(5..50))
+}

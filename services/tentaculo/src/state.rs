@@ -1,0 +1,26 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use vx11_chassis::Shutdown;
+use vx11_resilience::RetryBudget;
+
+use crate::config::TentaculoConfig;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::upstream::Upstreams;
+
+/// Cheap handles; one set a worker, because the client's connections belong to their worker.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) config: Arc<TentaculoConfig>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) limits: Limits,
+    pub(crate) retries: Arc<RetryBudget>,
+    pub(crate) metrics: Metrics,
+    /// What the services ask for.
+    pub(crate) token: Option<SecretString>,
+    pub(crate) shutdown: Shutdown,
+}

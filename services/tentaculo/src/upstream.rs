@@ -1,0 +1,111 @@
+//! The services behind the edge, and which of them a path leads to.
+
+use std::sync::Arc;
+
+use url::Url;
+use vx11_chassis::config::Urls;
+use vx11_resilience::{Breaker, BreakerConfig};
+
+/// Path prefixes and the services they lead to. The only place that knows them.
+pub(crate) const TABLE: [(&str, Name); 4] =
+    [("/operator", Name::Operator), ("/madre", Name::Madre), ("/switch", Name::Switch), ("/v1", Name::Switch)];
+
+/// A service behind the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Operator,
+    Madre,
+    Switch,
+}
+
+impl Name {
+    pub(crate) const ALL: [Self; 3] = [Self::Operator, Self::Madre, Self::Switch];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Madre => "madre",
+            Self::Switch => "switch",
+        }
+    }
+}
+
+/// One service: where it is, and whether it is worth asking.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) name: Name,
+    pub(crate) base: Url,
+    pub(crate) breaker: Breaker,
+}
+
+/// All of them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstreams(Arc<[Upstream; 3]>);
+
+impl Upstreams {
+    pub(crate) fn new(urls: &Urls, circuit: BreakerConfig) -> Self {
+        let upstream = |name| {
+            let base = match name {
+                Name::Operator => &urls.operator,
+                Name::Madre => &urls.madre,
+                Name::Switch => &urls.switch,
+            };
+            Upstream { name, base: base.clone(), breaker: Breaker::new(circuit) }
+        };
+        Self(Arc::new(Name::ALL.map(upstream)))
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
+        self.0.iter()
+    }
+
+    /// The service that `path` leads to.
+    pub(crate) fn of_path(&self, path: &str) -> Option<&Upstream> {
+        let below =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (_, name) = TABLE.iter().find(|(prefix, _)| below(prefix))?;
+        self.0.iter().find(|upstream| upstream.name == *name)
+    }
+}
+
+/// Whether `path` stays where it says: no dot segments, written out or encoded, and no backslashes, which a URL parser
+/// would resolve into another service's paths.
+pub(crate) fn is_straight(path: &str) -> bool {
+    let is_dots = |segment: &str| {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        plain == "." || plain == ".."
+    };
+    !path.contains('\\') && !path.split('/').any(is_dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads_to(path: &str) -> Option<&'static str> {
+        let upstreams = Upstreams::new(&Urls::default(), BreakerConfig::default());
+        upstreams.of_path(path).map(|upstream| upstream.name.as_str())
+    }
+
+    #[test]
+    fn prefixes_end_at_a_segment() {
+        assert_eq!(leads_to("/operator/api/chat"), Some("operator"));
+        assert_eq!(leads_to("/v1/models"), Some("switch"));
+        assert_eq!(leads_to("/madre"), Some("madre"));
+        for path in ["/operatorx", "/v10/models", "/", "/admin/requests", "//operator/api"] {
+            assert_eq!(leads_to(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_climb_into_another_service() {
+        for path in
+            ["/operator/../madre", "/operator/%2e%2E/madre", "/operator/.%2e/x", "/operator/./x", "/operator\\..\\x"]
+        {
+            assert!(!is_straight(path), "{path}");
+        }
+        for path in ["/operator/a..b", "/operator/...", "/operator/.well-known", "/operator/a%2Fb"] {
+            assert!(is_straight(path), "{path}");
+        }
+    }
+}
