@@ -1,7 +1,9 @@
 //! The chat of last resort: understand, plan, rate, and answer at once or wait for a person.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join;
 use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::madre::{MadreChatResponse, Risk};
 
@@ -12,6 +14,9 @@ use crate::power::Power;
 use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::trail;
+
+/// Longest wait for what an answer is made of: whoever asks waits 5 s for all of it.
+const FACTS_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Chat. A clone is the same chat.
 #[derive(Clone)]
@@ -41,23 +46,26 @@ impl Chat {
             _ => "ok",
         };
         let row = trail::action(correlation_id, "chat", "chat", answer.plan_id.as_deref(), status);
-        if self.store.log(row.in_session(session_id).with_notes(&notes)).await.is_err() {
+        if self.store.log(row.in_session(session_id).with_notes(notes)).await.is_err() {
             answer
                 .warnings
-                .push("The store does not take writes right now: this chat's trail is in memory only.".to_owned());
+                .push("The store does not take writes right now: this chat's trail is not durable.".to_owned());
         }
         answer
     }
 
     async fn at_once(&self, understood: &Understanding) -> MadreChatResponse {
-        let facts = self.facts().await;
+        let facts = if engine::answer::needs_facts(understood) { self.facts().await } else { Facts::default() };
         respond(understood, ChatStatus::Done, engine::answer(understood, &facts), Vec::new())
     }
 
     async fn wait(&self, understood: &Understanding, correlation_id: &str, session_id: &str) -> MadreChatResponse {
         match self.plans.park(understood, correlation_id, session_id).await {
             Ok(parked) => {
-                let (response, warnings) = engine::answer::waiting(understood);
+                let (response, mut warnings) = engine::answer::waiting(understood);
+                if self.power.is_dry_run() && !understood.work.commands.is_empty() {
+                    warnings.push("This madre only pretends to start and stop services (a dry run).".to_owned());
+                }
                 let answer = respond(understood, ChatStatus::Waiting, response, warnings);
                 MadreChatResponse { plan_id: Some(parked.plan_id), confirm_token: Some(parked.confirm_token), ..answer }
             }
@@ -71,10 +79,15 @@ impl Chat {
         }
     }
 
+    /// What can be found out in time.
     async fn facts(&self) -> Facts {
+        let deadline = tokio::time::Instant::now() + FACTS_LIMIT;
+        let power = tokio::time::timeout_at(deadline, self.power.state());
+        let plans = tokio::time::timeout_at(deadline, self.store.count_plans());
+        let (power, plans) = join(power, plans).await;
         Facts {
-            power: self.power.state().await.ok(),
-            plans: self.store.count_plans().await.ok(),
+            power: power.ok().and_then(Result::ok),
+            plans: plans.ok().and_then(Result::ok),
             store_trouble: self.readiness.trouble(&self.store),
         }
     }

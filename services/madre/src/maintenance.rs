@@ -120,7 +120,7 @@ impl Maintenance {
             "reason": report.reason, "out_dir": report.out_dir, "score": report.scorecard.get("score"),
         });
         let status = if report.status == "ok" { "ok" } else { "error" };
-        let row = trail::action(&context.correlation_id, "post_task", "maintenance", None, status).with_notes(&notes);
+        let row = trail::action(&context.correlation_id, "post_task", "maintenance", None, status).with_notes(notes);
         if let Err(error) = self.0.store.log(row).await {
             tracing::warn!(%error, "a row of the trail is not durable");
         }

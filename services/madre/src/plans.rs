@@ -172,6 +172,9 @@ impl Plans {
         for command in &work.commands {
             let (action, service) = (command.action, command.service.as_str());
             match self.power.perform(action, service, "a confirmed plan", correlation_id).await {
+                Ok(()) if self.power.is_dry_run() => {
+                    results.push(format!("{} {service}: dry run, nothing was really done.", action.as_str()));
+                }
                 Ok(()) => results.push(format!("{} {service}: done.", action.as_str())),
                 Err(error) => {
                     results.push(failure(action.as_str(), service, &error));
@@ -188,7 +191,7 @@ impl Plans {
     async fn log(&self, plan: &Plan, correlation_id: &str, status: &str, result: &str) {
         let notes = serde_json::json!({ "risk": plan.risk, "intent": plan.intent.name, "result": result });
         let row = trail::action(correlation_id, "plan_confirm", "plan", Some(&plan.plan_id), status);
-        if let Err(error) = self.store.log(row.in_session(&plan.session_id).with_notes(&notes)).await {
+        if let Err(error) = self.store.log(row.in_session(&plan.session_id).with_notes(notes)).await {
             tracing::warn!(%error, "a row of the trail is not durable");
         }
     }

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use vx11_contracts::event::Action;
 use vx11_contracts::power::{PowerMode, PowerState, ServicePower};
 use vx11_resilience::{SlidingWindow, SlidingWindowConfig};
 
@@ -28,7 +27,7 @@ pub(crate) use expiry::run as run_background;
 use crate::metrics::Metrics;
 use crate::services::{CORE, PROTECTED};
 use crate::store::{Store, Window};
-use crate::trail;
+use crate::trail::{self, Row};
 use bounded::Bounded;
 use tokens::PowerTokens;
 
@@ -90,6 +89,11 @@ impl Power {
         Ok(PowerState { mode, driver: self.0.driver.name().to_owned(), window, services })
     }
 
+    /// Whether nothing is really started or stopped.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.0.driver.is_dry_run()
+    }
+
     /// The mode in force.
     pub(crate) async fn mode(&self) -> Result<PowerMode, PowerError> {
         let is_open = self.0.store.open_window().await?.is_some();
@@ -119,8 +123,8 @@ impl Power {
     }
 
     /// Adds to the trail. What was done is done: a store that cannot take the row now gets it later.
-    async fn log(&self, action: Action) {
-        if let Err(error) = self.0.store.log(action).await {
+    async fn log(&self, row: Row) {
+        if let Err(error) = self.0.store.log(row).await {
             tracing::warn!(%error, "a row of the trail is not durable");
         }
     }
@@ -144,12 +148,12 @@ fn service_action(
     service: &str,
     outcome: &Result<(), PowerError>,
     why: &str,
-) -> Action {
+) -> Row {
     let (status, error) = match outcome {
         Ok(()) => ("ok", None),
         Err(error) => ("error", Some(error.to_string())),
     };
     tracing::info!(action, target_service = service, status, error, "power");
     let notes = serde_json::json!({ "reason": why, "error": error });
-    trail::action(correlation_id, &format!("power_{action}"), "power", Some(service), status).with_notes(&notes)
+    trail::action(correlation_id, &format!("power_{action}"), "power", Some(service), status).with_notes(notes)
 }

@@ -18,13 +18,14 @@ use std::time::Duration;
 use diesel_migrations::embed_migrations;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use vx11_contracts::event::Action;
 use vx11_store::{
     Db, EmbeddedMigrations, FlushError, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth,
 };
 
+use crate::trail::Row;
 pub(crate) use plans::{Claim, NewPlan, StoredPlan};
-pub(crate) use record::Record;
+pub(crate) use record::PlanEnd;
+use record::Record;
 pub(crate) use retention::retention_rules;
 pub(crate) use windows::Window;
 
@@ -49,8 +50,9 @@ impl Store {
             cache_kib: 512,
             ..StoreConfig::at(data_dir.join("madre.sqlite3"))
         };
+        let writer = WriterConfig { ack_timeout: Duration::from_secs(1), ..WriterConfig::default() };
         let db = Db::open(config, MIGRATIONS)?;
-        let writer = Writer::start(&db, record::RecordSink, WriterConfig::default())?;
+        let writer = Writer::start(&db, record::RecordSink, writer)?;
         writer.register(registry)?;
         Ok(Self { db, writer })
     }
@@ -61,12 +63,12 @@ impl Store {
     }
 
     /// Adds to the trail; `Ok` means that it is durable.
-    pub(crate) async fn log(&self, action: Action) -> Result<(), WriteError> {
-        self.writer.write(Record::Action(action)).await
+    pub(crate) async fn log(&self, row: Row) -> Result<(), WriteError> {
+        self.writer.write(Record::Action(row.into())).await
     }
 
     /// Records how a plan ended; `Ok` means that it is durable.
-    pub(crate) async fn finish_plan(&self, end: record::PlanEnd) -> Result<(), WriteError> {
+    pub(crate) async fn finish_plan(&self, end: PlanEnd) -> Result<(), WriteError> {
         self.writer.write(Record::PlanEnd(end)).await
     }
 
@@ -80,8 +82,6 @@ impl Store {
         self.writer.flush(limit).await
     }
 }
-
-pub(crate) use record::PlanEnd;
 
 /// Reads a name that an enum of the contracts has on the wire.
 fn parse<T: DeserializeOwned>(name: &str) -> diesel::QueryResult<T> {

@@ -30,12 +30,17 @@ impl Row {
     }
 
     /// With more, never a message's text. `null` fields are left out.
-    pub(crate) fn with_notes(mut self, notes: &Value) -> Action {
-        let mut notes = notes.clone();
+    pub(crate) fn with_notes(mut self, mut notes: Value) -> Self {
         if let Some(fields) = notes.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
         }
         self.0.notes = Some(notes.to_string());
-        self.0
+        self
+    }
+}
+
+impl From<Row> for Action {
+    fn from(row: Row) -> Self {
+        row.0
     }
 }

@@ -24,14 +24,15 @@ use vx11_contracts::health::DependencyState;
 use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
-use config::{SwitchConfig, split_target};
+pub use config::SwitchConfig;
+use config::split_target;
 use domain::routing::Routes;
 use gateway::{Gateway, Shared};
 use metrics::Metrics;
 use providers::Registry;
 
 /// The service's name in logs, metrics and health.
-const NAME: &str = "switch";
+pub const NAME: &str = "switch";
 
 /// Serves until `start.shutdown` begins and the requests under way are done.
 ///

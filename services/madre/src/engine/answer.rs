@@ -7,7 +7,7 @@ use super::understanding::Understanding;
 use crate::services::{CORE, PROTECTED};
 
 /// What madre knows of itself, read before the answer is written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     /// Mode, window, services; absent when the store does not answer.
     pub(crate) power: Option<PowerState>,
@@ -17,6 +17,11 @@ pub(crate) struct Facts {
     pub(crate) store_trouble: Option<String>,
 }
 
+/// Whether the answer takes [`Facts`].
+pub(crate) fn needs_facts(understood: &Understanding) -> bool {
+    matches!(understood.intent.name.as_str(), "system_status" | "monitor" | "list_agents" | "get_metrics")
+}
+
 /// The answer to a message that runs at once.
 pub(crate) fn answer(understood: &Understanding, facts: &Facts) -> String {
     match understood.intent.name.as_str() {
@@ -24,7 +29,7 @@ pub(crate) fn answer(understood: &Understanding, facts: &Facts) -> String {
         "system_status" | "monitor" => status(facts),
         "list_agents" => services(facts),
         "get_metrics" => metrics(facts),
-        _ if !understood.mentioned.is_empty() => mentioned(understood),
+        "query" | "general" if !understood.mentioned.is_empty() => mentioned(understood),
         _ => without_knowledge(understood),
     }
 }
@@ -35,7 +40,7 @@ pub(crate) fn waiting(understood: &Understanding) -> (String, Vec<String>) {
     let words = evidence.join(", ");
     let response = format!(
         "I understood {name} (risk {risk}, from: {words}). Nothing has been done. The plan waits for a confirmation: send its \
-         confirm_token to the plan's confirm address.",
+         confirm_token to POST /madre/plans/{{plan_id}}/confirm.",
         name = intent.name,
         risk = risk.as_str(),
     );

@@ -58,7 +58,7 @@ pub(crate) fn understand(message: &str) -> Understanding {
     };
     let manual = names(asked.iter().filter(|asked| !asked.is_automatic).map(|asked| asked.verb));
     let work = Work {
-        commands: readings.into_iter().flat_map(|reading| reading.commands).collect(),
+        commands: once_each(readings.into_iter().flat_map(|reading| reading.commands)),
         manual: manual.into_iter().map(str::to_owned).collect(),
     };
     let confidence = if work.manual.is_empty() { 0.95 } else { 0.85 };
@@ -88,13 +88,18 @@ fn target_of(readings: &[Reading]) -> Option<String> {
 }
 
 fn names(verbs: impl IntoIterator<Item = &'static Verb>) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for verb in verbs {
-        if !names.contains(&verb.name) {
-            names.push(verb.name);
+    once_each(verbs.into_iter().map(|verb| verb.name))
+}
+
+/// Also what bounds a plan: there are few different things to do.
+fn once_each<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
         }
     }
-    names
+    seen
 }
 
 fn steps_of(work: &Work, target: Option<&str>) -> Vec<String> {

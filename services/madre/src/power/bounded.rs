@@ -22,6 +22,10 @@ impl Bounded {
         self.driver.name()
     }
 
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.driver.is_dry_run()
+    }
+
     pub(super) fn services(&self) -> &'static [&'static str] {
         self.driver.services()
     }

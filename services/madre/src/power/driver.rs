@@ -38,6 +38,11 @@ pub trait PowerDriver: Send + Sync {
     /// Its name, such as `in_process`.
     fn name(&self) -> &'static str;
 
+    /// Whether it only pretends, which answers then say.
+    fn is_dry_run(&self) -> bool {
+        false
+    }
+
     /// The services it can act on, by name: `switch`, `mock-provider`, `operator`, `tentaculo`, `madre`, or some of them.
     fn services(&self) -> &'static [&'static str];
 
@@ -69,6 +74,10 @@ pub struct DryRunDriver;
 impl PowerDriver for DryRunDriver {
     fn name(&self) -> &'static str {
         "dry_run"
+    }
+
+    fn is_dry_run(&self) -> bool {
+        true
     }
 
     fn services(&self) -> &'static [&'static str] {

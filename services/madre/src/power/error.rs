@@ -41,10 +41,10 @@ impl PowerError {
     }
 
     /// Stopping or restarting what power must never stop.
-    pub(super) fn protected(service: &str, action: &str) -> Self {
+    pub(super) fn protected(service: &str) -> Self {
         Self::OffByPolicy(PolicyRefusal {
             service: service.to_owned(),
-            message: format!("{service} is never stopped by power, so it cannot be asked to {action} it"),
+            message: format!("{service} is never stopped by power: without it nothing could be started again"),
             recommended_action: format!("restart the process of {service} where it was started"),
         })
     }

@@ -41,8 +41,8 @@ impl Power {
 
     /// Stops what an applied policy keeps off: after a restart of madre with all its services.
     pub(super) async fn resume_policy(&self) -> Result<(), PowerError> {
+        let _turn = self.turn().await?;
         if self.0.store.is_solo_madre_applied().await? {
-            let _turn = self.turn().await?;
             self.stop_what_is_off(&uuid::Uuid::new_v4().to_string()).await?;
         }
         Ok(())
@@ -67,8 +67,7 @@ impl Power {
 
     async fn log_policy(&self, action: &str, correlation_id: &str) {
         tracing::info!(action, "power policy");
-        let row = trail::action(correlation_id, action, "power", Some("solo_madre"), "ok");
-        self.log(row.with_notes(&serde_json::json!({}))).await;
+        self.log(trail::action(correlation_id, action, "power", Some("solo_madre"), "ok")).await;
     }
 
     fn policy_status(&self, is_applied: bool, is_open: bool, services_stopped: Vec<String>) -> PolicyStatus {

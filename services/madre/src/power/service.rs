@@ -5,7 +5,7 @@ use std::time::Instant;
 use vx11_contracts::power::{PowerToken, ServiceActionRequest, ServiceActionResult};
 
 use super::tokens::TTL;
-use super::{Power, PowerError, is_allowed, is_protected, service_action};
+use super::{DriverError, Power, PowerError, is_allowed, is_protected, service_action};
 use crate::services::ServiceAction;
 
 impl Power {
@@ -32,7 +32,7 @@ impl Power {
         let outcome = if request.apply {
             self.check_confirmation(&request, &phrase)?;
             self.perform(action, service, &request.reason, correlation_id).await?;
-            Some(format!("{} by the driver {}", past(action), self.0.driver.name()))
+            Some(self.outcome(action))
         } else {
             None
         };
@@ -64,20 +64,29 @@ impl Power {
         outcome
     }
 
-    async fn drive(&self, action: ServiceAction, service: &str) -> Result<(), super::DriverError> {
+    async fn drive(&self, action: ServiceAction, service: &str) -> Result<(), DriverError> {
         match action {
             ServiceAction::Start => self.0.driver.start(service).await,
             ServiceAction::Stop => self.0.driver.stop(service).await,
             ServiceAction::Restart => {
                 self.0.driver.stop(service).await?;
-                self.0.driver.start(service).await
+                let started = self.0.driver.start(service).await;
+                started.map_err(|error| DriverError(format!("it was stopped and did not start again: {error}")))
             }
+        }
+    }
+
+    fn outcome(&self, action: ServiceAction) -> String {
+        let name = self.0.driver.name();
+        match self.is_dry_run() {
+            true => format!("not really {}: the driver {name} only pretends", past(action)),
+            false => format!("{} by the driver {name}", past(action)),
         }
     }
 
     async fn check_policy(&self, action: ServiceAction, service: &str) -> Result<(), PowerError> {
         if action != ServiceAction::Start && is_protected(service) {
-            return Err(PowerError::protected(service, action.as_str()));
+            return Err(PowerError::protected(service));
         }
         if action != ServiceAction::Stop {
             let is_applied = self.0.store.is_solo_madre_applied().await?;

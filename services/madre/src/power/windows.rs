@@ -36,7 +36,7 @@ impl Power {
         }
         let notes =
             serde_json::json!({ "window_id": window.window_id, "services": window.services, "reason": window.reason });
-        self.log(trail::action(correlation_id, "power_window_open", "power", None, "ok").with_notes(&notes)).await;
+        self.log(trail::action(correlation_id, "power_window_open", "power", None, "ok").with_notes(notes)).await;
         tracing::info!(window_id = window.window_id, deadline = window.deadline, "power window opened");
         Ok(opened(&window))
     }
@@ -70,11 +70,11 @@ impl Power {
 
     /// Starts again what an open window keeps running: after a restart of madre with all its services.
     pub(super) async fn resume_window(&self) -> Result<(), PowerError> {
-        let Some(window) = self.0.store.open_window().await? else { return Ok(()) };
-        if is_over(&window, &time::now()) {
-            return Ok(());
-        }
         let _turn = self.turn().await?;
+        let window = match self.0.store.open_window().await? {
+            Some(window) if !is_over(&window, &time::now()) => window,
+            _ => return Ok(()),
+        };
         let correlation_id = Uuid::new_v4().to_string();
         for service in &window.services_started {
             if self.0.driver.state(service).await != ServiceState::Running {
@@ -164,7 +164,7 @@ impl Power {
         let closed_at = self.0.store.close_window(&window.window_id).await?;
         self.0.metrics.window(false);
         let notes = serde_json::json!({ "window_id": window.window_id, "why": why });
-        self.log(trail::action(correlation_id, "power_window_close", "power", None, "ok").with_notes(&notes)).await;
+        self.log(trail::action(correlation_id, "power_window_close", "power", None, "ok").with_notes(notes)).await;
         tracing::info!(window_id = window.window_id, why, "power window closed");
         let window_id = window.window_id.clone();
         Ok(WindowClosed { window_id, closed_at, services_stopped, state: "closed".to_owned() })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -157,6 +158,7 @@ pub(crate) struct FakeDriver {
     calls: Mutex<Vec<String>>,
     broken: Mutex<BTreeSet<String>>,
     hanging: Mutex<BTreeSet<String>>,
+    pretends: AtomicBool,
 }
 
 const SERVICES: [&str; 5] = ["tentaculo", "operator", "switch", "madre", "mock-provider"];
@@ -168,6 +170,7 @@ impl Default for FakeDriver {
             calls: Mutex::default(),
             broken: Mutex::default(),
             hanging: Mutex::default(),
+            pretends: AtomicBool::new(false),
         }
     }
 }
@@ -184,6 +187,11 @@ impl FakeDriver {
     /// The service cannot be started or stopped.
     pub(crate) fn break_service(&self, service: &str) {
         self.broken.lock().expect("no panic").insert(service.to_owned());
+    }
+
+    /// Nothing it does is real.
+    pub(crate) fn pretend(&self) {
+        self.pretends.store(true, Ordering::SeqCst);
     }
 
     /// Nothing about the service is answered.
@@ -214,6 +222,10 @@ impl FakeDriver {
 impl PowerDriver for FakeDriver {
     fn name(&self) -> &'static str {
         "fake"
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.pretends.load(Ordering::SeqCst)
     }
 
     fn services(&self) -> &'static [&'static str] {

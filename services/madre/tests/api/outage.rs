@@ -15,7 +15,7 @@ async fn with_a_locked_store_chat_answers_and_nothing_risky_runs() {
     let low = madre.chat("status").await;
     assert_eq!((low.status, &low.body["status"]), (200, &json!("DONE")));
     let warnings = low.body["warnings"].to_string();
-    assert!(warnings.contains("in memory only"), "{warnings}");
+    assert!(warnings.contains("not durable"), "{warnings}");
 
     let high = madre.chat("stop the switch").await;
     assert_eq!((high.status, &high.body["status"]), (200, &json!("ERROR")));
@@ -66,4 +66,15 @@ async fn what_was_answered_while_the_store_was_locked_is_written_before_madre_st
     let madre = home.start().await;
     let trail = madre.get(&format!("/madre/audit/{}", low.correlation_id)).await.body;
     assert_eq!(trail["actions"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_costs_the_status_that_service_only() {
+    let home = Home::new();
+    home.driver.hang("switch");
+    let madre = home.start().await;
+    let answer = madre.chat("status").await;
+    assert_eq!(answer.body["status"], "DONE");
+    let response = answer.body["response"].as_str().expect("a text");
+    assert!(response.contains("switch (unknown)") && response.contains("operator (running, core)"), "{response}");
 }

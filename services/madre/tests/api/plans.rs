@@ -83,6 +83,17 @@ async fn what_keeps_vx11_alive_is_not_stopped_even_when_confirmed() {
 }
 
 #[tokio::test]
+async fn a_dry_run_is_not_reported_as_done() {
+    let home = Home::new();
+    home.driver.pretend();
+    let madre = home.start().await;
+    let answer = madre.chat("stop the switch").await.body;
+    assert!(answer["warnings"].to_string().contains("only pretends"), "{answer}");
+    let (plan_id, token) = madre.waiting("stop the switch").await;
+    assert_eq!(madre.confirm(&plan_id, &token).await.body["result"], "stop switch: dry run, nothing was really done.");
+}
+
+#[tokio::test]
 async fn a_driver_that_fails_or_hangs_is_an_error_in_the_result() {
     let home = Home::new().with("VX11_MADRE__DRIVER_TIMEOUT", "50ms");
     let madre = home.start().await;
