@@ -1,1 +1,12 @@
-//! Black-box tests: they start the real binaries and speak only HTTP.
+//! Starts the real binaries, each on a free port with its own data directory, and speaks only HTTP with them.
+//!
+//! A process is found by the address in its log, and ends with the value that stands for it. Nothing here waits for a
+//! length of time: it waits for a condition, with a deadline.
+
+mod caller;
+mod chain;
+mod process;
+
+pub use caller::{Answer, Caller, send};
+pub use chain::{Chain, TOKEN, base_env};
+pub use process::{Process, binary_dir, wait_until};

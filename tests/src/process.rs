@@ -1,0 +1,176 @@
+//! One real process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Log lines that are kept of a process; the oldest go first.
+const MAX_LINES: usize = 200_000;
+/// Longest wait for a process to start, or to stop.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running program. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Process {
+    program: String,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts `program` from the build folder with just these variables (and the ones that every program needs).
+    pub fn start(program: &str, env: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<Self> {
+        let path = binary_dir()?.join(program);
+        if !path.exists() {
+            bail!("{} is not built: run `cargo build --workspace --bins`", path.display());
+        }
+        let mut command = Command::new(path);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
+            if let Some(value) = std::env::var_os(inherited) {
+                command.env(inherited, value);
+            }
+        }
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let stdout = child.stdout.take().context("no standard output")?;
+        let kept = lines.clone();
+        let reader = std::thread::spawn(move || keep_lines(stdout, &kept));
+        Ok(Self { program: program.to_owned(), child, lines, reader: Some(reader) })
+    }
+
+    /// The address of each service that says it is listening, once all of `services` have.
+    pub fn addresses(&mut self, services: &[&str]) -> anyhow::Result<HashMap<String, String>> {
+        let begun = Instant::now();
+        loop {
+            let found: HashMap<String, String> = self
+                .log()
+                .iter()
+                .filter(|line| line["message"] == "listening")
+                .filter_map(|line| Some((line["service"].as_str()?.to_owned(), line["address"].as_str()?.to_owned())))
+                .collect();
+            if services.iter().all(|service| found.contains_key(*service)) {
+                return Ok(found);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status} before it listened:\n{}", self.program, self.text());
+            }
+            if begun.elapsed() > LIMIT {
+                bail!("{} does not listen:\n{}", self.program, self.text());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The lines that are JSON.
+    pub fn log(&self) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Everything on standard output.
+    pub fn text(&self) -> String {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill9(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        self.wait()
+    }
+
+    /// Waits until it has ended, and its last line is read.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                if let Some(reader) = self.reader.take() {
+                    let _ = reader.join();
+                }
+                return Ok(status);
+            }
+            if begun.elapsed() > LIMIT {
+                bail!("{} does not stop:\n{}", self.program, self.text());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep_lines(stdout: impl Read, kept: &Mutex<Vec<String>>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_LINES {
+            kept.drain(..MAX_LINES / 2);
+        }
+        kept.push(line);
+    }
+}
+
+/// Where the programs are: beside the running one.
+pub fn binary_dir() -> anyhow::Result<PathBuf> {
+    let mut dir = std::env::current_exe()?;
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    Ok(dir)
+}
+
+/// Waits until `condition` gives something, for up to half a minute; `what` says what was waited for.
+pub async fn wait_until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything that must hold of the real binaries, by subject.
+
+mod classic;
