@@ -62,7 +62,27 @@ impl Chain {
         self.running.remove(service).context("it does not run")?.kill9()
     }
 
+    /// Ends `service` and starts it again by `wrap`, a shell line in which `exec` is followed by the program.
+    pub fn restart_wrapped(&mut self, service: &'static str, wrap: &str) -> anyhow::Result<()> {
+        self.process(service).terminate()?;
+        let program = crate::binary_dir()?.join(service);
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &format!("{wrap} exec {}", program.display())]).env_clear().envs(self.env(service));
+        let mut process = Process::spawn(service, command)?;
+        process.addresses(&[service])?;
+        self.running.insert(service, process);
+        Ok(())
+    }
+
     fn launch(&mut self, service: &'static str) -> anyhow::Result<()> {
+        let mut process = Process::start(service, &self.env(service), &[])?;
+        let address = process.addresses(&[service])?.remove(service).context("no address")?;
+        self.addresses.insert(service, address);
+        self.running.insert(service, process);
+        Ok(())
+    }
+
+    fn env(&self, service: &str) -> BTreeMap<String, String> {
         let mut env = base_env(&self.data_dir(service));
         env.extend(self.extra.clone());
         for (name, address) in &self.addresses {
@@ -71,11 +91,7 @@ impl Chain {
         if let Some(address) = self.addresses.get(service) {
             env.insert(format!("VX11_{}__BIND", upper(service)), address.clone());
         }
-        let mut process = Process::start(service, &env, &[])?;
-        let address = process.addresses(&[service])?.remove(service).context("no address")?;
-        self.addresses.insert(service, address);
-        self.running.insert(service, process);
-        Ok(())
+        env
     }
 
     /// Where `service` keeps its data.

@@ -35,13 +35,13 @@ impl Process {
             bail!("{} is not built: run `cargo build --workspace --bins`", path.display());
         }
         let mut command = Command::new(path);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
+        command.args(arguments).env_clear().envs(env);
+        Self::spawn(program, command)
+    }
+
+    /// Starts any command; `program` is what it is called in messages.
+    pub fn spawn(program: &str, mut command: Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(inherited) {
                 command.env(inherited, value);
@@ -87,6 +87,20 @@ impl Process {
     /// Everything on standard output.
     pub fn text(&self) -> String {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// Waits until a line on standard output begins with `start`, and answers with the line.
+    pub fn line(&mut self, start: &str) -> anyhow::Result<String> {
+        let begun = Instant::now();
+        loop {
+            if let Some(line) = self.text().lines().find(|line| line.starts_with(start)) {
+                return Ok(line.to_owned());
+            }
+            if begun.elapsed() > LIMIT || !self.is_running() {
+                bail!("{} does not say `{start}`:\n{}", self.program, self.text());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The process id.

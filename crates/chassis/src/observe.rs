@@ -60,9 +60,9 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     metrics.http.observe(&route, method, status, elapsed);
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     if status >= 500 {
-        span.record("error.type", status);
+        span.record("error.type", status.to_string());
     }
     if quiet {
         tracing::debug!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");

@@ -123,8 +123,9 @@ where
             .app_data(ThinData(probes.clone()))
             .app_data(BodyLimit::default())
             .configure(health::routes)
-            .configure(crate::docs::routes(openapi.clone()))
             .configure(configure.clone())
+            // Last, because its pattern would be tried on every request.
+            .configure(crate::docs::routes(openapi.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
             // Outside of the guard: a browser asks without the token whether it may send it.

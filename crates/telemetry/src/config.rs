@@ -59,7 +59,11 @@ pub enum OtlpProtocol {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log_level: "info,actix_server=warn".to_owned(), log_format: LogFormat::default(), otlp: OtlpConfig::default() }
+        Self {
+            log_level: "info,actix_server=warn".to_owned(),
+            log_format: LogFormat::default(),
+            otlp: OtlpConfig::default(),
+        }
     }
 }
 

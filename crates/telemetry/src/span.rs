@@ -62,7 +62,7 @@ pub fn client_span(method: &str, peer: &str, url: &Url, parent: &TraceContext) -
         http.request.method = method,
         peer.service = peer,
         server.address = url.host_str(),
-        server.port = url.port_or_known_default(),
+        server.port = port(url),
         http.response.status_code = Empty,
         error.r#type = Empty,
     );
@@ -90,7 +90,7 @@ pub fn genai_span(
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
         server.address = url.host_str(),
-        server.port = url.port_or_known_default(),
+        server.port = port(url),
         http.response.status_code = Empty,
         error.r#type = Empty,
     );
@@ -111,8 +111,17 @@ pub struct GenAiUsage<'a> {
 /// Records what a provider's answer says on the span of its call.
 pub fn record_genai(span: &Span, usage: GenAiUsage<'_>) {
     span.record("gen_ai.response.model", usage.model);
-    span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-    span.record("gen_ai.usage.output_tokens", usage.output_tokens);
+    span.record("gen_ai.usage.input_tokens", usage.input_tokens.and_then(signed));
+    span.record("gen_ai.usage.output_tokens", usage.output_tokens.and_then(signed));
+}
+
+/// OpenTelemetry has no unsigned numbers.
+fn signed(number: u64) -> Option<i64> {
+    number.try_into().ok()
+}
+
+fn port(url: &Url) -> Option<i64> {
+    url.port_or_known_default().map(i64::from)
 }
 
 /// The span with the context to send along; without traces, the call belongs to the request's own span.

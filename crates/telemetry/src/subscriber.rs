@@ -62,6 +62,8 @@ impl Guard {
 /// When the configuration cannot be used, or a subscriber is installed already.
 pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Result<Guard, TelemetryError> {
     let filter: EnvFilter = config.log_level.parse()?;
+    // Spans carry the ids of the lines within them, whatever the level of the lines.
+    let filter = filter.add_directive("vx11_telemetry::span=info".parse()?);
     let style = match config.log_format {
         LogFormat::Json => Style::Json,
         LogFormat::Human => Style::Human,

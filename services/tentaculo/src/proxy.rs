@@ -60,7 +60,7 @@ pub(crate) async fn proxy(
     let response = match sent {
         Ok(response) => {
             permit.success();
-            span.record("http.response.status_code", response.status().as_u16());
+            span.record("http.response.status_code", i64::from(response.status().as_u16()));
             response
         }
         Err(send::Failure::Body(error)) => {

@@ -101,7 +101,9 @@ impl Stack {
         let mock = stack.unit("mock-provider", mock_provider, |start| Box::pin(vx11_mock_provider::serve(start)))?;
         // madre starts and stops the others, and never itself.
         let driver = Arc::new(InProcessDriver::new([&tentaculo, &operator, &switch, &mock].map(Arc::clone)));
-        let madre = stack.unit("madre", madre, move |start| Box::pin(vx11_madre::serve(start, driver.clone() as Arc<dyn vx11_madre::PowerDriver>)))?;
+        let madre = stack.unit("madre", madre, move |start| {
+            Box::pin(vx11_madre::serve(start, driver.clone() as Arc<dyn vx11_madre::PowerDriver>))
+        })?;
         Ok(Self { units: vec![tentaculo, operator, switch, madre, mock], failures: Mutex::new(failed) })
     }
 

@@ -18,6 +18,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if common.token.is_none() {
         common.token = Some(token::kept_in(&common.data_dir.0)?);
     }
+    if common.http.workers == 0 {
+        // Five services share the cores that a process of its own would have to itself.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        common.http.workers = cores.div_ceil(4);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(live(settings, common))
 }

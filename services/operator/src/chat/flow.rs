@@ -118,7 +118,10 @@ impl Chat {
     pub(crate) async fn finish(&self, asked: &Accepted, answer: Answer, started: Instant) -> Answered {
         let body = response(asked, &answer, started);
         let durable = self.keep(record::answered(asked, &body, Some(&answer))).await;
-        self.cache.put(&asked.request.message, &body);
+        // Nobody can repeat a message in a session that did not have a name when it was sent.
+        if asked.known_session {
+            self.cache.put(&asked.request.message, &body);
+        }
         self.milestone(asked);
         self.sent(body, durable, started)
     }

@@ -171,7 +171,7 @@ pub(super) fn built_in(urls: &Urls) -> BTreeMap<String, ProviderConfig> {
     mock_url.set_path(&format!("{}/v1", urls.mock_provider.path().trim_end_matches('/')));
     let mock = ProviderConfig {
         base_url: Some(mock_url),
-        models: Some(vec!["mock*".to_owned()]),
+        models: Some(["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"].map(str::to_owned).into()),
         default_model: Some("mock".to_owned()),
         ..ProviderConfig::default()
     };

@@ -169,7 +169,7 @@ impl Attempt {
 
     fn close_span(&self, outcome: Outcome, name: &str) {
         if let Outcome::Http(status) = outcome {
-            self.span.record("http.response.status_code", status);
+            self.span.record("http.response.status_code", i64::from(status));
         }
         if outcome != Outcome::Success {
             self.span.record("otel.status_code", "ERROR").record("error.type", name);

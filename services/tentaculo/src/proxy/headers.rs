@@ -83,9 +83,9 @@ pub(super) fn outgoing(
     if let Some(chain) = forwarded_for(http) {
         set("x-forwarded-for", &chain);
     }
-    let connection = http.connection_info();
-    set("x-forwarded-host", connection.host());
-    set("x-forwarded-proto", connection.scheme());
+    let host = http.headers().get("host").and_then(|value| value.to_str().ok());
+    set("x-forwarded-host", host.unwrap_or_default());
+    set("x-forwarded-proto", "http");
     if is_upgrade {
         set("connection", "upgrade");
         set("upgrade", "websocket");
