@@ -2,6 +2,7 @@
 //!
 //! Every route needs a token unless it is on the list of public ones: a route that nobody thought about is closed.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -20,8 +21,8 @@ use crate::error::ApiError;
 /// How long a stream token works.
 pub const STREAM_TOKEN_TTL: Duration = Duration::from_secs(60);
 
-/// Checks tokens. Clones share nothing mutable.
-#[derive(Clone, Debug)]
+/// Checks tokens.
+#[derive(Debug)]
 pub struct Guard {
     /// `None`: every caller is let in. Only for a service that guards itself.
     token: Option<SecretString>,
@@ -64,7 +65,7 @@ impl Guard {
 }
 
 pub(crate) async fn guard<B: MessageBody + 'static>(
-    guard: ThinData<Guard>,
+    guard: ThinData<Arc<Guard>>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {

@@ -111,7 +111,7 @@ where
     let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
         service;
     let address = listener.local_addr()?;
-    let guard = Guard::new(token, stream_paths);
+    let guard = Arc::new(Guard::new(token, stream_paths));
     let observed = Observed { service: name, metrics: metrics.clone(), admit };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);

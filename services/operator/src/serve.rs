@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::web::ThinData;
+use actix_web::web::Data;
 use tracing::Instrument;
 use utoipa::OpenApi as _;
 use vx11_chassis::Service;
@@ -46,7 +46,7 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     let writer = shared.store.writer.clone();
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match shared.worker_state() {
         Ok(state) => {
-            app.app_data(ThinData(state)).configure(routes);
+            app.app_data(Data::new(state)).configure(routes);
         }
         Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
     })

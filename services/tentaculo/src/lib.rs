@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::ThinData;
+use actix_web::web::Data;
 use utoipa::OpenApi as _;
 use vx11_chassis::client::http_client;
 use vx11_chassis::health::Dependencies;
@@ -80,7 +80,7 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
     });
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match http_client(CONNECT_TIMEOUT) {
         Ok(http) => {
-            app.app_data(ThinData(State { http, ..state.clone() })).configure(routes::routes);
+            app.app_data(Data::new(State { http, ..state.clone() })).configure(routes::routes);
         }
         Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
     })

@@ -8,7 +8,7 @@ mod tunnel;
 
 use std::time::Instant;
 
-use actix_web::web::{Payload, ThinData};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 use url::Url;
@@ -21,7 +21,7 @@ use crate::upstream::{Upstream, is_straight};
 
 /// Passes a request on.
 pub(crate) async fn proxy(
-    state: ThinData<State>,
+    state: Data<State>,
     http: HttpRequest,
     context: RequestContext,
     payload: Payload,

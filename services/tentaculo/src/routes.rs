@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 use vx11_chassis::breaker;
@@ -57,7 +57,7 @@ pub(crate) async fn index() -> web::Json<Index> {
 /// The circuit of each service.
 #[utoipa::path(tag = "edge", responses((status = 200, body = CircuitBreakers)))]
 #[get("/tentaculo/circuits")]
-pub(crate) async fn circuits(state: ThinData<State>) -> web::Json<CircuitBreakers> {
+pub(crate) async fn circuits(state: Data<State>) -> web::Json<CircuitBreakers> {
     let shown = state.upstreams.all();
     web::Json(shown.map(|upstream| (upstream.name.as_str().to_owned(), breaker::info(&upstream.breaker))).collect())
 }

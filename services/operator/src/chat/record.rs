@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_contracts::chat::{ChatRequest, ChatResponse, ChatStatus};
+use vx11_contracts::switch::Attempt;
 use vx11_contracts::time;
 
 use super::{Accepted, Answer};
@@ -13,24 +15,37 @@ use crate::store::{ChatRecord, Extras, NewAction, NewPerformance, NewTurn, Recor
 /// The endpoint of the performance row.
 const ENDPOINT: &str = "/operator/api/chat";
 
+/// What the audit row of an answered chat says besides its columns.
+#[derive(Serialize)]
+struct Notes<'a> {
+    latency_ms: u64,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback_source: Option<&'a str>,
+    cache_hit: bool,
+    attempts: &'a [Attempt],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_id: Option<&'a str>,
+}
+
 /// The rows of an answered chat. `answer` is `None` for a repetition from the cache, which makes no turn.
 pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&Answer>) -> Record {
     let now = time::now();
-    let notes = json!({
-        "latency_ms": body.latency_ms,
-        "model": body.model_used,
-        "fallback_source": body.fallback_source,
-        "cache_hit": body.cache_hit.unwrap_or(false),
-        "attempts": answer.map(|answer| &answer.attempts),
-        "plan_id": body.plan_id,
-    });
+    let notes = Notes {
+        latency_ms: body.latency_ms,
+        model: &body.model_used,
+        fallback_source: body.fallback_source.as_deref(),
+        cache_hit: body.cache_hit.unwrap_or(false),
+        attempts: answer.map(|answer| answer.attempts.as_slice()).unwrap_or_default(),
+        plan_id: body.plan_id.as_deref(),
+    };
     let who = body.provider.as_str();
     Record::Chat(Box::new(ChatRecord {
         turn: answer.map(|answer| turn(asked, body, answer, now.clone())),
         action: NewAction {
             target: Some(who.to_owned()),
             mode: if body.degraded { "degraded" } else { "normal" },
-            ..action(asked, "ok", Some(notes.to_string()), now.clone())
+            ..action(asked, "ok", serde_json::to_string(&notes).ok(), now.clone())
         },
         performance: NewPerformance {
             provider: Some(who.to_owned()),

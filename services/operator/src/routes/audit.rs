@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -51,7 +51,7 @@ pub(crate) struct AuditQuery {
 ))]
 #[get("/audit")]
 pub(crate) async fn list(
-    state: ThinData<State>,
+    state: Data<State>,
     query: Query<AuditQuery>,
 ) -> Result<web::Json<Envelope<Page<Action>>>, ApiError> {
     let query = query.0;
@@ -80,7 +80,7 @@ pub(crate) async fn list(
 ))]
 #[get("/audit/{correlation_id}")]
 pub(crate) async fn trail(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
     correlation_id: web::Path<String>,
 ) -> Result<web::Json<Envelope<AuditTrail>>, ApiError> {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::ThinData;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, post};
 use futures_util::StreamExt;
 use vx11_chassis::extract::Json;
@@ -25,7 +25,7 @@ use crate::state::State;
 ))]
 #[post("/chat")]
 pub(crate) async fn chat(
-    state: ThinData<State>,
+    state: Data<State>,
     http: HttpRequest,
     context: RequestContext,
     body: Json<ChatRequest>,

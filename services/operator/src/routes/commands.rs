@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::post;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vx11_chassis::extract::Json;
@@ -26,7 +26,7 @@ const KNOWN: [&str; 5] = ["status", "open_window", "close_window", "spawn", "mes
 ))]
 #[post("/chat/commands")]
 pub(crate) async fn run(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
     body: Json<CommandRequest>,
 ) -> Result<web::Json<Envelope<CommandResult>>, ApiError> {

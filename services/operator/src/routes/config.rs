@@ -1,7 +1,7 @@
 //! `GET /operator/api/config`
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use vx11_chassis::ApiError;
@@ -12,7 +12,7 @@ use crate::state::State;
 /// The configuration in force, without secrets, and every endpoint.
 #[utoipa::path(tag = "status", responses((status = 200, body = Envelope<Object>)))]
 #[get("/config")]
-pub(crate) async fn show(state: ThinData<State>) -> Result<web::Json<Envelope<Value>>, ApiError> {
+pub(crate) async fn show(state: Data<State>) -> Result<web::Json<Envelope<Value>>, ApiError> {
     // The section holds no secret; the token is not part of it.
     let operator = serde_json::to_value(&*state.config).map_err(ApiError::internal)?;
     let services: serde_json::Map<String, Value> =

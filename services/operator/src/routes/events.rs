@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::SystemTime;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::ThinData;
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -40,7 +40,7 @@ pub(crate) struct EventsQuery {
 /// A token for `?token=`, because a browser's EventSource cannot send headers.
 #[utoipa::path(tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
 #[post("/events/sse-token")]
-pub(crate) async fn token(state: ThinData<State>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn token(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let secret = state.places.token.as_ref().ok_or_else(|| ApiError::not_found("token: every caller is let in"))?;
     Ok(HttpResponse::Ok().json(Envelope::new(SseToken {
         sse_token: mint_stream_token(secret, SystemTime::now()),
@@ -56,7 +56,7 @@ pub(crate) async fn token(state: ThinData<State>) -> Result<HttpResponse, ApiErr
 ))]
 #[get("/events")]
 pub(crate) async fn events(
-    state: ThinData<State>,
+    state: Data<State>,
     http: HttpRequest,
     query: Query<EventsQuery>,
 ) -> Result<HttpResponse, ApiError> {

@@ -1,7 +1,7 @@
 //! `POST /operator/api/maintenance`: madre asks for the upkeep of this store; no other service touches it.
 
 use actix_web::post;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::Json;
 use vx11_contracts::maintenance::PostTaskRequest;
@@ -13,10 +13,7 @@ use crate::store::retention_rules;
 /// Check, back up and count the store, and plan or execute its retention.
 #[utoipa::path(tag = "maintenance", request_body = PostTaskRequest, responses((status = 200, body = StoreReport)))]
 #[post("/maintenance")]
-pub(crate) async fn run(
-    state: ThinData<State>,
-    body: Json<PostTaskRequest>,
-) -> Result<web::Json<StoreReport>, ApiError> {
+pub(crate) async fn run(state: Data<State>, body: Json<PostTaskRequest>) -> Result<web::Json<StoreReport>, ApiError> {
     let PostTaskRequest { apply, log_days, .. } = body.0;
     if log_days == Some(0) {
         return Err(ApiError::invalid_field("log_days", "must be at least 1"));

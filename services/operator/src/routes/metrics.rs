@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -31,7 +31,7 @@ pub(crate) struct MetricsQuery {
 ))]
 #[get("/metrics")]
 pub(crate) async fn metrics(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
     query: Query<MetricsQuery>,
 ) -> Result<web::Json<Envelope<MetricsSummary>>, ApiError> {

@@ -6,7 +6,7 @@ use actix_web::HttpMessage;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::web::ThinData;
+use actix_web::web::Data;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::time;
 
@@ -19,7 +19,7 @@ pub(super) struct Recorded;
 
 /// Leaves a row for the request, without waiting for it.
 pub(super) async fn record<B: MessageBody + 'static>(
-    state: ThinData<State>,
+    state: Data<State>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {

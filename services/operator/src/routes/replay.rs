@@ -1,7 +1,7 @@
 //! `POST /operator/api/replay/{correlation_id}`
 
 use actix_web::post;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
@@ -23,7 +23,7 @@ use crate::store::{NewAction, Record};
 ))]
 #[post("/replay/{correlation_id}")]
 pub(crate) async fn replay(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
     correlation_id: web::Path<String>,
     body: Json<ReplayRequest>,

@@ -1,7 +1,7 @@
 //! `/operator/api/sessions`
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
@@ -34,7 +34,7 @@ pub(crate) struct DetailQuery {
 #[utoipa::path(tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
 #[get("/sessions")]
 pub(crate) async fn list(
-    state: ThinData<State>,
+    state: Data<State>,
     query: Query<ListQuery>,
 ) -> Result<web::Json<Envelope<Page<SessionSummary>>>, ApiError> {
     let limit = page_size(query.0.limit)?;
@@ -52,7 +52,7 @@ pub(crate) async fn list(
 ))]
 #[get("/sessions/{id}")]
 pub(crate) async fn detail(
-    state: ThinData<State>,
+    state: Data<State>,
     id: web::Path<String>,
     query: Query<DetailQuery>,
 ) -> Result<web::Json<Envelope<SessionDetail>>, ApiError> {

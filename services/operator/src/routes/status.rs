@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use actix_web::get;
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use vx11_chassis::RequestContext;
 use vx11_contracts::health::{Health, Level};
 use vx11_contracts::operator::{
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Everything at a glance: mode, services, features, store.
 #[utoipa::path(tag = "status", responses((status = 200, body = Envelope<SystemStatus>)))]
 #[get("/status")]
-pub(crate) async fn show(state: ThinData<State>, context: RequestContext) -> web::Json<Envelope<SystemStatus>> {
+pub(crate) async fn show(state: Data<State>, context: RequestContext) -> web::Json<Envelope<SystemStatus>> {
     web::Json(Envelope::new(collect(&state, &context).await))
 }
 

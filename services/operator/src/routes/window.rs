@@ -1,6 +1,6 @@
 //! `/operator/api/chat/window`: power windows, for people.
 
-use actix_web::web::{self, ThinData};
+use actix_web::web::{self, Data};
 use actix_web::{get, post};
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
@@ -23,7 +23,7 @@ use crate::store::{NewAction, Record};
 ))]
 #[post("/chat/window/open")]
 pub(crate) async fn open(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
     body: Json<OpenWindowRequest>,
 ) -> Result<web::Json<Envelope<WindowOpened>>, ApiError> {
@@ -38,7 +38,7 @@ pub(crate) async fn open(
 ))]
 #[post("/chat/window/close")]
 pub(crate) async fn close(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
 ) -> Result<web::Json<Envelope<WindowClosed>>, ApiError> {
     Ok(web::Json(Envelope::new(close_window(&state, &context).await?)))
@@ -48,7 +48,7 @@ pub(crate) async fn close(
 #[utoipa::path(tag = "power", responses((status = 200, body = Envelope<PowerState>), (status = 503, body = ErrorBody)))]
 #[get("/chat/window/status")]
 pub(crate) async fn show(
-    state: ThinData<State>,
+    state: Data<State>,
     context: RequestContext,
 ) -> Result<web::Json<Envelope<PowerState>>, ApiError> {
     let power = state.madre.power_state(&context).await.map_err(madre_error)?;
