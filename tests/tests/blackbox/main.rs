@@ -3,6 +3,8 @@
 mod classic;
 mod contracts;
 mod crash;
+mod edge;
+mod events;
 mod failures;
 mod metrics;
 mod one_process;
