@@ -19,6 +19,13 @@ pub(super) type Answer = Result<(), WriteError>;
 /// Where a caller waits to hear of its row.
 type Waiter = oneshot::Sender<Answer>;
 
+/// With this many rows waiting more are on their way, and are waited for; a row that comes alone never waits.
+/// (PostgreSQL's `commit_siblings`.)
+const SIBLINGS: usize = 4;
+/// How long they are waited for. A transaction of many rows costs little more than one of few, because they share the
+/// pages that it writes and the sync. (PostgreSQL's `commit_delay`.)
+const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
+
 pub(super) struct Queue<R> {
     state: Mutex<State<R>>,
     filled: Condvar,
@@ -139,6 +146,11 @@ impl<R> Queue<R> {
         }
         if state.waiting.is_empty() && state.phase != Phase::Open {
             return None;
+        }
+        if state.waiting.len() >= SIBLINGS && state.phase == Phase::Open {
+            drop(state);
+            std::thread::sleep(GATHER);
+            state = self.lock();
         }
         let count = state.waiting.len().min(max.max(1));
         state.in_flight = count;

@@ -29,7 +29,6 @@ CREATE TABLE turns (
 );
 CREATE INDEX turns_by_session ON turns (session_id, id);
 CREATE INDEX turns_by_correlation ON turns (correlation_id);
-CREATE INDEX turns_by_time ON turns (timestamp);
 
 -- What was done, by whom, to what. The event stream is its tail.
 CREATE TABLE copilot_actions_log (
