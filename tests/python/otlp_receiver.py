@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,30 +10,27 @@ import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
+reporting = threading.Lock()
+
 
 def report(request):
     for resource_spans in request.resource_spans:
         resource = {a.key: a.value.string_value for a in resource_spans.resource.attributes}
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
-                print(
-                    "SPAN "
-                    + json.dumps(
-                        {
-                            "service": resource.get("service.name"),
-                            "namespace": resource.get("service.namespace"),
-                            "name": span.name,
-                            "kind": span.kind,
-                            "trace_id": span.trace_id.hex(),
-                            "span_id": span.span_id.hex(),
-                            "parent_span_id": span.parent_span_id.hex(),
-                            "attributes": {
-                                a.key: a.value.string_value or a.value.int_value for a in span.attributes
-                            },
-                        }
-                    ),
-                    flush=True,
-                )
+                line = {
+                    "service": resource.get("service.name"),
+                    "namespace": resource.get("service.namespace"),
+                    "name": span.name,
+                    "kind": span.kind,
+                    "trace_id": span.trace_id.hex(),
+                    "span_id": span.span_id.hex(),
+                    "parent_span_id": span.parent_span_id.hex(),
+                    "attributes": {a.key: a.value.string_value or a.value.int_value for a in span.attributes},
+                }
+                # Several threads report at once; a line must not be torn.
+                with reporting:
+                    print("SPAN " + json.dumps(line), flush=True)
 
 
 class OverHttp(BaseHTTPRequestHandler):
