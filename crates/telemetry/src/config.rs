@@ -72,3 +72,34 @@ impl Default for OtlpConfig {
         Self { endpoint: None, protocol: OtlpProtocol::default(), sample_ratio: 1.0, timeout: Duration::from_secs(5) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> serde_json::Result<TelemetryConfig> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn what_is_left_out_works_on_one_machine() {
+        let config = read("{}").expect("complete");
+        assert_eq!((config.log_format, config.otlp.endpoint), (LogFormat::Auto, None));
+        assert_eq!((config.otlp.protocol, config.otlp.sample_ratio), (OtlpProtocol::Http, 1.0));
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_documented_and_no_others() {
+        let config =
+            r#"{"log_format": "human", "otlp": {"endpoint": "http://c:4317", "protocol": "grpc", "timeout": "2s"}}"#;
+        let config = read(config).expect("valid");
+        assert_eq!((config.log_format, config.otlp.timeout), (LogFormat::Human, Duration::from_secs(2)));
+        assert_eq!(
+            read(r#"{"otlp": {"protocol": "http/protobuf"}}"#).expect("valid").otlp.protocol,
+            OtlpProtocol::Http
+        );
+        for wrong in [r#"{"loglevel": "info"}"#, r#"{"otlp": {"url": "http://c"}}"#, r#"{"otlp": {"endpoint": "c"}}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

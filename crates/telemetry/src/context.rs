@@ -41,7 +41,7 @@ impl TraceContext {
         Some(Self { trace_id, span_id, flags, tracestate: tracestate.map(Arc::from), service: None })
     }
 
-    /// A new trace.
+    /// A new trace. Its flags say that no one records it, which holds until an exported span takes its place.
     pub fn new() -> Self {
         let trace_id = TraceId::from(rand::random_range(1..=u128::MAX));
         Self { trace_id, span_id: new_span_id(), flags: TraceFlags::default(), tracestate: None, service: None }
@@ -53,21 +53,21 @@ impl TraceContext {
     }
 
     /// The trace of an exported span of `service`.
-    pub(crate) fn of_span(span: &SpanContext, service: &'static str) -> Self {
+    pub(crate) fn of_span(span: &SpanContext, service: Option<&'static str>) -> Self {
         let state = span.trace_state().header();
         Self {
             trace_id: span.trace_id(),
             span_id: span.span_id(),
             flags: span.trace_flags(),
             tracestate: (!state.is_empty()).then(|| state.into()),
-            service: Some(service),
+            service,
         }
     }
 
-    /// As the parent of an exported span in this process.
-    pub(crate) fn to_remote(&self) -> SpanContext {
+    /// As the parent of an exported span: a remote one where a caller sent it, a local one where a span of ours made it.
+    pub(crate) fn to_parent(&self) -> SpanContext {
         let state = self.tracestate.as_deref().and_then(|text| text.parse::<TraceState>().ok()).unwrap_or_default();
-        SpanContext::new(self.trace_id, self.span_id, self.flags, true, state)
+        SpanContext::new(self.trace_id, self.span_id, self.flags, self.service.is_none(), state)
     }
 
     pub(crate) fn service(&self) -> Option<&'static str> {

@@ -3,6 +3,9 @@
 //! The layer writes each line straight into a buffer that its thread reuses, and hands it to a bounded queue; a thread
 //! of its own writes the queue to standard output. A full queue drops lines, and counts them, rather than slow requests.
 
+#[cfg(test)]
+pub(crate) mod capture;
+mod event;
 mod fields;
 mod human;
 mod json;
@@ -15,35 +18,51 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Opts};
 use tracing_appender::non_blocking::ErrorCounter;
 
-pub(crate) use layer::{LogLayer, Style};
+pub(crate) use fields::SpanFields;
+pub(crate) use layer::LogLayer;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Style {
+    #[default]
+    Json,
+    Human,
+}
 
 /// Lines dropped so far, from the process's one log queue.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// Makes the queue's count visible in every service's metrics.
 pub(crate) fn count_dropped(counter: ErrorCounter) {
-    // A second subscriber is refused before it gets here.
+    // A process has one subscriber and so one queue; a second one was refused before it came here.
     let _ = DROPPED.set(counter);
 }
 
 /// `vx11_log_lines_dropped_total`
-pub(crate) struct DroppedLines(IntCounter);
+pub(crate) struct DroppedLines {
+    zero: IntCounter,
+}
 
 impl DroppedLines {
     pub(crate) fn new() -> prometheus::Result<Self> {
-        let help = "Log lines that the process dropped because its log queue was full.";
-        Ok(Self(IntCounter::with_opts(Opts::new("vx11_log_lines_dropped_total", help))?))
+        Ok(Self { zero: counter()? })
     }
+}
+
+fn counter() -> prometheus::Result<IntCounter> {
+    let help = "Log lines that the process dropped because its log queue was full.";
+    IntCounter::with_opts(Opts::new("vx11_log_lines_dropped_total", help))
 }
 
 impl Collector for DroppedLines {
     fn desc(&self) -> Vec<&Desc> {
-        self.0.desc()
+        self.zero.desc()
     }
 
+    /// The count as it is now. Each scrape gets a counter of its own, so that two at a time cannot add up.
     fn collect(&self) -> Vec<MetricFamily> {
-        let dropped = DROPPED.get().map_or(0, ErrorCounter::dropped_lines) as u64;
-        self.0.inc_by(dropped.saturating_sub(self.0.get()));
-        self.0.collect()
+        let Ok(counter) = counter() else { return Vec::new() };
+        counter.inc_by(DROPPED.get().map_or(0, ErrorCounter::dropped_lines) as u64);
+        counter.collect()
     }
 }

@@ -115,9 +115,20 @@ mod tests {
             r#"vx11_requests_total{endpoint="/parcels/{id}",method="GET",service="depot",status="404"} 1"#,
             r#"vx11_request_duration_seconds_bucket{endpoint="/parcels/{id}",method="GET",service="depot",le="0.005"} 1"#,
             r#"vx11_errors_total{kind="client",service="depot"} 1"#,
+            r#"vx11_errors_total{kind="server",service="depot"} 0"#,
             r#"vx11_build_info{service="depot",version="1.2.3"} 1"#,
+            "vx11_log_lines_dropped_total ",
+            "process_resident_memory_bytes ",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn services_of_one_process_do_not_count_for_each_other() {
+        let [one, other] = ["one", "other"].map(|service| ServiceMetrics::new(service, "1").expect("registers"));
+        one.http.observe("/x", "GET", 200, Duration::ZERO);
+        let text = String::from_utf8(other.encode().1).expect("text");
+        assert!(!text.contains(r#"service="one""#) && !text.contains("vx11_requests_total{"), "{text}");
     }
 }

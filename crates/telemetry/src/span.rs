@@ -12,6 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use url::Url;
 
 use crate::TraceContext;
+use crate::logs::SpanFields;
 
 /// The span of a request that `service` serves, and the context for what the request causes.
 ///
@@ -25,6 +26,8 @@ pub fn server_span(
     parent: Option<&TraceContext>,
 ) -> (Span, TraceContext) {
     let span = tracing::info_span!(
+        // A request begins a tree of its own, whatever the thread was doing before.
+        parent: None,
         "request",
         service,
         correlation_id,
@@ -36,26 +39,30 @@ pub fn server_span(
         otel.status_code = Empty,
         http.request.method = method,
         http.route = route,
+        url.scheme = "http",
         url.path = path,
         http.response.status_code = Empty,
         error.r#type = Empty,
     );
     if let Some(parent) = parent {
-        // Refused only for a span that has begun; this one has not.
-        let _ = span.set_parent(Context::new().with_remote_span_context(parent.to_remote()));
+        adopt(&span, parent);
     }
-    let trace = exported(&span, service);
+    let trace = exported(&span, Some(service));
     let trace = trace.unwrap_or_else(|| parent.map_or_else(TraceContext::new, Clone::clone).hop(service));
     span.record("trace_id", trace.trace_id());
     span.record("span_id", trace.span_id());
     (span, trace)
 }
 
-/// The span of a call to the service `peer`, and the context to send along. It is a child of the current span.
+/// The span of a call to the service `peer`, and the context to send along. It is a child of `parent` where that is a
+/// request's, and stands in the log below the current span.
+///
+/// The caller records `http.response.status_code` when it knows it, and `error.type` for a call without an answer.
 pub fn client_span(method: &str, peer: &str, url: &Url, parent: &TraceContext) -> (Span, TraceContext) {
     let span = tracing::info_span!(
         "call",
         service = parent.service(),
+        span_id = Empty,
         otel.kind = "client",
         otel.name = %format_args!("{method} {peer}"),
         otel.status_code = Empty,
@@ -80,6 +87,7 @@ pub fn genai_span(
     let span = tracing::info_span!(
         "provider call",
         service = parent.service(),
+        span_id = Empty,
         otel.kind = "client",
         otel.name = %format_args!("{operation} {model}"),
         otel.status_code = Empty,
@@ -126,13 +134,71 @@ fn port(url: &Url) -> Option<i64> {
 
 /// The span with the context to send along; without traces, the call belongs to the request's own span.
 fn finish(span: Span, parent: &TraceContext) -> (Span, TraceContext) {
-    let trace = exported(&span, parent.service().unwrap_or_default()).unwrap_or_else(|| parent.clone());
+    // Work that no request caused begins a trace of its own.
+    if parent.service().is_some() {
+        adopt(&span, parent);
+    }
+    let Some(trace) = exported(&span, parent.service()) else { return (span, parent.clone()) };
+    if let Some(fields) = SpanFields::of(&span) {
+        if let (None, Some(service)) = (parent.service(), &fields.service) {
+            span.set_attribute("service", service.to_string());
+        }
+        if let Some(id) = &fields.correlation_id {
+            span.set_attribute("correlation_id", id.to_string());
+        }
+    }
+    span.record("span_id", trace.span_id());
     (span, trace)
 }
 
+/// Makes `parent` the parent of the exported span.
+fn adopt(span: &Span, parent: &TraceContext) {
+    // Refused where traces are off, or once a span has begun, which a new one has not.
+    let _ = span.set_parent(Context::new().with_remote_span_context(parent.to_parent()));
+}
+
 /// The exported span's context; `None` with traces off.
-fn exported(span: &Span, service: &'static str) -> Option<TraceContext> {
+fn exported(span: &Span, service: Option<&'static str>) -> Option<TraceContext> {
     let context = span.context();
     let context = context.span().span_context().clone();
     context.is_valid().then(|| TraceContext::of_span(&context, service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::capture::json_lines;
+
+    fn url() -> Url {
+        "http://127.0.0.1:8002/".parse().expect("a URL")
+    }
+
+    #[test]
+    fn without_traces_a_request_keeps_its_callers_trace_and_its_lines_say_so() {
+        let parent = TraceContext::parse(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), Some("v=1"));
+        let mut sent = None;
+        let lines = json_lines(|| {
+            let (span, context) = server_span("switch", "POST", "/chat", "/chat", "c-1", parent.as_ref());
+            let _entered = span.enter();
+            let (call, outgoing) = client_span("POST", "mock-provider", &url(), &context);
+            call.in_scope(|| tracing::info!("calling"));
+            sent = Some(outgoing);
+        });
+        let (parent, sent) = (parent.expect("valid"), sent.expect("a call"));
+        assert_eq!((sent.trace_id(), sent.tracestate()), (parent.trace_id(), Some("v=1")));
+        assert_ne!(sent.span_id(), parent.span_id());
+        assert!(sent.traceparent().ends_with("-01"), "the caller's decision travels on");
+        let said = ["service", "correlation_id", "trace_id", "span_id"].map(|name| lines[0][name].as_str());
+        assert_eq!(said, ["switch", "c-1", &sent.trace_id(), &sent.span_id()].map(Some));
+    }
+
+    #[test]
+    fn a_request_without_a_trace_begins_one() {
+        let contexts = [(), ()].map(|()| server_span("switch", "GET", "/x", "/x", "c", None).1);
+        assert_ne!(contexts[0].trace_id(), contexts[1].trace_id());
+        for context in contexts {
+            let again = TraceContext::parse(Some(&context.traceparent()), None).expect("valid");
+            assert_eq!((again.trace_id(), again.span_id()), (context.trace_id(), context.span_id()));
+        }
+    }
 }

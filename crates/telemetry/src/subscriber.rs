@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,8 +15,6 @@ use crate::trace::{self, Traces};
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 16 * 1024;
-/// Longest wait for the collector to take the last spans.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -36,22 +33,21 @@ pub enum TelemetryError {
     Installed(#[from] TryInitError),
 }
 
-/// Keeps telemetry going. Dropping it writes the lines that wait.
+/// Keeps telemetry going. Dropping it sends the last spans and writes the lines that wait; it blocks for at most six
+/// seconds, so that async code better calls [`Guard::shutdown`].
 #[derive(Debug)]
 pub struct Guard {
-    traces: Option<Traces>,
+    // In this order: what sending the spans has to say is a line too.
+    _traces: Option<Traces>,
     _lines: WorkerGuard,
 }
 
 impl Guard {
-    /// Sends the last spans, within a limit, and writes the lines that wait.
+    /// Sends the last spans and writes the lines that wait. Spans that the collector has not taken after five seconds
+    /// are lost.
     pub async fn shutdown(self) {
-        let Self { traces, _lines } = self;
-        if let Some(traces) = traces {
-            // Flushing blocks; what the collector does not take in time is lost.
-            let flush = tokio::task::spawn_blocking(move || traces.shutdown(FLUSH_LIMIT));
-            let _ = tokio::time::timeout(FLUSH_LIMIT, flush).await;
-        }
+        // Flushing blocks, within its own limit. It fails only by a panic, which has been reported then.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }
 
@@ -71,12 +67,13 @@ pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Resul
         LogFormat::Auto => Style::Json,
     };
     let (writer, lines) = queue()?;
-    logs::count_dropped(writer.error_counter());
+    let dropped = writer.error_counter();
     let traces = trace::start(&config.otlp, services)?;
     let log_layer = LogLayer::new(style, process, writer).with_filter(filter);
     let trace_layer = traces.as_ref().map(Traces::layer);
     tracing_subscriber::registry().with(trace_layer).with(log_layer).try_init()?;
-    Ok(Guard { traces, _lines: lines })
+    logs::count_dropped(dropped);
+    Ok(Guard { _traces: traces, _lines: lines })
 }
 
 /// A bounded queue to standard output. Written through a plain file, because `Stdout` makes a system call a line.

@@ -1,7 +1,10 @@
 //! Spans to an OpenTelemetry collector.
 
 mod exporter;
+mod finish;
 mod router;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -15,9 +18,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::OtlpConfig;
 use crate::subscriber::TelemetryError;
+use exporter::Transport;
 use router::ServiceRouter;
 
-/// The running exporters.
+/// Longest wait for the collector to take the last spans.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The running exporters. Dropping it sends the spans that wait, within [`FLUSH_LIMIT`], and blocks until then.
 #[derive(Debug)]
 pub(crate) struct Traces {
     provider: SdkTracerProvider,
@@ -29,12 +36,10 @@ pub(crate) fn start(config: &OtlpConfig, services: &[&str]) -> Result<Option<Tra
     if !(0.0..=1.0).contains(&config.sample_ratio) {
         return Err(TelemetryError::Exporter("sample_ratio must be 0 to 1".to_owned()));
     }
-    // Two services in one process may both come here; the first one wins.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // Made now, so that a bad endpoint stops the start and not the first span.
-    let exporters = services
-        .iter()
-        .map(|name| Ok(((*name).to_owned(), exporter::resource(name), exporter::make(config, endpoint)?)));
+    let transport = Transport::new(config, endpoint)?;
+    let exporters =
+        services.iter().map(|name| Ok(((*name).to_owned(), exporter::resource(name), transport.exporter(name)?)));
     let router = ServiceRouter::new(exporters.collect::<Result<Vec<_>, TelemetryError>>()?);
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     let provider = SdkTracerProvider::builder().with_span_processor(router).with_sampler(sampler).build();
@@ -49,10 +54,11 @@ impl Traces {
     {
         layer(self.provider.tracer("vx11"))
     }
+}
 
-    /// Sends what waits and stops.
-    pub(crate) fn shutdown(&self, limit: Duration) {
-        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_LIMIT) {
             tracing::warn!(%error, "the last spans were not sent");
         }
     }

@@ -1,20 +1,31 @@
-//! What a line takes from its event and from the spans around it.
+//! The fields that every line has, and the fields that no line may show.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use tracing::Span;
 use tracing::field::{Field, Visit};
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::LookupSpan;
 
 /// The fields that every line has, as the innermost enclosing span knows them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SpanFields {
-    pub(super) service: Option<Arc<str>>,
-    pub(super) correlation_id: Option<Arc<str>>,
+pub(crate) struct SpanFields {
+    pub(crate) service: Option<Arc<str>>,
+    pub(crate) correlation_id: Option<Arc<str>>,
     pub(super) trace_id: Option<Arc<str>>,
     pub(super) span_id: Option<Arc<str>>,
 }
 
 impl SpanFields {
+    /// What `span` and the spans around it say.
+    pub(crate) fn of(span: &Span) -> Option<Self> {
+        span.with_subscriber(|(id, subscriber)| {
+            let span = subscriber.downcast_ref::<Registry>()?.span(id)?;
+            span.extensions().get::<Self>().cloned()
+        })?
+    }
+
     /// Where the field of this name is kept; `None` for any other field.
     pub(super) fn slot(&mut self, name: &str) -> Option<&mut Option<Arc<str>>> {
         match name {
@@ -44,20 +55,27 @@ impl Visit for SpanFields {
 /// Names of fields whose values no line may show; the last part of a dotted name counts.
 const SECRET: &[&str] = &[
     "authorization",
+    "proxy-authorization",
     "token",
+    "access_token",
+    "refresh_token",
+    "confirm_token",
+    "power_token",
+    "sse_token",
+    "x-vx11-token",
     "api_key",
     "apikey",
+    "x-api-key",
     "cookie",
     "set-cookie",
     "password",
     "secret",
-    "confirm_token",
-    "power_token",
-    "sse_token",
+    "client_secret",
     "body",
+    "message_body",
+    "messages",
     "prompt",
     "content",
-    "message_body",
 ];
 
 /// What stands in a line in place of a secret.

@@ -1,50 +1,34 @@
 //! A line for people: time, level, service, message, fields, and the first digits of the correlation id.
 
-use std::fmt::Debug;
+use std::fmt::{self, Display};
 use std::io::Write;
 
 use tracing::Level;
-use tracing::field::{Field, Visit};
 
-use super::fields::{REDACTED, SpanFields, is_secret};
+use super::layer::Line;
 
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 
-/// The fields of one event, written as they are visited.
-#[derive(Debug, Default)]
-pub(super) struct HumanFields {
-    pub(super) rest: Vec<u8>,
-    pub(super) message: String,
-    pub(super) own: SpanFields,
-}
-
-impl Visit for HumanFields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+/// Appends `line` and its line feed. Writing to memory does not fail.
+pub(super) fn render(out: &mut Vec<u8>, line: &Line<'_>) {
+    let clock = line.time.get(11..23).unwrap_or(line.time);
+    let (service, message) = (OneLine(line.service), OneLine(line.message));
+    let _ = write!(out, "{DIM}{clock}{RESET} {} {service:<13} {message}", coloured(line.level));
+    out.extend_from_slice(line.rest);
+    if let Some(id) = line.correlation_id {
+        let short = id.char_indices().nth(8).map_or(id, |(end, _)| &id[..end]);
+        let _ = write!(out, " {DIM}{}{RESET}", OneLine(short));
     }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let name = field.name();
-        if name == "message" {
-            self.message = one_line(&format!("{value:?}"));
-        } else if let Some(slot) = self.own.slot(name) {
-            *slot = Some(one_line(&format!("{value:?}")).into());
-        } else {
-            let shown = if is_secret(name) { REDACTED.to_owned() } else { one_line(&format!("{value:?}")) };
-            // Writing to memory does not fail.
-            let _ = write!(self.rest, " {DIM}{name}={RESET}{shown}");
-        }
-    }
+    out.push(b'\n');
 }
 
-/// Keeps a value from breaking out of its line, or from moving the terminal's cursor.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Appends a field.
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    let _ = write!(out, " {DIM}{name}={RESET}{}", OneLine(value));
 }
 
-/// The level in its colour.
-pub(super) fn level(level: Level) -> &'static str {
+fn coloured(level: Level) -> &'static str {
     match level {
         Level::ERROR => "\x1b[31mERROR\x1b[0m",
         Level::WARN => "\x1b[33m WARN\x1b[0m",
@@ -54,18 +38,12 @@ pub(super) fn level(level: Level) -> &'static str {
     }
 }
 
-/// The line but for its fields.
-pub(super) fn head(out: &mut Vec<u8>, time: &str, level_of: Level, service: &str, message: &str) {
-    let clock = time.get(11..23).unwrap_or(time);
-    // Writing to memory does not fail.
-    let _ = write!(out, "{DIM}{clock}{RESET} {} {service:<13} {message}", level(level_of));
-}
+/// Keeps a value from breaking out of its line, or from moving the terminal's cursor.
+struct OneLine<T>(T);
 
-/// The end of the line.
-pub(super) fn tail(out: &mut Vec<u8>, correlation_id: Option<&str>) {
-    if let Some(id) = correlation_id {
-        let short: String = id.chars().take(8).collect();
-        let _ = write!(out, " {DIM}{short}{RESET}");
+impl<T: Display> Display for OneLine<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string().replace(char::is_control, " ");
+        out.pad(&text)
     }
-    out.push(b'\n');
 }

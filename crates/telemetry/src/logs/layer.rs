@@ -1,26 +1,20 @@
 //! The tracing layer that writes the lines.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::sync::Arc;
 
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use vx11_contracts::time;
 
+use super::event::EventFields;
 use super::fields::SpanFields;
-use super::human::{self, HumanFields};
-use super::json::{JsonFields, member, quoted};
-
-/// How lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    Json,
-    Human,
-}
+use super::{Style, human, json};
 
 /// Writes a line for every event.
 #[derive(Debug)]
@@ -31,14 +25,50 @@ pub(crate) struct LogLayer<W> {
     writer: W,
 }
 
+/// A line, ready to be rendered.
+pub(super) struct Line<'a> {
+    pub(super) time: &'a str,
+    pub(super) level: Level,
+    pub(super) service: &'a str,
+    pub(super) component: &'a str,
+    pub(super) message: &'a str,
+    pub(super) correlation_id: Option<&'a str>,
+    pub(super) trace_id: Option<&'a str>,
+    pub(super) span_id: Option<&'a str>,
+    /// The event's other fields, rendered.
+    pub(super) rest: &'a [u8],
+}
+
 impl<W> LogLayer<W> {
     pub(crate) fn new(style: Style, process: &str, writer: W) -> Self {
         Self { style, process: process.into(), writer }
     }
+
+    fn render(&self, event: &Event<'_>, around: &SpanFields, fields: &mut EventFields, out: &mut Vec<u8>) {
+        fields.begin(self.style);
+        event.record(fields);
+        let own = &fields.own;
+        let line = Line {
+            time: &time::now(),
+            level: *event.metadata().level(),
+            service: own.service.as_ref().or(around.service.as_ref()).unwrap_or(&self.process),
+            component: event.metadata().target(),
+            message: &fields.message,
+            correlation_id: own.correlation_id.as_deref().or(around.correlation_id.as_deref()),
+            trace_id: own.trace_id.as_deref().or(around.trace_id.as_deref()),
+            span_id: own.span_id.as_deref().or(around.span_id.as_deref()),
+            rest: &fields.rest,
+        };
+        out.clear();
+        match self.style {
+            Style::Json => json::render(out, &line),
+            Style::Human => human::render(out, &line),
+        }
+    }
 }
 
 thread_local! {
-    static BUFFERS: RefCell<(Vec<u8>, JsonFields)> = RefCell::default();
+    static BUFFERS: RefCell<(EventFields, Vec<u8>)> = RefCell::default();
 }
 
 impl<S, W> Layer<S> for LogLayer<W>
@@ -64,97 +94,23 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let span = context.event_span(event);
         let around = span.as_ref().and_then(|span| span.extensions().get::<SpanFields>().cloned()).unwrap_or_default();
-        match self.style {
+        BUFFERS.with(|buffers| {
             // A value whose `Debug` logs would come back here while the buffers are in use; its line is left out.
-            Style::Json => BUFFERS.with(|buffers| {
-                if let Ok(mut buffers) = buffers.try_borrow_mut() {
-                    let (line, fields) = &mut *buffers;
-                    self.write_json(event, &around, line, fields);
-                    self.send(line);
-                }
-            }),
-            Style::Human => self.send(&self.human_line(event, &around)),
-        }
-    }
-}
-
-impl<W: for<'writer> MakeWriter<'writer>> LogLayer<W> {
-    fn send(&self, line: &[u8]) {
-        // A log that cannot be written has nowhere to say so; the queue counts what it drops.
-        let _ = std::io::Write::write_all(&mut self.writer.make_writer(), line);
-    }
-
-    fn write_json(&self, event: &Event<'_>, around: &SpanFields, line: &mut Vec<u8>, fields: &mut JsonFields) {
-        line.clear();
-        fields.clear();
-        event.record(fields);
-        let pick = |own: &Option<Arc<str>>, outer: &Option<Arc<str>>| own.clone().or_else(|| outer.clone());
-        let service = pick(&fields.own.service, &around.service).unwrap_or_else(|| self.process.clone());
-        line.extend_from_slice(b"{\"timestamp\":\"");
-        line.extend_from_slice(time::now().as_bytes());
-        line.extend_from_slice(b"\",\"level\":\"");
-        line.extend_from_slice(event.metadata().level().as_str().as_bytes());
-        line.push(b'"');
-        member(line, "service", Some(&service));
-        member(line, "component", Some(event.metadata().target()));
-        line.extend_from_slice(b",\"message\":");
-        quoted(line, &fields.message);
-        member(line, "correlation_id", pick(&fields.own.correlation_id, &around.correlation_id).as_deref());
-        member(line, "trace_id", pick(&fields.own.trace_id, &around.trace_id).as_deref());
-        member(line, "span_id", pick(&fields.own.span_id, &around.span_id).as_deref());
-        line.extend_from_slice(&fields.rest);
-        line.extend_from_slice(b"}\n");
-    }
-
-    fn human_line(&self, event: &Event<'_>, around: &SpanFields) -> Vec<u8> {
-        let mut fields = HumanFields::default();
-        event.record(&mut fields);
-        let service = fields.own.service.as_ref().or(around.service.as_ref()).unwrap_or(&self.process);
-        let id = fields.own.correlation_id.as_ref().or(around.correlation_id.as_ref());
-        let mut line = Vec::with_capacity(160);
-        human::head(&mut line, &time::now(), *event.metadata().level(), service, &fields.message);
-        line.extend_from_slice(&fields.rest);
-        human::tail(&mut line, id.map(|id| &**id));
-        line
+            let Ok(mut buffers) = buffers.try_borrow_mut() else { return };
+            let (fields, line) = &mut *buffers;
+            self.render(event, &around, fields, line);
+            // A log that cannot be written has nowhere to say so; the queue counts what it drops.
+            let _ = self.writer.make_writer().write_all(line);
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Mutex;
-
     use serde_json::Value;
-    use tracing_subscriber::layer::SubscriberExt;
 
+    use super::super::capture::{captured, json_lines};
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no panic while captured").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn captured(style: Style, work: impl FnOnce()) -> String {
-        let captured = Captured::default();
-        let writer = captured.clone();
-        let layer = LogLayer::new(style, "vx11", move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
-        let bytes = captured.0.lock().expect("no panic while captured").clone();
-        String::from_utf8(bytes).expect("text")
-    }
-
-    fn json_lines(work: impl FnOnce()) -> Vec<Value> {
-        captured(Style::Json, work).lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
-    }
 
     #[test]
     fn a_line_is_one_json_object_with_the_common_fields_first() {
@@ -202,11 +158,58 @@ mod tests {
     }
 
     #[test]
+    fn a_value_recorded_late_reaches_lines_and_spans_that_come_after_it() {
+        let lines = json_lines(|| {
+            let outer = tracing::info_span!("request", correlation_id = "first");
+            let _outer = outer.enter();
+            tracing::info!("before");
+            outer.record("correlation_id", "second");
+            tracing::info!("after");
+            tracing::info_span!("call").in_scope(|| tracing::info!("below"));
+        });
+        let ids: Vec<_> = lines.iter().filter_map(|line| line["correlation_id"].as_str()).collect();
+        assert_eq!(ids, ["first", "second", "second"]);
+    }
+
+    #[test]
+    fn a_name_stands_only_once_in_a_line() {
+        let text = captured(Style::Json, || {
+            let _span = tracing::info_span!("request", service = "depot", span_id = 1).entered();
+            tracing::info!(level = 5, timestamp = "never", component = "c", service = 7, span_id = true, "x");
+        });
+        for name in ["timestamp", "level", "service", "component", "message", "span_id"] {
+            assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{name}: {text}");
+        }
+        let line: Value = serde_json::from_str(&text).expect("a line is JSON");
+        assert_eq!(
+            (&line["event.level"], &line["service"], &line["span_id"]),
+            (&5.into(), &"7".into(), &"true".into())
+        );
+    }
+
+    #[test]
+    fn a_line_for_people_is_short_and_keeps_to_itself() {
+        let text = captured(Style::Human, || {
+            let _span =
+                tracing::info_span!("request", service = "depot", correlation_id = "0123456789", trace_id = "t")
+                    .entered();
+            tracing::warn!(attempt = 2, who = "a\u{1b}[2J\nb", "slow\nanswer");
+        });
+        let plain = ["\u{1b}[2m", "\u{1b}[33m", "\u{1b}[0m"].iter().fold(text, |text, colour| text.replace(colour, ""));
+        let clock = "04:05:06.789".len();
+        assert_eq!(plain[clock..], *"  WARN depot         slow answer attempt=2 who=a [2J b 01234567\n");
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         let text = captured(Style::Json, || {
             tracing::info!(token = "s3cret", http.request.header.Authorization = "s3cret", api_key = ?"s3cret", body = 7, "x");
         });
         assert!(!text.contains("s3cret") && text.contains("[redacted]"), "{text}");
+        assert!(text.contains(r#""message":"x""#) && text.contains(r#""body":"[redacted]""#), "{text}");
+        let text =
+            captured(Style::Json, || tracing::info!(x.messages = "s3cret", "X-VX11-Token" = "s3cret", tokens = 7));
+        assert!(!text.contains("s3cret") && text.contains(r#""tokens":7"#), "counts are no secrets: {text}");
         assert!(!captured(Style::Human, || tracing::info!(password = "s3cret", "x")).contains("s3cret"));
     }
 }

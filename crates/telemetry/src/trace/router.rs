@@ -1,14 +1,14 @@
 //! Sends each span to the exporter of the service that made it, so that services in one process show as what they are.
 
+use std::thread::{Builder, scope};
 use std::time::Duration;
 
 use opentelemetry::{Context, Value};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
-/// The attribute that names a span's service; it becomes the resource's `service.name`.
-const SERVICE: &str = "service";
+use super::finish::finish;
 
 /// How long spans are gathered before they are sent.
 const GATHER: Duration = Duration::from_secs(1);
@@ -37,9 +37,26 @@ impl ServiceRouter {
         named.or(self.services.first()).map(|(_, processor)| processor)
     }
 
-    fn each(&self, call: impl Fn(&BatchSpanProcessor) -> OTelSdkResult) -> OTelSdkResult {
-        let results: Vec<OTelSdkResult> = self.services.iter().map(|(_, processor)| call(processor)).collect();
-        results.into_iter().collect()
+    /// Calls every processor at the same time, because each may wait as long as it is allowed.
+    fn each(&self, call: impl Fn(&BatchSpanProcessor) -> OTelSdkResult + Sync) -> OTelSdkResult {
+        let call = &call;
+        scope(|threads| {
+            let calls: Vec<_> = self
+                .services
+                .iter()
+                .map(|(_, processor)| Builder::new().spawn_scoped(threads, move || call(processor)))
+                .collect();
+            let failed = |cause: &str| OTelSdkError::InternalFailure(cause.to_owned());
+            calls
+                .into_iter()
+                .map(|call| match call {
+                    Ok(call) => call.join().unwrap_or_else(|_| Err(failed("a processor panicked"))),
+                    Err(error) => Err(failed(&error.to_string())),
+                })
+                .collect::<Vec<_>>()
+        })
+        .into_iter()
+        .collect()
     }
 }
 
@@ -47,8 +64,7 @@ impl SpanProcessor for ServiceRouter {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, mut span: SpanData) {
-        let at = span.attributes.iter().position(|attribute| attribute.key.as_str() == SERVICE);
-        let service = at.map(|at| span.attributes.swap_remove(at).value);
+        let service = finish(&mut span);
         if let Some(processor) = self.processor(service.as_ref()) {
             processor.on_end(span);
         }
@@ -64,47 +80,4 @@ impl SpanProcessor for ServiceRouter {
 
     // Each service has its own resource; the provider's would replace them all.
     fn set_resource(&mut self, _: &Resource) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use opentelemetry::trace::TracerProvider;
-    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
-    use tracing_subscriber::layer::SubscriberExt;
-
-    use super::super::{exporter::resource, layer};
-    use super::*;
-    use crate::{TraceContext, client_span, server_span};
-
-    #[test]
-    fn each_service_exports_its_own_spans_of_one_trace() {
-        let (edge, inner) = (InMemorySpanExporter::default(), InMemorySpanExporter::default());
-        let router = ServiceRouter::new([
-            ("tentaculo".to_owned(), resource("tentaculo"), edge.clone()),
-            ("operator".to_owned(), resource("operator"), inner.clone()),
-        ]);
-        let provider = SdkTracerProvider::builder().with_span_processor(router).build();
-        let subscriber = tracing_subscriber::registry().with(layer(provider.tracer("test")));
-        tracing::subscriber::with_default(subscriber, || {
-            let (served, context) = server_span("tentaculo", "GET", "/x", "/x", "c", None);
-            let sent = {
-                let _entered = served.enter();
-                let (call, sent) =
-                    client_span("GET", "operator", &"http://127.0.0.1:1/".parse().expect("a URL"), &context);
-                drop(call);
-                sent
-            };
-            let arrived = TraceContext::parse(Some(&sent.traceparent()), sent.tracestate());
-            drop(server_span("operator", "GET", "/x", "/x", "c", arrived.as_ref()));
-        });
-        provider.force_flush().expect("flushes");
-        let (edge, inner) = (edge.get_finished_spans().expect("spans"), inner.get_finished_spans().expect("spans"));
-        let call = edge.iter().find(|span| span.name == "GET operator").expect("the call");
-        let served = edge.iter().find(|span| span.name == "GET /x").expect("the request");
-        assert_eq!((edge.len(), inner.len()), (2, 1));
-        assert_eq!(call.parent_span_id, served.span_context.span_id());
-        assert_eq!(inner[0].parent_span_id, call.span_context.span_id());
-        assert_eq!(inner[0].span_context.trace_id(), served.span_context.trace_id());
-        assert!(edge.iter().all(|span| span.attributes.iter().all(|attribute| attribute.key.as_str() != SERVICE)));
-    }
 }
