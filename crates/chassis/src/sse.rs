@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use memchr::memmem;
 use serde::Serialize;
 
 /// The content type of an event stream.
@@ -137,11 +136,6 @@ fn field(raw: &[u8], line: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
     let rest = raw[line.clone()].strip_prefix(name)?;
     let space = usize::from(rest.first() == Some(&b' '));
     Some(line.start + name.len() + space..line.end)
-}
-
-/// Whether `data` ends an OpenAI stream.
-pub fn is_done(data: &[u8]) -> bool {
-    memmem::find(data, b"[DONE]").is_some() && data.trim_ascii() == b"[DONE]"
 }
 
 #[cfg(test)]
