@@ -17,26 +17,35 @@ use subtle::ConstantTimeEq;
 use vx11_contracts::{ErrorCode, headers};
 
 use crate::error::ApiError;
+use crate::server::Admit;
 
 /// How long a stream token works.
 pub const STREAM_TOKEN_TTL: Duration = Duration::from_secs(60);
 
-/// Checks tokens.
-#[derive(Debug)]
-pub struct Guard {
+/// Lets requests in.
+pub(crate) struct Guard {
     /// `None`: every caller is let in. Only for a service that guards itself.
     token: Option<SecretString>,
     /// Where `?token=` with a stream token is accepted.
     stream_paths: &'static [&'static str],
+    /// Asked before the token is looked at.
+    admit: Option<Admit>,
 }
 
 impl Guard {
     /// Asks for `token` everywhere but on public routes, and accepts stream tokens on `stream_paths`.
-    pub fn new(token: Option<SecretString>, stream_paths: &'static [&'static str]) -> Self {
-        Self { token, stream_paths }
+    pub(crate) fn new(
+        token: Option<SecretString>,
+        stream_paths: &'static [&'static str],
+        admit: Option<Admit>,
+    ) -> Self {
+        Self { token, stream_paths, admit }
     }
 
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+        if let Some(admit) = &self.admit {
+            admit(request.request())?;
+        }
         let Some(token) = &self.token else { return Ok(()) };
         if is_public(request.method(), request.path()) {
             return Ok(());

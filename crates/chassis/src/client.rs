@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use url::Url;
 use vx11_contracts::{ErrorBody, headers};
 use vx11_resilience::Deadline;
@@ -176,12 +176,14 @@ impl ServiceClient {
     ) -> Result<Response, CallError> {
         let (span, trace) = client_span(Method::POST.as_str(), self.name, &self.base, &context.trace);
         let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit);
-        let answer = tokio::time::timeout(limit, request.send().instrument(span)).await;
-        let response = answer.map_err(|_| CallError::Timeout)??;
-        match response.status() {
-            StatusCode::OK => Ok(response),
-            _ => Err(refusal(response, limit).await),
-        }
+        let call = async {
+            let response = request.send().await?;
+            match response.status() {
+                StatusCode::OK => Ok(response),
+                _ => Err(refusal(response).await),
+            }
+        };
+        observed(span, limit, call).await
     }
 
     async fn json<A: DeserializeOwned>(
@@ -197,12 +199,12 @@ impl ServiceClient {
         let call = async {
             let response = request.send().await?;
             if !response.status().is_success() {
-                return Err(refusal(response, limit).await);
+                return Err(refusal(response).await);
             }
             let bytes = read_bounded(response).await?;
             serde_json::from_slice(&bytes).map_err(|error| CallError::Schema(error.to_string()))
         };
-        tokio::time::timeout(limit, call.instrument(span)).await.map_err(|_| CallError::Timeout)?
+        observed(span, limit, call).await
     }
 
     fn request(
@@ -245,11 +247,26 @@ fn encode(body: &impl Serialize) -> Result<Bytes, CallError> {
     serde_json::to_vec(body).map(Bytes::from).map_err(|error| CallError::Schema(error.to_string()))
 }
 
-async fn refusal(response: Response, limit: Duration) -> CallError {
+async fn refusal(response: Response) -> CallError {
     let status = response.status().as_u16();
-    let body = tokio::time::timeout(limit, read_bounded(response)).await;
-    let body = body.ok().and_then(Result::ok).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let body = read_bounded(response).await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     CallError::Status { status, body }
+}
+
+/// Makes a call within `limit`, and says on its span how it ended.
+async fn observed<A>(
+    span: Span,
+    limit: Duration,
+    call: impl Future<Output = Result<A, CallError>>,
+) -> Result<A, CallError> {
+    let result = tokio::time::timeout(limit, call.instrument(span.clone())).await.unwrap_or(Err(CallError::Timeout));
+    match &result {
+        Ok(_) => span.record("http.response.status_code", 200),
+        // The status is the error's type too.
+        Err(CallError::Status { status, .. }) => span.record("http.response.status_code", i64::from(*status)),
+        Err(error) => span.record("error.type", error.kind()),
+    };
+    result
 }
 
 /// The whole body of an answer.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use figment::providers::{Format, Serialized, Toml};
-use figment::value::{Dict, Value};
-use figment::{Figment, Profile, Provider};
+use figment::providers::{Format, Toml};
+use figment::value::Dict;
+use figment::{Figment, Provider};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,10 @@ use url::Url;
 use vx11_telemetry::TelemetryConfig;
 
 use crate::server::HttpConfig;
+
+mod variables;
+
+use variables::{SECTIONS, Variable, is_secret};
 
 /// What every service reads besides its own section.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,21 +49,27 @@ pub struct Common {
 pub struct Secrets(Arc<BTreeMap<String, SecretString>>);
 
 impl Secrets {
-    /// The secret `name`: the variable itself, or the content of the file that `{name}_FILE` names.
-    pub fn get(&self, name: &str) -> Option<SecretString> {
+    /// The secret `name`: the variable itself, or the content of the file that `{name}_FILE` names; `None` where
+    /// neither is set.
+    ///
+    /// # Errors
+    /// When the named file cannot be read: a mistake in it must not pass for a missing secret.
+    pub fn get(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
         if let Some(secret) = self.0.get(name) {
-            return Some(secret.clone());
+            return Ok(Some(secret.clone()));
         }
-        let file = self.0.get(&format!("{name}_FILE"))?;
-        let text = std::fs::read_to_string(file.expose_secret()).ok()?;
-        Some(text.trim_end().into())
+        let variable = format!("{name}_FILE");
+        let Some(file) = self.0.get(&variable).map(ExposeSecret::expose_secret) else { return Ok(None) };
+        match std::fs::read_to_string(file) {
+            Ok(text) => Ok(Some(text.trim_end().into())),
+            Err(error) => Err(ConfigError::unusable(variable, format!("cannot read {file}: {error}"))),
+        }
     }
 }
 
 impl FromIterator<(String, String)> for Secrets {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let present = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        Self(Arc::new(present.map(|(name, value)| (name, value.into())).collect()))
+        Self(Arc::new(variables.into_iter().map(|(name, value)| (name, value.into())).collect()))
     }
 }
 
@@ -110,24 +120,6 @@ pub fn loopback(port: u16) -> Url {
     url
 }
 
-/// The sections there are; a variable or a table with another name is a mistake worth stopping for.
-const SECTIONS: &[&str] = &["urls", "telemetry", "http", "tentaculo", "operator", "switch", "madre", "mock_provider"];
-
-/// Names without a section, and where they belong.
-const ALIASES: &[(&str, &str)] = &[
-    ("VX11_TOKEN", "token"),
-    ("VX11_TENTACULO_LINK_TOKEN", "token"),
-    ("VX11_DATA_DIR", "data_dir"),
-    ("VX11_TENTACULO_URL", "urls.tentaculo"),
-    ("VX11_MADRE_URL", "urls.madre"),
-    ("VX11_SWITCH_URL", "urls.switch"),
-    ("VX11_MOCK_PROVIDER_URL", "urls.mock_provider"),
-    ("VX11_OPERATOR_URL", "urls.operator"),
-    ("VX11_LOG_LEVEL", "telemetry.log_level"),
-    ("VX11_LOG_FORMAT", "telemetry.log_format"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp.endpoint"),
-];
-
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -157,7 +149,11 @@ pub enum ConfigError {
 
 impl From<figment::Error> for ConfigError {
     fn from(error: figment::Error) -> Self {
-        Self::Invalid(Box::new(error))
+        // figment's text repeats the value that it could not use.
+        match error.path.last() {
+            Some(name) if is_secret(name) => Self::unusable(error.path.join("."), "must be text in quotes"),
+            _ => Self::Invalid(Box::new(error)),
+        }
     }
 }
 
@@ -212,13 +208,13 @@ impl Settings {
             }
             figment = figment.merge(toml);
         }
-        let mut variables: Vec<(String, String)> = variables.into_iter().collect();
+        // An empty variable is one that is not set: compose files and CI pass what they do not know on as "".
+        let mut variables: Vec<(String, String)> = variables.into_iter().filter(|(_, text)| !text.is_empty()).collect();
         // Sorted, so that which of two aliases wins does not depend on the environment's order.
         variables.sort();
         for (name, text) in &variables {
-            if let Some(path) = path_of(name)? {
-                let value = value_of(&path, text.clone());
-                figment = figment.merge(Serialized::from(figment::util::nest(&path, value), Profile::Default));
+            if let Some(variable) = Variable::parse(name, text)? {
+                figment = figment.merge(variable);
             }
         }
         Ok(Self { figment, secrets: variables.into_iter().collect() })
@@ -230,8 +226,13 @@ impl Settings {
     /// Naming the field and where it was set.
     pub fn common(&self) -> Result<Common, ConfigError> {
         let mut common: Common = self.figment.extract()?;
-        if common.token.is_none() {
-            common.token = ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"].iter().find_map(|name| self.secrets.get(name));
+        for name in ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"] {
+            if common.token.is_none() {
+                common.token = self.secrets.get(name)?;
+            }
+        }
+        if let Some(token) = &common.token {
+            check_token(token)?;
         }
         common.secrets = self.secrets.clone();
         Ok(common)
@@ -249,35 +250,13 @@ impl Settings {
     }
 }
 
-/// Where a variable belongs, as a dotted path; `None` for what is not configuration.
-fn path_of(name: &str) -> Result<Option<String>, ConfigError> {
-    if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
-        return Ok(Some((*path).to_owned()));
+/// A token travels in a header, and one that is blank would let everybody in.
+fn check_token(token: &SecretString) -> Result<(), ConfigError> {
+    match token.expose_secret() {
+        "" => Err(ConfigError::unusable("token", "is empty; leave it out to have none")),
+        text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        _ => Err(ConfigError::unusable("token", "has characters besides visible ASCII")),
     }
-    let Some(rest) = name.strip_prefix("VX11_") else { return Ok(None) };
-    if let Some(table) = rest.strip_prefix("RETENTION_").and_then(|rest| rest.strip_suffix("_DAYS")) {
-        return Ok(Some(format!("retention_days.{}", table.to_ascii_lowercase())));
-    }
-    // Kubernetes sets VX11_SWITCH_PORT and the like for every Service: what has no section is not ours to judge.
-    if !rest.contains("__") {
-        return Ok(None);
-    }
-    let path = rest.to_ascii_lowercase().replace("__", ".");
-    let section = path.split('.').next().unwrap_or_default();
-    if SECTIONS.contains(&section) {
-        Ok(Some(path))
-    } else {
-        Err(ConfigError::UnknownSection { origin: name.to_owned(), section: section.to_owned() })
-    }
-}
-
-/// A variable's text as a value: numbers, booleans and `[lists]` as in TOML, all else as text.
-fn value_of(path: &str, text: String) -> Value {
-    // A token of digits is still text.
-    if path == "token" || path.ends_with("_key") {
-        return Value::from(text);
-    }
-    text.parse().unwrap_or_else(|never| match never {})
 }
 
 #[cfg(test)]
@@ -311,7 +290,6 @@ mod tests {
 
     #[test]
     fn a_token_of_digits_is_text_and_either_name_sets_it() {
-        use secrecy::ExposeSecret;
         for name in ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"] {
             let common = load(&[(name, "12345")]).expect("loads").common().expect("typed");
             assert_eq!(common.token.expect("set").expose_secret(), "12345");
@@ -319,11 +297,41 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_token_never_counts() {
+        let common = load(&[("VX11_TOKEN", ""), ("VX11_TENTACULO_LINK_TOKEN", "real")]).expect("loads").common();
+        assert_eq!(common.expect("typed").token.expect("set").expose_secret(), "real");
+        assert!(load(&[("VX11_TOKEN", "")]).expect("loads").common().expect("typed").token.is_none());
+        for (name, content) in [("empty", "\n"), ("spaced", "two words")] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let file = dir.path().join(name);
+            std::fs::write(&file, content).expect("written");
+            let settings = load(&[("VX11_TOKEN_FILE", file.to_str().expect("UTF-8"))]).expect("loads");
+            assert!(settings.common().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secrets_file_that_cannot_be_read_stops_the_start() {
+        let refused = load(&[("VX11_TOKEN_FILE", "/no/such/file")]).expect("loads").common().expect_err("refused");
+        assert!(refused.to_string().starts_with("VX11_TOKEN_FILE: cannot read /no/such/file"), "{refused}");
+    }
+
+    #[test]
+    fn a_mistyped_secret_is_not_repeated() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("vx11.toml");
+        std::fs::write(&file, "token = 123456789").expect("written");
+        let settings = Settings::load(Some(&file), []).expect("loads");
+        assert_eq!(settings.common().expect_err("refused").to_string(), "token: must be text in quotes");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let unknown_field = load(&[("VX11_OPERATOR__CONT", "1")]).expect("loads").section::<Section>("operator");
         assert!(unknown_field.expect_err("unknown field").to_string().contains("cont"));
         let wrong_type = load(&[("VX11_OPERATOR__COUNT", "many")]).expect("loads").section::<Section>("operator");
-        assert!(wrong_type.expect_err("wrong type").to_string().contains("count"));
+        let wrong_type = wrong_type.expect_err("wrong type").to_string();
+        assert!(wrong_type.contains("count") && wrong_type.contains("VX11_OPERATOR__COUNT"), "{wrong_type}");
         assert!(load(&[("VX11_OPERATR__COUNT", "1")]).expect_err("unknown section").to_string().contains("operatr"));
         assert!(load(&[("VX11_SWITCH_PORT", "tcp://10.0.0.1:8002")]).is_ok(), "set by Kubernetes, not by us");
     }

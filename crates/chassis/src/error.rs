@@ -96,6 +96,11 @@ impl ApiError {
         &self.0.detail
     }
 
+    /// The field that is at fault.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
     /// What the log should say beyond the code.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()

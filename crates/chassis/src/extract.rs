@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,8 @@ impl Default for BodyLimit {
     }
 }
 
+/// How long a body may take to arrive; who sends slower holds what others need.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long the rest of a refused body is read, so that the caller gets to read the refusal instead of a reset.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// How much of a refused body is read for that.
@@ -65,16 +67,27 @@ async fn read(mut payload: Payload, declared: Option<usize>, limit: usize) -> Re
     if declared.is_some_and(|length| length > limit) {
         return Err(refuse_rest(payload, limit).await);
     }
-    let mut whole = BytesMut::with_capacity(declared.unwrap_or(0));
+    let arriving = collect(&mut payload, declared.unwrap_or(0), limit);
+    match tokio::time::timeout(BODY_TIME, arriving).await {
+        Ok(Ok(Some(whole))) => Ok(whole.freeze()),
+        Ok(Ok(None)) => Err(refuse_rest(payload, limit).await),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(ApiError::new(ErrorCode::MalformedRequest, "the body did not arrive in time")),
+    }
+}
+
+/// The whole body; `None` when it is larger than `limit`.
+async fn collect(payload: &mut Payload, expected: usize, limit: usize) -> Result<Option<BytesMut>, ApiError> {
+    let mut whole = BytesMut::with_capacity(expected);
     while let Some(chunk) = payload.next().await {
         let chunk =
             chunk.map_err(|e| ApiError::new(ErrorCode::MalformedRequest, format!("the body broke off: {e}")))?;
         if whole.len() + chunk.len() > limit {
-            return Err(refuse_rest(payload, limit).await);
+            return Ok(None);
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(whole.freeze())
+    Ok(Some(whole))
 }
 
 async fn refuse_rest(payload: Payload, limit: usize) -> ApiError {
@@ -117,6 +130,11 @@ fn refusal(error: serde_json::Error, path: &str) -> ApiError {
     if !error.is_data() {
         return ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {message}"));
     }
+    invalid(&message, path)
+}
+
+/// The field of a value that does not fit, from serde's `message` and the `path` to it.
+fn invalid(message: &str, path: &str) -> ApiError {
     // serde names a missing or unknown field in its message only, between back-ticks.
     let named =
         message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
@@ -137,11 +155,11 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let parsed = web::Query::<T>::from_query(request.query_string());
-        std::future::ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| {
-            let message = error.to_string();
-            let field = message.split('`').nth(1).unwrap_or("query").to_owned();
-            ApiError::invalid_field(field, message)
+        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        let parsed = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        std::future::ready(parsed.map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            invalid(&error.into_inner().to_string(), &path)
         }))
     }
 }
@@ -171,6 +189,18 @@ mod tests {
     fn refused(body: &[u8]) -> (ErrorCode, Option<String>) {
         let error = parse::<Order>(body).expect_err("must be refused");
         (error.code(), error.body("c").error.field)
+    }
+
+    #[test]
+    fn a_query_names_the_parameter_that_does_not_fit() {
+        let query = |text: &str| {
+            let request = actix_web::test::TestRequest::with_uri(&format!("/?{text}")).to_http_request();
+            let refused = Query::<Order>::from_request(&request, &mut Payload::None).into_inner();
+            refused.expect_err("must be refused").field().map(str::to_owned)
+        };
+        assert_eq!(query("count=many").as_deref(), Some("count"));
+        assert_eq!(query("cuont=1").as_deref(), Some("cuont"));
+        assert_eq!(query("").as_deref(), Some("count"));
     }
 
     #[test]

@@ -30,8 +30,14 @@ impl fmt::Debug for Probes {
     }
 }
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(health).service(ready).service(metrics);
+/// The routes; `/metrics` only where it has no port of its own.
+pub(crate) fn routes(with_metrics: bool) -> impl Fn(&mut web::ServiceConfig) {
+    move |config| {
+        config.service(health).service(ready);
+        if with_metrics {
+            config.service(metrics);
+        }
+    }
 }
 
 /// The process is alive.
@@ -70,7 +76,7 @@ async fn ready(probes: ThinData<Probes>) -> HttpResponse {
 /// Prometheus text format.
 #[utoipa::path(tag = "health", responses((status = 200, body = String, content_type = "text/plain")), security(()))]
 #[get("/metrics")]
-async fn metrics(probes: ThinData<Probes>) -> HttpResponse {
+pub(crate) async fn metrics(probes: ThinData<Probes>) -> HttpResponse {
     let (content_type, text) = probes.metrics.encode();
     HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).body(text)
 }

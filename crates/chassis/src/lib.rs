@@ -13,6 +13,7 @@ pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod health;
+mod metrics_port;
 mod observe;
 pub mod process;
 pub mod server;

@@ -8,20 +8,18 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use vx11_contracts::{ErrorCode, headers};
 use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
 
 use crate::context::{self, RequestContext};
 use crate::error::{ApiError, Wire};
-use crate::server::Admit;
 
 /// What the middleware needs of its service.
 #[derive(Clone)]
 pub(crate) struct Observed {
     pub(crate) service: &'static str,
     pub(crate) metrics: std::sync::Arc<ServiceMetrics>,
-    pub(crate) admit: Option<Admit>,
 }
 
 pub(crate) async fn observe<B: MessageBody + 'static>(
@@ -30,7 +28,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let Observed { service, metrics, admit } = observed.0;
+    let Observed { service, metrics } = observed.0;
     let correlation_id = context::correlation_id(request.headers());
     let wire = Wire::of(request.path());
     let quiet = is_probe(request.path());
@@ -39,16 +37,17 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
 
-    let admitted = admit.map_or(Ok(()), |admit| admit(request.request()));
-    let mut response = match admitted.and_then(|()| context::deadline(request.headers())) {
+    let mut seen = Seen { started, metrics, span, route, method, quiet, answered: false };
+    let mut response = match context::deadline(request.headers()) {
         Ok(deadline) => {
             let context = RequestContext { correlation_id: correlation_id.clone(), trace, deadline };
             request.extensions_mut().insert(context);
-            next.call(request).instrument(span.clone()).await?.map_into_boxed_body()
+            next.call(request).instrument(seen.span.clone()).await?.map_into_boxed_body()
         }
         Err(error) => request.error_response(error),
     };
 
+    let span = seen.span.clone();
     let _entered = span.enter();
     // A handler whose body names another correlation id has put that in place of the header's.
     let renamed = response.request().extensions().get::<RequestContext>().map(|context| context.correlation_id.clone());
@@ -57,19 +56,48 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         response.headers_mut().insert(HeaderName::from_static(headers::CORRELATION_ID), value);
     }
-    let status = response.status().as_u16();
-    let elapsed = started.elapsed();
-    metrics.http.observe(&route, method, status, elapsed);
-    span.record("http.response.status_code", i64::from(status));
-    if status >= 500 {
-        span.record("error.type", status.to_string());
-    }
-    if quiet {
-        tracing::debug!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
-    } else {
-        tracing::info!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
-    }
+    seen.answered(response.status().as_u16());
     Ok(response)
+}
+
+/// A request that has come in. Its line and its count are written when it is answered, or when its client goes away
+/// first and the server drops it.
+struct Seen {
+    started: Instant,
+    metrics: std::sync::Arc<ServiceMetrics>,
+    span: Span,
+    route: String,
+    method: &'static str,
+    quiet: bool,
+    answered: bool,
+}
+
+/// The status that stands for "the client closed the connection" (nginx's; no RFC has one). It is never sent.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Seen {
+    fn answered(&mut self, status: u16) {
+        self.answered = true;
+        let Self { metrics, span, route, method, .. } = self;
+        let elapsed = self.started.elapsed();
+        metrics.http.observe(route, method, status, elapsed);
+        span.record("http.response.status_code", i64::from(status));
+        if self.quiet {
+            tracing::debug!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
+        } else {
+            tracing::info!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
+        }
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if !self.answered {
+            let span = self.span.clone();
+            let _entered = span.enter();
+            self.answered(CLIENT_CLOSED);
+        }
+    }
 }
 
 /// Replaces what handlers and actix-web left as a bare error status by the documented body, and logs its cause once.
@@ -109,7 +137,8 @@ fn log_error(error: &ApiError) {
     match (error.code(), error.cause()) {
         (ErrorCode::Internal, cause) => tracing::error!(code, cause, "request failed"),
         (_, Some(cause)) => tracing::warn!(code, cause, "request failed"),
-        (_, None) => tracing::debug!(code, detail = error.detail(), "request refused"),
+        // Its detail may repeat a value of the body.
+        (_, None) => tracing::debug!(code, field = error.field(), "request refused"),
     }
 }
 

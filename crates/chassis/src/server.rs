@@ -1,7 +1,7 @@
 //! One HTTP server, set up as every service's is.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,11 @@ use vx11_contracts::headers;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::auth::{self, Guard};
+use crate::config::Common;
 use crate::error::ApiError;
 use crate::extract::BodyLimit;
 use crate::health::{self, Dependencies, Probes};
+use crate::metrics_port;
 use crate::observe::{self, Observed};
 use crate::shutdown::Shutdown;
 
@@ -45,6 +47,8 @@ pub struct HttpConfig {
     /// How long a stopping service waits for requests under way.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    /// Where `/metrics` is served instead of beside the other routes; for services that are processes of their own.
+    pub metrics_bind: Option<SocketAddr>,
 }
 
 impl Default for HttpConfig {
@@ -56,6 +60,7 @@ impl Default for HttpConfig {
             request_head_timeout: Duration::from_secs(10),
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            metrics_bind: None,
         }
     }
 }
@@ -76,7 +81,7 @@ pub struct Service {
     pub stream_paths: &'static [&'static str],
     /// Web pages that may call it from a browser; none for a service that only other services call.
     pub allowed_origins: Vec<String>,
-    /// Refuses requests before anything else looks at them.
+    /// Refuses requests before their token is looked at.
     pub admit: Option<Admit>,
     /// Limits of the server.
     pub http: HttpConfig,
@@ -88,6 +93,30 @@ pub struct Service {
     pub on_connect: Option<OnConnect>,
     /// Its routes' document; the chassis adds its own routes and the security scheme.
     pub openapi: OpenApi,
+}
+
+impl Service {
+    /// A service that only other services call, with nothing special about it.
+    pub fn new(
+        name: &'static str,
+        common: &Common,
+        metrics: Arc<ServiceMetrics>,
+        dependencies: Dependencies,
+        openapi: OpenApi,
+    ) -> Self {
+        Self {
+            name,
+            token: common.token.clone(),
+            stream_paths: &[],
+            allowed_origins: Vec::new(),
+            admit: None,
+            http: common.http.clone(),
+            metrics,
+            dependencies,
+            on_connect: None,
+            openapi,
+        }
+    }
 }
 
 /// Serves until `shutdown` begins and the requests under way are done.
@@ -111,10 +140,12 @@ where
     let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
         service;
     let address = listener.local_addr()?;
-    let guard = Arc::new(Guard::new(token, stream_paths));
-    let observed = Observed { service: name, metrics: metrics.clone(), admit };
+    let guard = Arc::new(Guard::new(token, stream_paths, admit));
+    let observed = Observed { service: name, metrics: metrics.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
+    let metrics_port = http.metrics_bind.map(|address| metrics_port::open(probes.clone(), address)).transpose()?;
+    let metrics_here = metrics_port.is_none();
 
     let server = HttpServer::new(move || {
         App::new()
@@ -122,7 +153,7 @@ where
             .app_data(ThinData(observed.clone()))
             .app_data(ThinData(probes.clone()))
             .app_data(BodyLimit::default())
-            .configure(health::routes)
+            .configure(health::routes(metrics_here))
             .configure(configure.clone())
             // Last, because its pattern would be tried on every request.
             .configure(crate::docs::routes(openapi.clone()))
@@ -158,6 +189,9 @@ where
     tokio::time::sleep(http.shutdown_delay).await;
     handle.stop(true).await;
     running.await??;
+    if let Some(port) = metrics_port {
+        port.close().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -69,18 +69,8 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
     let background = tokio::spawn(background.in_current_span());
 
     let watched = store.clone();
-    let service = Service {
-        name: crate::NAME,
-        token: common.token,
-        stream_paths: &[],
-        allowed_origins: Vec::new(),
-        admit: None,
-        http: common.http,
-        metrics: service_metrics,
-        dependencies: Arc::new(move || readiness.dependencies(&watched)),
-        on_connect: None,
-        openapi: MadreApi::openapi(),
-    };
+    let dependencies = Arc::new(move || readiness.dependencies(&watched));
+    let service = Service::new(crate::NAME, &common, service_metrics, dependencies, MadreApi::openapi());
     let served = vx11_chassis::serve(service, listener, shutdown.clone(), move |app| {
         app.app_data(ThinData(state.clone())).configure(routes);
     })

@@ -55,17 +55,10 @@ pub async fn serve(start: Start<MockProviderConfig>) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     };
     let service = Service {
-        name: NAME,
         // Callers present the provider's own key, where one is configured.
         token: None,
-        stream_paths: &[],
-        allowed_origins: Vec::new(),
-        admit: None,
-        http: common.http,
-        metrics,
-        dependencies: Arc::new(BTreeMap::new),
-        openapi: routes::Document::openapi(),
         on_connect: Some(reset::remember_socket),
+        ..Service::new(NAME, &common, metrics, Arc::new(BTreeMap::new), routes::Document::openapi())
     };
     vx11_chassis::serve(service, listener, shutdown, move |app| {
         app.app_data(ThinData(state.clone())).configure(|app| routes::routes(app, state.config.admin));

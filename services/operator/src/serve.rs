@@ -32,16 +32,8 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     // Dropped, and so ended, when serving is over.
     let _background = shared.start_background()?;
     let service = Service {
-        name: crate::NAME,
-        token: shared.common.token.clone(),
         stream_paths: &[EVENTS_PATH],
-        allowed_origins: Vec::new(),
-        admit: None,
-        http: shared.common.http.clone(),
-        metrics,
-        dependencies: shared.dependencies(),
-        on_connect: None,
-        openapi: OperatorApi::openapi(),
+        ..Service::new(crate::NAME, &shared.common, metrics, shared.dependencies(), OperatorApi::openapi())
     };
     let writer = shared.store.writer.clone();
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match shared.worker_state() {

@@ -45,18 +45,8 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     // Each worker makes its own clients, where a failure cannot be reported any more.
     shared.registry.clients()?;
 
-    let service = Service {
-        name: NAME,
-        token: common.token,
-        stream_paths: &[],
-        allowed_origins: Vec::new(),
-        admit: None,
-        http: common.http,
-        metrics: service_metrics,
-        dependencies: dependencies(shared.clone()),
-        on_connect: None,
-        openapi: routes::Document::openapi(),
-    };
+    let dependencies = dependencies(shared.clone());
+    let service = Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi());
     vx11_chassis::serve(service, listener, shutdown, move |app| match Gateway::new(shared.clone()) {
         Ok(gateway) => {
             app.app_data(ThinData(gateway)).configure(routes::routes);

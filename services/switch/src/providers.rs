@@ -64,7 +64,7 @@ impl Provider {
         let field = |field: &str| format!("switch.providers.{name}.{field}");
         let key = match &config.api_key_env {
             None => Key::NotRequired,
-            Some(variable) => match common.secrets.get(variable) {
+            Some(variable) => match common.secrets.get(variable)? {
                 None => Key::Missing,
                 Some(secret) => Key::present(&secret).with_context(|| {
                     format!("{}: the key in {variable} cannot be sent in a header", field("api_key_env"))

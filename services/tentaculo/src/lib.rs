@@ -60,17 +60,12 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
         config: Arc::new(config),
     };
+    let dependencies = dependencies(upstreams.clone());
     let service = Service {
-        name: NAME,
-        token: common.token,
         stream_paths: &["/operator/api/events"],
         allowed_origins: state.config.allowed_origins.clone(),
         admit: Some(Arc::new(move |request| limits.check_address(request))),
-        http: common.http,
-        metrics: service_metrics,
-        dependencies: dependencies(upstreams.clone()),
-        on_connect: None,
-        openapi: routes::Document::openapi(),
+        ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let gauges = tokio::spawn(async move {
         loop {

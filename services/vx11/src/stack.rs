@@ -22,8 +22,8 @@ pub(crate) struct Ports {
     pub(crate) mock_provider: TcpListener,
 }
 
-/// Longest wait for one service to drain, beyond its own limit.
-const STOP_LIMIT: Duration = Duration::from_secs(45);
+/// How long a service may take to stop besides draining: its store writes what it still holds.
+const STOP_GRACE: Duration = Duration::from_secs(15);
 
 type Served = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 type Serve = Box<dyn Fn(TcpListener, Shutdown) -> Served + Send + Sync>;
@@ -35,6 +35,7 @@ pub(crate) struct Unit {
     serve: Serve,
     running: Mutex<Option<Running>>,
     failures: mpsc::UnboundedSender<anyhow::Error>,
+    stop_limit: Duration,
 }
 
 struct Running {
@@ -57,7 +58,7 @@ impl Unit {
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
         let Some(running) = self.running.lock().await.take() else { return Ok(()) };
         running.shutdown.begin();
-        let stopped = tokio::time::timeout(STOP_LIMIT, running.task).await;
+        let stopped = tokio::time::timeout(self.stop_limit, running.task).await;
         stopped.map_err(|_| anyhow::anyhow!("{} does not stop", self.name))??;
         Ok(())
     }
@@ -146,6 +147,7 @@ impl Builder<'_> {
             serve: Box::new(serve),
             running: Mutex::new(None),
             failures: self.failures.clone(),
+            stop_limit: self.common.http.shutdown_delay + self.common.http.drain_timeout + STOP_GRACE,
         };
         let running = unit.launch(listener);
         Ok(Arc::new(Unit { running: Mutex::new(Some(running)), ..unit }))

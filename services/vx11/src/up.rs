@@ -13,6 +13,9 @@ use crate::{summary, token};
 pub(crate) fn run() -> anyhow::Result<()> {
     let settings = Settings::from_process()?;
     let mut common = settings.common()?;
+    if common.http.metrics_bind.is_some() {
+        anyhow::bail!("http.metrics_bind: under `vx11 up` every service has its own `/metrics`; leave it out");
+    }
     std::fs::create_dir_all(&common.data_dir.0)
         .with_context(|| format!("cannot make the data directory {}", common.data_dir.0.display()))?;
     if common.token.is_none() {
