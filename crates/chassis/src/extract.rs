@@ -11,6 +11,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use vx11_contracts::ErrorCode;
 
 use crate::error::ApiError;
@@ -117,15 +118,19 @@ fn refusal(error: serde_json::Error, path: &str) -> ApiError {
     if !error.is_data() {
         return ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {message}"));
     }
+    ApiError::invalid_field(field(path, &message), message)
+}
+
+/// The field that serde's `message` is about, found at `path`.
+fn field(path: &str, message: &str) -> String {
     // serde names a missing or unknown field in its message only, between back-ticks.
     let named =
         message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
-    let field = match (path, named) {
+    match (path, named) {
         (".", Some(name)) => name.to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
-    };
-    ApiError::invalid_field(field, message)
+    }
 }
 
 /// Query parameters. What does not fit is 422.
@@ -137,12 +142,27 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let parsed = web::Query::<T>::from_query(request.query_string());
-        std::future::ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| {
-            let message = error.to_string();
-            let field = message.split('`').nth(1).unwrap_or("query").to_owned();
-            ApiError::invalid_field(field, message)
-        }))
+        std::future::ready(parse_query(request.query_string()).map(Self))
+    }
+}
+
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+    match web::Query::<Tracked<T>>::from_query(query) {
+        Ok(query) => query.into_inner().0,
+        Err(error) => Err(ApiError::new(ErrorCode::MalformedRequest, error.to_string())),
+    }
+}
+
+/// A `T`, or why there is none, with the name of the parameter.
+struct Tracked<T>(Result<T, ApiError>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tracked<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let message = error.into_inner().to_string();
+            ApiError::invalid_field(field(&path, &message), message)
+        })))
     }
 }
 
@@ -166,6 +186,27 @@ mod tests {
     struct Line {
         #[expect(dead_code, reason = "only its presence and type matter")]
         name: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Page {
+        #[expect(dead_code, reason = "only its type matters")]
+        limit: Option<u32>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its type matters")]
+        follow: bool,
+    }
+
+    #[test]
+    fn a_query_parameter_that_does_not_fit_is_named() {
+        for (query, name) in
+            [("limit=-1", "limit"), ("limit=4294967296", "limit"), ("limit=1&follow=yes", "follow"), ("page=2", "page")]
+        {
+            let error = parse_query::<Page>(query).expect_err("must be refused");
+            assert_eq!((error.code(), error.body("c").error.field.as_deref()), (ErrorCode::InvalidField, Some(name)));
+        }
+        assert!(parse_query::<Page>("limit=1&follow=true").is_ok());
     }
 
     fn refused(body: &[u8]) -> (ErrorCode, Option<String>) {

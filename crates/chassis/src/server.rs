@@ -18,6 +18,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use vx11_contracts::headers;
 use vx11_telemetry::ServiceMetrics;
 
+use crate::addresses::Addresses;
 use crate::auth::{self, Guard};
 use crate::error::ApiError;
 use crate::extract::BodyLimit;
@@ -115,6 +116,7 @@ where
     let observed = Observed { service: name, metrics: metrics.clone(), admit };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
+    let addresses = Arc::new(Addresses::new(&openapi));
 
     let server = HttpServer::new(move || {
         App::new()
@@ -126,6 +128,7 @@ where
             .configure(configure.clone())
             // Last, because its pattern would be tried on every request.
             .configure(crate::docs::routes(openapi.clone()))
+            .app_data(ThinData(addresses.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
             // Outside of the guard: a browser asks without the token whether it may send it.
@@ -185,8 +188,8 @@ fn cors(origins: &[String]) -> Cors {
     })
 }
 
-async fn nothing_here() -> Result<String, ApiError> {
-    Err(ApiError::not_found("address"))
+async fn nothing_here(addresses: ThinData<Arc<Addresses>>, request: HttpRequest) -> Result<String, ApiError> {
+    Err(addresses.refuse(request.method(), request.path()))
 }
 
 /// Adds what every service serves and needs: the health routes, and the token as security scheme.
