@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
 use vx11_contracts::openai::OpenAiError;
@@ -23,6 +23,7 @@ struct Parts {
     known: Option<Vec<String>>,
     retry_after: Option<u64>,
     policy: Option<PolicyRefusal>,
+    allow: Option<String>,
     cause: Option<String>,
 }
 
@@ -30,12 +31,30 @@ impl ApiError {
     /// An error with a sentence for the caller.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Parts { code, detail, field: None, known: None, retry_after: None, policy: None, cause: None }))
+        Self(Box::new(Parts {
+            code,
+            detail,
+            field: None,
+            known: None,
+            retry_after: None,
+            policy: None,
+            allow: None,
+            cause: None,
+        }))
     }
 
     /// 404: there is no such `thing`.
     pub fn not_found(thing: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("no such {thing}"))
+    }
+
+    /// 405: the address takes only the methods in `allowed`.
+    pub fn method_not_allowed(allowed: &[Method]) -> Self {
+        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let allowed = allowed.join(", ");
+        let mut error = Self::new(ErrorCode::MethodNotAllowed, format!("this address takes only {allowed}"));
+        error.0.allow = Some(allowed);
+        error
     }
 
     /// 422: `field` is not acceptable; `detail` says what would be.
@@ -146,6 +165,9 @@ impl ApiError {
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
+        }
+        if let Some(allowed) = &self.0.allow {
+            response.insert_header((ALLOW, allowed.as_str()));
         }
         response.body(body.unwrap_or_default())
     }

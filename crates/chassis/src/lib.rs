@@ -4,6 +4,7 @@
 //! all services must do alike. It knows no service, and it holds no state beyond what one service hands it, because all
 //! five services can share one process.
 
+mod addresses;
 pub mod auth;
 pub mod breaker;
 pub mod client;

@@ -18,6 +18,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use vx11_contracts::headers;
 use vx11_telemetry::ServiceMetrics;
 
+use crate::addresses::Addresses;
 use crate::auth::{self, Guard};
 use crate::config::Common;
 use crate::error::ApiError;
@@ -146,6 +147,7 @@ where
     let openapi = complete(openapi);
     let metrics_port = http.metrics_bind.map(|address| metrics_port::open(probes.clone(), address)).transpose()?;
     let metrics_here = metrics_port.is_none();
+    let addresses = Arc::new(Addresses::new(&openapi));
 
     let server = HttpServer::new(move || {
         App::new()
@@ -157,6 +159,7 @@ where
             .configure(configure.clone())
             // Last, because its pattern would be tried on every request.
             .configure(crate::docs::routes(openapi.clone()))
+            .app_data(ThinData(addresses.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
             // Outside of the guard: a browser asks without the token whether it may send it.
@@ -219,8 +222,8 @@ fn cors(origins: &[String]) -> Cors {
     })
 }
 
-async fn nothing_here() -> Result<String, ApiError> {
-    Err(ApiError::not_found("address"))
+async fn nothing_here(addresses: ThinData<Arc<Addresses>>, request: HttpRequest) -> Result<String, ApiError> {
+    Err(addresses.refuse(request.method(), request.path()))
 }
 
 /// Adds what every service serves and needs: the health routes, and the token as security scheme.

@@ -6,7 +6,8 @@ use figment::{Metadata, Profile, Provider};
 use super::ConfigError;
 
 /// The sections there are; a variable or a table with another name is a mistake worth stopping for.
-pub(super) const SECTIONS: &[&str] = &["urls", "telemetry", "http", "tentaculo", "operator", "switch", "madre", "mock_provider"];
+pub(super) const SECTIONS: &[&str] =
+    &["urls", "telemetry", "http", "tentaculo", "operator", "switch", "madre", "mock_provider"];
 
 /// Names without a section, and where they belong.
 const ALIASES: &[(&str, &str)] = &[
