@@ -39,7 +39,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
 
-    let admitted = admit.map_or(Ok(()), |admit| admit(request.request()));
+    let admitted = admit.map_or(Ok(()), |admit| admit.admit(request.request()));
     let mut response = match admitted.and_then(|()| context::deadline(request.headers())) {
         Ok(deadline) => {
             let context = RequestContext { correlation_id: correlation_id.clone(), trace, deadline };

@@ -63,8 +63,20 @@ impl Default for HttpConfig {
 /// Sees a new connection and may attach data to it, which handlers get from `HttpRequest::conn_data`.
 pub type OnConnect = fn(&dyn std::any::Any, &mut actix_web::dev::Extensions);
 
-/// Says whether a request may come in at all.
-pub type Admit = Arc<dyn Fn(&HttpRequest) -> Result<(), ApiError> + Send + Sync>;
+/// What a service has to say about a caller before it looks at the request.
+pub trait Admission: Send + Sync {
+    /// Whether the request may come in at all.
+    fn admit(&self, request: &HttpRequest) -> Result<(), ApiError>;
+
+    /// Whether the caller may present a token; one whose tokens were wrong too often may not, until some time has passed.
+    fn may_present_token(&self, request: &HttpRequest) -> Result<(), ApiError>;
+
+    /// The caller has presented a wrong token.
+    fn wrong_token(&self, request: &HttpRequest);
+}
+
+/// One service's admission, for all of its workers.
+pub type Admit = Arc<dyn Admission>;
 
 /// What a service is made of, as far as serving it goes.
 pub struct Service {
@@ -111,7 +123,7 @@ where
     let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
         service;
     let address = listener.local_addr()?;
-    let guard = Arc::new(Guard::new(token, stream_paths));
+    let guard = Arc::new(Guard::new(token, stream_paths, admit.clone()));
     let observed = Observed { service: name, metrics: metrics.clone(), admit };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);

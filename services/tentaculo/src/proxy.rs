@@ -51,7 +51,7 @@ pub(crate) async fn proxy(
     let request = send::Outgoing {
         method: headers::method(http.method())?,
         url: target(upstream, &http),
-        headers: headers::outgoing(&http, &context, &trace, state.token.as_ref(), is_upgrade),
+        headers: headers::outgoing(&http, &context, &trace, &state, is_upgrade),
         body,
     };
     let sent = send::send(&state, request, &context).instrument(span.clone()).await;
