@@ -29,7 +29,7 @@ pub struct Guard {
     token: Option<SecretString>,
     /// Where `?token=` with a stream token is accepted.
     stream_paths: &'static [&'static str],
-    /// Who may present a token, and who learns that one was wrong.
+    /// Who may come in and present a token, and who learns that one was wrong.
     admit: Option<Admit>,
 }
 
@@ -40,6 +40,9 @@ impl Guard {
     }
 
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+        if let Some(admit) = &self.admit {
+            admit.admit(request.request())?;
+        }
         let Some(token) = &self.token else { return Ok(()) };
         if is_public(request.method(), request.path()) {
             return Ok(());

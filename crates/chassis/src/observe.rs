@@ -14,14 +14,12 @@ use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
 
 use crate::context::{self, RequestContext};
 use crate::error::{ApiError, Wire};
-use crate::server::Admit;
 
 /// What the middleware needs of its service.
 #[derive(Clone)]
 pub(crate) struct Observed {
     pub(crate) service: &'static str,
     pub(crate) metrics: std::sync::Arc<ServiceMetrics>,
-    pub(crate) admit: Option<Admit>,
 }
 
 pub(crate) async fn observe<B: MessageBody + 'static>(
@@ -30,7 +28,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let Observed { service, metrics, admit } = observed.0;
+    let Observed { service, metrics } = observed.0;
     let correlation_id = context::correlation_id(request.headers());
     let wire = Wire::of(request.path());
     let quiet = is_probe(request.path());
@@ -39,8 +37,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
 
-    let admitted = admit.map_or(Ok(()), |admit| admit.admit(request.request()));
-    let mut response = match admitted.and_then(|()| context::deadline(request.headers())) {
+    let mut response = match context::deadline(request.headers()) {
         Ok(deadline) => {
             let context = RequestContext { correlation_id: correlation_id.clone(), trace, deadline };
             request.extensions_mut().insert(context);

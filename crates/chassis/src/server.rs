@@ -88,7 +88,7 @@ pub struct Service {
     pub stream_paths: &'static [&'static str],
     /// Web pages that may call it from a browser; none for a service that only other services call.
     pub allowed_origins: Vec<String>,
-    /// Refuses requests before anything else looks at them.
+    /// Refuses requests before their token is looked at.
     pub admit: Option<Admit>,
     /// Limits of the server.
     pub http: HttpConfig,
@@ -123,8 +123,8 @@ where
     let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
         service;
     let address = listener.local_addr()?;
-    let guard = Arc::new(Guard::new(token, stream_paths, admit.clone()));
-    let observed = Observed { service: name, metrics: metrics.clone(), admit };
+    let guard = Arc::new(Guard::new(token, stream_paths, admit));
+    let observed = Observed { service: name, metrics: metrics.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
 
@@ -140,7 +140,7 @@ where
             .configure(crate::docs::routes(openapi.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
-            // Outside of the guard: a browser asks without the token whether it may send it.
+            // Outside of the guard: a browser asks without the token whether it may send it, and may read every refusal.
             .wrap(Condition::new(!allowed_origins.is_empty(), cors(&allowed_origins)))
             .wrap(from_fn(observe::observe))
     })
