@@ -127,7 +127,8 @@ mod tests {
             ("x-forwarded-proto", "HTTPS"),
             ("x-forwarded-host", "vx11.example"),
         ]);
-        let forwarded = |chain: &str, host: &str, proto| Forwarded { chain: chain.into(), host: Some(host.into()), proto };
+        let forwarded =
+            |chain: &str, host: &str, proto| Forwarded { chain: chain.into(), host: Some(host.into()), proto };
         let by = |peer: &str| trusted().forwarded_by(address(peer), &said);
         assert_eq!(by("8.8.8.8"), forwarded("8.8.8.8", "edge", "http"));
         assert_eq!(by("10.0.0.2"), forwarded("6.6.6.6, 10.0.0.2", "vx11.example", "https"));

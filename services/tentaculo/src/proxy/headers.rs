@@ -22,7 +22,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Headers that the edge writes itself.
+/// Headers that the edge writes itself, or that only a proxy in front of it could know.
 const REPLACED: [&str; 14] = [
     "host",
     "content-length",
