@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use vx11_contracts::{ErrorCode, headers};
+use vx11_contracts::ErrorCode;
+use vx11_contracts::headers::TOKEN;
 
 use crate::error::ApiError;
 use crate::server::Admit;
@@ -28,7 +29,7 @@ pub(crate) struct Guard {
     token: Option<SecretString>,
     /// Where `?token=` with a stream token is accepted.
     stream_paths: &'static [&'static str],
-    /// Asked before the token is looked at.
+    /// Who may come in and present a token, and who learns that one was wrong.
     admit: Option<Admit>,
 }
 
@@ -44,13 +45,24 @@ impl Guard {
 
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         if let Some(admit) = &self.admit {
-            admit(request.request())?;
+            admit.admit(request.request())?;
         }
         let Some(token) = &self.token else { return Ok(()) };
         if is_public(request.method(), request.path()) {
             return Ok(());
         }
-        match presented(request) {
+        let Some(admit) = &self.admit else { return self.check_token(token, request) };
+        // Before the token is looked at: who guesses must not learn from the answer that a guess was right.
+        admit.may_present_token(request.request())?;
+        let checked = self.check_token(token, request);
+        if checked.as_ref().is_err_and(|error| error.code() == ErrorCode::InvalidToken) {
+            admit.wrong_token(request.request());
+        }
+        checked
+    }
+
+    fn check_token(&self, token: &SecretString, request: &ServiceRequest) -> Result<(), ApiError> {
+        match presented_token(request.headers()) {
             Some(sent) if bool::from(sent.as_bytes().ct_eq(token.expose_secret().as_bytes())) => Ok(()),
             Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the token is not the right one")),
             None => match self.stream_token(request) {
@@ -90,9 +102,10 @@ fn is_public(method: &Method, path: &str) -> bool {
         && (matches!(path, "/health" | "/ready" | "/metrics" | "/openapi.json" | "/docs") || path.starts_with("/docs/"))
 }
 
-fn presented(request: &ServiceRequest) -> Option<&str> {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    text(headers::TOKEN).or_else(|| {
+/// The token that a request presents in its headers, however it is written there.
+pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    text(TOKEN).or_else(|| {
         let (scheme, token) = text(AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     })

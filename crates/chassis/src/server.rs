@@ -69,8 +69,20 @@ impl Default for HttpConfig {
 /// Sees a new connection and may attach data to it, which handlers get from `HttpRequest::conn_data`.
 pub type OnConnect = fn(&dyn std::any::Any, &mut actix_web::dev::Extensions);
 
-/// Says whether a request may come in at all.
-pub type Admit = Arc<dyn Fn(&HttpRequest) -> Result<(), ApiError> + Send + Sync>;
+/// What a service has to say about a caller before it looks at the request.
+pub trait Admission: Send + Sync {
+    /// Whether the request may come in at all.
+    fn admit(&self, request: &HttpRequest) -> Result<(), ApiError>;
+
+    /// Whether the caller may present a token; one whose tokens were wrong too often may not, until some time has passed.
+    fn may_present_token(&self, request: &HttpRequest) -> Result<(), ApiError>;
+
+    /// The caller has presented a wrong token.
+    fn wrong_token(&self, request: &HttpRequest);
+}
+
+/// One service's admission, for all of its workers.
+pub type Admit = Arc<dyn Admission>;
 
 /// What a service is made of, as far as serving it goes.
 pub struct Service {
@@ -162,7 +174,7 @@ where
             .app_data(ThinData(addresses.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
-            // Outside of the guard: a browser asks without the token whether it may send it.
+            // Outside of the guard: a browser asks without the token whether it may send it, and may read every refusal.
             .wrap(Condition::new(!allowed_origins.is_empty(), cors(&allowed_origins)))
             .wrap(from_fn(observe::observe))
     })

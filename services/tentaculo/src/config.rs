@@ -17,7 +17,7 @@ pub struct TentaculoConfig {
     pub bind: SocketAddr,
     /// Web pages that may call from a browser, such as `https://app.example`; `*` stands for every page.
     pub allowed_origins: Vec<String>,
-    /// Proxies in front of the edge, whose `X-Forwarded-For` names the client.
+    /// Proxies in front of the edge, whose `X-Forwarded-For`, `-Host` and `-Proto` are believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// Largest request body, in bytes.
     pub max_body: usize,
@@ -27,7 +27,9 @@ pub struct TentaculoConfig {
     pub address_limit: RateLimitConfig,
     /// Requests with one token.
     pub token_limit: RateLimitConfig,
-    /// Longest wait for the head of an answer; a caller's shorter deadline holds.
+    /// Wrong tokens that an address may present in a minute; after them none of its tokens is looked at for a while.
+    pub wrong_tokens_per_minute: NonZeroU32,
+    /// Longest wait for the head of an answer, and for the whole of a small request; a caller's shorter deadline holds.
     #[serde(with = "humantime_serde")]
     pub answer_timeout: Duration,
     /// Longest silence within an answer, or within a WebSocket.
@@ -50,6 +52,7 @@ impl Default for TentaculoConfig {
             max_model_body: 8 * 1024 * 1024,
             address_limit: limit(number(6_000), number(1_000)),
             token_limit: limit(number(60_000), number(5_000)),
+            wrong_tokens_per_minute: number(60),
             answer_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
             // A service that restarts is back within a second or two; a refused connection costs next to nothing.

@@ -10,7 +10,9 @@ mod metrics;
 mod proxy;
 mod routes;
 mod state;
+mod trusted;
 mod upstream;
+mod wrong_tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub use config::TentaculoConfig;
 use limits::Limits;
 use metrics::Metrics;
 use state::State;
+use trusted::TrustedProxies;
 use upstream::Upstreams;
 
 /// The service's name in logs, metrics and health.
@@ -49,11 +52,13 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
     let metrics = Metrics::new(service_metrics.registry())?;
     let upstreams = Upstreams::new(&common.urls, config.circuit);
-    let limits = Limits::new(&config, metrics.clone());
+    let trusted = TrustedProxies::new(&config.trusted_proxies);
+    let limits = Limits::new(&config, trusted.clone(), metrics.clone());
     let state = State {
         http: http_client(CONNECT_TIMEOUT)?,
         upstreams: upstreams.clone(),
         limits: limits.clone(),
+        trusted,
         retries: Arc::new(RetryBudget::new(config.retries)),
         metrics: metrics.clone(),
         token: common.token.clone(),
@@ -64,7 +69,7 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
     let service = Service {
         stream_paths: &["/operator/api/events"],
         allowed_origins: state.config.allowed_origins.clone(),
-        admit: Some(Arc::new(move |request| limits.check_address(request))),
+        admit: Some(Arc::new(limits)),
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let gauges = tokio::spawn(async move {

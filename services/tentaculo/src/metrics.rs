@@ -69,7 +69,7 @@ impl Metrics {
             self.requests.with_label_values(&[name.as_str(), "ok"]);
             self.breakers.with_label_values(&[name.as_str()]);
         }
-        for scope in ["address", "token"] {
+        for scope in ["address", "token", "wrong_token"] {
             self.limited.with_label_values(&[scope]);
         }
         for direction in ["in", "out"] {

@@ -8,12 +8,15 @@ mod tunnel;
 
 use std::time::Instant;
 
+use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tracing::Instrument;
 use url::Url;
+use vx11_chassis::context::is_valid_id;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
+use vx11_contracts::headers::CORRELATION_ID;
 use vx11_telemetry::client_span;
 
 use crate::state::State;
@@ -31,27 +34,35 @@ pub(crate) async fn proxy(
         return Err(ApiError::new(ErrorCode::MalformedRequest, "the path has dot segments or backslashes"));
     }
     let upstream = state.upstreams.of_path(path).ok_or_else(|| ApiError::not_found("address"))?;
+    if matches!(*http.method(), Method::CONNECT | Method::TRACE) {
+        // One asks for a tunnel, the other for an answer that shows what the edge adds, the token among it.
+        return Err(ApiError::new(ErrorCode::MethodNotAllowed, "the edge does not pass on CONNECT and TRACE"));
+    }
     state.limits.check_token(&http)?;
     state.metrics.version(path);
-    let permit = upstream.breaker.try_acquire().map_err(|open| {
-        let seconds = open.retry_after.as_secs_f64().ceil().max(1.0) as u64;
-        down(upstream).with_retry_after(seconds)
-    })?;
     let limit = if path.starts_with("/v1") || path.starts_with("/switch") {
         state.config.max_model_body
     } else {
         state.config.max_body
     };
     let is_upgrade = tunnel::is_websocket(&http);
-    let (body, payload) =
-        if is_upgrade { (body::Body::Empty, Some(payload)) } else { (body::read(&http, payload, limit).await?, None) };
+    let (body, payload) = if is_upgrade {
+        (body::Body::Empty, Some(payload))
+    } else {
+        (read(&state, &http, payload, limit).await?, None)
+    };
+    // Only now: a client that sends slowly must not hold the one probe of a service that may be well again.
+    let permit = upstream.breaker.try_acquire().map_err(|open| {
+        let seconds = open.retry_after.as_secs_f64().ceil().max(1.0) as u64;
+        down(upstream).with_retry_after(seconds)
+    })?;
 
     let started = Instant::now();
     let (span, trace) = client_span(http.method().as_str(), upstream.name.as_str(), &upstream.base, &context.trace);
     let request = send::Outgoing {
         method: headers::method(http.method())?,
         url: target(upstream, &http),
-        headers: headers::outgoing(&http, &context, &trace, state.token.as_ref(), is_upgrade),
+        headers: headers::outgoing(&http, &context, &trace, &state, is_upgrade),
         body,
     };
     let sent = send::send(&state, request, &context).instrument(span.clone()).await;
@@ -63,20 +74,34 @@ pub(crate) async fn proxy(
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
             response
         }
-        Err(send::Failure::Body(error)) => {
-            // The caller's own fault says nothing about the service.
-            drop(permit);
-            return Err(error);
-        }
         Err(failure) => {
-            permit.failure();
+            // The caller's own fault says nothing about the service; the permit is dropped undecided.
+            if !failure.is_callers() {
+                permit.failure();
+            }
             span.record("error.type", failure.kind());
             return Err(failure.into_error(upstream));
         }
     };
-    match payload {
-        Some(payload) if response.status().as_u16() == 101 => tunnel::open(&state, response, payload).await,
+    adopt_correlation_id(&http, context, &response);
+    match (response.status().as_u16(), payload) {
+        (101, Some(payload)) => tunnel::open(&state, response, payload).await,
+        (101, None) => Err(ApiError::new(ErrorCode::UpstreamError, "the service switched protocols unasked")),
         _ => Ok(answer(&state, &http, response)),
+    }
+}
+
+/// Takes in the body of a request; a small one that is read whole has to come within the limit of an answer.
+async fn read(state: &State, http: &HttpRequest, payload: Payload, limit: usize) -> Result<body::Body, ApiError> {
+    let reading = body::read(http, payload, limit);
+    tokio::time::timeout(state.config.answer_timeout, reading).await.unwrap_or_else(|_| Err(body::too_slow()))
+}
+
+/// A body may name another correlation id than the header; the service has answered under that, and so does the edge.
+fn adopt_correlation_id(http: &HttpRequest, context: RequestContext, response: &reqwest::Response) {
+    let answered = response.headers().get(CORRELATION_ID).and_then(|value| value.to_str().ok());
+    if let Some(id) = answered.filter(|id| is_valid_id(id) && **id != *context.correlation_id) {
+        http.extensions_mut().insert(context.with_correlation_id(id));
     }
 }
 
@@ -96,8 +121,7 @@ fn target(upstream: &Upstream, http: &HttpRequest) -> Url {
 fn answer(state: &State, http: &HttpRequest, response: reqwest::Response) -> HttpResponse {
     let mut answer = headers::answer(&response);
     let length = response.content_length();
-    let without_body =
-        *http.method() == actix_web::http::Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
+    let without_body = *http.method() == Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
     if without_body {
         return answer.finish();
     }

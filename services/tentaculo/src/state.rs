@@ -9,6 +9,7 @@ use vx11_resilience::RetryBudget;
 use crate::config::TentaculoConfig;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::trusted::TrustedProxies;
 use crate::upstream::Upstreams;
 
 /// Cheap handles; one set a worker, because the client's connections belong to their worker.
@@ -18,6 +19,7 @@ pub(crate) struct State {
     pub(crate) http: reqwest::Client,
     pub(crate) upstreams: Upstreams,
     pub(crate) limits: Limits,
+    pub(crate) trusted: TrustedProxies,
     pub(crate) retries: Arc<RetryBudget>,
     pub(crate) metrics: Metrics,
     /// What the services ask for.

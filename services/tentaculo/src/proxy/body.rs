@@ -1,5 +1,7 @@
 //! Bodies: a small one is read whole, so that it can be sent twice; any other streams through, within its limit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -31,6 +33,18 @@ pub(super) struct Streamed {
     pub(super) chunks: mpsc::Receiver<Result<Bytes, TooLarge>>,
     /// What stopped the client's side, when something did.
     pub(super) stopped: tokio::sync::oneshot::Receiver<ApiError>,
+    /// Whether it is the client that is waited for, not the service.
+    pub(super) owed: Arc<AtomicBool>,
+}
+
+impl Body {
+    /// Whether the client owes the next chunk; `None` where all of it is there.
+    pub(super) fn owed(&self) -> Option<Arc<AtomicBool>> {
+        match self {
+            Self::Empty | Self::Whole(_) => None,
+            Self::Stream(streamed) => Some(streamed.owed.clone()),
+        }
+    }
 }
 
 /// The body broke its limit, or broke off; the request to the service is broken off with it.
@@ -56,8 +70,13 @@ pub(super) async fn read(http: &HttpRequest, payload: Payload, limit: usize) -> 
 async fn whole(mut payload: Payload, length: usize) -> Result<Bytes, ApiError> {
     let mut first = None;
     let mut rest = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(broke_off)?;
+    let mut left = length;
+    // Counted, because a connection on its way to another protocol has no end of its own.
+    while left > 0 {
+        let Some(chunk) = payload.next().await else { break };
+        let mut chunk = chunk.map_err(broke_off)?;
+        chunk.truncate(left);
+        left -= chunk.len();
         match &first {
             // Nearly every small body is one chunk; it is used as it came.
             None => first = Some(chunk),
@@ -76,10 +95,16 @@ async fn whole(mut payload: Payload, length: usize) -> Result<Bytes, ApiError> {
 fn stream(mut payload: Payload, length: Option<u64>, limit: usize) -> Streamed {
     let (sender, chunks) = mpsc::channel(WAITING_CHUNKS);
     let (stop, stopped) = tokio::sync::oneshot::channel();
+    let owed = Arc::new(AtomicBool::new(true));
+    let waiting = owed.clone();
     // Ends with the body, or when the receiver is dropped with the request to the service.
     actix_web::rt::spawn(async move {
         let mut left = limit;
-        while let Some(chunk) = payload.next().await {
+        loop {
+            waiting.store(true, Ordering::Relaxed);
+            let next = payload.next().await;
+            waiting.store(false, Ordering::Relaxed);
+            let Some(chunk) = next else { return };
             let refused = match chunk {
                 Ok(chunk) => match left.checked_sub(chunk.len()) {
                     Some(rest) => {
@@ -100,7 +125,7 @@ fn stream(mut payload: Payload, length: Option<u64>, limit: usize) -> Streamed {
             return;
         }
     });
-    Streamed { length, chunks, stopped }
+    Streamed { length, chunks, stopped, owed }
 }
 
 /// The chunks of an answer as they come; silence for longer than `idle` breaks it off.
@@ -123,6 +148,11 @@ pub(super) enum Broken {
 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(ErrorCode::PayloadTooLarge, format!("the body is larger than the limit of {limit} bytes"))
+}
+
+/// The client was waited for in vain.
+pub(super) fn too_slow() -> ApiError {
+    ApiError::new(ErrorCode::MalformedRequest, "the body did not come within the time limit")
 }
 
 fn broke_off(error: actix_web::error::PayloadError) -> ApiError {

@@ -1,12 +1,13 @@
 //! Headers on their way in and out (RFC 9110, section 7.6), and from one `http` version to the other.
 
-use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use http::header::{HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::{ErrorCode, headers};
 use vx11_telemetry::TraceContext;
+
+use crate::state::State;
 
 /// Headers of one connection, which go no further.
 const HOP_BY_HOP: [&str; 9] = [
@@ -21,8 +22,8 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Headers that the edge writes itself.
-const REPLACED: [&str; 12] = [
+/// Headers that the edge writes itself, or that only a proxy in front of it could know.
+const REPLACED: [&str; 14] = [
     "host",
     "content-length",
     "expect",
@@ -32,9 +33,11 @@ const REPLACED: [&str; 12] = [
     headers::TRACEPARENT,
     headers::TRACESTATE,
     headers::DEADLINE_MS,
+    "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-real-ip",
 ];
 
 /// The method in the client's types.
@@ -48,14 +51,14 @@ pub(super) fn outgoing(
     http: &HttpRequest,
     context: &RequestContext,
     trace: &TraceContext,
-    token: Option<&SecretString>,
+    state: &State,
     is_upgrade: bool,
 ) -> http::HeaderMap {
     let mut out = http::HeaderMap::with_capacity(http.headers().len() + 8);
-    let listed = connection_options(http.headers());
+    let listed = connection_options(http.headers().get_all("connection").filter_map(|value| value.to_str().ok()));
     for (name, value) in http.headers() {
         let name = name.as_str();
-        if is_hop_by_hop(name) || REPLACED.contains(&name) || listed.iter().any(|option| option == name) {
+        if is_hop_by_hop(name, &listed) || REPLACED.contains(&name) {
             continue;
         }
         if let (Ok(name), Ok(value)) =
@@ -69,7 +72,7 @@ pub(super) fn outgoing(
             out.insert(HeaderName::from_static(name), value);
         }
     };
-    if let Some(token) = token {
+    if let Some(token) = &state.token {
         set(headers::TOKEN, token.expose_secret());
     }
     set(headers::CORRELATION_ID, &context.correlation_id);
@@ -80,12 +83,13 @@ pub(super) fn outgoing(
     if let Some(deadline) = context.deadline {
         set(headers::DEADLINE_MS, &deadline.header_value().to_string());
     }
-    if let Some(chain) = forwarded_for(http) {
-        set("x-forwarded-for", &chain);
+    if let Some(forwarded) = state.trusted.forwarded(http) {
+        set("x-forwarded-for", &forwarded.chain);
+        set("x-forwarded-proto", forwarded.proto);
+        if let Some(host) = &forwarded.host {
+            set("x-forwarded-host", host);
+        }
     }
-    let host = http.headers().get("host").and_then(|value| value.to_str().ok());
-    set("x-forwarded-host", host.unwrap_or_default());
-    set("x-forwarded-proto", "http");
     if is_upgrade {
         set("connection", "upgrade");
         set("upgrade", "websocket");
@@ -97,10 +101,12 @@ pub(super) fn outgoing(
 pub(super) fn answer(response: &reqwest::Response) -> HttpResponseBuilder {
     let status = actix_web::http::StatusCode::from_u16(response.status().as_u16());
     let mut answer = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::BAD_GATEWAY));
+    let said = response.headers().get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let listed = connection_options(said);
     for (name, value) in response.headers() {
         let name = name.as_str();
         // The chassis writes the correlation id; the body's length goes with the body.
-        if is_hop_by_hop(name) || matches!(name, "content-length" | "date" | headers::CORRELATION_ID) {
+        if is_hop_by_hop(name, &listed) || matches!(name, "content-length" | "date" | headers::CORRELATION_ID) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (
@@ -113,19 +119,12 @@ pub(super) fn answer(response: &reqwest::Response) -> HttpResponseBuilder {
     answer
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
+fn is_hop_by_hop(name: &str, listed: &[String]) -> bool {
+    HOP_BY_HOP.contains(&name) || listed.iter().any(|option| option == name)
 }
 
-/// Headers that this request's `Connection` names; nearly always none.
-fn connection_options(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all("connection").filter_map(|value| value.to_str().ok());
+/// Headers that `Connection` names; nearly always none.
+fn connection_options<'v>(values: impl Iterator<Item = &'v str>) -> Vec<String> {
     let options = values.flat_map(|value| value.split(',')).map(|option| option.trim().to_ascii_lowercase());
     options.filter(|option| !matches!(option.as_str(), "" | "close" | "keep-alive" | "upgrade")).collect()
-}
-
-fn forwarded_for(http: &HttpRequest) -> Option<String> {
-    let peer = http.peer_addr()?.ip().to_string();
-    let before = http.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    Some(before.map_or_else(|| peer.clone(), |before| format!("{before}, {peer}")))
 }

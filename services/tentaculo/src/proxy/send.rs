@@ -1,5 +1,6 @@
 //! Sends a request to a service, a second time only where the first cannot have had an effect.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::{Method, Response};
@@ -9,7 +10,7 @@ use vx11_chassis::client::chain;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 
-use super::body::{Body, Streamed};
+use super::body::{self, Body, Streamed};
 use super::down;
 use crate::state::State;
 use crate::upstream::Upstream;
@@ -30,6 +31,8 @@ pub(super) enum Failure {
     Broken(String),
     /// The head did not come in time.
     Timeout,
+    /// The head did not come within the caller's own, shorter deadline.
+    Late,
     /// The client's body was refused.
     Body(ApiError),
 }
@@ -41,8 +44,14 @@ impl Failure {
             Self::Connect(_) => "connect",
             Self::Broken(_) => "transport",
             Self::Timeout => "timeout",
+            Self::Late => "deadline",
             Self::Body(_) => "client",
         }
+    }
+
+    /// Whether it says nothing about the service.
+    pub(super) fn is_callers(&self) -> bool {
+        matches!(self, Self::Late | Self::Body(_))
     }
 
     pub(super) fn into_error(self, upstream: &Upstream) -> ApiError {
@@ -52,7 +61,7 @@ impl Failure {
             Self::Broken(cause) => {
                 ApiError::new(ErrorCode::UpstreamError, format!("the service `{name}` broke off")).with_cause(cause)
             }
-            Self::Timeout => {
+            Self::Timeout | Self::Late => {
                 ApiError::new(ErrorCode::DeadlineExceeded, format!("the service `{name}` did not answer in time"))
             }
             Self::Body(error) => error,
@@ -64,7 +73,16 @@ impl Failure {
 pub(super) async fn send(state: &State, request: Outgoing, context: &RequestContext) -> Result<Response, Failure> {
     let longest = state.config.answer_timeout;
     let limit = context.deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
-    tokio::time::timeout(limit, send_or_retry(state, request)).await.unwrap_or(Err(Failure::Timeout))
+    if limit.is_zero() {
+        return Err(Failure::Late);
+    }
+    let owed = request.body.owed();
+    match tokio::time::timeout(limit, send_or_retry(state, request)).await {
+        Ok(sent) => sent,
+        Err(_) if limit < longest => Err(Failure::Late),
+        Err(_) if owed.is_some_and(|owed| owed.load(Ordering::Relaxed)) => Err(Failure::Body(body::too_slow())),
+        Err(_) => Err(Failure::Timeout),
+    }
 }
 
 async fn send_or_retry(state: &State, request: Outgoing) -> Result<Response, Failure> {
@@ -90,7 +108,7 @@ async fn send_or_retry(state: &State, request: Outgoing) -> Result<Response, Fai
     let may_retry = match &failure {
         Failure::Connect(_) => true,
         Failure::Broken(_) => is_safe,
-        Failure::Timeout | Failure::Body(_) => false,
+        Failure::Timeout | Failure::Late | Failure::Body(_) => false,
     };
     if !may_retry || !state.retries.try_retry() {
         return Err(failure);
@@ -107,7 +125,7 @@ async fn send_stream(
     mut headers: http::HeaderMap,
     streamed: Streamed,
 ) -> Result<Response, Failure> {
-    let Streamed { length, chunks, mut stopped } = streamed;
+    let Streamed { length, chunks, mut stopped, owed: _ } = streamed;
     if let Some(length) = length {
         headers.insert(http::header::CONTENT_LENGTH, length.into());
     }

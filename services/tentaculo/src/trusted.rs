@@ -1,0 +1,142 @@
+//! Proxies in front of the edge, and what they say about a client. Nobody else is believed: `X-Forwarded-*` of a client's
+//! own making is dropped.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+
+/// The configured proxies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustedProxies(Arc<[IpAddr]>);
+
+/// What the service behind the edge learns about the client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forwarded {
+    /// Who passed the request on, the client first.
+    pub(crate) chain: String,
+    /// The host that the client asked for, where it said so.
+    pub(crate) host: Option<String>,
+    /// How the client came: `http` or `https`.
+    pub(crate) proto: &'static str,
+}
+
+impl TrustedProxies {
+    pub(crate) fn new(addresses: &[IpAddr]) -> Self {
+        Self(addresses.iter().map(IpAddr::to_canonical).collect())
+    }
+
+    /// The address that is counted: the peer's, or where that is a trusted proxy the last one that no trusted proxy
+    /// wrote. `None` for a connection without addresses.
+    pub(crate) fn client(&self, http: &HttpRequest) -> Option<IpAddr> {
+        Some(network(self.client_of(peer(http)?, http.headers())))
+    }
+
+    /// What to tell the service.
+    pub(crate) fn forwarded(&self, http: &HttpRequest) -> Option<Forwarded> {
+        Some(self.forwarded_by(peer(http)?, http.headers()))
+    }
+
+    fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.0.contains(&peer) {
+            return peer;
+        }
+        let written = list(headers, "x-forwarded-for");
+        // What stands left of an entry that cannot be read was written by nobody who is known.
+        let readable = written.rsplit(',').map_while(|entry| entry.trim().parse::<IpAddr>().ok());
+        readable.map(|address| address.to_canonical()).find(|address| !self.0.contains(address)).unwrap_or(peer)
+    }
+
+    fn forwarded_by(&self, peer: IpAddr, headers: &HeaderMap) -> Forwarded {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if !self.0.contains(&peer) {
+            return Forwarded { chain: peer.to_string(), host: text("host"), proto: "http" };
+        }
+        let before = list(headers, "x-forwarded-for");
+        let chain = if before.is_empty() { peer.to_string() } else { format!("{before}, {peer}") };
+        let is_https = text("x-forwarded-proto").is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+        let host = text("x-forwarded-host").or_else(|| text("host"));
+        Forwarded { chain, host, proto: if is_https { "https" } else { "http" } }
+    }
+}
+
+fn peer(http: &HttpRequest) -> Option<IpAddr> {
+    // A socket for both families shows `10.0.0.1` as `::ffff:10.0.0.1`.
+    http.peer_addr().map(|address| address.ip().to_canonical())
+}
+
+/// The values of a header that is a list, which may be written as several headers.
+fn list(headers: &HeaderMap, name: &str) -> String {
+    headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(", ")
+}
+
+/// An IPv6 client has at least a /64 to pick its addresses from; they count as one.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn trusted() -> TrustedProxies {
+        TrustedProxies::new(&[address("10.0.0.1"), address("10.0.0.2")])
+    }
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_may_name_the_client() {
+        let said = headers(&[("x-forwarded-for", "6.6.6.6, 9.9.9.9, 10.0.0.2")]);
+        let client = |peer: &str, said: &HeaderMap| trusted().client_of(address(peer), said);
+        assert_eq!(client("8.8.8.8", &said), address("8.8.8.8"));
+        assert_eq!(client("10.0.0.1", &said), address("9.9.9.9"));
+        assert_eq!(client("10.0.0.1", &HeaderMap::new()), address("10.0.0.1"));
+        let several = headers(&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "9.9.9.9")]);
+        assert_eq!(client("10.0.0.1", &several), address("9.9.9.9"));
+    }
+
+    #[test]
+    fn an_unreadable_entry_does_not_uncover_what_the_client_wrote_itself() {
+        for text in ["6.6.6.6, unknown", "6.6.6.6, 9.9.9.9:1234, 10.0.0.2"] {
+            let said = headers(&[("x-forwarded-for", text)]);
+            assert_eq!(trusted().client_of(address("10.0.0.1"), &said), address("10.0.0.1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_and_the_host_are_a_trusted_proxys_to_say() {
+        let said = headers(&[
+            ("host", "edge"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "HTTPS"),
+            ("x-forwarded-host", "vx11.example"),
+        ]);
+        let forwarded =
+            |chain: &str, host: &str, proto| Forwarded { chain: chain.into(), host: Some(host.into()), proto };
+        let by = |peer: &str| trusted().forwarded_by(address(peer), &said);
+        assert_eq!(by("8.8.8.8"), forwarded("8.8.8.8", "edge", "http"));
+        assert_eq!(by("10.0.0.2"), forwarded("6.6.6.6, 10.0.0.2", "vx11.example", "https"));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        assert_eq!(network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
+        assert_eq!(network(address("9.9.9.9")), address("9.9.9.9"));
+    }
+}
