@@ -1,11 +1,13 @@
 //! The circuit breaker: stop calling what does not answer, and notice when it answers again.
 //!
 //! It opens after a number of failures in a row; while open, calls are refused without being made. After a pause
-//! the next caller becomes the one probe (half-open): its success closes the breaker, its failure opens it for
-//! another pause. The edge cases:
+//! the next caller becomes the probe (half-open): its success closes the breaker, its failure opens it for another pause.
+//! The edge cases:
 //!
 //! - A caller that goes away drops its [`Permit`] undecided. That says nothing about the target, so it counts
 //!   neither way; an undecided probe makes room for the next one.
+//! - A probe that takes long keeps others back for a second only, so that one slow call to a target that is well again
+//!   does not shut everybody else out.
 //! - A result that arrives after the breaker has moved on (a slow call from before it opened) is ignored: it
 //!   describes a state of the target that has been judged already.
 //!
@@ -108,12 +110,6 @@ impl Breaker {
         Ok(Permit { breaker: self.clone(), admission, decided: false })
     }
 
-    /// Opens it at once for the given time, whatever was counted: for evidence that needs no repetition, such as a
-    /// refused connection. It counts as a failure; calls under way no longer count.
-    pub fn force_open(&self, open_for: Duration) {
-        self.lock().force_open(Instant::now(), open_for);
-    }
-
     /// What it looks like now.
     pub fn snapshot(&self) -> BreakerSnapshot {
         self.lock().snapshot(Instant::now())
@@ -151,7 +147,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.decided {
-            self.breaker.lock().abandon(self.admission);
+            self.breaker.lock().abandon(self.admission, Instant::now());
         }
     }
 }
@@ -198,15 +194,5 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         assert_eq!(permits.iter().filter(|permit| permit.is_ok()).count(), 1);
-    }
-
-    #[test]
-    fn forced_open_ignores_what_was_under_way() {
-        let breaker = breaker(Duration::from_secs(60));
-        let earlier = breaker.try_acquire().expect("closed");
-        breaker.force_open(Duration::from_secs(5));
-        assert!(!earlier.success());
-        let refused = breaker.try_acquire().expect_err("open");
-        assert!(refused.retry_after <= Duration::from_secs(5));
     }
 }

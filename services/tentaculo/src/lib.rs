@@ -98,8 +98,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn dependencies(upstreams: Upstreams) -> Dependencies {
     Arc::new(move || {
         let state = |upstream: &upstream::Upstream| match upstream.breaker.snapshot().state {
-            BreakerState::Closed => DependencyState::up(),
-            BreakerState::Open | BreakerState::HalfOpen => DependencyState::down("it does not answer"),
+            // Half-open: nobody has asked since, which says nothing against it.
+            BreakerState::Closed | BreakerState::HalfOpen => DependencyState::up(),
+            BreakerState::Open => DependencyState::down("it does not answer"),
         };
         let named = upstreams.all().map(|upstream| (upstream.name.as_str().to_owned(), state(upstream)));
         named.collect::<BTreeMap<_, _>>()

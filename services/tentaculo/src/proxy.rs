@@ -11,6 +11,7 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use futures_util::StreamExt;
 use tracing::Instrument;
 use url::Url;
 use vx11_chassis::context::is_valid_id;
@@ -125,11 +126,22 @@ fn answer(state: &State, http: &HttpRequest, response: reqwest::Response) -> Htt
     if without_body {
         return answer.finish();
     }
+    let follows = *http.method() == Method::GET && is_event_stream(&response);
     let chunks = body::chunks(response, state.config.idle_timeout);
+    if follows {
+        // Events are followed for as long as the edge runs; who follows comes back, and goes on where it was.
+        let shutdown = state.shutdown.clone();
+        return answer.streaming(Box::pin(chunks.take_until(async move { shutdown.begun().await })));
+    }
     match length {
         Some(length) => answer.body(actix_web::body::SizedStream::new(length, Box::pin(chunks))),
         None => answer.streaming(Box::pin(chunks)),
     }
+}
+
+fn is_event_stream(response: &reqwest::Response) -> bool {
+    let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn down(upstream: &Upstream) -> ApiError {

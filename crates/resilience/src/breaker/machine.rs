@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{BreakerConfig, BreakerSnapshot, BreakerState, Open};
 
-/// What a caller is told that comes while the probe is under way: nobody knows how long that takes.
-const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long one probe keeps others back. A slow answer must not: the target may be well, and its probe a long chat.
+pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The state in which a call was admitted. Every change of state starts a new generation, so that results of calls
 /// from before it can be told apart.
@@ -16,7 +16,7 @@ pub(super) struct Admission(u64);
 enum Phase {
     Closed,
     Open { until: Instant },
-    HalfOpen { probing: bool },
+    HalfOpen { next_probe: Instant },
 }
 
 #[derive(Debug)]
@@ -39,10 +39,12 @@ impl Machine {
             Phase::Open { until } if now < until => {
                 return Err(Open { retry_after: until - now });
             }
-            Phase::HalfOpen { probing: true } => {
-                return Err(Open { retry_after: PROBE_RETRY_AFTER });
+            Phase::HalfOpen { next_probe } if now < next_probe => {
+                return Err(Open { retry_after: next_probe - now });
             }
-            Phase::Open { .. } | Phase::HalfOpen { probing: false } => self.enter(Phase::HalfOpen { probing: true }),
+            Phase::Open { .. } => self.enter(Phase::HalfOpen { next_probe: now + PROBE_PATIENCE }),
+            // The same generation: whichever probe is decided first, decides.
+            Phase::HalfOpen { .. } => self.phase = Phase::HalfOpen { next_probe: now + PROBE_PATIENCE },
         }
         Ok(Admission(self.generation))
     }
@@ -69,22 +71,16 @@ impl Machine {
         self.failure_count = self.failure_count.saturating_add(1);
         let opens = self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
         if opens {
-            self.open(now, self.config.open_for);
+            self.open(now);
         }
         opens
     }
 
     /// The caller went away: an undecided probe hands its place to the next caller.
-    pub(super) fn abandon(&mut self, admission: Admission) {
+    pub(super) fn abandon(&mut self, admission: Admission, now: Instant) {
         if self.is_current(admission) && self.is_half_open() {
-            self.enter(Phase::HalfOpen { probing: false });
+            self.phase = Phase::HalfOpen { next_probe: now };
         }
-    }
-
-    pub(super) fn force_open(&mut self, now: Instant, open_for: Duration) {
-        self.last_failure = Some(SystemTime::now());
-        self.failure_count = self.failure_count.saturating_add(1);
-        self.open(now, open_for);
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> BreakerSnapshot {
@@ -96,10 +92,10 @@ impl Machine {
         BreakerSnapshot { state, failure_count: self.failure_count, last_failure: self.last_failure, retry_after }
     }
 
-    fn open(&mut self, now: Instant, open_for: Duration) {
+    fn open(&mut self, now: Instant) {
         /// Longer than anybody means; keeps the sum of an instant and a configured duration in range.
         const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-        self.enter(Phase::Open { until: now + open_for.min(LONGEST) });
+        self.enter(Phase::Open { until: now + self.config.open_for.min(LONGEST) });
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -130,7 +126,6 @@ mod tests {
         /// Decide one of the calls under way (index modulo their number).
         Decide(usize, Outcome),
         Wait(Duration),
-        ForceOpen,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,9 +139,8 @@ mod tests {
         let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Abandoned)];
         let step = prop_oneof![
             4 => Just(Step::Ask),
-            4 => (any::<usize>(), outcome).prop_map(|(call, outcome)| Step::Decide(call, outcome)),
-            1 => (0..15_000u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
-            1 => Just(Step::ForceOpen),
+            3 => (any::<usize>(), outcome).prop_map(|(call, outcome)| Step::Decide(call, outcome)),
+            2 => (0..6_000u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
         ];
         prop::collection::vec(step, 0..200)
     }
@@ -159,14 +153,16 @@ mod tests {
         /// Failures and successes of this closed period, in order of arrival; carried over are the failures before it.
         results: Vec<Outcome>,
         opened_at: Option<Duration>,
-        probe: Option<usize>,
+        /// Probes under way since then, and until when the newest keeps others back.
+        probes: Vec<usize>,
+        patience_ends: Duration,
     }
 
     impl Model {
         fn admits(&self) -> bool {
             match self.opened_at {
                 None => true,
-                Some(at) => self.now >= at + PAUSE && self.probe.is_none(),
+                Some(at) => self.now >= at + PAUSE && self.now >= self.patience_ends,
             }
         }
 
@@ -194,7 +190,8 @@ mod tests {
                         if let Ok(admission) = admitted {
                             number += 1;
                             if model.opened_at.is_some() {
-                                model.probe = Some(number);
+                                model.probes.push(number);
+                                model.patience_ends = model.now + PROBE_PATIENCE;
                                 period += 1;
                             }
                             calls.push((admission, number, period));
@@ -203,21 +200,21 @@ mod tests {
                     Step::Decide(_, _) if calls.is_empty() => {}
                     Step::Decide(which, outcome) => {
                         let (admission, number, of_period) = calls.swap_remove(which % calls.len());
-                        let is_probe = model.probe == Some(number);
+                        let is_probe = model.probes.contains(&number);
                         let counts = is_probe || (model.opened_at.is_none() && of_period == period);
                         let changed = match outcome {
                             Outcome::Success => machine.success(admission),
                             Outcome::Failure => machine.failure(admission, now),
-                            Outcome::Abandoned => { machine.abandon(admission); false }
+                            Outcome::Abandoned => { machine.abandon(admission, now); false }
                         };
                         if !counts {
                             prop_assert!(!changed);
                             continue;
                         }
-                        if is_probe {
-                            model.probe = None;
-                        }
                         if outcome == Outcome::Abandoned {
+                            if is_probe {
+                                model.patience_ends = model.now;
+                            }
                             continue;
                         }
                         model.results.push(outcome);
@@ -227,19 +224,15 @@ mod tests {
                         prop_assert_eq!(changed, opens || closes);
                         if opens {
                             model.opened_at = Some(model.now);
+                            model.probes.clear();
                         }
                         if closes {
                             model.opened_at = None;
+                            model.probes.clear();
                             period += 1;
                         }
                     }
                     Step::Wait(time) => model.now += time,
-                    Step::ForceOpen => {
-                        machine.force_open(now, PAUSE);
-                        model.results.push(Outcome::Failure);
-                        model.opened_at = Some(model.now);
-                        model.probe = None;
-                    }
                 }
                 let snapshot = machine.snapshot(start + model.now);
                 prop_assert_eq!(snapshot.failure_count as usize, model.failures_in_a_row());

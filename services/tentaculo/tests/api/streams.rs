@@ -107,3 +107,16 @@ async fn many_streams_run_side_by_side() {
         assert_eq!(next(response).await.as_deref(), Some("b"));
     }
 }
+
+#[tokio::test]
+async fn a_stopping_edge_ends_what_would_be_followed_for_ever() {
+    let (_gate, wait) = gate();
+    let script = [chunked_head("content-type: text/event-stream\r\n"), chunk("data: one\n\n"), wait];
+    let service = Service::always(script).await;
+    let edge = Edge::in_front_of(&service.url, &[("VX11_HTTP__DRAIN_TIMEOUT", "1h")]).await;
+    let mut response = edge.get("/operator/api/events?follow=true").send().await.unwrap();
+    assert_eq!(next(&mut response).await.as_deref(), Some("data: one\n\n"));
+    edge.shut_down();
+    assert_eq!(next(&mut response).await, None, "it has an end");
+    edge.stopped().await;
+}
