@@ -23,5 +23,6 @@ pub mod sse;
 
 pub use context::RequestContext;
 pub use error::ApiError;
+pub use observe::method_label;
 pub use server::{Service, serve};
 pub use shutdown::Shutdown;

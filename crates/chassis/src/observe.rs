@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
@@ -32,7 +33,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let correlation_id = context::correlation_id(request.headers());
     let wire = Wire::of(request.path());
     let quiet = is_probe(request.path());
-    let method = method_label(request.method().as_str());
+    let method = method_label(request.method());
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
@@ -152,8 +153,8 @@ fn is_probe(path: &str) -> bool {
 }
 
 /// The method as a label of bounded cardinality.
-fn method_label(method: &str) -> &'static str {
-    match method {
+pub fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",
         "PUT" => "PUT",

@@ -2,6 +2,7 @@
 //!
 //! `flow` is the order of things for one request; the files beside it are its parts. Nothing here knows actix.
 
+mod abandoned;
 mod answer_cache;
 mod engine;
 mod flow;

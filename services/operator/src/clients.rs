@@ -1,9 +1,11 @@
 //! The services that operator calls, in operator's own words.
 
 pub(crate) mod health_gate;
+mod limit;
 pub(crate) mod madre;
 pub(crate) mod switch;
 
 pub(crate) use health_gate::HealthGate;
-pub(crate) use madre::Madre;
+pub(crate) use limit::Limit;
+pub(crate) use madre::{Madre, MadreError};
 pub(crate) use switch::Switch;

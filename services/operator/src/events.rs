@@ -43,19 +43,19 @@ impl EventHub {
     /// Reads new rows until `shutdown` begins.
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let mut committed = self.store.newest_action.clone();
-        let mut last = self.newest().await;
+        let mut last = self.store.newest_action_id().await.unwrap_or(0);
         while !shutdown.has_begun() {
             tokio::select! {
                 () = shutdown.begun() => break,
                 _ = tokio::time::timeout(POLL, committed.changed()) => {}
             }
             tokio::time::sleep(GATHER).await;
-            committed.mark_unchanged();
+            // Before it is known whether anybody listens: who comes after that reads from the store up to here.
+            let newest = *committed.borrow_and_update();
             if self.rows.receiver_count() > 0 {
                 last = self.publish_after(last).await;
             } else {
-                // Nobody listens: remember where the tail is, and read nothing.
-                last = last.max(*committed.borrow());
+                last = last.max(newest);
             }
         }
     }
@@ -73,10 +73,6 @@ impl EventHub {
                 return last;
             }
         }
-    }
-
-    async fn newest(&self) -> i64 {
-        self.store.newest_action_id().await.unwrap_or(0)
     }
 
     /// The last rows, oldest first.
@@ -102,7 +98,11 @@ impl EventHub {
             let end = tokio::time::Instant::now() + config.max_age;
             let mut last = match after {
                 Some(id) => id,
-                None => hub.newest().await,
+                None => match hub.store.newest_action_id().await {
+                    Ok(id) => id,
+                    // The client comes again when the store answers again.
+                    Err(_) => return,
+                },
             };
             // Says to the client, and to every proxy between, that the stream is open.
             yield Bytes::from_static(b": open\n\n");

@@ -53,27 +53,32 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay."),
-    paths(
-        chat::chat,
-        window::open,
-        window::close,
-        window::show,
-        commands::run,
-        status::show,
-        config::show,
-        events::token,
-        events::events,
-        metrics::metrics,
-        sessions::list,
-        sessions::detail,
-        audit::list,
-        audit::trail,
-        replay::replay,
-        circuit_breakers::list,
-        maintenance::run
-    )
+    nest((path = "/operator/api", api = ScopeApi))
 )]
 pub(crate) struct OperatorApi;
+
+/// The routes as they stand within their scope.
+#[derive(OpenApi)]
+#[openapi(paths(
+    chat::chat,
+    window::open,
+    window::close,
+    window::show,
+    commands::run,
+    status::show,
+    config::show,
+    events::token,
+    events::events,
+    metrics::metrics,
+    sessions::list,
+    sessions::detail,
+    audit::list,
+    audit::trail,
+    replay::replay,
+    circuit_breakers::list,
+    maintenance::run
+))]
+struct ScopeApi;
 
 /// A store that does not answer, to the caller of a route that needs it.
 fn store_error(error: StoreError) -> ApiError {

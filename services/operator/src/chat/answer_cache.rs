@@ -7,11 +7,13 @@ use std::time::Duration;
 use moka::sync::Cache;
 use vx11_contracts::chat::{ChatResponse, ChatStatus};
 
+use super::{Accepted, Provider};
+
 /// Bytes that the cache may hold.
 const CAPACITY: u64 = 8 * 1024 * 1024;
 
-/// Session and message.
-type Key = (Arc<str>, Arc<str>);
+/// Session, message, and who was to answer.
+type Key = (Arc<str>, Arc<str>, Provider);
 
 /// Answers by session and message. A cache: losing it only costs another provider call.
 #[derive(Clone, Debug)]
@@ -30,17 +32,21 @@ impl AnswerCache {
     }
 
     /// The answer that this session got to this message.
-    pub(crate) fn get(&self, session_id: &str, message: &str) -> Option<Arc<ChatResponse>> {
-        self.0.as_ref()?.get(&(session_id.into(), message.into()))
+    pub(crate) fn get(&self, asked: &Accepted) -> Option<Arc<ChatResponse>> {
+        self.0.as_ref()?.get(&key(asked))
     }
 
-    /// Keeps `answer`, unless it is one that the caller would rather get anew: a fallback's answer would go on being
+    /// Keeps the answer to what was `asked`, unless it is one that the caller would rather get anew: a fallback's answer would go on being
     /// given after the provider has come back. (A plan that waits is kept, or a retry would make a second one.)
-    pub(crate) fn put(&self, message: &str, answer: &ChatResponse) {
+    pub(crate) fn put(&self, asked: &Accepted, answer: &ChatResponse) {
         let Some(cache) = &self.0 else { return };
         if answer.degraded && answer.status != ChatStatus::Waiting {
             return;
         }
-        cache.insert((answer.session_id.as_str().into(), message.into()), Arc::new(answer.clone()));
+        cache.insert(key(asked), Arc::new(answer.clone()));
     }
+}
+
+fn key(asked: &Accepted) -> Key {
+    (asked.session_id.as_str().into(), asked.request.message.as_str().into(), asked.provider.clone())
 }

@@ -11,7 +11,7 @@ use vx11_contracts::switch::{Attempt, Message, Role, SwitchChatRequest, SwitchCh
 
 use super::Provider;
 use crate::clients::switch::SwitchError;
-use crate::clients::{Madre, Switch};
+use crate::clients::{Limit, Madre, Switch};
 use crate::metrics::Metrics;
 
 /// Something to answer.
@@ -123,7 +123,7 @@ impl Engine {
         context: &RequestContext,
         fallback_source: Option<String>,
     ) -> Result<Answer, ApiError> {
-        let limit = within_deadline(context, self.madre_timeout);
+        let limit = Limit::within(context, self.madre_timeout);
         let request = MadreChatRequest {
             message: question.message.clone(),
             session_id: Some(question.session_id.clone()),
@@ -143,16 +143,15 @@ impl Engine {
     }
 
     /// How long the switch may take: its own limit, less what madre needs of the caller's deadline.
-    pub(crate) fn switch_limit(&self, context: &RequestContext) -> Duration {
-        let Some(deadline) = context.deadline else { return self.switch_timeout };
-        let remaining = deadline.remaining();
-        self.switch_timeout.min(remaining.saturating_sub(self.madre_timeout.min(remaining / 5)))
+    pub(crate) fn switch_limit(&self, context: &RequestContext) -> Limit {
+        Limit::new(self.before_madre(context).unwrap_or(self.switch_timeout), self.switch_timeout)
     }
-}
 
-/// `limit`, or what is left of the caller's deadline when that is less.
-fn within_deadline(context: &RequestContext, limit: Duration) -> Duration {
-    context.deadline.map_or(limit, |deadline| limit.min(deadline.remaining()))
+    /// What the caller's deadline leaves before it is madre's turn.
+    pub(super) fn before_madre(&self, context: &RequestContext) -> Option<Duration> {
+        let remaining = context.deadline?.remaining();
+        Some(remaining.saturating_sub(self.madre_timeout.min(remaining / 5)))
+    }
 }
 
 /// The question as the switch takes it.

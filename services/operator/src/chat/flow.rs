@@ -10,6 +10,7 @@ use vx11_contracts::time;
 use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
 
+use super::abandoned::Abandoned;
 use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, StreamLimits, record};
 use crate::metrics::Metrics;
 use crate::store::{NewAction, Record, Store};
@@ -47,18 +48,26 @@ pub(crate) struct Answered {
 }
 
 impl Chat {
-    /// Checks a request and counts it against its session's limit.
+    /// Checks a request.
     ///
     /// # Errors
-    /// `invalid_field`, `message_too_long`, `rate_limited`.
+    /// `invalid_field`, `message_too_long`.
     pub(crate) fn accept(&self, request: ChatRequest, context: RequestContext) -> Result<Accepted, ApiError> {
         let accepted = Accepted::new(request, context, self.limits)?;
         tracing::Span::current().record("correlation_id", &*accepted.context.correlation_id);
-        self.rate.check(&accepted.session_id, Instant::now()).map_err(|refused| {
+        Ok(accepted)
+    }
+
+    /// Counts a request against its session's limit.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn admit(&self, asked: &Accepted) -> Result<(), ApiError> {
+        let admitted = self.rate.check(&asked.session_id, Instant::now());
+        admitted.map(drop).map_err(|refused| {
             let seconds = refused.0.as_secs_f64().ceil().max(1.0) as u64;
             ApiError::rate_limited(seconds, "this session has sent too many messages")
-        })?;
-        Ok(accepted)
+        })
     }
 
     /// Answers a request whole.
@@ -69,8 +78,11 @@ impl Chat {
         if let Some(answered) = self.repeated(asked, started).await {
             return Ok(answered);
         }
+        let abandoned = Abandoned::unless_done(self, asked);
         let question = self.question(asked).await;
-        match self.engine.answer(&question, &asked.context).await {
+        let answer = self.engine.answer(&question, &asked.context).await;
+        abandoned.done();
+        match answer {
             Ok(answer) => Ok(self.finish(asked, answer, started).await),
             Err(error) => Err(self.give_up(asked, error, started).await),
         }
@@ -81,7 +93,7 @@ impl Chat {
         if !asked.known_session {
             return None;
         }
-        let earlier = self.cache.get(&asked.session_id, &asked.request.message)?;
+        let earlier = self.cache.get(asked)?;
         self.metrics.cache_hit();
         let body = ChatResponse {
             correlation_id: asked.context.correlation_id.to_string(),
@@ -120,7 +132,7 @@ impl Chat {
         let durable = self.keep(record::answered(asked, &body, Some(&answer))).await;
         // Nobody can repeat a message in a session that did not have a name when it was sent.
         if asked.known_session {
-            self.cache.put(&asked.request.message, &body);
+            self.cache.put(asked, &body);
         }
         self.milestone(asked);
         self.sent(body, durable, started)

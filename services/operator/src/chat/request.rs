@@ -13,7 +13,7 @@ pub(crate) struct Limits {
 }
 
 /// Who is to answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Provider {
     /// Any provider behind the switch, and madre when none does.
     Any,

@@ -10,6 +10,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::ChatFrame;
 use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 
+use super::abandoned::Abandoned;
 use super::engine::{from_switch, switch_request};
 use super::{Accepted, Answer, Answered, Chat, Provider, Question};
 
@@ -32,7 +33,7 @@ pub(crate) struct StreamLimits {
 /// Dropping the stream, as a client that goes away does, cancels the provider's work and leaves a row in the trail.
 pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stream<Item = Bytes> {
     stream! {
-        let mut abandoned = Abandoned(Some((chat.clone(), asked.clone())));
+        let abandoned = Abandoned::unless_done(&chat, &asked);
         yield bytes(&ChatFrame::Start {
             correlation_id: asked.context.correlation_id.to_string(),
             session_id: asked.session_id.clone(),
@@ -56,7 +57,7 @@ pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stre
                             Some(Ok(answer)) => {
                                 let answered = chat.finish(&asked, from_switch(*answer), started).await;
                                 yield bytes(&ChatFrame::Done(answered.body));
-                                abandoned.0 = None;
+                                abandoned.done();
                                 return;
                             }
                             Some(Err(broken)) => {
@@ -71,7 +72,7 @@ pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stre
             }
         };
         for frame in last { yield frame; }
-        abandoned.0 = None;
+        abandoned.done();
     }
 }
 
@@ -90,7 +91,11 @@ async fn open(chat: &Chat, question: &Question, context: &RequestContext) -> Ope
     tracing::info!(route = "switch", "chat routed");
     let request = switch_request(question, context, true);
     match engine.switch.chat_stream(&request, context, engine.switch_limit(context)).await {
-        Ok(response) => Opened::Stream(Upstream::new(response, chat.stream_limits)),
+        Ok(response) => {
+            let StreamLimits { idle, total } = chat.stream_limits;
+            let total = engine.before_madre(context).map_or(total, |left| total.min(left));
+            Opened::Stream(Upstream::new(response, StreamLimits { idle, total }))
+        }
         Err(error) => Opened::Whole(engine.fall_back(question, context, &error).await),
     }
 }
@@ -198,20 +203,9 @@ fn step(data: &[u8]) -> Step {
     match serde_json::from_slice(data) {
         Ok(SwitchFrame::Token { content }) => Step::Text(bytes(&ChatFrame::Token { content })),
         Ok(SwitchFrame::Reasoning { content }) => Step::Text(bytes(&ChatFrame::Reasoning { content })),
-        Ok(SwitchFrame::Done(answer)) => Step::Done(Box::new(answer)),
+        Ok(SwitchFrame::Done(answer)) if answer.status == "ok" => Step::Done(Box::new(answer)),
         Ok(SwitchFrame::Error(_)) => broken("stream_failed"),
-        Err(_) => broken("invalid_answer"),
-    }
-}
-
-/// Leaves a row in the trail when the client goes away before the end.
-struct Abandoned(Option<(Chat, Accepted)>);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        if let Some((chat, asked)) = self.0.take() {
-            chat.abandon(&asked);
-        }
+        Ok(SwitchFrame::Done(_)) | Err(_) => broken("invalid_answer"),
     }
 }
 

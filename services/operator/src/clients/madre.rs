@@ -13,6 +13,8 @@ use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
 use vx11_contracts::power::{OpenWindowRequest, PolicyStatus, PowerState, WindowClosed, WindowOpened};
 use vx11_resilience::Breaker;
 
+use super::limit::{Limit, Verdict, verdict};
+
 /// Longest wait for anything but chat.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,14 +60,15 @@ impl Madre {
         &self,
         request: &MadreChatRequest,
         context: &RequestContext,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<MadreChatResponse, MadreError> {
         let permit = self.breaker.try_acquire().map_err(|_| MadreError::CircuitOpen)?;
-        let answer = self.client.post("/madre/chat", request, context, limit).await;
-        match &answer {
-            Ok(_) => permit.success(),
-            Err(_) => permit.failure(),
-        };
+        let answer = self.client.post("/madre/chat", request, context, limit.wait).await;
+        match answer.as_ref().map_err(|error| verdict(error, limit)) {
+            Ok(_) | Err(Verdict::Well) => _ = permit.success(),
+            Err(Verdict::Unwell | Verdict::Gone) => _ = permit.failure(),
+            Err(Verdict::Unknown) => {}
+        }
         Ok(answer?)
     }
 

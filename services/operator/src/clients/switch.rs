@@ -1,7 +1,6 @@
 //! The switch, as operator calls it: gated by its health, guarded by a breaker, bounded by a limit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use vx11_chassis::RequestContext;
 use vx11_chassis::client::{CallError, ServiceClient};
@@ -10,6 +9,7 @@ use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 use vx11_resilience::Breaker;
 
 use super::HealthGate;
+use super::limit::{Limit, Verdict, verdict};
 
 /// The switch. Cheap to clone; clones share gate and breaker.
 #[derive(Clone, Debug)]
@@ -72,16 +72,16 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<SwitchChatResponse, SwitchError> {
-        self.guarded(async {
-            let answer: SwitchChatResponse = self.client.post("/switch/chat", request, context, limit).await?;
+        let call = async {
+            let answer: SwitchChatResponse = self.client.post("/switch/chat", request, context, limit.wait).await?;
             match answer.status.as_str() {
                 "ok" => Ok(answer),
                 other => Err(CallError::Schema(format!("status is `{other}`"))),
             }
-        })
-        .await
+        };
+        self.guarded(call, limit, request.provider.is_some()).await
     }
 
     /// Asks for a streamed answer; its head is in when this returns. Its body says later how it ended: tell
@@ -93,9 +93,10 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<reqwest::Response, SwitchError> {
-        self.guarded(self.client.post_stream("/switch/chat", request, context, limit)).await
+        let call = self.client.post_stream("/switch/chat", request, context, limit.wait);
+        self.guarded(call, limit, request.provider.is_some()).await
     }
 
     /// A stream of the switch's broke off without a word.
@@ -103,7 +104,14 @@ impl Switch {
         self.note_unreachable();
     }
 
-    async fn guarded<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, SwitchError> {
+    /// Makes the call where it is worth it, and remembers how it went. That a `pinned` provider failed says nothing
+    /// about the others.
+    async fn guarded<T>(
+        &self,
+        call: impl Future<Output = Result<T, CallError>>,
+        limit: Limit,
+        pinned: bool,
+    ) -> Result<T, SwitchError> {
         if !self.gate.is_healthy() {
             return Err(SwitchError::Skipped("switch_unhealthy"));
         }
@@ -114,15 +122,17 @@ impl Switch {
                 Ok(answer)
             }
             Err(error) => {
-                if error.is_unreachable() {
-                    self.note_unreachable();
+                match verdict(&error, limit) {
+                    Verdict::Well => _ = permit.success(),
+                    Verdict::Unwell if pinned => {}
+                    Verdict::Unwell => _ = permit.failure(),
+                    Verdict::Gone => {
+                        permit.failure();
+                        self.note_unreachable();
+                    }
+                    Verdict::Unknown => {}
                 }
-                let error = SwitchError::Failed(error);
-                match error.callers_fault() {
-                    Some(_) => permit.success(),
-                    None => permit.failure(),
-                };
-                Err(error)
+                Err(SwitchError::Failed(error))
             }
         }
     }

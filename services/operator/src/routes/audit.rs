@@ -45,7 +45,7 @@ pub(crate) struct AuditQuery {
 }
 
 /// What was done, the latest first.
-#[utoipa::path(tag = "audit", params(AuditQuery), responses(
+#[utoipa::path(operation_id = "list_actions", tag = "audit", params(AuditQuery), responses(
     (status = 200, body = Envelope<Page<Action>>),
     (status = 422, body = ErrorBody),
 ))]
@@ -74,7 +74,7 @@ pub(crate) async fn list(
 }
 
 /// What every service did for one request, oldest first.
-#[utoipa::path(tag = "audit", params(("correlation_id" = String, Path)), responses(
+#[utoipa::path(operation_id = "find_trail", tag = "audit", params(("correlation_id" = String, Path)), responses(
     (status = 200, body = Envelope<AuditTrail>),
     (status = 404, body = ErrorBody),
 ))]

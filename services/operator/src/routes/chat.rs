@@ -34,6 +34,7 @@ pub(crate) async fn chat(
     let streamed = body.0.stream || accepts_events(&http);
     let asked = state.chat.accept(body.0, context)?;
     http.extensions_mut().insert(asked.context.clone());
+    state.chat.admit(&asked)?;
     http.extensions_mut().insert(Recorded);
     if streamed {
         return Ok(stream(&state, asked, started));

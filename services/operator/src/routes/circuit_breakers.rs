@@ -8,7 +8,7 @@ use vx11_contracts::operator::{CircuitBreakers, Envelope};
 use crate::state::State;
 
 /// The breaker of each service that chats go to.
-#[utoipa::path(tag = "status", responses((status = 200, body = Envelope<CircuitBreakers>)))]
+#[utoipa::path(operation_id = "list_circuit_breakers", tag = "status", responses((status = 200, body = Envelope<CircuitBreakers>)))]
 #[get("/circuit-breakers")]
 pub(crate) async fn list(state: Data<State>) -> web::Json<Envelope<CircuitBreakers>> {
     let breakers = [("switch", state.chat.engine.switch.breaker()), ("madre", state.madre.breaker())];

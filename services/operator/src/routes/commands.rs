@@ -13,14 +13,15 @@ use vx11_contracts::madre::MadreChatRequest;
 use vx11_contracts::operator::{CommandRequest, CommandResult, Envelope};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
-use super::{status, window};
+use super::{madre_error, status, window};
+use crate::clients::{Limit, MadreError};
 use crate::state::State;
 
 /// The commands there are.
 const KNOWN: [&str; 5] = ["status", "open_window", "close_window", "spawn", "message"];
 
 /// Run a command. That it failed or is off by policy is a result, not an error.
-#[utoipa::path(tag = "chat", request_body = CommandRequest, responses(
+#[utoipa::path(operation_id = "run_command", tag = "chat", request_body = CommandRequest, responses(
     (status = 200, body = Envelope<CommandResult>),
     (status = 422, body = ErrorBody),
 ))]
@@ -59,16 +60,21 @@ async fn spawn(state: &State, context: &RequestContext, mut args: Map<String, Va
         correlation_id: Some(context.correlation_id.to_string()),
         context: args,
     };
-    let limit = state.config.chat.madre_timeout;
-    let answer = state.madre.chat(&request, context, limit).await;
-    let unavailable = |error| ApiError::new(ErrorCode::ServiceUnavailable, "madre does not answer").with_cause(error);
-    answer.map_err(unavailable).and_then(to_value)
+    let limit = Limit::within(context, state.config.chat.madre_timeout);
+    match state.madre.chat(&request, context, limit).await {
+        Ok(answer) => to_value(answer),
+        Err(MadreError::Failed(error)) => Err(madre_error(error)),
+        Err(error @ MadreError::CircuitOpen) => {
+            Err(ApiError::new(ErrorCode::ServiceUnavailable, "madre does not answer").with_cause(error))
+        }
+    }
 }
 
 async fn message(state: &State, context: RequestContext, args: Map<String, Value>) -> Result<Value, ApiError> {
     let started = Instant::now();
     let request: ChatRequest = arguments(args)?;
     let asked = state.chat.accept(request, context)?;
+    state.chat.admit(&asked)?;
     let answered = state.chat.answer(&asked, started).await?;
     to_value(answered.body)
 }

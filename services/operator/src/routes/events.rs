@@ -38,7 +38,7 @@ pub(crate) struct EventsQuery {
 }
 
 /// A token for `?token=`, because a browser's EventSource cannot send headers.
-#[utoipa::path(tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
+#[utoipa::path(operation_id = "mint_stream_token", tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
 #[post("/events/sse-token")]
 pub(crate) async fn token(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let secret = state.places.token.as_ref().ok_or_else(|| ApiError::not_found("token: every caller is let in"))?;
@@ -50,7 +50,7 @@ pub(crate) async fn token(state: Data<State>) -> Result<HttpResponse, ApiError> 
 }
 
 /// Events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
-#[utoipa::path(tag = "events", params(EventsQuery), responses(
+#[utoipa::path(operation_id = "stream_events", tag = "events", params(EventsQuery), responses(
     (status = 200, body = String, content_type = "text/event-stream"),
     (status = 503, body = ErrorBody),
 ))]

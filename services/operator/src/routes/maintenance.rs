@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::store::retention_rules;
 
 /// Check, back up and count the store, and plan or execute its retention.
-#[utoipa::path(tag = "maintenance", request_body = PostTaskRequest, responses((status = 200, body = StoreReport)))]
+#[utoipa::path(operation_id = "run_maintenance", tag = "maintenance", request_body = PostTaskRequest, responses((status = 200, body = StoreReport)))]
 #[post("/maintenance")]
 pub(crate) async fn run(state: Data<State>, body: Json<PostTaskRequest>) -> Result<web::Json<StoreReport>, ApiError> {
     let PostTaskRequest { apply, log_days, .. } = body.0;

@@ -25,7 +25,7 @@ pub(crate) struct MetricsQuery {
 }
 
 /// How requests went lately; up to five minutes old.
-#[utoipa::path(tag = "metrics", params(MetricsQuery), responses(
+#[utoipa::path(operation_id = "sum_up_requests", tag = "metrics", params(MetricsQuery), responses(
     (status = 200, body = Envelope<MetricsSummary>),
     (status = 422, body = ErrorBody),
 ))]

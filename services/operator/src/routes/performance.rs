@@ -41,7 +41,7 @@ fn row<B>(response: &ServiceResponse<B>, started: Instant) -> NewPerformance {
         correlation_id: context.map(|context| context.correlation_id.to_string()).unwrap_or_default(),
         session_id: None,
         endpoint: request.match_pattern().unwrap_or_else(|| "unmatched".to_owned()),
-        method: if request.method() == actix_web::http::Method::GET { "GET" } else { "POST" },
+        method: vx11_chassis::method_label(request.method()),
         status_code: response.status().as_u16().into(),
         latency_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
         provider: None,

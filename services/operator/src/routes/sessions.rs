@@ -2,6 +2,7 @@
 
 use actix_web::get;
 use actix_web::web::{self, Data};
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
@@ -31,7 +32,7 @@ pub(crate) struct DetailQuery {
 }
 
 /// Conversations, the latest first.
-#[utoipa::path(tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
+#[utoipa::path(operation_id = "list_sessions", tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
 #[get("/sessions")]
 pub(crate) async fn list(
     state: Data<State>,
@@ -46,7 +47,7 @@ pub(crate) async fn list(
 }
 
 /// One conversation with its turns, oldest first.
-#[utoipa::path(tag = "sessions", params(("id" = String, Path), DetailQuery), responses(
+#[utoipa::path(operation_id = "find_session", tag = "sessions", params(("id" = String, Path), DetailQuery), responses(
     (status = 200, body = Envelope<SessionDetail>),
     (status = 404, body = ErrorBody),
 ))]
@@ -66,6 +67,7 @@ pub(crate) async fn detail(
 }
 
 fn parse_cursor(text: &str) -> Result<(String, String), ApiError> {
-    let cursor = text.split_once(',').map(|(time, id)| (time.to_owned(), id.to_owned()));
+    let cursor = text.split_once(',').filter(|(time, _)| time.parse::<Timestamp>().is_ok());
+    let cursor = cursor.map(|(time, id)| (time.to_owned(), id.to_owned()));
     cursor.ok_or_else(|| ApiError::invalid_field("before", "must be the `next` of an earlier page"))
 }

@@ -18,7 +18,7 @@ use crate::state::{Peer, State};
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Everything at a glance: mode, services, features, store.
-#[utoipa::path(tag = "status", responses((status = 200, body = Envelope<SystemStatus>)))]
+#[utoipa::path(operation_id = "show_status", tag = "status", responses((status = 200, body = Envelope<SystemStatus>)))]
 #[get("/status")]
 pub(crate) async fn show(state: Data<State>, context: RequestContext) -> web::Json<Envelope<SystemStatus>> {
     web::Json(Envelope::new(collect(&state, &context).await))

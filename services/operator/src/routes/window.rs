@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::store::{NewAction, Record};
 
 /// Enable services for a while.
-#[utoipa::path(tag = "power", request_body = OpenWindowRequest, responses(
+#[utoipa::path(operation_id = "open_window", tag = "power", request_body = OpenWindowRequest, responses(
     (status = 200, body = Envelope<WindowOpened>),
     (status = 403, body = ErrorBody, description = "operator control is off"),
     (status = 409, body = ErrorBody),
@@ -31,7 +31,7 @@ pub(crate) async fn open(
 }
 
 /// End the open window.
-#[utoipa::path(tag = "power", responses(
+#[utoipa::path(operation_id = "close_window", tag = "power", responses(
     (status = 200, body = Envelope<WindowClosed>),
     (status = 403, body = ErrorBody, description = "operator control is off"),
     (status = 404, body = ErrorBody),
@@ -45,7 +45,7 @@ pub(crate) async fn close(
 }
 
 /// Mode, window and services.
-#[utoipa::path(tag = "power", responses((status = 200, body = Envelope<PowerState>), (status = 503, body = ErrorBody)))]
+#[utoipa::path(operation_id = "show_window", tag = "power", responses((status = 200, body = Envelope<PowerState>), (status = 503, body = ErrorBody)))]
 #[get("/chat/window/status")]
 pub(crate) async fn show(
     state: Data<State>,

@@ -1,0 +1,181 @@
+//! A switch, or a madre, that does not answer as it should.
+
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App, eventually};
+use crate::fake::{Beat, Does, error, reply};
+
+/// Who answered, whether as a fallback, and why.
+fn who(answer: &Answer) -> (u16, &str, bool, &str) {
+    let text = |name: &str| answer.body[name].as_str().unwrap_or_default();
+    (answer.status, text("provider"), answer.body["degraded"] == true, text("fallback_source"))
+}
+
+#[tokio::test]
+async fn a_dead_switch_is_asked_once_and_then_madre_answers() {
+    let app = App::start().await;
+    assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""));
+    app.switch.die().await;
+    let first = app.say("hello").await;
+    assert_eq!((first.status, &first.body["provider"], &first.body["degraded"]), (200, &json!("madre"), &json!(true)));
+    assert!(["connect", "transport"].contains(&who(&first).3), "{}", first.text);
+    for _ in 0..3 {
+        assert_eq!(who(&app.say("hello").await), (200, "madre", true, "switch_unhealthy"));
+    }
+    assert_eq!(app.get("/ready").await.body["dependencies"]["switch"]["status"], "down");
+    let id = first.correlation_id();
+    let degraded = format!("SELECT count(*) FROM performance_logs WHERE correlation_id = '{id}' AND degraded = 1");
+    assert_eq!(app.count(&degraded), 1);
+}
+
+#[tokio::test]
+async fn a_hanging_switch_is_waited_for_once() {
+    let app = App::with(&[("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "200ms")]).await;
+    app.switch.on("/switch/chat", Does::Hang);
+    assert_eq!(who(&app.say("hello").await), (200, "madre", true, "timeout"));
+    let others: Vec<Answer> = futures_util::future::join_all((0..8).map(|_| app.say("hello"))).await;
+    assert!(others.iter().all(|answer| who(answer) == (200, "madre", true, "switch_unhealthy")), "{others:?}");
+    assert_eq!(app.switch.asked("/switch/chat").len(), 1);
+    eventually("the call was given up", async || app.switch.hung_up() == 1).await;
+}
+
+#[tokio::test]
+async fn a_switch_that_answers_wrongly_is_replaced_by_madre_for_that_chat() {
+    let app = App::with(&[("VX11_OPERATOR__CHAT__BREAKER__FAILURE_THRESHOLD", "100")]).await;
+    let mut no_reply = reply("x");
+    no_reply.as_object_mut().expect("an object").remove("reply");
+    let mut not_ok = reply("x");
+    not_ok["status"] = json!("error");
+    let cases = [
+        (Does::Answer(500, Value::Null), "http_500"),
+        (Does::Answer(502, error("upstream_error")), "http_502"),
+        (Does::Answer(503, error("service_unavailable")), "http_503"),
+        (Does::Answer(504, error("deadline_exceeded")), "http_504"),
+        (Does::Answer(302, Value::Null), "http_302"),
+        (Does::Answer(200, no_reply), "invalid_answer"),
+        (Does::Answer(200, not_ok), "invalid_answer"),
+        (Does::Answer(200, json!([1, 2])), "invalid_answer"),
+        (Does::Stream(vec![Beat::Raw("<html>".to_owned())]), "invalid_answer"),
+        (Does::Stream(vec![Beat::Raw("x".repeat(9 * 1024 * 1024))]), "invalid_answer"),
+    ];
+    for (does, why) in cases {
+        app.switch.on("/switch/chat", does);
+        assert_eq!(who(&app.say("hello").await), (200, "madre", true, why));
+    }
+    app.switch.on("/switch/chat", Does::Say("well again"));
+    assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""), "it answered, so it stayed healthy");
+}
+
+#[tokio::test]
+async fn a_degraded_answer_is_not_repeated_from_memory() {
+    let app = App::start().await;
+    let hello = json!({ "message": "hello", "session_id": "s" });
+    app.switch.on("/switch/chat", Does::Answer(500, Value::Null));
+    assert_eq!(who(&app.chat(hello.clone()).await), (200, "madre", true, "http_500"));
+    app.switch.on("/switch/chat", Does::Say("well again"));
+    assert_eq!(who(&app.chat(hello).await), (200, "switch", false, ""));
+}
+
+#[tokio::test]
+async fn a_plan_that_waits_is_not_made_twice() {
+    let app = App::start().await;
+    let waiting = json!({
+        "response": "confirm?", "model": "madre-1", "provider": "madre", "status": "WAITING", "plan_id": "p-1",
+        "confirm_token": "t-1", "warnings": [], "actions": ["stop the switch"],
+    });
+    app.madre.on("/madre/chat", Does::Answer(200, waiting));
+    app.switch.on("/switch/chat", Does::Answer(500, Value::Null));
+    let stop = json!({ "message": "stop the switch", "session_id": "s" });
+    let first = app.chat(stop.clone()).await;
+    assert_eq!((&first.body["status"], &first.body["plan_id"]), (&json!("WAITING"), &json!("p-1")));
+    let second = app.chat(stop).await;
+    assert_eq!((&second.body["cache_hit"], &second.body["confirm_token"]), (&json!(true), &json!("t-1")));
+    assert_eq!(app.madre.asked("/madre/chat").len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_exist_is_the_callers_to_mend() {
+    let app = App::start().await;
+    app.switch.on("/switch/chat", Does::Answer(404, error("unknown_provider")));
+    let answer = app.chat(json!({ "message": "hello", "provider": "nobody" })).await;
+    assert_eq!((answer.status, answer.code()), (404, "unknown_provider"));
+    assert_eq!(answer.body["error"]["known"], json!(["mock"]));
+    assert_eq!(app.switch.asked("/switch/chat")[0].body["provider"], "nobody");
+    assert!(app.madre.asked("/madre/chat").is_empty());
+}
+
+#[tokio::test]
+async fn when_madre_fails_too_the_caller_is_told_and_the_trail_keeps_it() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__MADRE_TIMEOUT", "200ms"),
+        ("VX11_OPERATOR__CHAT__BREAKER__FAILURE_THRESHOLD", "100"),
+    ])
+    .await;
+    app.switch.on("/switch/chat", Does::Answer(500, Value::Null));
+    for does in [Does::Answer(500, Value::Null), Does::Answer(200, json!({ "response": 7 })), Does::Hang] {
+        app.madre.on("/madre/chat", does);
+        let answer = app.chat(json!({ "message": "hello", "session_id": "s" })).await;
+        assert_eq!((answer.status, answer.code()), (503, "service_unavailable"), "{}", answer.text);
+        assert!(!answer.text.contains("http_500"), "the cause is for the log: {}", answer.text);
+        let id = answer.correlation_id();
+        let of = |table: &str| app.count(&format!("SELECT count(*) FROM {table} WHERE correlation_id = '{id}'"));
+        assert_eq!([of("turns"), of("copilot_actions_log"), of("performance_logs")], [0, 1, 1]);
+    }
+    assert_eq!(app.count("SELECT count(*) FROM performance_logs WHERE error_type = 'service_unavailable'"), 3);
+    assert_eq!(app.get("/operator/api/sessions/s").await.status, 404, "nothing was said");
+}
+
+#[tokio::test]
+async fn five_failures_open_the_circuit_and_the_breakers_show_it() {
+    let app = App::start().await;
+    let closed = app.get("/operator/api/circuit-breakers").await;
+    for target in ["switch", "madre"] {
+        assert_eq!(closed.data()[target], json!({ "state": "closed", "failure_count": 0 }));
+    }
+    app.switch.on("/switch/chat", Does::Answer(500, Value::Null));
+    for _ in 0..5 {
+        assert_eq!(who(&app.say("hello").await).3, "http_500");
+    }
+    assert_eq!(who(&app.say("hello").await), (200, "madre", true, "circuit_open"));
+    assert_eq!(app.switch.asked("/switch/chat").len(), 5);
+    let open = app.get("/operator/api/circuit-breakers").await;
+    let switch = &open.data()["switch"];
+    assert_eq!((&switch["state"], &switch["failure_count"]), (&json!("open"), &json!(5)));
+    assert!(switch["last_failure"].is_string());
+    assert_eq!(open.data()["madre"]["state"], "closed");
+}
+
+#[tokio::test]
+async fn a_switch_that_comes_back_is_used_again() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "50ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TIMEOUT", "50ms"),
+    ])
+    .await;
+    let asked_again = async |answer: &str| {
+        eventually(answer, async || app.say("hello").await.body["provider"] == answer).await;
+    };
+    for bad in [Does::Hang, Does::Answer(503, Value::Null), Does::Answer(200, json!({ "status": "ill" }))] {
+        app.switch.on("/health", bad);
+        asked_again("madre").await;
+        let good = json!({ "status": "ok", "module": "switch", "version": "1", "timestamp": "t" });
+        app.switch.on("/health", Does::Answer(200, good));
+        asked_again("switch").await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
+    let app = App::start().await;
+    app.switch.on("/switch/chat", Does::Hang);
+    let body = json!({ "message": "hello", "correlation_id": "gone" });
+    let chat = tokio::spawn(app.chat_request(&body).send());
+    eventually("the switch is asked", async || app.switch.asked("/switch/chat").len() == 1).await;
+    chat.abort();
+    eventually("the switch's work is cancelled", async || app.switch.hung_up() == 1).await;
+    let row =
+        "SELECT count(*) FROM copilot_actions_log WHERE correlation_id = 'gone' AND status = 'client_disconnected'";
+    eventually("the trail has it", async || app.count(row) == 1).await;
+    app.switch.on("/switch/chat", Does::Say("well"));
+    assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""), "it says nothing about the switch");
+}

@@ -1,0 +1,15 @@
+//! The operator over real sockets, with a real store, and a switch and a madre that do what a test says.
+
+mod access;
+mod app;
+mod chat;
+mod control;
+mod events;
+mod failures;
+mod fake;
+mod hurry;
+mod metrics;
+mod replay;
+mod requests;
+mod stream;
+mod trail;
