@@ -19,7 +19,7 @@ fn addresses() -> Vec<(String, Vec<String>)> {
     let document = document();
     let paths = document["paths"].as_object().expect("paths");
     let methods = |item: &Value| item.as_object().expect("methods").keys().map(|name| name.to_uppercase()).collect();
-    paths.iter().map(|(path, item)| (path.replace('{', "").replace('}', ""), methods(item))).collect()
+    paths.iter().map(|(path, item)| (path.replace(['{', '}'], ""), methods(item))).collect()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, eventually};
 
 /// The members of an object, sorted.
 fn members(value: &Value) -> Vec<&str> {
@@ -88,8 +88,7 @@ async fn an_answer_is_forgotten_after_its_time() {
     let app = App::with(&[("VX11_OPERATOR__CHAT__ANSWER_CACHE_TTL", "1ms")]).await;
     let hello = json!({ "message": "hello", "session_id": "s" });
     app.chat(hello.clone()).await;
-    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    assert_eq!(app.chat(hello).await.body["cache_hit"], Value::Null);
+    eventually("it is forgotten", async || app.chat(hello.clone()).await.body["cache_hit"] == Value::Null).await;
 }
 
 #[tokio::test]
@@ -179,7 +178,7 @@ async fn a_locked_store_defers_the_rows_and_not_the_answer() {
     assert_eq!((answer.status, answer.header("x-vx11-storage")), (200, "deferred"));
     stranger.batch_execute("ROLLBACK").expect("unlocked");
     let id = answer.correlation_id();
-    crate::app::eventually("the rows are written", async || {
+    eventually("the rows are written", async || {
         app.count(&format!("SELECT count(*) FROM turns WHERE correlation_id = '{id}'")) == 1
     })
     .await;

@@ -1,5 +1,8 @@
 //! The event stream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -65,8 +68,7 @@ async fn a_follower_sees_what_happens_from_now_on() {
 
 #[tokio::test]
 async fn a_follower_that_comes_back_misses_nothing_and_sees_nothing_twice() {
-    let app = App::start().await;
-    let app = std::sync::Arc::new(app);
+    let app = Arc::new(App::start().await);
     let busy = tokio::spawn({
         let app = app.clone();
         async move { chats(&app, 60).await }
@@ -88,22 +90,25 @@ async fn a_follower_that_comes_back_misses_nothing_and_sees_nothing_twice() {
 
 #[tokio::test]
 async fn followers_that_come_at_any_time_have_no_gap() {
-    let app = App::start().await;
-    let app = std::sync::Arc::new(app);
+    let app = Arc::new(App::start().await);
+    let watched = Arc::new(AtomicBool::new(true));
     let busy = tokio::spawn({
-        let app = app.clone();
-        async move { chats(&app, 80).await }
+        let (app, watched) = (app.clone(), watched.clone());
+        async move {
+            while watched.load(Ordering::Relaxed) {
+                chats(&app, 1).await;
+            }
+        }
     });
     let readers = (0..12).map(async |_| {
         let mut reader = Reader::open(follow(&app)).await;
         let first = reader.next().await.and_then(|event| event.id).expect("an event");
-        let mut expected = first;
-        while expected < 80 {
-            expected += 1;
+        for expected in first + 1..first + 30 {
             assert_eq!(reader.next().await.and_then(|event| event.id), Some(expected));
         }
     });
     futures_util::future::join_all(readers).await;
+    watched.store(false, Ordering::Relaxed);
     busy.await.expect("no panic");
 }
 
