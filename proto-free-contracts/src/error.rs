@@ -45,15 +45,15 @@ error_codes! {
     UnknownProvider, "unknown_provider", 404, "No provider of this name is configured; the body lists the known ones.";
     ModelNotFound, "model_not_found", 404, "No configured provider serves this model.";
     MethodNotAllowed, "method_not_allowed", 405, "The address exists, with other methods.";
-    Conflict, "conflict", 409, "The record is in a state that does not allow this.";
+    Conflict, "conflict", 409, "The record is in a state that does not allow this, or the same is under way already.";
     PayloadTooLarge, "payload_too_large", 413, "The body is larger than this address accepts.";
     MessageTooLong, "message_too_long", 413, "The chat message has more characters than the configured limit.";
     InvalidField, "invalid_field", 422, "A field is missing, unknown, of the wrong type or out of range; the body names it.";
     HeadersTooLarge, "headers_too_large", 431, "The headers are larger than the server accepts.";
     RateLimited, "rate_limited", 429, "Too many requests; `Retry-After` says when to come back.";
     Internal, "internal", 500, "A fault of VX11's own; the log has the cause under the correlation id.";
-    UpstreamError, "upstream_error", 502, "Every provider that could serve the request failed.";
-    ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping.";
+    UpstreamError, "upstream_error", 502, "Every provider that could serve the request failed, or a provider or a service broke off.";
+    ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping, neither a provider nor madre could answer, or every provider is left alone for a while.";
     StoreUnavailable, "store_unavailable", 503, "The database does not answer; chat goes on without it.";
     Overloaded, "overloaded", 503, "The service has as much work as it accepts; `Retry-After` says when to come back.";
     DeadlineExceeded, "deadline_exceeded", 504, "The answer was not ready within the time limit.";
