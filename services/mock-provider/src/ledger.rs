@@ -38,7 +38,8 @@ pub(crate) struct Entry {
     pub(crate) prompt_tokens: u64,
     /// Tokens that were sent.
     pub(crate) tokens_sent: u64,
-    /// `in_flight`, then how it ended: `completed`, `error`, `reset`, `cut`, `malformed`, `client_disconnected`.
+    /// `in_flight`, then how it ended: `completed`, `error`, `reset`, `cut`, `malformed`, `html`,
+    /// `empty`, `client_disconnected` or `hung`.
     pub(crate) outcome: String,
     pub(crate) duration_ms: u64,
 }

@@ -10,6 +10,7 @@ use vx11_chassis::{Shutdown, sse};
 
 use crate::domain::answer::Answer;
 use crate::domain::fault::{FaultPlan, Kind};
+use crate::domain::tokens;
 use crate::ledger::Open;
 
 /// The longest that a hanging or stalled request is held.
@@ -32,10 +33,18 @@ pub(crate) struct Streamed {
     pub(crate) shutdown: Shutdown,
 }
 
-/// What is sent, in order.
-enum Piece {
-    Token(Value),
-    Other(Value),
+/// A chunk, and how many tokens it carries.
+struct Piece {
+    value: Value,
+    tokens: u64,
+}
+
+/// Keeps a request waiting for as long as any is held, or until the service stops.
+pub(crate) async fn hold(shutdown: &Shutdown) {
+    tokio::select! {
+        () = tokio::time::sleep(LONGEST_HOLD) => {}
+        () = shutdown.begun() => {}
+    }
 }
 
 impl Streamed {
@@ -49,37 +58,35 @@ impl Streamed {
         let mut broken = false;
         stream! {
             if let Some(wait) = self.plan.first_token { tokio::time::sleep(wait).await; }
-            for piece in self.pieces() {
-                let sent = open.tokens_sent;
-                if self.plan.cut == Some(sent) {
+            for Piece { value, tokens } in self.pieces() {
+                let reached = |at: Option<u64>| at.is_some_and(|at| open.tokens_sent >= at);
+                if reached(self.plan.cut) {
                     // Lets what was written leave before the connection closes.
                     tokio::task::yield_now().await;
                     open.will_end("cut");
                     yield Err(Cut);
                     return;
                 }
-                if self.plan.stall == Some(sent) {
-                    self.hold().await;
+                if reached(self.plan.stall) {
+                    hold(&self.shutdown).await;
+                    open.will_end("hung");
+                    yield Err(Cut);
                     return;
                 }
-                if self.plan.malformed == Some(sent) {
+                if reached(self.plan.malformed) && !broken {
                     broken = true;
                     yield Ok(Bytes::from_static(b"data: {\"id\":\"chatcmpl-broken\",\"choices\":[{\"del\n\n"));
                 }
-                if self.plan.error_frame == Some(sent) {
+                if reached(self.plan.error_frame) {
                     open.will_end("error");
                     yield Ok(sse::event(None, None, &error_frame()));
                     return;
                 }
-                let value = match piece {
-                    Piece::Token(value) => {
-                        if let Some(wait) = self.plan.drip { tokio::time::sleep(wait).await; }
-                        open.tokens_sent += 1;
-                        counted.inc();
-                        value
-                    }
-                    Piece::Other(value) => value,
-                };
+                if tokens > 0 {
+                    if let Some(wait) = self.plan.drip { tokio::time::sleep(wait).await; }
+                    open.tokens_sent += tokens;
+                    counted.inc_by(tokens);
+                }
                 yield Ok(sse::event(None, None, &value));
             }
             if self.plan.kind != Some(Kind::NoDone) {
@@ -89,41 +96,38 @@ impl Streamed {
         }
     }
 
-    async fn hold(&self) {
-        tokio::select! {
-            () = tokio::time::sleep(LONGEST_HOLD) => {}
-            () = self.shutdown.begun() => {}
-        }
+    /// What is sent, in order; each chunk is made when its turn has come.
+    fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let answers = self.answers.iter().enumerate().flat_map(|(index, answer)| self.pieces_of(index, answer));
+        let last = self.usage.iter().map(|usage| {
+            let mut value = self.envelope();
+            value["choices"] = json!([]);
+            value["usage"] = usage.clone();
+            Piece { value, tokens: 0 }
+        });
+        answers.chain(last)
     }
 
-    fn pieces(&self) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        for (index, answer) in self.answers.iter().enumerate() {
-            pieces.push(Piece::Other(self.chunk(index, json!({ "role": "assistant", "content": "" }), None)));
-            for token in &answer.reasoning {
-                pieces.push(Piece::Token(self.chunk(index, json!({ "reasoning_content": token }), None)));
-            }
-            for token in &answer.tokens {
-                pieces.push(Piece::Token(self.chunk(index, json!({ "content": token }), None)));
-            }
-            for (at, call) in answer.tool_calls.iter().enumerate() {
-                let head = json!({ "index": at, "id": call.id, "type": "function",
-                    "function": { "name": call.name, "arguments": "" } });
-                pieces.push(Piece::Other(self.chunk(index, json!({ "tool_calls": [head] }), None)));
-                for part in crate::domain::tokens::split(&call.arguments) {
-                    let delta = json!({ "index": at, "function": { "arguments": part } });
-                    pieces.push(Piece::Token(self.chunk(index, json!({ "tool_calls": [delta] }), None)));
-                }
-            }
-            pieces.push(Piece::Other(self.chunk(index, json!({}), Some(answer.finish_reason))));
-        }
-        if let Some(usage) = &self.usage {
-            let mut last = self.envelope();
-            last["choices"] = json!([]);
-            last["usage"] = usage.clone();
-            pieces.push(Piece::Other(last));
-        }
-        pieces
+    fn pieces_of<'s>(&'s self, index: usize, answer: &'s Answer) -> impl Iterator<Item = Piece> + 's {
+        let piece = move |tokens, delta| Piece { value: self.chunk(index, delta, None), tokens };
+        let role = std::iter::once_with(move || piece(0, json!({ "role": "assistant", "content": "" })));
+        let reasoning = answer.reasoning.iter().map(move |token| piece(1, json!({ "reasoning_content": token })));
+        let text = answer.tokens.iter().map(move |token| piece(1, json!({ "content": token })));
+        let calls = answer.tool_calls.iter().enumerate().flat_map(move |(at, call)| {
+            let head = json!({ "index": at, "id": call.id, "type": "function",
+                "function": { "name": call.name, "arguments": "" } });
+            let head = piece(tokens::count(&call.name), json!({ "tool_calls": [head] }));
+            let arguments = tokens::split(&call.arguments).map(move |part| {
+                let delta = json!({ "index": at, "function": { "arguments": part } });
+                piece(1, json!({ "tool_calls": [delta] }))
+            });
+            std::iter::once(head).chain(arguments)
+        });
+        let end = std::iter::once_with(move || Piece {
+            value: self.chunk(index, json!({}), Some(answer.finish_reason)),
+            tokens: 0,
+        });
+        role.chain(reasoning).chain(text).chain(calls).chain(end)
     }
 
     fn chunk(&self, index: usize, delta: Value, finish_reason: Option<&str>) -> Value {

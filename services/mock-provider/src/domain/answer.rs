@@ -54,12 +54,14 @@ pub(crate) fn answer(request: &ChatRequest, model: &str, index: u32) -> Answer {
         return Answer { tokens: Vec::new(), reasoning: Vec::new(), tool_calls, finish_reason: "tool_calls" };
     }
     let text = until_stop(text(request, &asked, hash), request.stop.sequences());
-    let mut words: Vec<String> = tokens::split(&text).map(str::to_owned).collect();
+    let thought = if models::reasons(model) { phrase(hash ^ 1, 12) } else { String::new() };
+    let owned = |text: &str| tokens::split(text).map(str::to_owned).collect::<Vec<String>>();
+    let (mut reasoning, mut words) = (owned(&thought), owned(&text));
+    // Thinking is paid for like speaking, and comes first.
     let limit = request.token_limit().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let finish_reason = if words.len() > limit { "length" } else { "stop" };
-    words.truncate(limit);
-    let reasoning = if models::reasons(model) { phrase(hash ^ 1, 12) } else { String::new() };
-    let reasoning = tokens::split(&reasoning).map(str::to_owned).collect();
+    let finish_reason = if reasoning.len() + words.len() > limit { "length" } else { "stop" };
+    reasoning.truncate(limit);
+    words.truncate(limit - reasoning.len());
     Answer { tokens: words, reasoning, tool_calls, finish_reason }
 }
 

@@ -1,6 +1,6 @@
 //! The part of a chat request that the answer depends on.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -12,9 +12,9 @@ pub(crate) struct ChatRequest {
     /// The conversation.
     pub(crate) messages: Vec<Message>,
     /// Answer as server-sent events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) stream: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) stream_options: StreamOptions,
     /// How many answers, 1 to 16.
     pub(crate) n: Option<u32>,
@@ -26,14 +26,14 @@ pub(crate) struct ChatRequest {
     /// The newer name of `max_tokens`.
     pub(crate) max_completion_tokens: Option<u64>,
     /// What the model may call.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) tools: Vec<Tool>,
     /// `auto`, `none`, `required`, or one function.
     #[schema(value_type = Option<Object>)]
     pub(crate) tool_choice: Option<Value>,
     /// Another seed, another answer.
     pub(crate) seed: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) response_format: ResponseFormat,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct StreamOptions {
     /// End the stream with a chunk that has the usage.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) include_usage: bool,
 }
 
@@ -83,6 +83,11 @@ pub(crate) struct ResponseFormat {
     pub(crate) kind: String,
     #[schema(value_type = Option<Object>)]
     pub(crate) json_schema: Option<Value>,
+}
+
+/// Libraries write out a field that was not given as `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 impl Message {

@@ -12,7 +12,6 @@ use vx11_contracts::openai::OpenAiError;
 use super::{check_key, fault};
 use crate::State;
 use crate::domain::answer::{Answer, answer, prompt_tokens};
-use crate::domain::fault::Kind;
 use crate::domain::models;
 use crate::domain::request::ChatRequest;
 use crate::ledger::Entry;
@@ -68,10 +67,8 @@ pub(crate) async fn completions(
             .insert_header((CACHE_CONTROL, "no-cache"))
             .streaming(streamed.body(open, counted)));
     }
-    if let Some(wait) = applied.plan.first_token {
-        tokio::time::sleep(wait).await;
-    }
     open.tokens_sent = answers.iter().map(Answer::completion_tokens).sum();
+    fault::spoken(&applied.plan, open.tokens_sent).await;
     counted.inc_by(open.tokens_sent);
     let body = json!({
         "id": id,
@@ -82,12 +79,7 @@ pub(crate) async fn completions(
         "usage": usage,
         "system_fingerprint": "fp_mock",
     });
-    if applied.plan.kind == Some(Kind::Truncate) || applied.plan.cut.is_some() {
-        open.close(200, "cut");
-        return Ok(fault::truncated(body.to_string().into_bytes()));
-    }
-    open.close(200, "completed");
-    Ok(HttpResponse::Ok().json(body))
+    Ok(fault::whole(&state, &applied.plan, open, &body))
 }
 
 fn check(request: &ChatRequest) -> Result<(), ApiError> {

@@ -17,6 +17,9 @@ use crate::domain::embedding::{DEFAULT_DIMENSIONS, MAX_DIMENSIONS, embed};
 use crate::domain::{models, tokens};
 use crate::ledger::Entry;
 
+/// Most things to embed in one request, as OpenAI has it.
+const MAX_INPUTS: usize = 2048;
+
 /// What to embed.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct EmbeddingsRequest {
@@ -84,8 +87,8 @@ pub(crate) async fn create(
         return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")));
     }
     let items = request.input.items();
-    if items.is_empty() {
-        return Err(ApiError::invalid_field("input", "must not be empty"));
+    if !(1..=MAX_INPUTS).contains(&items.len()) {
+        return Err(ApiError::invalid_field("input", format!("must be 1 to {MAX_INPUTS} texts")));
     }
     let applied = fault::plan(&state, &http, &request.model)?;
     let prompt_tokens: u64 = items.iter().map(|(_, tokens)| tokens).sum();
@@ -108,11 +111,11 @@ pub(crate) async fn create(
         json!({ "object": "embedding", "index": index, "embedding": embedding })
     };
     let data: Vec<Value> = items.iter().enumerate().map(vector).collect();
-    open.close(200, "completed");
-    Ok(HttpResponse::Ok().json(json!({
+    let body = json!({
         "object": "list",
         "data": data,
         "model": request.model,
         "usage": { "prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens },
-    })))
+    });
+    Ok(fault::whole(&state, &applied.plan, open, &body))
 }

@@ -7,8 +7,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures_util::stream;
-use serde_json::json;
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 
@@ -18,7 +18,7 @@ use crate::domain::models::split_faults;
 use crate::faults::{Applied, part};
 use crate::ledger::Open;
 use crate::reset;
-use crate::streaming::{Cut, LONGEST_HOLD};
+use crate::streaming::{Cut, LONGEST_HOLD, hold};
 
 /// The header that asks for faults.
 const HEADER: &str = "x-mock-fault";
@@ -27,7 +27,8 @@ const HEADER: &str = "x-mock-fault";
 pub(super) fn plan(state: &State, http: &HttpRequest, model: &str) -> Result<Applied, ApiError> {
     let header = http.headers().get(HEADER).map(|value| value.to_str().unwrap_or("?"));
     let (name, suffix) = split_faults(model);
-    state.faults.plan(header, suffix, name).map_err(|error| ApiError::invalid_field("model", error.to_string()))
+    let asked_in = if header.is_some() { HEADER } else { "model" };
+    state.faults.plan(header, suffix, name).map_err(|error| ApiError::invalid_field(asked_in, error.to_string()))
 }
 
 /// Waits, and answers in place of the model where the plan says so; gives `open` back where it does not.
@@ -72,10 +73,7 @@ fn reset_connection(http: &HttpRequest, open: Open) -> HttpResponse {
 }
 
 async fn hang(state: &State, mut open: Open) -> HttpResponse {
-    tokio::select! {
-        () = tokio::time::sleep(LONGEST_HOLD) => {}
-        () = state.shutdown.begun() => {}
-    }
+    hold(&state.shutdown).await;
     open.will_end("hung");
     HttpResponse::ServiceUnavailable().finish()
 }
@@ -111,17 +109,49 @@ fn refusal(open: Open, status: u16, code: &str, message: &str) -> HttpResponse {
         "message": message, "type": "invalid_request_error", "param": "messages", "code": code } }))
 }
 
-/// The first half of `body`, under a length that promises all of it.
-pub(super) fn truncated(body: Vec<u8>) -> HttpResponse {
-    let length = body.len() as u64;
-    let half = Bytes::from(body).slice(..(length / 2) as usize);
-    let parts = async_stream::stream! {
+/// Waits for as long as a stream of this many tokens would take.
+pub(super) async fn spoken(plan: &FaultPlan, tokens: u64) {
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    let drip = plan.drip.unwrap_or_default().saturating_mul(tokens);
+    tokio::time::sleep(plan.first_token.unwrap_or_default().saturating_add(drip).min(LONGEST_HOLD)).await;
+}
+
+/// A whole answer, or what the plan makes of it: one that stops in its middle, or that is not JSON.
+pub(super) fn whole(state: &State, plan: &FaultPlan, mut open: Open, body: &Value) -> HttpResponse {
+    let json = Bytes::from(body.to_string());
+    let half = json.slice(..json.len() / 2);
+    let length = json.len() as u64;
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((CONTENT_TYPE, "application/json"));
+    if plan.kind == Some(Kind::Truncate) || plan.cut.is_some() {
+        open.close(200, "cut");
+        answer.body(SizedStream::new(length, Box::pin(cut_after(half, std::future::ready(())))))
+    } else if plan.stall.is_some() {
+        let shutdown = state.shutdown.clone();
+        open.status = 200;
+        let held = async move {
+            hold(&shutdown).await;
+            open.will_end("hung");
+        };
+        answer.body(SizedStream::new(length, Box::pin(cut_after(half, held))))
+    } else if plan.malformed.is_some() {
+        open.close(200, "malformed");
+        answer.body(half)
+    } else {
+        open.close(200, "completed");
+        answer.body(json)
+    }
+}
+
+/// `half`, then the close of the connection once `wait` is over.
+fn cut_after(half: Bytes, wait: impl Future<Output = ()>) -> impl Stream<Item = Result<Bytes, Cut>> {
+    async_stream::stream! {
         yield Ok(half);
-        // Lets the first half leave before the connection closes.
+        // Lets it leave before the connection closes.
         tokio::task::yield_now().await;
+        wait.await;
         yield Err(Cut);
-    };
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(SizedStream::new(length, Box::pin(parts)))
+    }
 }
 
 /// What the model was asked for, when there is no such model.
