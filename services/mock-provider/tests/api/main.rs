@@ -1,0 +1,18 @@
+//! The mock provider over real sockets: what it answers, and every fault that `docs/mock-provider.md` lists.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod mock;
+
+mod admin;
+mod answers;
+mod asking;
+mod embeddings;
+mod faults_before;
+mod faults_within;
+mod log;
+mod models;
+mod refusals;
+mod streams;
+mod tools;
+mod triggers;
