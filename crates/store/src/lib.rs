@@ -6,7 +6,9 @@
 //!   is on disk. When the database cannot be written it keeps the rows in memory, says so, and recovers by itself.
 //! - [`upkeep`] is what maintenance calls: integrity, size, counts, schema, backup, retention.
 //!
-//! It knows no table and no service. Only the `store` modules of services use it, and only through [`Connection`]:
+//! - [`trail`] is the audit log that each service keeps in a table of the same shape.
+//!
+//! Besides that it knows no table and no service. Only the `store` modules of services use it, and only through [`Connection`]:
 //! when PostgreSQL comes, that becomes the enum of both, and code that named SQLite's type would not follow.
 
 mod config;
@@ -14,6 +16,7 @@ mod connection;
 mod db;
 mod error;
 mod schema;
+pub mod trail;
 pub mod upkeep;
 mod writer;
 

@@ -77,7 +77,7 @@ impl EventHub {
 
     /// The last rows, oldest first.
     pub(crate) async fn backlog(&self, limit: u32) -> Result<Vec<Action>, vx11_store::StoreError> {
-        let mut rows = self.store.list_actions(crate::store::ActionQuery::default(), limit).await?;
+        let mut rows = self.store.list_actions(vx11_store::trail::ActionQuery::default(), limit).await?;
         rows.reverse();
         Ok(rows)
     }

@@ -12,8 +12,8 @@ use vx11_chassis::client::{ServiceClient, http_client};
 use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
 use vx11_chassis::{RequestContext, Shutdown};
+use vx11_contracts::event::Action;
 use vx11_contracts::health::{DependencyState, Health};
-use vx11_contracts::time;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
 use vx11_store::{StoreConfig, Writer, WriterHealth};
 
@@ -23,7 +23,7 @@ use crate::config::OperatorConfig;
 use crate::events::EventHub;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
-use crate::store::{NewAction, Record, Store};
+use crate::store::{Record, Store, action};
 
 /// How often gauges are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -195,17 +195,9 @@ impl Shared {
 
 /// A row for the event stream: a service went up or down.
 fn note_service_status(writer: &Writer<Record>, service: &str, status: &'static str) {
-    let row = NewAction {
-        timestamp: time::now(),
-        source: "operator",
-        session_id: None,
-        correlation_id: uuid::Uuid::new_v4().to_string(),
-        action: "health_check".to_owned(),
-        action_type: "service_status",
+    let row = Action {
         target: Some(service.to_owned()),
-        status,
-        mode: "normal",
-        notes: None,
+        ..action(uuid::Uuid::new_v4(), "health_check", "service_status", status)
     };
     // The writer keeps it, or counts that it had no room.
     let _ = writer.try_enqueue(Record::Action(row));

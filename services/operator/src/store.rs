@@ -12,8 +12,8 @@ use diesel_migrations::embed_migrations;
 use tokio::sync::watch;
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, Writer, WriterConfig};
 
-pub(crate) use actions::ActionQuery;
-pub(crate) use record::{ChatRecord, NewAction, NewPerformance, NewTurn, Record};
+pub(crate) use actions::action;
+pub(crate) use record::{ChatRecord, NewPerformance, NewTurn, Record, TurnRecord};
 pub(crate) use retention::retention_rules;
 pub(crate) use turns::Extras;
 

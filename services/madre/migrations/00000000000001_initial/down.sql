@@ -1,4 +1,4 @@
-DROP TABLE madre_actions_log;
+DROP TABLE copilot_actions_log;
 DROP TABLE power_policies;
 DROP TABLE power_windows;
 DROP TABLE plans;

@@ -46,7 +46,7 @@ CREATE TABLE power_policies (
 );
 
 -- What was done, by whom, to what.
-CREATE TABLE madre_actions_log (
+CREATE TABLE copilot_actions_log (
     id             INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     timestamp      TEXT NOT NULL,
     source         TEXT NOT NULL,
@@ -59,5 +59,5 @@ CREATE TABLE madre_actions_log (
     mode           TEXT NOT NULL,
     notes          TEXT
 );
-CREATE INDEX actions_by_correlation ON madre_actions_log (correlation_id, id);
-CREATE INDEX actions_by_time ON madre_actions_log (timestamp);
+CREATE INDEX actions_by_correlation ON copilot_actions_log (correlation_id, id);
+CREATE INDEX actions_by_time ON copilot_actions_log (timestamp);

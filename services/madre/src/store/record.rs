@@ -3,10 +3,9 @@
 use diesel::prelude::*;
 use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::event::Action;
-use vx11_store::{Connection, Sink};
+use vx11_store::{Connection, Sink, trail};
 
-use super::actions::NewAction;
-use super::schema::{madre_actions_log, plans};
+use super::schema::plans;
 
 /// One thing to write.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ impl Sink for RecordSink {
         for row in rows {
             match row {
                 Record::Action(action) => {
-                    diesel::insert_into(madre_actions_log::table).values(NewAction::from(action)).execute(conn)?
+                    trail::append(conn, action)?;
                 }
                 Record::PlanEnd(end) => {
                     let running = plans::plan_id.eq(&end.plan_id).and(plans::status.eq(ChatStatus::Running.as_str()));
@@ -46,9 +45,9 @@ impl Sink for RecordSink {
                         plans::result.eq(&end.result),
                         plans::updated_at.eq(&end.at),
                     );
-                    diesel::update(plans::table.filter(running)).set(ended).execute(conn)?
+                    diesel::update(plans::table.filter(running)).set(ended).execute(conn)?;
                 }
-            };
+            }
         }
         Ok(())
     }

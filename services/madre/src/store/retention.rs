@@ -14,7 +14,7 @@ const RECORD_DAYS: u32 = 90;
 /// Windows are dated by when they closed, so an open one is never past it.
 pub(crate) fn retention_rules(configured: &BTreeMap<String, u32>, log_days: Option<u32>) -> Vec<RetentionRule> {
     let rules = [
-        ("madre_actions_log", "timestamp", log_days.unwrap_or(LOG_DAYS)),
+        ("copilot_actions_log", "timestamp", log_days.unwrap_or(LOG_DAYS)),
         ("plans", "updated_at", RECORD_DAYS),
         ("power_windows", "closed_at", RECORD_DAYS),
     ];
@@ -37,6 +37,6 @@ mod tests {
         };
         assert_eq!(days(&BTreeMap::new(), None), [30, 90, 90]);
         assert_eq!(days(&BTreeMap::new(), Some(7)), [7, 90, 90]);
-        assert_eq!(days(&BTreeMap::from([("madre_actions_log".to_owned(), 3)]), Some(7)), [3, 90, 90]);
+        assert_eq!(days(&BTreeMap::from([("copilot_actions_log".to_owned(), 3)]), Some(7)), [3, 90, 90]);
     }
 }

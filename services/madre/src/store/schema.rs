@@ -42,19 +42,3 @@ diesel::table! {
         updated_at -> Text,
     }
 }
-
-diesel::table! {
-    madre_actions_log (id) {
-        id -> BigInt,
-        timestamp -> Text,
-        source -> Text,
-        session_id -> Nullable<Text>,
-        correlation_id -> Text,
-        action -> Text,
-        action_type -> Text,
-        target -> Nullable<Text>,
-        status -> Text,
-        mode -> Text,
-        notes -> Nullable<Text>,
-    }
-}

@@ -125,7 +125,7 @@ async fn without_an_operator_the_rest_is_done_and_the_gap_is_named() {
     }
 }
 
-const OLD_ROWS: &str = "INSERT INTO madre_actions_log (timestamp, source, correlation_id, action, action_type, status, mode)
+const OLD_ROWS: &str = "INSERT INTO copilot_actions_log (timestamp, source, correlation_id, action, action_type, status, mode)
     SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || column1 || ' days'), 'madre', 'c', 'chat', 'chat', 'ok', 'normal'
     FROM (VALUES (1), (10), (20), (40), (50))";
 
@@ -137,12 +137,12 @@ async fn retention_counts_until_it_is_applied() {
 
     let planned = madre.post(POST_TASK, json!({})).await.body;
     assert_eq!(planned["retention"]["madre"]["tables"][0]["rows"], 2);
-    assert_eq!(planned["counts"]["madre"]["madre_actions_log"], 5);
+    assert_eq!(planned["counts"]["madre"]["copilot_actions_log"], 5);
     let applied = madre.post(POST_TASK, json!({ "apply": true })).await.body;
     assert_eq!(applied["apply_retention"], true);
     assert_eq!(applied["retention"]["madre"]["tables"][0]["rows"], 2);
     // The three younger ones, and the row of the run before.
-    assert_eq!(applied["counts"]["madre"]["madre_actions_log"], 4);
+    assert_eq!(applied["counts"]["madre"]["copilot_actions_log"], 4);
     evidence_matches(&applied);
 }
 

@@ -46,7 +46,7 @@ async fn a_full_disk_does_not_stop_chat() {
     home.stranger()
         .batch_execute(
             "CREATE TRIGGER full BEFORE INSERT ON plans BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;
-             CREATE TRIGGER full_log BEFORE INSERT ON madre_actions_log BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;",
+             CREATE TRIGGER full_log BEFORE INSERT ON copilot_actions_log BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;",
         )
         .expect("triggers");
     assert_eq!(madre.chat("help").await.body["status"], "DONE");

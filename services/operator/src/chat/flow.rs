@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::{ChatRequest, ChatResponse};
-use vx11_contracts::time;
+use vx11_contracts::event::Action;
 use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
 
 use super::abandoned::Abandoned;
 use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, StreamLimits, record};
 use crate::metrics::Metrics;
-use crate::store::{NewAction, Record, Store};
+use crate::store::{Record, Store, action};
 
 /// Everything that a chat needs. Cheap to clone; clones share all but the engine's connections.
 #[derive(Clone, Debug)]
@@ -182,17 +182,10 @@ impl Chat {
         if chats < 100 || 10_u64.pow(chats.ilog10()) != chats {
             return;
         }
-        let reached = NewAction {
-            timestamp: time::now(),
-            source: "operator",
-            session_id: None,
-            correlation_id: asked.context.correlation_id.to_string(),
-            action: "milestone".to_owned(),
-            action_type: "performance_milestone",
+        let reached = Action {
             target: Some("chats_answered".to_owned()),
-            status: "ok",
-            mode: "normal",
             notes: Some(serde_json::json!({ "value": chats, "unit": "chats" }).to_string()),
+            ..action(&*asked.context.correlation_id, "milestone", "performance_milestone", "ok")
         };
         // A milestone is news, not a record: the writer counts it when it has no room.
         let _ = self.store.writer.try_enqueue(Record::Action(reached));

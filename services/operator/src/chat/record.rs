@@ -6,14 +6,18 @@ use serde::Serialize;
 use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_contracts::chat::{ChatRequest, ChatResponse, ChatStatus};
+use vx11_contracts::event::Action;
 use vx11_contracts::switch::Attempt;
 use vx11_contracts::time;
 
 use super::{Accepted, Answer};
-use crate::store::{ChatRecord, Extras, NewAction, NewPerformance, NewTurn, Record};
+use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record, TurnRecord};
 
 /// The endpoint of the performance row.
 const ENDPOINT: &str = "/operator/api/chat";
+
+/// The mode of a row that tells of trouble.
+const DEGRADED: &str = "degraded";
 
 /// What the audit row of an answered chat says besides its columns.
 #[derive(Serialize)]
@@ -41,11 +45,15 @@ pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&An
     };
     let who = body.provider.as_str();
     Record::Chat(Box::new(ChatRecord {
-        turn: answer.map(|answer| turn(asked, body, answer, now.clone())),
-        action: NewAction {
+        turn: answer.map(|answer| TurnRecord {
+            row: turn(asked, body, answer, now.clone()),
+            begins_session: !asked.known_session,
+        }),
+        action: Action {
+            timestamp: now.clone(),
             target: Some(who.to_owned()),
-            mode: if body.degraded { "degraded" } else { "normal" },
-            ..action(asked, "ok", serde_json::to_string(&notes).ok(), now.clone())
+            mode: if body.degraded { DEGRADED } else { "normal" }.to_owned(),
+            ..action(asked, "ok", serde_json::to_string(&notes).ok())
         },
         performance: NewPerformance {
             provider: Some(who.to_owned()),
@@ -61,9 +69,11 @@ pub(super) fn failed(asked: &Accepted, error: &ApiError, elapsed: Duration) -> R
     let code = error.code();
     let notes = json!({ "error": code, "cause": error.cause() });
     let latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    // A refusal of what cannot be answered is no sign of trouble.
+    let mode = if code.status() >= 500 { DEGRADED } else { "normal" }.to_owned();
     Record::Chat(Box::new(ChatRecord {
         turn: None,
-        action: NewAction { mode: "degraded", ..action(asked, "error", Some(notes.to_string()), now.clone()) },
+        action: Action { timestamp: now.clone(), mode, ..action(asked, "error", Some(notes.to_string())) },
         performance: NewPerformance {
             error_type: Some(code.as_str().to_owned()),
             ..performance(asked, code.status(), latency_ms, now)
@@ -73,7 +83,7 @@ pub(super) fn failed(asked: &Accepted, error: &ApiError, elapsed: Duration) -> R
 
 /// The row of a chat whose caller went away before its end.
 pub(super) fn abandoned(asked: &Accepted) -> Record {
-    Record::Action(action(asked, "client_disconnected", None, time::now()))
+    Record::Action(action(asked, "client_disconnected", None))
 }
 
 fn turn(asked: &Accepted, body: &ChatResponse, answer: &Answer, timestamp: String) -> NewTurn {
@@ -107,18 +117,11 @@ fn extras(asked: &Accepted) -> Option<String> {
     serde_json::to_string(&extras).ok()
 }
 
-fn action(asked: &Accepted, status: &'static str, notes: Option<String>, timestamp: String) -> NewAction {
-    NewAction {
-        timestamp,
-        source: "operator",
+fn action(asked: &Accepted, status: &str, notes: Option<String>) -> Action {
+    Action {
         session_id: Some(asked.session_id.clone()),
-        correlation_id: asked.context.correlation_id.to_string(),
-        action: "chat".to_owned(),
-        action_type: "chat",
-        target: None,
-        status,
-        mode: "normal",
         notes,
+        ..store::action(&*asked.context.correlation_id, "chat", "chat", status)
     }
 }
 

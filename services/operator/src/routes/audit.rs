@@ -13,10 +13,10 @@ use vx11_contracts::ErrorBody;
 use vx11_contracts::event::Action;
 use vx11_contracts::operator::{AuditTrail, Envelope, Page};
 use vx11_contracts::time;
+use vx11_store::trail::ActionQuery;
 
 use super::{page_size, store_error};
 use crate::state::State;
-use crate::store::ActionQuery;
 
 /// Most rows of one request's trail.
 const TRAIL: u32 = 500;

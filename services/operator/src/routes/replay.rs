@@ -6,14 +6,14 @@ use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::chat::ChatRequest;
+use vx11_contracts::event::Action;
 use vx11_contracts::operator::{Envelope, Replay, ReplayRequest, Turn};
-use vx11_contracts::time;
 
 use super::store_error;
 use crate::chat::{Accepted, Provider, Question};
 use crate::domain::difference::compare;
 use crate::state::State;
-use crate::store::{NewAction, Record};
+use crate::store::{Record, action};
 
 /// Ask the same again, with the history of then, and compare. The session is left as it is.
 #[utoipa::path(tag = "replay", params(("correlation_id" = String, Path)), request_body = ReplayRequest, responses(
@@ -66,17 +66,12 @@ pub(crate) async fn replay(
 
 /// The replay's own row in the trail.
 fn note(state: &State, original: &Turn, asked: &Accepted, identical: bool) {
-    let row = NewAction {
-        timestamp: time::now(),
-        source: "operator",
+    let notes = serde_json::json!({ "identical": identical, "provider": asked.request.provider });
+    let row = Action {
         session_id: Some(original.session_id.clone()),
-        correlation_id: asked.context.correlation_id.to_string(),
-        action: "replay".to_owned(),
-        action_type: "replay",
         target: Some(original.correlation_id.clone()),
-        status: "ok",
-        mode: "normal",
-        notes: Some(serde_json::json!({ "identical": identical, "provider": asked.request.provider }).to_string()),
+        notes: Some(notes.to_string()),
+        ..action(&*asked.context.correlation_id, "replay", "replay", "ok")
     };
     // The writer keeps it, or counts that it had no room.
     let _ = state.store.writer.try_enqueue(Record::Action(row));

@@ -6,13 +6,13 @@ use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::error::PolicyRefusal;
+use vx11_contracts::event::Action;
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::power::{OpenWindowRequest, PowerState, WindowClosed, WindowOpened};
-use vx11_contracts::time;
 
 use super::madre_error;
 use crate::state::State;
-use crate::store::{NewAction, Record};
+use crate::store::{Record, action};
 
 /// Enable services for a while.
 #[utoipa::path(operation_id = "open_window", tag = "power", request_body = OpenWindowRequest, responses(
@@ -88,17 +88,9 @@ pub(super) fn refuse_unless_controlled(state: &State) -> Result<(), ApiError> {
 /// Says on the event stream what was switched on or off.
 fn toggled(state: &State, context: &RequestContext, services: &[String], status: &'static str) {
     for service in services {
-        let row = NewAction {
-            timestamp: time::now(),
-            source: "operator",
-            session_id: None,
-            correlation_id: context.correlation_id.to_string(),
-            action: "power_window".to_owned(),
-            action_type: "feature_toggle",
+        let row = Action {
             target: Some(service.clone()),
-            status,
-            mode: "normal",
-            notes: None,
+            ..action(&*context.correlation_id, "power_window", "feature_toggle", status)
         };
         // The writer keeps it, or counts that it had no room.
         let _ = state.store.writer.try_enqueue(Record::Action(row));

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use tokio::sync::watch;
-use vx11_store::{Connection, Sink};
+use vx11_contracts::event::Action;
+use vx11_store::{Connection, Sink, trail};
 
-use super::schema::{copilot_actions_log, performance_logs, performance_minutes, sessions, turns};
+use super::schema::{performance_logs, performance_minutes, sessions, turns};
 use crate::domain::minute_summary::MinuteSummary;
 
 /// One unit of writing.
@@ -16,7 +17,7 @@ pub(crate) enum Record {
     /// An answered chat: the turn and its session where it made one, its audit row and its performance row, together.
     Chat(Box<ChatRecord>),
     /// Something that was done.
-    Action(NewAction),
+    Action(Action),
     /// A request that was not a chat.
     Performance(NewPerformance),
 }
@@ -25,16 +26,26 @@ pub(crate) enum Record {
 #[derive(Debug)]
 pub(crate) struct ChatRecord {
     /// The turn; none for a repetition from the answer cache, and none where nothing answered.
-    pub(crate) turn: Option<NewTurn>,
+    pub(crate) turn: Option<TurnRecord>,
     /// The audit row.
-    pub(crate) action: NewAction,
+    pub(crate) action: Action,
     /// The performance row.
     pub(crate) performance: NewPerformance,
 }
 
+/// A question with its answer, and whether it begins its session.
+#[derive(Debug)]
+pub(crate) struct TurnRecord {
+    /// The row.
+    pub(crate) row: NewTurn,
+    /// The session was named for this turn, so that nobody else can have made it.
+    pub(crate) begins_session: bool,
+}
+
 /// A row of `turns`; the migration and the contracts' `Turn` explain the columns.
+// Every column is written, so that the statement is always the same and is prepared once.
 #[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = turns)]
+#[diesel(table_name = turns, treat_none_as_default_value = false)]
 pub(crate) struct NewTurn {
     pub(crate) timestamp: String,
     pub(crate) session_id: String,
@@ -53,25 +64,9 @@ pub(crate) struct NewTurn {
     pub(crate) completion_tokens: Option<i64>,
 }
 
-/// A row of `copilot_actions_log`; the contracts' `Action` explains the columns.
-#[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = copilot_actions_log)]
-pub(crate) struct NewAction {
-    pub(crate) timestamp: String,
-    pub(crate) source: &'static str,
-    pub(crate) session_id: Option<String>,
-    pub(crate) correlation_id: String,
-    pub(crate) action: String,
-    pub(crate) action_type: &'static str,
-    pub(crate) target: Option<String>,
-    pub(crate) status: &'static str,
-    pub(crate) mode: &'static str,
-    pub(crate) notes: Option<String>,
-}
-
 /// A row of `performance_logs`; summed up in the contracts' `MetricsSummary`.
 #[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = performance_logs)]
+#[diesel(table_name = performance_logs, treat_none_as_default_value = false)]
 pub(crate) struct NewPerformance {
     pub(crate) timestamp: String,
     pub(crate) correlation_id: String,
@@ -135,7 +130,7 @@ impl Sink for RecordSink {
                 Record::Performance(performance) => (None, Some(performance)),
             };
             if let Some(action) = action {
-                newest_action = Some(insert_action(conn, action)?);
+                newest_action = Some(trail::append(conn, action)?);
             }
             if let Some(performance) = performance {
                 diesel::insert_into(performance_logs::table).values(performance).execute(conn)?;
@@ -181,23 +176,26 @@ impl RecordSink {
     }
 }
 
-fn insert_turn(conn: &mut Connection, turn: &NewTurn) -> QueryResult<()> {
+fn insert_turn(conn: &mut Connection, turn: &TurnRecord) -> QueryResult<()> {
     use sessions::dsl;
-    diesel::insert_into(sessions::table)
-        .values((
-            dsl::session_id.eq(&turn.session_id),
-            dsl::created_at.eq(&turn.timestamp),
-            dsl::last_activity_at.eq(&turn.timestamp),
-            dsl::turns.eq(1),
-        ))
-        .on_conflict(dsl::session_id)
-        .do_update()
-        .set((dsl::last_activity_at.eq(excluded(dsl::last_activity_at)), dsl::turns.eq(dsl::turns + 1)))
-        .execute(conn)?;
-    diesel::insert_into(turns::table).values(turn).execute(conn)?;
+    let TurnRecord { row, begins_session } = turn;
+    let session = (
+        dsl::session_id.eq(&row.session_id),
+        dsl::created_at.eq(&row.timestamp),
+        dsl::last_activity_at.eq(&row.timestamp),
+        dsl::turns.eq(1),
+    );
+    let session = diesel::insert_into(sessions::table).values(session);
+    if *begins_session {
+        // Not an upsert: diesel prepares those anew each time.
+        session.execute(conn)?;
+    } else {
+        session
+            .on_conflict(dsl::session_id)
+            .do_update()
+            .set((dsl::last_activity_at.eq(excluded(dsl::last_activity_at)), dsl::turns.eq(dsl::turns + 1)))
+            .execute(conn)?;
+    }
+    diesel::insert_into(turns::table).values(row).execute(conn)?;
     Ok(())
-}
-
-fn insert_action(conn: &mut Connection, action: &NewAction) -> QueryResult<i64> {
-    diesel::insert_into(copilot_actions_log::table).values(action).returning(copilot_actions_log::id).get_result(conn)
 }

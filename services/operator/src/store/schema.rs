@@ -31,22 +31,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    copilot_actions_log (id) {
-        id -> BigInt,
-        timestamp -> Text,
-        source -> Text,
-        session_id -> Nullable<Text>,
-        correlation_id -> Text,
-        action -> Text,
-        action_type -> Text,
-        target -> Nullable<Text>,
-        status -> Text,
-        mode -> Text,
-        notes -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
     performance_logs (id) {
         id -> BigInt,
         timestamp -> Text,

@@ -1,0 +1,171 @@
+//! `copilot_actions_log`: the audit trail that every service with a store keeps, in a table of the same shape.
+//!
+//! A service creates the table in its own migrations, decides what is worth a row, and reads its own rows only.
+
+use diesel::prelude::*;
+use vx11_contracts::event::Action;
+
+use self::schema::copilot_actions_log as log;
+use crate::Connection;
+
+// Every column is written, so that the statement is always the same and is prepared once.
+#[derive(Insertable)]
+#[diesel(table_name = log, treat_none_as_default_value = false)]
+struct NewAction<'a> {
+    timestamp: &'a str,
+    source: &'a str,
+    session_id: Option<&'a str>,
+    correlation_id: &'a str,
+    action: &'a str,
+    action_type: &'a str,
+    target: Option<&'a str>,
+    status: &'a str,
+    mode: &'a str,
+    notes: Option<&'a str>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = log)]
+struct ActionRow {
+    id: i64,
+    timestamp: String,
+    source: String,
+    session_id: Option<String>,
+    correlation_id: String,
+    action: String,
+    action_type: String,
+    target: Option<String>,
+    status: String,
+    mode: String,
+    notes: Option<String>,
+}
+
+/// Which rows of the trail to list; every condition must hold.
+#[derive(Clone, Debug, Default)]
+pub struct ActionQuery {
+    /// Of this request.
+    pub correlation_id: Option<String>,
+    /// Of this session.
+    pub session_id: Option<String>,
+    /// This action.
+    pub action: Option<String>,
+    /// This class.
+    pub action_type: Option<String>,
+    /// With this outcome.
+    pub status: Option<String>,
+    /// At or after this time, RFC 3339 UTC.
+    pub since: Option<String>,
+    /// Before this time, RFC 3339 UTC.
+    pub until: Option<String>,
+    /// With a smaller id.
+    pub before_id: Option<i64>,
+}
+
+/// Adds a row and returns its id; `action.id` is not looked at.
+///
+/// # Errors
+/// Those of the database.
+pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<i64> {
+    let row = NewAction {
+        timestamp: &action.timestamp,
+        source: &action.source,
+        session_id: action.session_id.as_deref(),
+        correlation_id: &action.correlation_id,
+        action: &action.action,
+        action_type: &action.action_type,
+        target: action.target.as_deref(),
+        status: &action.status,
+        mode: &action.mode,
+        notes: action.notes.as_deref(),
+    };
+    diesel::insert_into(log::table).values(row).returning(log::id).get_result(conn)
+}
+
+/// Up to `limit` rows that fit `query`, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(conn: &mut Connection, query: ActionQuery, limit: u32) -> QueryResult<Vec<Action>> {
+    let mut rows = log::table.select(ActionRow::as_select()).into_boxed();
+    if let Some(id) = query.correlation_id {
+        rows = rows.filter(log::correlation_id.eq(id));
+    }
+    if let Some(id) = query.session_id {
+        rows = rows.filter(log::session_id.eq(id));
+    }
+    if let Some(action) = query.action {
+        rows = rows.filter(log::action.eq(action));
+    }
+    if let Some(class) = query.action_type {
+        rows = rows.filter(log::action_type.eq(class));
+    }
+    if let Some(status) = query.status {
+        rows = rows.filter(log::status.eq(status));
+    }
+    if let Some(time) = query.since {
+        rows = rows.filter(log::timestamp.ge(time));
+    }
+    if let Some(time) = query.until {
+        rows = rows.filter(log::timestamp.lt(time));
+    }
+    if let Some(id) = query.before_id {
+        rows = rows.filter(log::id.lt(id));
+    }
+    let rows: Vec<ActionRow> = rows.order(log::id.desc()).limit(limit.into()).load(conn)?;
+    Ok(rows.into_iter().map(Action::from).collect())
+}
+
+/// Up to `limit` rows after `id`, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
+    let after = log::table.filter(log::id.gt(id)).order(log::id);
+    let rows: Vec<ActionRow> = after.limit(limit.into()).select(ActionRow::as_select()).load(conn)?;
+    Ok(rows.into_iter().map(Action::from).collect())
+}
+
+/// The id of the newest row; 0 when there is none.
+///
+/// # Errors
+/// Those of the database.
+pub fn newest_id(conn: &mut Connection) -> QueryResult<i64> {
+    let newest: Option<i64> = log::table.select(diesel::dsl::max(log::id)).first(conn)?;
+    Ok(newest.unwrap_or(0))
+}
+
+impl From<ActionRow> for Action {
+    fn from(row: ActionRow) -> Self {
+        Self {
+            id: row.id,
+            timestamp: row.timestamp,
+            source: row.source,
+            session_id: row.session_id,
+            correlation_id: row.correlation_id,
+            action: row.action,
+            action_type: row.action_type,
+            target: row.target,
+            status: row.status,
+            mode: row.mode,
+            notes: row.notes,
+        }
+    }
+}
+
+mod schema {
+    diesel::table! {
+        copilot_actions_log (id) {
+            id -> BigInt,
+            timestamp -> Text,
+            source -> Text,
+            session_id -> Nullable<Text>,
+            correlation_id -> Text,
+            action -> Text,
+            action_type -> Text,
+            target -> Nullable<Text>,
+            status -> Text,
+            mode -> Text,
+            notes -> Nullable<Text>,
+        }
+    }
+}
