@@ -14,9 +14,9 @@ run: ## build the release and start everything in one process; Ctrl-C stops
 test: ## everything: format, lints, unit and in-process tests, contracts, black-box tests
 	@tests/run.sh
 
-bench: ## load the release build: throughput, latency, CPU and memory as ratios to the bare provider
-	cargo build --release --locked --workspace --bins
-	@$(target)/release/bench
+bench: ## load the optimised build: throughput, latency, CPU and memory as ratios to the bare provider
+	cargo build --profile dist --locked --workspace --bins
+	@$(target)/dist/bench
 
 contracts: ## write proto-free-contracts/openapi and docs/errors.md anew
 	cargo run --locked --package vx11 -- openapi proto-free-contracts/openapi
