@@ -14,7 +14,8 @@ run: ## build the release and start everything in one process; Ctrl-C stops
 test: ## everything: format, lints, unit and in-process tests, contracts, black-box tests
 	@tests/run.sh
 
-bench: ## load the optimised build: throughput, latency, CPU and memory as ratios to the bare provider
+bench: ## load the optimised build: throughput, latency, CPU and memory, beside the bare provider and nginx
+	@command -v nginx >/dev/null || { echo "nginx is missing (Debian: apt-get install nginx-light)"; exit 1; }
 	cargo build --profile dist --locked --workspace --bins
 	@$(target)/dist/bench
 

@@ -150,7 +150,9 @@ async fn a_read_only_database_does_not_stop_chat_and_nothing_is_lost() {
     // The file format's write version: SQLite only reads a file whose version it does not know. Permissions would not
     // hold back a process of root's.
     let file = chain.data_dir("operator").join("operator.sqlite3");
-    let set = |version: u8| format!("printf '\\{version:03}' | dd of={} bs=1 seek=18 conv=notrunc status=none;", file.display());
+    let set = |version: u8| {
+        format!("printf '\\{version:03}' | dd of={} bs=1 seek=18 conv=notrunc status=none;", file.display())
+    };
     chain.restart_wrapped("operator", &set(3)).expect("starts on a database that it can only read");
     let told = chat_while_the_store_fails(&chain).await;
     assert!(Command::new("bash").args(["-c", &set(2)]).status().expect("bash").success());

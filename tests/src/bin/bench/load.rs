@@ -42,7 +42,7 @@ impl Outcome {
 impl Target {
     /// A POST of JSON.
     pub(crate) fn post(address: &str, path: &str, token: Option<&str>, body: &str) -> Self {
-        let token = token.map(|token| format!("x-vx11-token: {token}\r\n")).unwrap_or_default();
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let length = body.replace("{n}", "00000000").len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\n{token}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
@@ -50,7 +50,8 @@ impl Target {
         Self { address: address.to_owned(), head, body: body.to_owned() }
     }
 
-    fn request(&self, number: u64) -> Vec<u8> {
+    /// The bytes of one request.
+    pub(crate) fn request(&self, number: u64) -> Vec<u8> {
         let mut bytes = self.head.clone().into_bytes();
         bytes.extend_from_slice(self.body.replace("{n}", &format!("{:08}", number % 100_000_000)).as_bytes());
         bytes
@@ -94,7 +95,8 @@ async fn one_connection(target: Target, first: u64, end: Instant) -> anyhow::Res
     Ok((latencies, errors))
 }
 
-async fn connect(target: &Target) -> anyhow::Result<TcpStream> {
+/// An open connection.
+pub(crate) async fn connect(target: &Target) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(&target.address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -1,17 +1,24 @@
 //! Loads the release build and prints what it does: to the bare mock provider, through the switch, and through the
 //! whole chain with storage, logs and metrics on; as ratios to the bare provider, interleaved in one run.
 //!
-//! `bench [seconds a measurement] [rounds]`
+//! Then the gateway beside nginx as a plain proxy.
+//!
+//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
+mod gateway;
 mod load;
+mod nginx;
+mod report;
+mod streams;
 mod usage;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use load::{Outcome, Target};
+use report::{Bound, judge, median};
 use vx11_tests::{Chain, Process, TOKEN, base_env};
 
 const CONNECTIONS: u64 = 64;
@@ -29,11 +36,18 @@ mod targets {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>());
-    let seconds = arguments.next().transpose()?.unwrap_or(5);
-    let rounds = arguments.next().transpose()?.unwrap_or(3);
-    five_processes(Duration::from_secs(seconds), rounds).await?;
-    one_process().await
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
+    let (time, rounds) = (Duration::from_secs(number(0, 5)?), number(1, 3)?);
+    let part = arguments.get(2).map(String::as_str);
+    if part != Some("gateway") {
+        five_processes(time, rounds).await?;
+        one_process().await?;
+    }
+    if part != Some("chain") {
+        gateway::run(time, rounds).await?;
+    }
+    Ok(())
 }
 
 /// One line of the table.
@@ -170,25 +184,6 @@ fn unlimited() -> [(&'static str, &'static str); 4] {
     ]
 }
 
-enum Bound {
-    AtLeast,
-    AtMost,
-}
-
-fn judge(what: &str, value: f64, target: f64, bound: Bound) {
-    let (holds, sign) = match bound {
-        Bound::AtLeast => (value >= target, "≥"),
-        Bound::AtMost => (value <= target, "≤"),
-    };
-    println!("{what:<36} {value:>8.3}  {sign} {target:<6} {}", if holds { "ok" } else { "MISS" });
-}
-
 fn errors(row: &Row) -> u64 {
     row.loaded.iter().chain(&row.alone).map(|outcome| outcome.errors).sum()
-}
-
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
