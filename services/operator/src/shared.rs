@@ -8,22 +8,22 @@ use prometheus::Registry;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 use url::Url;
+use vx11_chassis::Shutdown;
 use vx11_chassis::client::{ServiceClient, http_client};
 use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
-use vx11_chassis::{RequestContext, Shutdown};
-use vx11_contracts::event::Action;
-use vx11_contracts::health::{DependencyState, Health};
+use vx11_contracts::health::DependencyState;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
-use vx11_store::{StoreConfig, Writer, WriterHealth};
+use vx11_store::{StoreConfig, WriterHealth};
 
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::OperatorConfig;
 use crate::events::EventHub;
+use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
-use crate::store::{Record, Store, action};
+use crate::store::Store;
 
 /// How often gauges are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -140,24 +140,17 @@ impl Shared {
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
-        let switch = ServiceClient::new(http_client(CONNECT_TIMEOUT)?, "switch", self.common.urls.switch.clone(), None);
-        tasks.spawn(self.clone().watch_switch(switch).instrument(span));
+        let urls = &self.common.urls;
+        let switch = ServiceClient::new(http_client(CONNECT_TIMEOUT)?, "switch", urls.switch.clone(), None);
+        let watch = HealthWatch {
+            client: switch,
+            gate: self.gate.clone(),
+            breaker: self.switch_breaker.clone(),
+            limit: self.config.chat.switch_health_timeout,
+            writer: self.store.writer.clone(),
+        };
+        tasks.spawn(watch.run().instrument(span));
         Ok(tasks)
-    }
-
-    async fn watch_switch(self, switch: ServiceClient) {
-        let limit = self.config.chat.switch_health_timeout;
-        loop {
-            let check = self.gate.begin_check();
-            let answer = switch.get::<Health>("/health", &RequestContext::internal(), limit).await;
-            let healthy = answer.is_ok_and(|health| health.status == "ok");
-            if let Some(healthy) = self.gate.end_check(check, healthy) {
-                let status = if healthy { "up" } else { "down" };
-                tracing::info!(target_service = "switch", status, "health changed");
-                note_service_status(&self.store.writer, "switch", status);
-            }
-            self.gate.until_next_check().await;
-        }
     }
 
     async fn keep_gauges(self) {
@@ -191,14 +184,4 @@ impl Shared {
             BTreeMap::from([("store".to_owned(), store), ("switch".to_owned(), switch), ("madre".to_owned(), madre)])
         })
     }
-}
-
-/// A row for the event stream: a service went up or down.
-fn note_service_status(writer: &Writer<Record>, service: &str, status: &'static str) {
-    let row = Action {
-        target: Some(service.to_owned()),
-        ..action(uuid::Uuid::new_v4(), "health_check", "service_status", status)
-    };
-    // The writer keeps it, or counts that it had no room.
-    let _ = writer.try_enqueue(Record::Action(row));
 }

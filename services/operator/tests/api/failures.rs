@@ -165,6 +165,45 @@ async fn a_switch_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_switch_that_died_under_many_calls_is_used_as_soon_as_it_is_seen_to_answer() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "200ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "300ms"),
+    ])
+    .await;
+    app.switch.on("/switch/chat", Does::Hang);
+    futures_util::future::join_all((0..8).map(|_| app.say("hello"))).await;
+    let breakers = app.get("/operator/api/circuit-breakers").await;
+    assert!(breakers.data()["switch"]["failure_count"].as_u64() >= Some(5), "{}", breakers.text);
+    app.switch.on("/switch/chat", Does::Say("well again"));
+    // Well within the minute that the breaker alone would have waited.
+    eventually("chats go to it", async || app.say("hello").await.body["provider"] == "switch").await;
+}
+
+#[tokio::test]
+async fn the_event_stream_tells_that_a_chat_found_the_switch_gone_and_that_it_is_back() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "100ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "100ms"),
+    ])
+    .await;
+    app.switch.on("/switch/chat", Does::Hang);
+    assert_eq!(who(&app.say("hello").await).3, "timeout");
+    let told = |status: &str| {
+        app.count(&format!(
+            "SELECT count(*) FROM copilot_actions_log WHERE action_type = 'service_status' AND target = 'switch' \
+             AND status = '{status}'"
+        ))
+    };
+    eventually("both are told", async || told("up") == 1).await;
+    assert_eq!(told("down"), 1);
+    assert_eq!(
+        app.count("SELECT max(id) FROM copilot_actions_log WHERE status IN ('up', 'down')"),
+        app.count("SELECT id FROM copilot_actions_log WHERE status = 'up'")
+    );
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
