@@ -1,15 +1,15 @@
-//! Whether the switch is worth asking. Requests never wait for a health check: a background task asks, and they read
+//! Whether a service is worth asking. Requests never wait for a health check: a background task asks, and they read
 //! what it found.
 //!
 //! Healthy or not, what was found holds for one time to live (30 s by default). A request whose call got no answer marks
-//! the switch unhealthy at once, so that no other request waits for it within that time.
+//! the service unhealthy at once, so that no other request waits for it within that time.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// What is known of the switch's health.
+/// What is known of a service's health.
 #[derive(Debug)]
 pub(crate) struct HealthGate {
     state: Mutex<State>,
@@ -41,13 +41,13 @@ pub(crate) enum Wake {
     Marked,
 }
 
-/// While the switch has never been seen healthy, at start-up, it is asked this often: it may only be slower to start.
+/// While a service has never been seen healthy, at start-up, it is asked this often: it may only be slower to start.
 const STARTUP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long that goes on.
 const STARTUP_CHECKS: u32 = 30;
 
 impl HealthGate {
-    /// A gate that believes in the switch until told otherwise; what it is told holds for `ttl`.
+    /// A gate that believes in its service until told otherwise; what it is told holds for `ttl`.
     pub(crate) fn new(ttl: Duration) -> Self {
         Self { state: Mutex::new(State { healthy: true, marks: 0, startup_checks: 0 }), marked: Notify::new(), ttl }
     }

@@ -204,6 +204,41 @@ async fn the_event_stream_tells_that_a_chat_found_the_switch_gone_and_that_it_is
 }
 
 #[tokio::test]
+async fn a_dead_madre_is_known_before_a_chat_needs_it_and_so_is_its_return() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "50ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TIMEOUT", "50ms"),
+    ])
+    .await;
+    let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+    app.madre.on("/health", Does::Hang);
+    eventually("it is seen to be down", async || madre().await == "down").await;
+    let good = json!({ "status": "ok", "module": "madre", "version": "1", "timestamp": "t" });
+    app.madre.on("/health", Does::Answer(200, good));
+    eventually("it is seen to be back", async || madre().await == "up").await;
+    assert!(app.madre.asked("/madre/chat").is_empty());
+}
+
+#[tokio::test]
+async fn ready_tells_a_service_that_is_gone_from_one_that_only_fails_at_chats() {
+    let to_madre = json!({ "message": "hello", "provider": "madre" });
+    // With a pause of zero the circuit is half open as soon as it would be open.
+    for (open_for, expected) in [("60s", "degraded"), ("0s", "up")] {
+        let app = App::with(&[("VX11_OPERATOR__CHAT__BREAKER__OPEN_FOR", open_for)]).await;
+        let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+        app.madre.on("/madre/chat", Does::Answer(500, Value::Null));
+        for _ in 0..5 {
+            app.chat(to_madre.clone()).await;
+        }
+        assert_eq!(madre().await, expected);
+    }
+    let app = App::start().await;
+    app.madre.die().await;
+    app.chat(to_madre).await;
+    assert_eq!(app.get("/ready").await.body["dependencies"]["madre"]["status"], "down", "a chat found it gone");
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
