@@ -63,6 +63,15 @@ async fn what_madre_refuses_is_passed_on() {
         let answer = open_window(&app).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
     }
+    let mut whole = error("off_by_policy");
+    whole["error"] = json!({
+        "code": "off_by_policy", "field": "services[0]", "known": ["switch"], "service": "switch", "message": "it is off",
+        "recommended_action": "wait",
+    });
+    whole["retry_after"] = json!(7);
+    app.madre.on("/madre/power/window/open", Does::Answer(403, whole.clone()));
+    let answer = open_window(&app).await;
+    assert_eq!((&answer.body["error"], answer.header("retry-after")), (&whole["error"], "7"), "{}", answer.text);
     app.madre.on("/madre/power/window/open", Does::Answer(200, json!({ "state": "open" })));
     assert_eq!(open_window(&app).await.code(), "service_unavailable");
     let bad = app.post("/operator/api/chat/window/open", json!({ "services": "switch" })).await;
