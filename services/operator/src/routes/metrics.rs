@@ -19,6 +19,7 @@ use crate::state::State;
 
 /// Over how long to sum up.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MetricsQuery {
     /// `1h` (the default), `6h` or `24h`.
     period: Option<String>,
