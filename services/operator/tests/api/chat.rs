@@ -192,6 +192,11 @@ async fn a_locked_store_defers_the_rows_and_not_the_answer() {
     stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
     let answer = app.say("hello").await;
     assert_eq!((answer.status, answer.header("x-vx11-storage")), (200, "deferred"));
+    assert_eq!(answer.body["storage"], "deferred");
+    let streamed = app.stream("hello").await.pop().expect("an end");
+    assert_eq!((streamed.name.as_str(), &streamed.data["storage"]), ("done", &json!("deferred")));
+    let command = json!({ "command": "message", "args": { "message": "hello" } });
+    assert_eq!(app.post("/operator/api/chat/commands", command).await.data()["data"]["storage"], "deferred");
     stranger.batch_execute("ROLLBACK").expect("unlocked");
     let id = answer.correlation_id();
     eventually("the rows are written", async || {
