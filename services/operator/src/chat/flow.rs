@@ -69,7 +69,7 @@ impl Chat {
         if let Some(answer) = self.repeated(asked, started).await {
             return Ok(answer);
         }
-        let abandoned = Abandoned::unless_done(self, asked);
+        let abandoned = Abandoned::unless_done(self, asked, started);
         let question = self.question(asked).await;
         let answer = self.engine.answer(&question, &asked.context).await;
         abandoned.done();
@@ -135,9 +135,9 @@ impl Chat {
         error
     }
 
-    /// Keeps the trail of a chat whose caller went away. It does not wait; the writer counts what it has no room for.
-    pub(crate) fn abandon(&self, asked: &Accepted) {
-        let _ = self.store.writer.try_enqueue(record::abandoned(asked));
+    /// Keeps the rows of a chat whose caller went away. It does not wait; the writer counts what it has no room for.
+    pub(crate) fn abandon(&self, asked: &Accepted, started: Instant) {
+        let _ = self.store.writer.try_enqueue(record::abandoned(asked, started.elapsed()));
     }
 
     /// Answers a request without leaving a turn, a cache entry or a mark on its session.

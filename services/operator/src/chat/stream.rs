@@ -31,10 +31,10 @@ pub(crate) struct StreamLimits {
 /// The frames of a streamed answer, as bytes to send. It is durable when `done` is sent, unless that says
 /// otherwise.
 ///
-/// Dropping the stream, as a client that goes away does, cancels the provider's work and leaves a row in the trail.
+/// Dropping the stream, as a client that goes away does, cancels the provider's work and leaves its rows.
 pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stream<Item = Bytes> {
     stream! {
-        let abandoned = Abandoned::unless_done(&chat, &asked);
+        let abandoned = Abandoned::unless_done(&chat, &asked, started);
         yield bytes(&ChatFrame::Start {
             correlation_id: asked.context.correlation_id.to_string(),
             session_id: asked.session_id.clone(),

@@ -250,6 +250,8 @@ async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let row =
         "SELECT count(*) FROM copilot_actions_log WHERE correlation_id = 'gone' AND status = 'client_disconnected'";
     eventually("the trail has it", async || app.count(row) == 1).await;
+    let counted = "SELECT count(*) FROM performance_logs WHERE correlation_id = 'gone' AND status_code = 499 AND error_type IS NOT NULL";
+    assert_eq!(app.count(counted), 1);
     app.switch.on("/switch/chat", Does::Say("well"));
     assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""), "it says nothing about the switch");
 }
