@@ -77,6 +77,26 @@ pub struct ChatResponse {
     /// What `POST /madre/plans/{plan_id}/confirm` needs; only with `WAITING`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_token: Option<String>,
+    /// Absent when the answer's rows are on disk, as they are unless the database cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+}
+
+/// Where the rows of an answer are that are not on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// In memory, until the database can be written.
+    Deferred,
+}
+
+impl Storage {
+    /// The name as it stands on the wire, here and in the header [`crate::headers::STORAGE`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred",
+        }
+    }
 }
 
 /// Who answered a chat.
@@ -168,7 +188,7 @@ pub enum ChatFrame {
         /// Why the provider's answer was given up.
         reason: String,
     },
-    /// The whole answer; its `response` is what the tokens add up to.
+    /// The whole answer; its `response` is what the tokens add up to, and its `storage` tells whether it is on disk.
     Done(ChatResponse),
     /// Nothing could answer.
     Error(ErrorBody),

@@ -1,7 +1,7 @@
 //! The bodies as they stand on the wire. A snapshot that changes is a change for every client.
 
 use serde_json::json;
-use vx11_contracts::chat::{ChatFrame, ChatProvider, ChatRequest, ChatResponse, ChatStatus, Usage};
+use vx11_contracts::chat::{ChatFrame, ChatProvider, ChatRequest, ChatResponse, ChatStatus, Storage, Usage};
 use vx11_contracts::error::{ErrorInfo, PolicyRefusal};
 use vx11_contracts::event::Action;
 use vx11_contracts::madre::{Intent, MadreChatResponse};
@@ -27,6 +27,7 @@ fn answer() -> ChatResponse {
         usage: Some(Usage { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 }),
         plan_id: None,
         confirm_token: None,
+        storage: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn chat() {
         usage: None,
         plan_id: Some("p-1".to_owned()),
         confirm_token: Some("t-1".to_owned()),
+        storage: Some(Storage::Deferred),
         ..answer()
     };
     insta::assert_json_snapshot!("chat_answer", answer());

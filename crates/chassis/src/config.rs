@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use figment::providers::{Format, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use figment::value::Dict;
 use figment::{Figment, Provider};
 use secrecy::{ExposeSecret, SecretString};
@@ -238,15 +238,17 @@ impl Settings {
         Ok(common)
     }
 
-    /// A service's own section; its defaults where nothing is set.
+    /// A service's own section: what is set, over the service's defaults, field by field. A table within the section that is
+    /// set in part keeps these for the rest, whatever the defaults of its type.
+    ///
+    /// Defaults are merged as values, so a section serialises, all but its secrets: `SecretString` refuses to, and is
+    /// marked `skip_serializing`. A secret has no default.
     ///
     /// # Errors
     /// Naming the field and where it was set.
-    pub fn section<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, ConfigError> {
-        match self.figment.find_value(name) {
-            Ok(_) => Ok(self.figment.extract_inner(name)?),
-            Err(_) => Ok(T::default()),
-        }
+    pub fn section<T: Serialize + DeserializeOwned + Default>(&self, name: &str) -> Result<T, ConfigError> {
+        let defaults = Figment::from(Serialized::default(name, T::default()));
+        Ok(defaults.merge(&self.figment).extract_inner(name)?)
     }
 }
 
@@ -261,19 +263,36 @@ fn check_token(token: &SecretString) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, Serialize)]
     #[serde(default, deny_unknown_fields)]
     struct Section {
         count: u32,
         chat: Chat,
+        #[serde(skip_serializing)]
+        api_key: Option<SecretString>,
     }
 
-    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[derive(Debug, Default, Deserialize, Serialize, PartialEq)]
     #[serde(default, deny_unknown_fields)]
     struct Chat {
         limit: u32,
+        burst: u32,
+        #[serde(with = "humantime_serde")]
+        window: Duration,
+        names: Vec<String>,
+        place: Option<String>,
+    }
+
+    impl Default for Section {
+        fn default() -> Self {
+            let window = Duration::from_millis(90_500);
+            let chat = Chat { limit: 1, burst: 50, window, names: vec!["a".to_owned(), "b".to_owned()], place: None };
+            Self { count: 3, chat, api_key: None }
+        }
     }
 
     fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
@@ -284,8 +303,21 @@ mod tests {
     fn variables_reach_nested_fields_over_defaults() {
         let settings = load(&[("VX11_OPERATOR__CHAT__LIMIT", "7"), ("HOME", "/")]).expect("loads");
         let section: Section = settings.section("operator").expect("typed");
-        assert_eq!(section, Section { count: 0, chat: Chat { limit: 7 } });
-        assert_eq!(settings.section::<Section>("madre").expect("defaults"), Section::default());
+        assert_eq!((section.count, section.chat.limit), (3, 7));
+        assert_eq!(settings.section::<Section>("madre").expect("defaults").chat, Section::default().chat);
+    }
+
+    #[test]
+    fn a_table_that_is_set_in_part_keeps_the_sections_defaults_for_the_rest() {
+        let settings = load(&[
+            ("VX11_OPERATOR__CHAT__LIMIT", "7"),
+            ("VX11_OPERATOR__CHAT__NAMES", "[\"c\"]"),
+            ("VX11_OPERATOR__API_KEY", "12345"),
+        ]);
+        let section: Section = settings.expect("loads").section("operator").expect("typed");
+        let names = vec!["c".to_owned()];
+        assert_eq!(section.chat, Chat { limit: 7, names, ..Section::default().chat });
+        assert_eq!(section.api_key.expect("set").expose_secret(), "12345");
     }
 
     #[test]

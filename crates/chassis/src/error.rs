@@ -193,6 +193,15 @@ impl ApiError {
     }
 }
 
+/// What another service answered, to be passed on under the request's own correlation id.
+impl From<ErrorBody> for ApiError {
+    fn from(body: ErrorBody) -> Self {
+        let ErrorInfo { code, field, known, policy } = body.error;
+        let parts = *Self::new(code, body.detail).0;
+        Self(Box::new(Parts { field, known, policy, retry_after: body.retry_after, ..parts }))
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.detail)
@@ -224,5 +233,29 @@ impl Wire {
     /// The shape for `path`.
     pub fn of(path: &str) -> Self {
         if path.starts_with("/v1/") { Self::OpenAi } else { Self::Vx11 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_service_answered_is_passed_on_whole() {
+        let refusal = PolicyRefusal {
+            service: "switch".to_owned(),
+            message: "it is off".to_owned(),
+            recommended_action: "open a window".to_owned(),
+        };
+        let errors = [
+            ApiError::invalid_field("ttl_sec", "too long").with_known(vec!["60".to_owned()]),
+            ApiError::rate_limited(7, "too many"),
+            ApiError::off_by_policy(refusal),
+        ];
+        for error in errors {
+            let answered = error.body("c");
+            let passed_on = ApiError::from(answered.clone()).body("c");
+            assert_eq!(passed_on, ErrorBody { timestamp: passed_on.timestamp.clone(), ..answered });
+        }
     }
 }

@@ -5,13 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Common, ConfigError, Settings};
 use crate::shutdown::{self, Shutdown};
 
 /// A service's own configuration section.
-pub trait Section: DeserializeOwned + Default {
+pub trait Section: Serialize + DeserializeOwned + Default {
     /// The section's name in the file and in variables.
     const NAME: &'static str;
     /// Whether the service refuses to start without a shared token.

@@ -10,6 +10,8 @@
 //!   does not shut everybody else out.
 //! - A result that arrives after the breaker has moved on (a slow call from before it opened) is ignored: it
 //!   describes a state of the target that has been judged already.
+//! - Somebody else may see the target answer again, such as a health check: it ends the pause, and the next caller is the
+//!   probe.
 //!
 //! The rules are in [`machine`], a plain state machine that is handed the time; this file makes it shareable.
 
@@ -110,6 +112,11 @@ impl Breaker {
         Ok(Permit { breaker: self.clone(), admission, decided: false })
     }
 
+    /// The target has been seen to answer: where the breaker is open, the next caller becomes the probe now.
+    pub fn end_pause(&self) {
+        self.lock().end_pause(Instant::now());
+    }
+
     /// What it looks like now.
     pub fn snapshot(&self) -> BreakerSnapshot {
         self.lock().snapshot(Instant::now())
@@ -170,6 +177,22 @@ mod tests {
         let snapshot = breaker.snapshot();
         assert_eq!((snapshot.state, snapshot.failure_count), (BreakerState::Open, 1));
         assert!(snapshot.last_failure.is_some());
+    }
+
+    #[test]
+    fn a_pause_that_is_ended_lets_one_probe_through_and_nothing_more() {
+        let breaker = breaker(Duration::from_secs(60));
+        breaker.end_pause();
+        assert_eq!(breaker.snapshot().state, BreakerState::Closed, "there is no pause to end");
+        breaker.try_acquire().expect("closed").failure();
+
+        breaker.end_pause();
+        assert_eq!(breaker.snapshot().state, BreakerState::HalfOpen);
+        let probe = breaker.try_acquire().expect("the probe");
+        breaker.end_pause();
+        breaker.try_acquire().expect_err("one probe at a time");
+        assert!(probe.failure(), "this opens it for another pause");
+        breaker.try_acquire().expect_err("open");
     }
 
     #[test]

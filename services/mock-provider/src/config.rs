@@ -3,19 +3,20 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use vx11_chassis::config::ConfigError;
 use vx11_chassis::process::Section;
 
 use crate::domain::fault::FaultPlan;
 
 /// The mock provider's section.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MockProviderConfig {
     /// Where to listen.
     pub bind: SocketAddr,
     /// The key that callers of `/v1` must present; absent: none.
+    #[serde(skip_serializing)]
     pub api_key: Option<SecretString>,
     /// Whether `/admin` is served.
     pub admin: bool,

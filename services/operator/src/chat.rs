@@ -12,6 +12,6 @@ mod stream;
 
 pub(crate) use answer_cache::AnswerCache;
 pub(crate) use engine::{Answer, Engine, Question};
-pub(crate) use flow::{Answered, Chat};
+pub(crate) use flow::Chat;
 pub(crate) use request::{Accepted, Limits, Provider};
 pub(crate) use stream::{StreamLimits, frames};

@@ -38,10 +38,10 @@ pub struct ChatConfig {
     pub answer_cache_ttl: Duration,
     /// Earlier turns of the session that are sent along.
     pub history_turns: u32,
-    /// How long the switch's health is believed, good or bad.
+    /// How long the health of the switch, and of madre, is believed, good or bad.
     #[serde(with = "humantime_serde")]
     pub switch_health_ttl: Duration,
-    /// Longest wait for the switch's health.
+    /// Longest wait for it.
     #[serde(with = "humantime_serde")]
     pub switch_health_timeout: Duration,
     /// Longest wait for the switch's answer, and for the first token of a streamed one.

@@ -2,5 +2,6 @@
 
 pub(crate) mod difference;
 pub(crate) mod event;
+pub(crate) mod history;
 pub(crate) mod minute_summary;
 pub(crate) mod period;

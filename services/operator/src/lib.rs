@@ -8,6 +8,7 @@ mod clients;
 mod config;
 mod domain;
 mod events;
+mod health_watch;
 mod metrics;
 mod metrics_cache;
 mod routes;

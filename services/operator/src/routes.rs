@@ -88,13 +88,7 @@ fn store_error(error: StoreError) -> ApiError {
 /// What madre answered instead of what was asked, passed on; or that it did not answer.
 fn madre_error(error: CallError) -> ApiError {
     match error {
-        CallError::Status { body: Some(body), .. } => {
-            let passed_on = ApiError::new(body.error.code, body.detail);
-            match body.error.known {
-                Some(known) => passed_on.with_known(known),
-                None => passed_on,
-            }
-        }
+        CallError::Status { body: Some(body), .. } => ApiError::from(*body),
         CallError::Timeout => ApiError::new(ErrorCode::DeadlineExceeded, "madre did not answer in time"),
         error => ApiError::new(ErrorCode::ServiceUnavailable, "madre does not answer").with_cause(error),
     }

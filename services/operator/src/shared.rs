@@ -8,22 +8,22 @@ use prometheus::Registry;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 use url::Url;
+use vx11_chassis::Shutdown;
 use vx11_chassis::client::{ServiceClient, http_client};
 use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
-use vx11_chassis::{RequestContext, Shutdown};
-use vx11_contracts::event::Action;
-use vx11_contracts::health::{DependencyState, Health};
+use vx11_contracts::health::DependencyState;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
-use vx11_store::{StoreConfig, Writer, WriterHealth};
+use vx11_store::{StoreConfig, WriterHealth};
 
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
-use crate::config::OperatorConfig;
+use crate::config::{ChatConfig, OperatorConfig};
 use crate::events::EventHub;
+use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
-use crate::store::{Record, Store, action};
+use crate::store::Store;
 
 /// How often gauges are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,9 +39,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     config: Arc<OperatorConfig>,
     metrics: Metrics,
-    gate: Arc<HealthGate>,
-    switch_breaker: Arc<Breaker>,
-    madre_breaker: Arc<Breaker>,
+    switch: Watched,
+    madre: Watched,
     rate: Arc<SlidingWindow>,
     cache: AnswerCache,
     answered: Arc<std::sync::atomic::AtomicU64>,
@@ -64,9 +63,8 @@ impl Shared {
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
             metrics: Metrics::new(registry)?,
-            gate: Arc::new(HealthGate::new(chat.switch_health_ttl)),
-            switch_breaker: Arc::new(Breaker::new(chat.breaker)),
-            madre_breaker: Arc::new(Breaker::new(chat.breaker)),
+            switch: Watched::new(chat),
+            madre: Watched::new(chat),
             rate: Arc::new(SlidingWindow::new(window)),
             cache: AnswerCache::new(chat.answer_cache_ttl),
             answered: Arc::default(),
@@ -85,10 +83,10 @@ impl Shared {
         let http = http_client(CONNECT_TIMEOUT)?;
         let urls = &self.common.urls;
         let client = |name, url: &Url| ServiceClient::new(http.clone(), name, url.clone(), self.common.token.clone());
-        let madre = Madre::new(client("madre", &urls.madre), self.madre_breaker.clone());
+        let madre = Madre::new(client("madre", &urls.madre), self.madre.gate.clone(), self.madre.breaker.clone());
         let config = &self.config.chat;
         let engine = Engine {
-            switch: Switch::new(client("switch", &urls.switch), self.gate.clone(), self.switch_breaker.clone()),
+            switch: Switch::new(client("switch", &urls.switch), self.switch.gate.clone(), self.switch.breaker.clone()),
             madre: madre.clone(),
             metrics: self.metrics.clone(),
             switch_timeout: config.switch_timeout,
@@ -140,38 +138,35 @@ impl Shared {
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
-        let switch = ServiceClient::new(http_client(CONNECT_TIMEOUT)?, "switch", self.common.urls.switch.clone(), None);
-        tasks.spawn(self.clone().watch_switch(switch).instrument(span));
-        Ok(tasks)
-    }
-
-    async fn watch_switch(self, switch: ServiceClient) {
-        let limit = self.config.chat.switch_health_timeout;
-        loop {
-            let check = self.gate.begin_check();
-            let answer = switch.get::<Health>("/health", &RequestContext::internal(), limit).await;
-            let healthy = answer.is_ok_and(|health| health.status == "ok");
-            if let Some(healthy) = self.gate.end_check(check, healthy) {
-                let status = if healthy { "up" } else { "down" };
-                tracing::info!(target_service = "switch", status, "health changed");
-                note_service_status(&self.store.writer, "switch", status);
-            }
-            self.gate.until_next_check().await;
+        let urls = &self.common.urls;
+        let http = http_client(CONNECT_TIMEOUT)?;
+        for (name, url, Watched { gate, breaker }) in
+            [("switch", &urls.switch, self.switch.clone()), ("madre", &urls.madre, self.madre.clone())]
+        {
+            let watch = HealthWatch {
+                client: ServiceClient::new(http.clone(), name, url.clone(), None),
+                gate,
+                breaker,
+                limit: self.config.chat.switch_health_timeout,
+                writer: self.store.writer.clone(),
+            };
+            tasks.spawn(watch.run().instrument(span.clone()));
         }
+        Ok(tasks)
     }
 
     async fn keep_gauges(self) {
         loop {
             self.metrics.set_sessions_active(self.rate.active_keys(Instant::now()));
-            self.metrics.set_breaker("switch", &self.switch_breaker);
-            self.metrics.set_breaker("madre", &self.madre_breaker);
+            self.metrics.set_breaker("switch", &self.switch.breaker);
+            self.metrics.set_breaker("madre", &self.madre.breaker);
             tokio::time::sleep(GAUGE_INTERVAL).await;
         }
     }
 
     /// What `/ready` names.
     pub(crate) fn dependencies(&self) -> Dependencies {
-        let Self { store, gate, madre_breaker, .. } = self.clone();
+        let Self { store, switch, madre, .. } = self.clone();
         Arc::new(move || {
             let store = match store.writer.health() {
                 WriterHealth::Ok => DependencyState::up(),
@@ -180,25 +175,34 @@ impl Shared {
                 }
                 WriterHealth::Stopped => DependencyState::down("the writer has stopped"),
             };
-            let switch = match gate.is_healthy() {
-                true => DependencyState::up(),
-                false => DependencyState::down("it does not answer; chats go to madre"),
-            };
-            let madre = match madre_breaker.snapshot().state {
-                BreakerState::Closed => DependencyState::up(),
-                BreakerState::Open | BreakerState::HalfOpen => DependencyState::down("it does not answer"),
-            };
+            let switch = switch.state("it does not answer; chats go to madre");
+            let madre = madre.state("it does not answer");
             BTreeMap::from([("store".to_owned(), store), ("switch".to_owned(), switch), ("madre".to_owned(), madre)])
         })
     }
 }
 
-/// A row for the event stream: a service went up or down.
-fn note_service_status(writer: &Writer<Record>, service: &str, status: &'static str) {
-    let row = Action {
-        target: Some(service.to_owned()),
-        ..action(uuid::Uuid::new_v4(), "health_check", "service_status", status)
-    };
-    // The writer keeps it, or counts that it had no room.
-    let _ = writer.try_enqueue(Record::Action(row));
+/// What all workers know of a service that chats go to.
+#[derive(Clone, Debug)]
+struct Watched {
+    gate: Arc<HealthGate>,
+    breaker: Arc<Breaker>,
+}
+
+impl Watched {
+    fn new(config: &ChatConfig) -> Self {
+        let gate = HealthGate::new(config.switch_health_ttl);
+        Self { gate: Arc::new(gate), breaker: Arc::new(Breaker::new(config.breaker)) }
+    }
+
+    /// What `/ready` says of it; `gone` where it does not answer.
+    fn state(&self, gone: &str) -> DependencyState {
+        match (self.gate.is_healthy(), self.breaker.snapshot().state) {
+            (false, _) => DependencyState::down(gone),
+            (true, BreakerState::Open) => {
+                DependencyState::degraded("it answers, but not to chats: its circuit is open")
+            }
+            (true, BreakerState::Closed | BreakerState::HalfOpen) => DependencyState::up(),
+        }
+    }
 }

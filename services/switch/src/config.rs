@@ -9,7 +9,7 @@ mod provider;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
@@ -19,7 +19,7 @@ pub use provider::{BreakerLimits, ProviderConfig, ProviderKind};
 pub const DEFAULT_MODEL: &str = "default";
 
 /// The gateway's own settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchConfig {
     /// The address to listen on.
@@ -31,7 +31,7 @@ pub struct SwitchConfig {
 }
 
 /// Where one model name leads.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// `provider/model`, first choice first; the next one is asked when the one before it fails.

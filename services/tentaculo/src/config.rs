@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use vx11_chassis::config::ConfigError;
 use vx11_chassis::process::Section;
 use vx11_resilience::{BreakerConfig, RateLimitConfig, RetryBudgetConfig};
 
 /// The edge's section.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TentaculoConfig {
     /// Where to listen.
@@ -80,5 +80,28 @@ impl Section for TentaculoConfig {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_chassis::config::Settings;
+    use vx11_chassis::process::section;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_set_in_part_keeps_the_rest_of_the_edges_own() {
+        let variables = [
+            ("VX11_TENTACULO__TOKEN_LIMIT__PER_MINUTE", "90000"),
+            ("VX11_TENTACULO__ADDRESS_LIMIT__MAX_KEYS", "10"),
+            ("VX11_TENTACULO__CIRCUIT__FAILURE_THRESHOLD", "9"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config: TentaculoConfig = section(&Settings::load(None, variables).expect("settings")).expect("a section");
+        let limit = |limit: RateLimitConfig| (limit.per_minute.get(), limit.burst.get(), limit.max_keys);
+        assert_eq!(limit(config.token_limit), (90_000, 5_000, 100_000));
+        assert_eq!(limit(config.address_limit), (6_000, 1_000, 10));
+        assert_eq!(config.circuit, BreakerConfig { failure_threshold: 9, open_for: Duration::from_secs(2) });
     }
 }

@@ -83,6 +83,13 @@ impl Machine {
         }
     }
 
+    /// A probe may go at once; one that is under way stays the only one.
+    pub(super) fn end_pause(&mut self, now: Instant) {
+        if let Phase::Open { until } = &mut self.phase {
+            *until = now.min(*until);
+        }
+    }
+
     pub(super) fn snapshot(&self, now: Instant) -> BreakerSnapshot {
         let (state, retry_after) = match self.phase {
             Phase::Closed => (BreakerState::Closed, None),

@@ -1,4 +1,6 @@
-//! Leaves a row in the trail when a caller goes away before its answer.
+//! Leaves the rows of a chat when its caller goes away before the answer.
+
+use std::time::Instant;
 
 use super::{Accepted, Chat};
 
@@ -8,13 +10,14 @@ use super::{Accepted, Chat};
 pub(super) struct Abandoned<'c> {
     chat: &'c Chat,
     asked: &'c Accepted,
+    started: Instant,
     done: bool,
 }
 
 impl<'c> Abandoned<'c> {
-    /// Watches over the answer to what was `asked`.
-    pub(super) fn unless_done(chat: &'c Chat, asked: &'c Accepted) -> Self {
-        Self { chat, asked, done: false }
+    /// Watches over the answer to what was `asked`, at `started`.
+    pub(super) fn unless_done(chat: &'c Chat, asked: &'c Accepted, started: Instant) -> Self {
+        Self { chat, asked, started, done: false }
     }
 
     /// The answer is there.
@@ -26,7 +29,7 @@ impl<'c> Abandoned<'c> {
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.chat.abandon(self.asked);
+            self.chat.abandon(self.asked, self.started);
         }
     }
 }

@@ -92,14 +92,10 @@ impl Engine {
         context: &RequestContext,
         error: &SwitchError,
     ) -> Result<Answer, ApiError> {
-        let Some(body) = error.callers_fault() else {
-            return self.fall_back_because(question, context, error.reason()).await;
-        };
-        let refused = ApiError::new(body.error.code, body.detail.clone());
-        Err(match &body.error.known {
-            Some(known) => refused.with_known(known.clone()),
-            None => refused,
-        })
+        match error.callers_fault() {
+            Some(body) => Err(ApiError::from(body.clone())),
+            None => self.fall_back_because(question, context, error.reason()).await,
+        }
     }
 
     /// Answers from madre, for `reason`.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vx11_chassis::{ApiError, RequestContext};
-use vx11_contracts::chat::{ChatRequest, ChatResponse};
+use vx11_contracts::chat::{ChatRequest, ChatResponse, Storage};
 use vx11_contracts::event::Action;
 use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
@@ -38,15 +38,6 @@ pub(crate) struct Chat {
     pub(crate) answered: Arc<AtomicU64>,
 }
 
-/// An answer, and whether its rows are on disk.
-#[derive(Clone, Debug)]
-pub(crate) struct Answered {
-    /// What the caller is told.
-    pub(crate) body: ChatResponse,
-    /// `false`: the store could not take the rows; they are in memory until it can.
-    pub(crate) durable: bool,
-}
-
 impl Chat {
     /// Checks a request.
     ///
@@ -74,11 +65,11 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Engine::answer`].
-    pub(crate) async fn answer(&self, asked: &Accepted, started: Instant) -> Result<Answered, ApiError> {
-        if let Some(answered) = self.repeated(asked, started).await {
-            return Ok(answered);
+    pub(crate) async fn answer(&self, asked: &Accepted, started: Instant) -> Result<ChatResponse, ApiError> {
+        if let Some(answer) = self.repeated(asked, started).await {
+            return Ok(answer);
         }
-        let abandoned = Abandoned::unless_done(self, asked);
+        let abandoned = Abandoned::unless_done(self, asked, started);
         let question = self.question(asked).await;
         let answer = self.engine.answer(&question, &asked.context).await;
         abandoned.done();
@@ -89,7 +80,7 @@ impl Chat {
     }
 
     /// The answer that this session got to this message a moment ago.
-    pub(crate) async fn repeated(&self, asked: &Accepted, started: Instant) -> Option<Answered> {
+    pub(crate) async fn repeated(&self, asked: &Accepted, started: Instant) -> Option<ChatResponse> {
         if !asked.known_session {
             return None;
         }
@@ -101,8 +92,8 @@ impl Chat {
             cache_hit: Some(true),
             ..(*earlier).clone()
         };
-        let durable = self.keep(record::answered(asked, &body, None)).await;
-        Some(self.sent(body, durable, started))
+        let storage = self.keep(record::answered(asked, &body, None)).await;
+        Some(self.sent(body, storage, started))
     }
 
     /// The question with its session's history. A store that does not answer costs the history, not the chat.
@@ -127,15 +118,15 @@ impl Chat {
     }
 
     /// Makes an answer durable and turns it into what the caller is told.
-    pub(crate) async fn finish(&self, asked: &Accepted, answer: Answer, started: Instant) -> Answered {
+    pub(crate) async fn finish(&self, asked: &Accepted, answer: Answer, started: Instant) -> ChatResponse {
         let body = response(asked, &answer, started);
-        let durable = self.keep(record::answered(asked, &body, Some(&answer))).await;
+        let storage = self.keep(record::answered(asked, &body, Some(&answer))).await;
         // Nobody can repeat a message in a session that did not have a name when it was sent.
         if asked.known_session {
             self.cache.put(asked, &body);
         }
         self.milestone(asked);
-        self.sent(body, durable, started)
+        self.sent(body, storage, started)
     }
 
     /// Keeps the trail of a chat that nobody answered.
@@ -144,9 +135,9 @@ impl Chat {
         error
     }
 
-    /// Keeps the trail of a chat whose caller went away. It does not wait; the writer counts what it has no room for.
-    pub(crate) fn abandon(&self, asked: &Accepted) {
-        let _ = self.store.writer.try_enqueue(record::abandoned(asked));
+    /// Keeps the rows of a chat whose caller went away. It does not wait; the writer counts what it has no room for.
+    pub(crate) fn abandon(&self, asked: &Accepted, started: Instant) {
+        let _ = self.store.writer.try_enqueue(record::abandoned(asked, started.elapsed()));
     }
 
     /// Answers a request without leaving a turn, a cache entry or a mark on its session.
@@ -159,21 +150,21 @@ impl Chat {
         Ok(response(asked, &answer, started))
     }
 
-    fn sent(&self, body: ChatResponse, durable: bool, started: Instant) -> Answered {
+    fn sent(&self, body: ChatResponse, storage: Option<Storage>, started: Instant) -> ChatResponse {
         let provider = body.provider.as_str();
         tracing::info!(provider, degraded = body.degraded, latency_ms = body.latency_ms, "chat sent");
         self.metrics.chat_answered(body.provider, body.degraded, started.elapsed());
-        Answered { body, durable }
+        ChatResponse { storage, ..body }
     }
 
-    /// Writes `record`; answers whether it is on disk. The writer bounds the wait and logs its own troubles.
-    async fn keep(&self, record: Record) -> bool {
-        let Err(error) = self.store.writer.write(record).await else { return true };
+    /// Writes `record`; answers where it is when it is not on disk. The writer bounds the wait and logs its own troubles.
+    async fn keep(&self, record: Record) -> Option<Storage> {
+        let error = self.store.writer.write(record).await.err()?;
         self.metrics.deferred();
         if !matches!(error, WriteError::Deferred) {
             tracing::error!(%error, "the rows of a chat are lost");
         }
-        false
+        Some(Storage::Deferred)
     }
 
     /// Says on the event stream when the number of chats answered since the start gains a digit.
@@ -209,6 +200,7 @@ fn response(asked: &Accepted, answer: &Answer, started: Instant) -> ChatResponse
         usage: answer.usage,
         plan_id: answer.plan_id.clone(),
         confirm_token: answer.confirm_token.clone(),
+        storage: None,
     }
 }
 

@@ -16,6 +16,11 @@ use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record, Tu
 /// The endpoint of the performance row.
 const ENDPOINT: &str = "/operator/api/chat";
 
+/// How a chat ended whose caller went away.
+const DISCONNECTED: &str = "client_disconnected";
+/// The status that stands for it in statistics, as in nginx's; nobody is sent it.
+const STATUS_DISCONNECTED: u16 = 499;
+
 /// The mode of a row that tells of trouble.
 const DEGRADED: &str = "degraded";
 
@@ -68,7 +73,6 @@ pub(super) fn failed(asked: &Accepted, error: &ApiError, elapsed: Duration) -> R
     let now = time::now();
     let code = error.code();
     let notes = json!({ "error": code, "cause": error.cause() });
-    let latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     // A refusal of what cannot be answered is no sign of trouble.
     let mode = if code.status() >= 500 { DEGRADED } else { "normal" }.to_owned();
     Record::Chat(Box::new(ChatRecord {
@@ -76,14 +80,21 @@ pub(super) fn failed(asked: &Accepted, error: &ApiError, elapsed: Duration) -> R
         action: Action { timestamp: now.clone(), mode, ..action(asked, "error", Some(notes.to_string())) },
         performance: NewPerformance {
             error_type: Some(code.as_str().to_owned()),
-            ..performance(asked, code.status(), latency_ms, now)
+            ..performance(asked, code.status(), millis(elapsed), now)
         },
     }))
 }
 
-/// The row of a chat whose caller went away before its end.
-pub(super) fn abandoned(asked: &Accepted) -> Record {
-    Record::Action(action(asked, "client_disconnected", None))
+/// The rows of a chat whose caller went away before its end.
+pub(super) fn abandoned(asked: &Accepted, elapsed: Duration) -> Record {
+    Record::Chat(Box::new(ChatRecord {
+        turn: None,
+        action: action(asked, DISCONNECTED, None),
+        performance: NewPerformance {
+            error_type: Some(DISCONNECTED.to_owned()),
+            ..performance(asked, STATUS_DISCONNECTED, millis(elapsed), time::now())
+        },
+    }))
 }
 
 fn turn(asked: &Accepted, body: &ChatResponse, answer: &Answer, timestamp: String) -> NewTurn {
@@ -149,6 +160,10 @@ fn status_word(status: ChatStatus) -> &'static str {
         ChatStatus::Done => "DONE",
         ChatStatus::Error => "ERROR",
     }
+}
+
+fn millis(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn signed(value: u64) -> i64 {

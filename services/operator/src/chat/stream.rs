@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::sse::{self, Parser};
 use vx11_chassis::{ApiError, RequestContext};
-use vx11_contracts::chat::ChatFrame;
+use vx11_contracts::chat::{ChatFrame, ChatResponse};
 use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 
 use super::abandoned::Abandoned;
 use super::engine::{from_switch, switch_request};
-use super::{Accepted, Answer, Answered, Chat, Provider, Question};
+use super::{Accepted, Answer, Chat, Provider, Question};
 
 /// Largest single frame that is read from the switch.
 const MAX_FRAME: usize = 1024 * 1024;
@@ -28,18 +28,19 @@ pub(crate) struct StreamLimits {
     pub(crate) total: Duration,
 }
 
-/// The frames of a streamed answer, as bytes to send. It is durable when `done` is sent.
+/// The frames of a streamed answer, as bytes to send. It is durable when `done` is sent, unless that says
+/// otherwise.
 ///
-/// Dropping the stream, as a client that goes away does, cancels the provider's work and leaves a row in the trail.
+/// Dropping the stream, as a client that goes away does, cancels the provider's work and leaves its rows.
 pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stream<Item = Bytes> {
     stream! {
-        let abandoned = Abandoned::unless_done(&chat, &asked);
+        let abandoned = Abandoned::unless_done(&chat, &asked, started);
         yield bytes(&ChatFrame::Start {
             correlation_id: asked.context.correlation_id.to_string(),
             session_id: asked.session_id.clone(),
         });
         let last = match chat.repeated(&asked, started).await {
-            Some(answered) => whole(answered),
+            Some(answer) => whole(answer),
             None => {
                 let question = chat.question(&asked).await;
                 let answer = match open(&chat, &question, &asked.context).await {
@@ -55,8 +56,8 @@ pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stre
                         }
                         match end {
                             Some(Ok(answer)) => {
-                                let answered = chat.finish(&asked, from_switch(*answer), started).await;
-                                yield bytes(&ChatFrame::Done(answered.body));
+                                let answer = chat.finish(&asked, from_switch(*answer), started).await;
+                                yield bytes(&ChatFrame::Done(answer));
                                 abandoned.done();
                                 return;
                             }
@@ -125,10 +126,10 @@ async fn conclude(chat: &Chat, asked: &Accepted, answer: Result<Answer, ApiError
 }
 
 /// An answer that came whole, in pieces and with its end.
-fn whole(answered: Answered) -> Vec<Bytes> {
-    let tokens = pieces(&answered.body.response).map(|piece| bytes(&ChatFrame::Token { content: piece.to_owned() }));
+fn whole(answer: ChatResponse) -> Vec<Bytes> {
+    let tokens = pieces(&answer.response).map(|piece| bytes(&ChatFrame::Token { content: piece.to_owned() }));
     let mut frames: Vec<Bytes> = tokens.collect();
-    frames.push(bytes(&ChatFrame::Done(answered.body)));
+    frames.push(bytes(&ChatFrame::Done(answer)));
     frames
 }
 

@@ -1,15 +1,15 @@
-//! Whether the switch is worth asking. Requests never wait for a health check: a background task asks, and they read
+//! Whether a service is worth asking. Requests never wait for a health check: a background task asks, and they read
 //! what it found.
 //!
 //! Healthy or not, what was found holds for one time to live (30 s by default). A request whose call got no answer marks
-//! the switch unhealthy at once, so that no other request waits for it within that time.
+//! the service unhealthy at once, so that no other request waits for it within that time.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// What is known of the switch's health.
+/// What is known of a service's health.
 #[derive(Debug)]
 pub(crate) struct HealthGate {
     state: Mutex<State>,
@@ -32,13 +32,22 @@ pub(crate) struct Check {
     marks: u64,
 }
 
-/// While the switch has never been seen healthy, at start-up, it is asked this often: it may only be slower to start.
+/// What ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// The next check is due.
+    CheckDue,
+    /// A request's call got no answer; what that says holds for one time to live from now.
+    Marked,
+}
+
+/// While a service has never been seen healthy, at start-up, it is asked this often: it may only be slower to start.
 const STARTUP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long that goes on.
 const STARTUP_CHECKS: u32 = 30;
 
 impl HealthGate {
-    /// A gate that believes in the switch until told otherwise; what it is told holds for `ttl`.
+    /// A gate that believes in its service until told otherwise; what it is told holds for `ttl`.
     pub(crate) fn new(ttl: Duration) -> Self {
         Self { state: Mutex::new(State { healthy: true, marks: 0, startup_checks: 0 }), marked: Notify::new(), ttl }
     }
@@ -78,11 +87,13 @@ impl HealthGate {
         Some(healthy)
     }
 
-    /// Waits until the next check is due.
-    pub(crate) async fn until_next_check(&self) {
+    /// Waits until the next check is due, or a request makes news.
+    pub(crate) async fn wait(&self) -> Wake {
         let pause = if self.lock().startup_checks < STARTUP_CHECKS { STARTUP_INTERVAL } else { self.ttl };
-        // A mark in the meantime starts the time to live anew.
-        while tokio::time::timeout(pause, self.marked.notified()).await.is_ok() {}
+        match tokio::time::timeout(pause, self.marked.notified()).await {
+            Ok(()) => Wake::Marked,
+            Err(_) => Wake::CheckDue,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -115,8 +126,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(20)).await;
             gate.mark_unhealthy();
         };
-        tokio::join!(gate.until_next_check(), mark);
-        assert_eq!(begun.elapsed().as_secs(), 50, "20 s, and then one time to live");
+        let (wake, ()) = tokio::join!(gate.wait(), mark);
+        assert_eq!((wake, begun.elapsed().as_secs()), (Wake::Marked, 20));
+        assert_eq!((gate.wait().await, begun.elapsed().as_secs()), (Wake::CheckDue, 50));
     }
 
     #[tokio::test(start_paused = true)]
@@ -124,7 +136,6 @@ mod tests {
         let gate = HealthGate::new(Duration::from_secs(30));
         gate.end_check(gate.begin_check(), false);
         let begun = tokio::time::Instant::now();
-        gate.until_next_check().await;
-        assert_eq!(begun.elapsed().as_secs(), 1);
+        assert_eq!((gate.wait().await, begun.elapsed().as_secs()), (Wake::CheckDue, 1));
     }
 }

@@ -13,15 +13,18 @@ use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
 use vx11_contracts::power::{OpenWindowRequest, PolicyStatus, PowerState, WindowClosed, WindowOpened};
 use vx11_resilience::Breaker;
 
+use super::HealthGate;
 use super::limit::{Limit, Verdict, verdict};
 
 /// Longest wait for anything but chat.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// madre. Cheap to clone; clones share the breaker.
+/// madre. Cheap to clone; clones share gate and breaker. As the last resort it is asked whatever its health, which is
+/// only for people to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Madre {
     client: ServiceClient,
+    gate: Arc<HealthGate>,
     breaker: Arc<Breaker>,
 }
 
@@ -43,8 +46,8 @@ struct Trail {
 
 impl Madre {
     /// madre behind `client`.
-    pub(crate) fn new(client: ServiceClient, breaker: Arc<Breaker>) -> Self {
-        Self { client, breaker }
+    pub(crate) fn new(client: ServiceClient, gate: Arc<HealthGate>, breaker: Arc<Breaker>) -> Self {
+        Self { client, gate, breaker }
     }
 
     /// The breaker of chats to it.
@@ -66,7 +69,11 @@ impl Madre {
         let answer = self.client.post("/madre/chat", request, context, limit.wait).await;
         match answer.as_ref().map_err(|error| verdict(error, limit)) {
             Ok(_) | Err(Verdict::Well) => _ = permit.success(),
-            Err(Verdict::Unwell | Verdict::Gone) => _ = permit.failure(),
+            Err(Verdict::Unwell) => _ = permit.failure(),
+            Err(Verdict::Gone) => {
+                permit.failure();
+                self.gate.mark_unhealthy();
+            }
             Err(Verdict::Unknown) => {}
         }
         Ok(answer?)

@@ -23,6 +23,7 @@ const TRAIL: u32 = 500;
 
 /// Which rows; every condition must hold.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AuditQuery {
     /// Of this conversation.
     session_id: Option<String>,

@@ -13,7 +13,7 @@ use vx11_contracts::chat::{ChatFrame, ChatRequest, ChatResponse};
 use vx11_contracts::{ErrorBody, headers};
 
 use super::performance::Recorded;
-use crate::chat::{Accepted, Answered, frames};
+use crate::chat::{Accepted, frames};
 use crate::state::State;
 
 /// Answer a message; as server-sent events where `stream` or the `Accept` header asks for them.
@@ -39,12 +39,12 @@ pub(crate) async fn chat(
     if streamed {
         return Ok(stream(&state, asked, started));
     }
-    let Answered { body, durable } = state.chat.answer(&asked, started).await?;
+    let answer = state.chat.answer(&asked, started).await?;
     let mut response = HttpResponse::Ok();
-    if !durable {
-        response.insert_header((headers::STORAGE, "deferred"));
+    if let Some(storage) = answer.storage {
+        response.insert_header((headers::STORAGE, storage.as_str()));
     }
-    Ok(response.json(body))
+    Ok(response.json(answer))
 }
 
 fn stream(state: &State, asked: Accepted, started: Instant) -> HttpResponse {

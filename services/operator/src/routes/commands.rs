@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use actix_web::post;
 use actix_web::web::{self, Data};
+use actix_web::{HttpMessage, HttpRequest, post};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vx11_chassis::extract::Json;
@@ -13,6 +13,7 @@ use vx11_contracts::madre::MadreChatRequest;
 use vx11_contracts::operator::{CommandRequest, CommandResult, Envelope};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
+use super::performance::Recorded;
 use super::{madre_error, status, window};
 use crate::clients::{Limit, MadreError};
 use crate::state::State;
@@ -28,6 +29,7 @@ const KNOWN: [&str; 5] = ["status", "open_window", "close_window", "spawn", "mes
 #[post("/chat/commands")]
 pub(crate) async fn run(
     state: Data<State>,
+    http: HttpRequest,
     context: RequestContext,
     body: Json<CommandRequest>,
 ) -> Result<web::Json<Envelope<CommandResult>>, ApiError> {
@@ -37,7 +39,7 @@ pub(crate) async fn run(
         "open_window" => open_window(&state, &context, args).await,
         "close_window" => window::close_window(&state, &context).await.and_then(to_value),
         "spawn" => spawn(&state, &context, args).await,
-        "message" => message(&state, context, args).await,
+        "message" => message(&state, &http, context, args).await,
         _ => return Ok(web::Json(Envelope::new(unknown(command)))),
     };
     Ok(web::Json(Envelope::new(result(command, outcome))))
@@ -70,13 +72,18 @@ async fn spawn(state: &State, context: &RequestContext, mut args: Map<String, Va
     }
 }
 
-async fn message(state: &State, context: RequestContext, args: Map<String, Value>) -> Result<Value, ApiError> {
+async fn message(
+    state: &State,
+    http: &HttpRequest,
+    context: RequestContext,
+    args: Map<String, Value>,
+) -> Result<Value, ApiError> {
     let started = Instant::now();
     let request: ChatRequest = arguments(args)?;
     let asked = state.chat.accept(request, context)?;
     state.chat.admit(&asked)?;
-    let answered = state.chat.answer(&asked, started).await?;
-    to_value(answered.body)
+    http.extensions_mut().insert(Recorded);
+    to_value(state.chat.answer(&asked, started).await?)
 }
 
 fn arguments<T: serde::de::DeserializeOwned>(args: Map<String, Value>) -> Result<T, ApiError> {

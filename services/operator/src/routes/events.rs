@@ -26,6 +26,7 @@ pub(crate) const PATH: &str = "/operator/api/events";
 
 /// What to stream.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
     /// `true`: go on with new rows; `false` (the default): the recent backlog, then close.
     #[serde(default)]

@@ -19,6 +19,7 @@ use crate::state::State;
 
 /// Over how long to sum up.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MetricsQuery {
     /// `1h` (the default), `6h` or `24h`.
     period: Option<String>,
@@ -38,13 +39,14 @@ pub(crate) async fn metrics(
     let word = query.0.period.as_deref().unwrap_or("1h");
     let period = Period::parse(word).ok_or_else(|| ApiError::invalid_field("period", "must be 1h, 6h or 24h"))?;
     let now = Instant::now();
+    let correlation_id = context.correlation_id.to_string();
     if let Some(summary) = state.summaries.get(period, now) {
-        return Ok(web::Json(Envelope::new(summary)));
+        return Ok(web::Json(Envelope::new(MetricsSummary { correlation_id, ..summary })));
     }
     let since = period.first_minute(Timestamp::now());
     let sum = state.store.performance_since(since).await.map_err(store_error)?;
     let summary = MetricsSummary {
-        correlation_id: context.correlation_id.to_string(),
+        correlation_id,
         period: period.as_str().to_owned(),
         request_counts: sum.request_counts(),
         latencies: sum.latencies(),

@@ -15,6 +15,7 @@ use crate::state::State;
 
 /// Which sessions.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The page's `next` of before.
     before: Option<String>,
@@ -24,6 +25,7 @@ pub(crate) struct ListQuery {
 
 /// Which turns.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct DetailQuery {
     /// The `next_after` of before.
     after: Option<i64>,

@@ -91,7 +91,7 @@ impl NewPerformance {
 pub(super) struct RecordSink {
     /// Rows of one process are summed up under its own id, so that no two ever write to one row.
     writer_id: String,
-    /// The newest minutes; `apply` only has a shared borrow, and runs on one thread.
+    /// The newest minutes, as they are stored; `apply` only has a shared borrow, and runs on one thread.
     minutes: BTreeMap<String, MinuteSummary>,
     notify: watch::Sender<i64>,
 }
@@ -102,7 +102,8 @@ pub(super) struct Receipt {
     newest_action: Option<i64>,
 }
 
-/// How many minutes are kept open for late rows; a row for an older minute starts a new summary beside the old one.
+/// How many minutes are kept in memory. The summary of another one, that of a late row or of a clock that was set back, is
+/// read again before it is added to.
 const OPEN_MINUTES: usize = 5;
 
 impl RecordSink {
@@ -134,7 +135,7 @@ impl Sink for RecordSink {
             }
             if let Some(performance) = performance {
                 diesel::insert_into(performance_logs::table).values(performance).execute(conn)?;
-                self.add_up(&mut minutes, performance);
+                self.add_up(conn, &mut minutes, performance)?;
             }
         }
         for (minute, summary) in &minutes {
@@ -155,14 +156,32 @@ impl Sink for RecordSink {
 }
 
 impl RecordSink {
-    fn add_up(&self, minutes: &mut BTreeMap<String, MinuteSummary>, row: &NewPerformance) {
+    fn add_up(
+        &self,
+        conn: &mut Connection,
+        minutes: &mut BTreeMap<String, MinuteSummary>,
+        row: &NewPerformance,
+    ) -> QueryResult<()> {
         let minute = row.minute();
         if !minutes.contains_key(minute) {
-            minutes.insert(minute.to_owned(), self.minutes.get(minute).cloned().unwrap_or_default());
+            let begun = match self.minutes.get(minute) {
+                Some(summary) => summary.clone(),
+                None => self.stored_minute(conn, minute)?,
+            };
+            minutes.insert(minute.to_owned(), begun);
         }
         if let Some(summary) = minutes.get_mut(minute) {
             summary.add(row);
         }
+        Ok(())
+    }
+
+    /// What this process has written for `minute`; empty where it has not.
+    fn stored_minute(&self, conn: &mut Connection, minute: &str) -> QueryResult<MinuteSummary> {
+        use performance_minutes::dsl;
+        let row = performance_minutes::table.find((minute, &self.writer_id)).select(dsl::summary);
+        let text: Option<String> = row.first(conn).optional()?;
+        Ok(text.and_then(|text| MinuteSummary::from_json(&text)).unwrap_or_default())
     }
 
     fn upsert_minute(&self, conn: &mut Connection, minute: &str, summary: &MinuteSummary) -> QueryResult<usize> {
@@ -198,4 +217,42 @@ fn insert_turn(conn: &mut Connection, turn: &TurnRecord) -> QueryResult<()> {
     }
     diesel::insert_into(turns::table).values(row).execute(conn)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_store::StoreConfig;
+
+    use super::*;
+    use crate::store::Store;
+
+    fn performance(minute: u32) -> Record {
+        Record::Performance(NewPerformance {
+            timestamp: format!("2026-11-21T04:{minute:02}:06.789Z"),
+            correlation_id: "c".to_owned(),
+            session_id: None,
+            endpoint: "/operator/api/chat".to_owned(),
+            method: "POST",
+            status_code: 200,
+            latency_ms: 1,
+            provider: None,
+            degraded: false,
+            error_type: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_adds_to_the_sums_of_its_minutes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a store");
+        // Each is a batch of its own, because the next waits for it.
+        for minute in (0..10).chain([1, 0, 0, 9, 0]) {
+            store.writer.write(performance(minute)).await.expect("written");
+        }
+        let since = async |minute: &str| {
+            let sum = store.performance_since(format!("2026-11-21T04:{minute}")).await.expect("a sum");
+            sum.total()
+        };
+        assert_eq!([since("00").await, since("01").await, since("02").await, since("09").await], [15, 11, 9, 2]);
+    }
 }

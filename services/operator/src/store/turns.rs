@@ -9,6 +9,7 @@ use vx11_store::StoreError;
 
 use super::Store;
 use super::schema::turns;
+use crate::domain::history;
 
 /// What a request held besides its message, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,7 +55,8 @@ pub(crate) struct StoredTurn {
 }
 
 impl Store {
-    /// The last `limit` questions and answers of a session, oldest first; those before the turn `before`, where given.
+    /// The last questions and answers of a session, oldest first: at most `limit`, and no more than are sent along. Those
+    /// before the turn `before`, where given.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -65,7 +67,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let session_id = session_id.to_owned();
-        let mut newest_first: Vec<(String, String)> = self
+        let newest_first = self
             .db
             .run(move |conn| {
                 turns::table
@@ -76,8 +78,7 @@ impl Store {
                     .load(conn)
             })
             .await?;
-        newest_first.reverse();
-        Ok(newest_first)
+        Ok(history::newest_that_fit(newest_first, history::MAX_BYTES))
     }
 
     /// Up to `limit` turns of a session after the turn `after`, oldest first.

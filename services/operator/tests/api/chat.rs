@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, eventually};
+use crate::fake::{Does, reply};
 
 /// The members of an object, sorted.
 fn members(value: &Value) -> Vec<&str> {
@@ -58,6 +59,21 @@ async fn a_session_goes_on_with_its_last_ten_turns_and_nobody_elses() {
     assert_eq!(messages[0], json!({ "role": "user", "content": "m1" }));
     assert_eq!(messages[1], json!({ "role": "assistant", "content": "from the switch" }));
     assert_eq!(messages[20], json!({ "role": "user", "content": "m11" }));
+}
+
+#[tokio::test]
+async fn a_session_with_long_answers_goes_on_with_as_much_of_them_as_the_switch_takes() {
+    let app = App::start().await;
+    // Each byte of it is six in JSON.
+    app.switch.on("/switch/chat", Does::Answer(200, reply(&"\u{1}".repeat(40 * 1024))));
+    for n in 0..6 {
+        let answer = app.chat(json!({ "message": format!("m{n}"), "session_id": "s" })).await;
+        assert_eq!((answer.status, &answer.body["provider"]), (200, &json!("switch")));
+    }
+    let last = app.switch.asked("/switch/chat").pop().expect("asked").body;
+    let messages = last["messages"].as_array().expect("a list");
+    let asked: Vec<&Value> = messages.iter().step_by(2).map(|message| &message["content"]).collect();
+    assert_eq!(asked, ["m3", "m4", "m5"]);
 }
 
 #[tokio::test]
@@ -176,6 +192,11 @@ async fn a_locked_store_defers_the_rows_and_not_the_answer() {
     stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
     let answer = app.say("hello").await;
     assert_eq!((answer.status, answer.header("x-vx11-storage")), (200, "deferred"));
+    assert_eq!(answer.body["storage"], "deferred");
+    let streamed = app.stream("hello").await.pop().expect("an end");
+    assert_eq!((streamed.name.as_str(), &streamed.data["storage"]), ("done", &json!("deferred")));
+    let command = json!({ "command": "message", "args": { "message": "hello" } });
+    assert_eq!(app.post("/operator/api/chat/commands", command).await.data()["data"]["storage"], "deferred");
     stranger.batch_execute("ROLLBACK").expect("unlocked");
     let id = answer.correlation_id();
     eventually("the rows are written", async || {

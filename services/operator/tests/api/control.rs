@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, eventually};
 use crate::fake::{Does, error};
 
 const CONTROLLED: &[(&str, &str)] = &[("VX11_OPERATOR__OPERATOR_CONTROL", "true")];
@@ -52,7 +52,7 @@ async fn a_controlling_operator_opens_and_closes_windows_through_madre() {
     app.madre.on("/madre/power/window/close", Does::Answer(200, closed.clone()));
     assert_eq!(app.post("/operator/api/chat/window/close", json!({})).await.data(), &closed);
     let toggles = "SELECT count(*) FROM copilot_actions_log WHERE action_type = 'feature_toggle' AND target = 'switch'";
-    crate::app::eventually("both are in the trail", async || app.count(toggles) == 2).await;
+    eventually("both are in the trail", async || app.count(toggles) == 2).await;
 }
 
 #[tokio::test]
@@ -63,6 +63,15 @@ async fn what_madre_refuses_is_passed_on() {
         let answer = open_window(&app).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
     }
+    let mut whole = error("off_by_policy");
+    whole["error"] = json!({
+        "code": "off_by_policy", "field": "services[0]", "known": ["switch"], "service": "switch", "message": "it is off",
+        "recommended_action": "wait",
+    });
+    whole["retry_after"] = json!(7);
+    app.madre.on("/madre/power/window/open", Does::Answer(403, whole.clone()));
+    let answer = open_window(&app).await;
+    assert_eq!((&answer.body["error"], answer.header("retry-after")), (&whole["error"], "7"), "{}", answer.text);
     app.madre.on("/madre/power/window/open", Does::Answer(200, json!({ "state": "open" })));
     assert_eq!(open_window(&app).await.code(), "service_unavailable");
     let bad = app.post("/operator/api/chat/window/open", json!({ "services": "switch" })).await;
@@ -91,6 +100,7 @@ async fn a_message_command_is_a_chat_with_its_limits() {
     let result = command(&app, "message", args.clone()).await;
     assert_eq!((&result["result"], &result["data"]["response"]), (&json!("ok"), &json!("from the switch")));
     assert_eq!(app.count("SELECT turns FROM sessions WHERE session_id = 's'"), 1);
+    assert_eq!(app.count("SELECT count(*) FROM performance_logs WHERE endpoint = '/operator/api/chat'"), 1);
     for (args, code) in
         [(args, "rate_limited"), (json!({ "message": " " }), "invalid_field"), (json!({}), "invalid_field")]
     {
@@ -98,6 +108,10 @@ async fn a_message_command_is_a_chat_with_its_limits() {
         assert_eq!((&refused["result"], &refused["data"]["code"]), (&json!("error"), &json!(code)));
         assert!(refused["message"].is_string());
     }
+    // The three that were refused are no chats. Rows are written in order: a row too many would be there by now.
+    let of_commands = "SELECT count(*) FROM performance_logs WHERE endpoint = '/operator/api/chat/commands'";
+    eventually("their rows are written", async || app.count(of_commands) == 3).await;
+    assert_eq!(app.count("SELECT count(*) FROM performance_logs"), 4);
 }
 
 #[tokio::test]

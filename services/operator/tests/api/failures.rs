@@ -165,6 +165,80 @@ async fn a_switch_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_switch_that_died_under_many_calls_is_used_as_soon_as_it_is_seen_to_answer() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "200ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "300ms"),
+    ])
+    .await;
+    app.switch.on("/switch/chat", Does::Hang);
+    futures_util::future::join_all((0..8).map(|_| app.say("hello"))).await;
+    let breakers = app.get("/operator/api/circuit-breakers").await;
+    assert!(breakers.data()["switch"]["failure_count"].as_u64() >= Some(5), "{}", breakers.text);
+    app.switch.on("/switch/chat", Does::Say("well again"));
+    // Well within the minute that the breaker alone would have waited.
+    eventually("chats go to it", async || app.say("hello").await.body["provider"] == "switch").await;
+}
+
+#[tokio::test]
+async fn the_event_stream_tells_that_a_chat_found_the_switch_gone_and_that_it_is_back() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "100ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "100ms"),
+    ])
+    .await;
+    app.switch.on("/switch/chat", Does::Hang);
+    assert_eq!(who(&app.say("hello").await).3, "timeout");
+    let told = |status: &str| {
+        app.count(&format!(
+            "SELECT count(*) FROM copilot_actions_log WHERE action_type = 'service_status' AND target = 'switch' \
+             AND status = '{status}'"
+        ))
+    };
+    eventually("both are told", async || told("up") == 1).await;
+    assert_eq!(told("down"), 1);
+    assert_eq!(
+        app.count("SELECT max(id) FROM copilot_actions_log WHERE status IN ('up', 'down')"),
+        app.count("SELECT id FROM copilot_actions_log WHERE status = 'up'")
+    );
+}
+
+#[tokio::test]
+async fn a_dead_madre_is_known_before_a_chat_needs_it_and_so_is_its_return() {
+    let app = App::with(&[
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "50ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TIMEOUT", "50ms"),
+    ])
+    .await;
+    let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+    app.madre.on("/health", Does::Hang);
+    eventually("it is seen to be down", async || madre().await == "down").await;
+    let good = json!({ "status": "ok", "module": "madre", "version": "1", "timestamp": "t" });
+    app.madre.on("/health", Does::Answer(200, good));
+    eventually("it is seen to be back", async || madre().await == "up").await;
+    assert!(app.madre.asked("/madre/chat").is_empty());
+}
+
+#[tokio::test]
+async fn ready_tells_a_service_that_is_gone_from_one_that_only_fails_at_chats() {
+    let to_madre = json!({ "message": "hello", "provider": "madre" });
+    // With a pause of zero the circuit is half open as soon as it would be open.
+    for (open_for, expected) in [("60s", "degraded"), ("0s", "up")] {
+        let app = App::with(&[("VX11_OPERATOR__CHAT__BREAKER__OPEN_FOR", open_for)]).await;
+        let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+        app.madre.on("/madre/chat", Does::Answer(500, Value::Null));
+        for _ in 0..5 {
+            app.chat(to_madre.clone()).await;
+        }
+        assert_eq!(madre().await, expected);
+    }
+    let app = App::start().await;
+    app.madre.die().await;
+    app.chat(to_madre).await;
+    assert_eq!(app.get("/ready").await.body["dependencies"]["madre"]["status"], "down", "a chat found it gone");
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
@@ -176,6 +250,8 @@ async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let row =
         "SELECT count(*) FROM copilot_actions_log WHERE correlation_id = 'gone' AND status = 'client_disconnected'";
     eventually("the trail has it", async || app.count(row) == 1).await;
+    let counted = "SELECT count(*) FROM performance_logs WHERE correlation_id = 'gone' AND status_code = 499 AND error_type IS NOT NULL";
+    assert_eq!(app.count(counted), 1);
     app.switch.on("/switch/chat", Does::Say("well"));
     assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""), "it says nothing about the switch");
 }

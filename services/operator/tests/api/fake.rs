@@ -65,7 +65,10 @@ impl Fake {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Shared::default());
         let data = Data::from(shared.clone());
-        let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(serve)))
+        // As large a body as the real ones take.
+        let largest = web::PayloadConfig::new(1024 * 1024);
+        let app = move || App::new().app_data(data.clone()).app_data(largest.clone()).default_service(web::to(serve));
+        let server = HttpServer::new(app)
             .workers(1)
             .disable_signals()
             .h1_allow_half_closed(false)

@@ -96,6 +96,11 @@ async fn a_query_that_does_not_fit_names_its_parameter() {
         ("metrics?period=1H", "period"),
         ("events?follow=yes", "follow"),
         ("events?last_event_id=x", "last_event_id"),
+        ("metrics?perod=24h", "perod"),
+        ("sessions?page=2", "page"),
+        ("sessions/s?before=1", "before"),
+        ("audit?session=s", "session"),
+        ("events?folow=true", "folow"),
     ];
     for (query, field) in cases {
         let answer = app.get(&format!("/operator/api/{query}")).await;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_resilience::BreakerConfig;
 
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderConfig {
     /// The wire it speaks.
@@ -41,7 +41,7 @@ pub struct ProviderConfig {
 }
 
 /// The wire that a provider speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// OpenAI's, and that of the many servers that are compatible with it.
@@ -59,7 +59,7 @@ impl ProviderKind {
 }
 
 /// A provider's circuit breaker.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerLimits {
     /// Failures in a row that open it. Default 3.
