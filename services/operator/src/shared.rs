@@ -57,7 +57,9 @@ impl Shared {
         registry: &Registry,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(StoreConfig::at(common.data_dir.0.join("operator.sqlite3")))?;
+        // Rows are written in order of time and mostly read while they are new: few pages are in use at a time.
+        let config = StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) };
+        let store = Store::open(config)?;
         store.writer.register(registry)?;
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
