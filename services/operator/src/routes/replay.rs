@@ -1,5 +1,7 @@
 //! `POST /operator/api/replay/{correlation_id}`
 
+use std::time::Duration;
+
 use actix_web::post;
 use actix_web::web::{self, Data};
 use vx11_chassis::extract::Json;
@@ -14,6 +16,9 @@ use crate::chat::{Accepted, Provider, Question};
 use crate::domain::difference::compare;
 use crate::state::State;
 use crate::store::{Record, action};
+
+/// Longest comparison of two answers by lines, and as long again by words; it is rough after that.
+const COMPARISON: Duration = Duration::from_millis(500);
 
 /// Ask the same again, with the history of then, and compare. The session is left as it is.
 #[utoipa::path(tag = "replay", params(("correlation_id" = String, Path)), request_body = ReplayRequest, responses(
@@ -59,9 +64,13 @@ pub(crate) async fn replay(
     };
     let replayed = state.chat.rehearse(&asked, &question).await?;
     let original = Turn::from(turn);
-    let difference = compare(&original, &replayed);
-    note(&state, &original, &asked, difference.identical);
-    Ok(web::Json(Envelope::new(Replay { original, replayed, difference })))
+    let compared = web::block(move || {
+        let difference = compare(&original, &replayed, COMPARISON);
+        Replay { original, replayed, difference }
+    });
+    let replay = compared.await.map_err(ApiError::internal)?;
+    note(&state, &replay.original, &asked, replay.difference.identical);
+    Ok(web::Json(Envelope::new(replay)))
 }
 
 /// The replay's own row in the trail.
