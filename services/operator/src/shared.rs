@@ -58,8 +58,8 @@ impl Shared {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         // Rows are written in order of time and mostly read while they are new: few pages are in use at a time.
-        let config = StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) };
-        let store = Store::open(config)?;
+        let at = StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) };
+        let store = Store::open(at)?;
         store.writer.register(registry)?;
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
