@@ -45,12 +45,16 @@ export VX11_OPERATOR__CHAT__SWITCH_TIMEOUT=60s
 "$target/release/vx11" up >"$cache/vx11.log" 2>&1 &
 started+=($!)
 
-wait_for() { # url
-  for _ in $(seq 600); do curl -sf "$1" >/dev/null && return; sleep 0.1; done
-  echo "$1 does not answer; see $cache"; exit 1
+wait_for() { # process, url, log
+  for _ in $(seq 600); do
+    kill -0 "$1" 2>/dev/null || { echo "it did not start:"; tail -n 3 "$3"; exit 1; }
+    curl -sf "$2" >/dev/null && return
+    sleep 0.1
+  done
+  echo "$2 does not answer; see $3"; exit 1
 }
-wait_for "http://127.0.0.1:$port/health"
-wait_for http://127.0.0.1:8000/ready
+wait_for "${started[0]}" "http://127.0.0.1:$port/health" "$cache/server.log"
+wait_for "${started[1]}" http://127.0.0.1:8000/ready "$cache/vx11.log"
 
 question="${1:-In one sentence: why is the sky blue?}"
 printf '\nyou:   %s\nmodel: ' "$question"
