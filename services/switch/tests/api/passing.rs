@@ -121,7 +121,6 @@ async fn all_chunks_of_an_answer_have_one_id() {
 async fn a_silent_stream_is_kept_open_by_pings_once_it_has_begun() {
     let variables = [("VX11_SWITCH__PING_INTERVAL", "20ms"), ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s")];
     let fake = Fake::always([stream_head(), chunk("Hel"), Act::Wait]).await;
-    let app = App::in_front_of(&[&fake.url], &variables).await;
     for (path, body) in [
         ("/v1/chat/completions", r#"{"model":"m","messages":[],"stream":true}"#),
         ("/v1/completions", r#"{"model":"m","prompt":"x","stream":true}"#),
@@ -131,6 +130,7 @@ async fn a_silent_stream_is_kept_open_by_pings_once_it_has_begun() {
             r#"{"messages":[{"role":"user","content":"x"}],"session_id":"s","correlation_id":"c","stream":true}"#,
         ),
     ] {
+        let app = App::in_front_of(&[&fake.url], &variables).await;
         let got = Answer::of(app.post(path, body)).await;
         let first = got.body.split("\n\n").next().unwrap();
         assert!(got.body.contains(": ping\n\n") && !first.starts_with(": ping"), "{path}: {}", got.body);

@@ -270,7 +270,7 @@ impl Builder {
     /// Ends the last part of an item, where it has one.
     fn end_part(&mut self, index: usize) {
         let item = &self.items[index];
-        let Some((content_index, part)) = item.parts().iter().enumerate().last() else { return };
+        let Some((content_index, part)) = item.parts().iter().enumerate().next_back() else { return };
         let place = place(item, index, content_index);
         let (name, text, refusal, logprobs) = match part {
             Part::OutputText { text, logprobs, .. } => {
