@@ -12,6 +12,14 @@ pub const PROVIDER: &str = "x-vx11-provider";
 pub const MODEL: &str = "x-vx11-model";
 /// How many provider calls the answer took.
 pub const ATTEMPTS: &str = "x-vx11-attempts";
+/// Milliseconds, with fractions, that the gateway itself took until an answer's head.
+pub const OVERHEAD_MS: &str = "x-vx11-overhead-ms";
+/// Whether an answer came out of the gateway's response cache: `hit` or `miss`.
+pub const CACHE: &str = "x-vx11-cache";
+/// OpenAI's name of a request: the provider's own where it gave one, else the correlation id.
+pub const REQUEST_ID: &str = "x-request-id";
+/// OpenAI's finer `Retry-After`, in whole milliseconds.
+pub const RETRY_AFTER_MS: &str = "retry-after-ms";
 /// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are durable.
 pub const STORAGE: &str = "x-vx11-storage";
 /// W3C Trace Context.

@@ -224,7 +224,11 @@ fn cors(origins: &[String]) -> Cors {
         headers::PROVIDER,
         headers::MODEL,
         headers::ATTEMPTS,
+        headers::OVERHEAD_MS,
+        headers::CACHE,
         headers::STORAGE,
+        headers::REQUEST_ID,
+        headers::RETRY_AFTER_MS,
         "retry-after",
     ];
     let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(exposed).max_age(3600);

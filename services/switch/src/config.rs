@@ -8,6 +8,7 @@ mod provider;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vx11_chassis::config::{ConfigError, Urls};
@@ -24,6 +25,9 @@ pub const DEFAULT_MODEL: &str = "default";
 pub struct SwitchConfig {
     /// The address to listen on.
     pub bind: SocketAddr,
+    /// How long a stream may say nothing before its caller is sent a comment, so that proxies on the way keep it open.
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
     /// Providers by name, over the built-in ones.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Model names that the gateway itself defines; `default` serves `/switch/chat` without a model.
@@ -40,7 +44,12 @@ pub struct ModelConfig {
 
 impl Default for SwitchConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8002)), providers: BTreeMap::new(), models: BTreeMap::new() }
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8002)),
+            ping_interval: Duration::from_secs(15),
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
+        }
     }
 }
 
@@ -74,6 +83,9 @@ impl Section for SwitchConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        if self.ping_interval.is_zero() {
+            return Err(ConfigError::unusable("switch.ping_interval".to_owned(), "must be longer than zero"));
+        }
         let providers = self.all_providers(&Urls::default());
         for (name, provider) in &providers {
             provider.check(name)?;
@@ -126,8 +138,6 @@ fn check_targets(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use vx11_chassis::config::Settings;
     use vx11_chassis::process::section;
 

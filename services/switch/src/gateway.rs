@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// How long a stream may say nothing to its caller.
+    pub(crate) ping_interval: Duration,
 }
 
 /// One worker's way to the providers. Cheap to clone.
@@ -92,8 +94,8 @@ impl Gateway {
             let answer = attempt.bounded(call.context.deadline, async {
                 let response = exchange::send(request).await?;
                 let request_id = exchange::request_id(&response);
-                let body = exchange::body(response).await?;
-                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not a chat completion"))?;
+                let body = exchange::body(response, call.request.operation.answer_limit()).await?;
+                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
                 Ok(Completed { body, read, request_id })
             });
             let answer = answer.await;
@@ -135,7 +137,7 @@ impl Gateway {
     }
 
     fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
+        Attempt::begin(self.shared.clone(), target.clone(), call.request.operation, &call.context.trace)
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {

@@ -75,7 +75,7 @@ fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> an
     });
     let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
     let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics })
+    Ok(Shared { registry, routes, metrics, ping_interval: config.ping_interval })
 }
 
 /// Every provider by its breaker. One without a key is left out on purpose, not at fault.

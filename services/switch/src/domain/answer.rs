@@ -73,6 +73,18 @@ pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
     (!completion.choices.is_empty()).then_some(Read { answer: (), usage })
 }
 
+/// Looks whether `body` has embeddings. `None`: it has none.
+pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
+    #[derive(Deserialize)]
+    struct Embeddings {
+        data: Vec<IgnoredAny>,
+        usage: Option<ReportedUsage>,
+    }
+    let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
+    let usage = embeddings.usage.map(Usage::from);
+    (!embeddings.data.is_empty()).then_some(Read { answer: (), usage })
+}
+
 /// Reads what a chat completion says. `None`: it is none.
 pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     let completion: Completion<ReplyChoice> = serde_json::from_slice(body).ok()?;

@@ -107,6 +107,9 @@ struct Choice {
     index: u32,
     #[serde(default)]
     delta: Option<DeltaPeek>,
+    /// What a text completion has in place of a delta.
+    #[serde(default)]
+    text: Said,
     /// Some servers send an empty one along with every chunk.
     #[serde(default)]
     finish_reason: Said,
@@ -153,7 +156,8 @@ impl<'de> Deserialize<'de> for Choices {
                     if choice.finish_reason.0 {
                         seen.finished |= bit;
                     }
-                    seen.tokens += u64::from(choice.delta.is_some_and(|delta| delta.says_something()));
+                    let says_something = choice.text.0 || choice.delta.is_some_and(|delta| delta.says_something());
+                    seen.tokens += u64::from(says_something);
                 }
                 Ok(seen)
             }

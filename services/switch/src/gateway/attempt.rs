@@ -13,6 +13,7 @@ use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
 use super::Shared;
 use crate::domain::failover::Failure;
+use crate::domain::operation::Operation;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::CallReport;
@@ -37,7 +38,12 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Begins a call to `target`, if there is a key for it and its breaker lets it through.
-    pub(super) fn begin(shared: Arc<Shared>, target: Target, parent: &TraceContext) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        shared: Arc<Shared>,
+        target: Target,
+        operation: Operation,
+        parent: &TraceContext,
+    ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let permit = match admit(provider) {
             Ok(permit) => permit,
@@ -48,7 +54,7 @@ impl Attempt {
                 return Err(failure);
             }
         };
-        let (span, trace) = genai_span("chat", &provider.name, &target.model, &provider.chat_url, parent);
+        let (span, trace) = genai_span(operation.name(), &provider.name, &target.model, &provider.chat_url, parent);
         Ok(Self {
             target,
             permit: Some(permit),

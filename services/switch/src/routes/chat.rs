@@ -82,15 +82,15 @@ async fn answer(
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
     let call = Call { request: &request, targets: &targets, context, started };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
+        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried, started })
     };
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets: &targets, tried: &answered.tried };
+        let way = Way { gateway, targets: &targets, tried: &answered.tried, started };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets: &targets, tried: &answered.tried };
+    let way = Way { gateway, targets: &targets, tried: &answered.tried, started };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;
