@@ -27,8 +27,9 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Adds every route.
 pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     app.app_data(BodyLimit(MAX_BODY));
+    // Before the models, whose addresses have the same beginning.
+    app.service(generate::generate).service(messages::answer).service(messages::count_tokens);
     app.service(chat::completions).service(embeddings::create).service(models::list).service(models::show);
-    app.service(messages::create).service(messages::count).service(generate::call);
     if with_admin {
         app.service(admin::requests)
             .service(admin::count)
@@ -46,9 +47,9 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     info(title = "VX11 mock-provider", description = "A deterministic provider that misbehaves on request."),
     paths(
         chat::completions,
-        messages::create,
-        messages::count,
-        generate::call,
+        messages::answer,
+        messages::count_tokens,
+        generate::generate,
         embeddings::create,
         models::list,
         models::show,

@@ -1,7 +1,7 @@
-//! `POST /v1beta/models/{model}:{method}`, Gemini's one address for everything that a model does.
+//! `POST /v1beta/models/{model}:{method}`, Gemini's one address for everything that a model does; `/v1` is its twin.
 
 use actix_web::web::{Path, ThinData};
-use actix_web::{HttpRequest, HttpResponse, post};
+use actix_web::{HttpRequest, HttpResponse, routes};
 use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
@@ -13,6 +13,8 @@ use crate::wire::{Refusal, Wire};
 
 /// Answer a conversation, or count its tokens, as Gemini does.
 #[utoipa::path(
+    post,
+    path = "/v1beta/models/{model}:{method}",
     tag = "gemini",
     params(
         ("model" = String, Path, description = "a model, with faults behind a `+`"),
@@ -25,8 +27,10 @@ use crate::wire::{Refusal, Wire};
         (status = "4XX", description = "an error in Gemini's shape", body = Object),
     )
 )]
+#[routes]
 #[post("/v1beta/models/{model}:{method}")]
-pub(crate) async fn call(
+#[post("/v1/models/{model}:{method}")]
+pub(crate) async fn generate(
     state: ThinData<State>,
     http: HttpRequest,
     path: Path<(String, String)>,

@@ -17,7 +17,7 @@ use crate::wire::{Refusal, Wire};
     (status = "4XX", description = "an error in Anthropic's shape", body = Object),
 ))]
 #[post("/v1/messages")]
-pub(crate) async fn create(state: ThinData<State>, http: HttpRequest, body: Result<Body, ApiError>) -> HttpResponse {
+pub(crate) async fn answer(state: ThinData<State>, http: HttpRequest, body: Result<Body, ApiError>) -> HttpResponse {
     let answered = async {
         let (renderer, asked) = read(&state, &http, body)?.read()?;
         exchange::reply(&state, &http, renderer, asked).await
@@ -31,7 +31,11 @@ pub(crate) async fn create(state: ThinData<State>, http: HttpRequest, body: Resu
     (status = "4XX", description = "an error in Anthropic's shape", body = Object),
 ))]
 #[post("/v1/messages/count_tokens")]
-pub(crate) async fn count(state: ThinData<State>, http: HttpRequest, body: Result<Body, ApiError>) -> HttpResponse {
+pub(crate) async fn count_tokens(
+    state: ThinData<State>,
+    http: HttpRequest,
+    body: Result<Body, ApiError>,
+) -> HttpResponse {
     let answered = async {
         let asked = read(&state, &http, body)?.prompt()?;
         let body = |tokens| json!({ "input_tokens": tokens });

@@ -62,6 +62,8 @@ async fn fields_and_faults_can_be_written_in_either_way() {
         let body = Answer::of(mock.post("/v1beta/models/mock:generateContent", request)).await.json();
         assert_eq!(body["candidates"][0]["content"]["parts"][0]["text"], "one two");
     }
+    let twin = Answer::of(mock.post("/v1/models/mock:generateContent", hello())).await;
+    assert_eq!(twin.json()["candidates"][0]["finishReason"], "STOP");
     for model in ["mock+status=503,retry_after=1", "mock%2Bstatus%3D503"] {
         let got = Answer::of(mock.post(&format!("/v1beta/models/{model}:generateContent"), hello())).await;
         assert_eq!(Wire::Gemini.refusal(&got).1, "UNAVAILABLE", "{model}");
