@@ -15,7 +15,8 @@ use bytes::Bytes;
 use reqwest::Client;
 use vx11_chassis::RequestContext;
 
-use crate::domain::answer::Read;
+use crate::accounts::{Accounts, Bill};
+use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Unanswered, first_answer};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Who may ask how much.
+    pub(crate) accounts: Arc<Accounts>,
 }
 
 /// One worker's way to the providers. Cheap to clone.
@@ -57,6 +60,8 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a RequestContext,
     /// When it came in.
     pub(crate) started: Instant,
+    /// Who pays: every provider call reports to it.
+    pub(crate) bill: &'a Bill,
 }
 
 /// A provider's whole answer.
@@ -99,7 +104,8 @@ impl Gateway {
             let answer = answer.await;
             match &answer {
                 Ok(answer) => {
-                    attempt.spent(answer.read.usage);
+                    attempt
+                        .answered(answer.read.usage.map(|reported| reported.tokens), || answer::written(&answer.body));
                     attempt.succeeded();
                 }
                 Err(failure) => attempt.failed(failure),
@@ -135,7 +141,7 @@ impl Gateway {
     }
 
     fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
+        Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace, call.bill.clone())
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {

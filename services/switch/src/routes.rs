@@ -1,5 +1,6 @@
 //! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
 
+mod billing;
 mod chat;
 mod chat_stream;
 mod completions;
@@ -7,6 +8,7 @@ mod completions_stream;
 mod models;
 mod providers;
 mod refusal;
+mod usage;
 mod way;
 
 use actix_web::web::{self, ServiceConfig};
@@ -29,6 +31,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         // A model's name may have slashes in it.
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
         .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
+        .service(web::resource("/switch/usage").route(web::get().to(usage::usage)))
         .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
 }
 
@@ -42,6 +45,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         models::find_model,
         chat::chat,
         providers::list_providers,
+        usage::usage,
     ),
     components(schemas(vx11_contracts::switch::SwitchFrame))
 )]

@@ -22,6 +22,8 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     /// How many choices were asked for.
     pub(crate) choices: u32,
+    /// Tokens that each choice may have at most, where the caller says so.
+    pub(crate) max_output: Option<u64>,
 }
 
 /// Why a request cannot be routed.
@@ -50,6 +52,10 @@ struct Peek<'a> {
     stream: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
@@ -73,8 +79,16 @@ impl ChatRequest {
         let stream: Option<bool> =
             peek.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
         let choices: Option<u32> = peek.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
+        // What is no number is the provider's to refuse.
+        let limit = peek.max_completion_tokens.or(peek.max_tokens);
+        let max_output = limit.and_then(|raw| serde_json::from_str(raw.get()).ok());
         let span = span_of(text, raw_model.get());
-        Ok(Self { span, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), body })
+        Ok(Self { span, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), max_output, body })
+    }
+
+    /// The request as it came.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// The request for a conversation that came in VX11's own words. A stream is asked to report its usage.
@@ -82,7 +96,8 @@ impl ChatRequest {
         const MODEL_AT: usize = br#"{"model":"#.len();
         let stream_options = stream.then_some(StreamOptions { include_usage: true });
         let body = serde_json::to_vec(&Composed { model: "", messages, stream, stream_options })?;
-        Ok(Self { body: body.into(), span: MODEL_AT..MODEL_AT + 2, model: model.to_owned(), stream, choices: 1 })
+        let span = MODEL_AT..MODEL_AT + 2;
+        Ok(Self { body: body.into(), span, model: model.to_owned(), stream, choices: 1, max_output: None })
     }
 
     /// The body for a target that knows the model as `model`.
@@ -155,6 +170,10 @@ mod tests {
         let request =
             read(r#"{"model": "m", "messages": [{"model": "inner"}], "stream": null, "n": null}"#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("m", false, 1));
+        let limit = |field: &str| read(&format!(r#"{{"model": "m", "messages": []{field}}}"#)).expect(field).max_output;
+        assert_eq!([limit(""), limit(r#", "max_tokens": 7"#)], [None, Some(7)]);
+        assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
+        assert_eq!(limit(r#", "max_tokens": "many""#), None);
     }
 
     #[test]

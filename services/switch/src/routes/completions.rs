@@ -7,8 +7,10 @@ use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::headers;
 use vx11_contracts::openai::OpenAiError;
 
+use super::billing::open_bill;
 use super::way::{Way, pinned_provider};
 use super::{completions_stream, refusal};
 use crate::domain::answer;
@@ -29,7 +31,9 @@ use crate::gateway::{Call, Gateway};
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
+        (status = 403, body = OpenAiError, description = "The key may not use the model."),
         (status = 404, body = OpenAiError, description = "Unknown model or provider."),
+        (status = 429, body = OpenAiError, description = "A limit or budget of the key, its team or its organisation is reached; see Retry-After."),
         (status = 502, body = OpenAiError, description = "No provider answered."),
         (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
         (status = 504, body = OpenAiError, description = "No provider answered in time."),
@@ -47,7 +51,8 @@ pub(super) async fn create_chat_completion(
     let pinned = pinned_provider(&http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
     if request.stream {
         return match gateway.stream(&call).await {
             Ok(answered) => {
@@ -62,6 +67,7 @@ pub(super) async fn create_chat_completion(
             let mut response = HttpResponse::Ok();
             let way = Way { gateway: &gateway, targets: &targets, tried: &answered.tried };
             way.add_headers(&mut response, answered.answer.request_id.as_deref());
+            response.insert_header((headers::COST_USD, bill.cost().to_string()));
             Ok(response.insert_header((CONTENT_TYPE, "application/json")).body(answered.answer.body))
         }
         Err(unanswered) => refuse(&gateway, &targets, &unanswered),

@@ -5,6 +5,7 @@
 mod app;
 mod fake;
 
+mod accounts;
 mod breaker;
 mod cancel;
 mod chat;
@@ -12,4 +13,5 @@ mod completions;
 mod completions_stream;
 mod mock;
 mod models;
+mod redis;
 mod secrets;
