@@ -149,7 +149,7 @@ mod tests {
             assert_eq!((parsed.picos(), parsed.to_string().as_str()), (picos, written));
         }
         for wrong in ["-1", "-0.1", "\"\"", "\"1,5\"", "\"1e3\"", "0.0000000000001", "99999999999", "true", "\".5\""] {
-            assert!(toml_value(wrong).is_err(), "{wrong}");
+            assert!(toml_value(wrong).is_none(), "{wrong}");
         }
     }
 
@@ -159,9 +159,9 @@ mod tests {
         assert_eq!(render_picos(u128::from(u64::MAX) * 2), "36893488.14741910323");
     }
 
-    fn toml_value(text: &str) -> Result<Usd, figment::Error> {
+    fn toml_value(text: &str) -> Option<Usd> {
         use figment::providers::Format;
-        figment::Figment::from(figment::providers::Toml::string(&format!("v = {text}"))).extract_inner("v")
+        figment::Figment::from(figment::providers::Toml::string(&format!("v = {text}"))).extract_inner("v").ok()
     }
 
     proptest! {

@@ -118,7 +118,7 @@ mod tests {
         let table = PriceTable::new(&BTreeMap::new());
         assert_eq!(table.exact.len() + table.prefixes.len(), SHIPPED.len());
         for (_, input, cached_input, output) in SHIPPED {
-            assert!([input, cached_input, output].iter().all(|text| usd(text).picos() % PER == 0));
+            assert!([input, cached_input, output].iter().all(|text| usd(text).picos().is_multiple_of(PER)));
         }
     }
 

@@ -108,7 +108,7 @@ impl PriceConfig {
             return Err(unusable(&format!("prices.{name}"), "a `*` stands only at the end of a pattern"));
         }
         for (kind, price) in kinds {
-            if price.is_some_and(|price| price.picos() % WHOLE_PICO != 0) {
+            if price.is_some_and(|price| !price.picos().is_multiple_of(WHOLE_PICO)) {
                 return Err(unusable(&format!("prices.{name}.{kind}"), "has more than six decimals"));
             }
         }
