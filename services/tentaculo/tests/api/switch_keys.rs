@@ -29,7 +29,7 @@ async fn only_v1_is_open_to_keys_and_only_where_it_is_configured() {
         let got = Answer::of(open.stranger(Method::GET, path).bearer_auth("sk-1")).await;
         assert!(matches!(got.status, 401 | 403), "{path}: {}", got.status);
     }
-    for path in ["/v1/../switch/usage", "/v1/%2e%2e/switch/usage", "/v1/..%5cswitch"] {
+    for path in ["/v1/../switch/usage", "/v1/%2e%2e/switch/usage", "/v1/..\\switch"] {
         let got = open.raw(&[&format!("GET {path} HTTP/1.1"), "authorization: Bearer sk-1"], "").await;
         let got = got.lines().next().unwrap_or_default();
         assert!(["400", "401", "403"].iter().any(|status| got.contains(status)), "{path}: {got}");
