@@ -1,5 +1,6 @@
 //! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
 
+mod billing;
 mod chat;
 mod chat_stream;
 mod completions;
@@ -14,6 +15,7 @@ mod responses;
 mod responses_stream;
 mod targets;
 mod text_completions;
+mod usage;
 mod way;
 
 use actix_web::web::{self, ServiceConfig};
@@ -51,6 +53,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         // A model's name may have slashes in it.
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
         .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
+        .service(web::resource("/switch/usage").route(web::get().to(usage::usage)))
         .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
 }
 
@@ -67,6 +70,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         models::find_model,
         chat::chat,
         providers::list_providers,
+        usage::usage,
     ),
     components(schemas(vx11_contracts::switch::SwitchFrame))
 )]

@@ -32,6 +32,8 @@ pub(crate) struct ChatRequest {
     usage: UsageWish,
     /// The same as chat, for providers without text completions; or why it cannot be that.
     pub(crate) as_chat: Option<Result<Box<ChatRequest>, BadRequest>>,
+    /// Tokens that each choice may have at most, where the caller says so.
+    pub(crate) max_output: Option<u64>,
 }
 
 /// Why a request cannot be routed.
@@ -66,6 +68,10 @@ struct Peek<'a> {
     stream_options: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
@@ -89,16 +95,21 @@ impl ChatRequest {
         peek.check_content(operation)?;
         let span = span_of(text, raw_model.get());
         let answers = match operation {
-            Operation::Embeddings => Answers { stream: false, choices: 1, usage: UsageWish::default() },
+            Operation::Embeddings => Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None },
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
-        let Answers { stream, mut choices, usage } = answers;
+        let Answers { stream, mut choices, usage, max_output } = answers;
         let mut as_chat = None;
         if operation == Operation::TextCompletion {
             choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
             as_chat = Some(text_completion::as_chat(&body).and_then(Self::read).map(Box::new));
         }
-        Ok(Self { operation, span, model, stream, choices, usage, as_chat, body })
+        Ok(Self { operation, span, model, stream, choices, usage, max_output, as_chat, body })
+    }
+
+    /// The request as it came.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// The request for a conversation that came in VX11's own words. A stream is asked to report its usage.
@@ -114,6 +125,7 @@ impl ChatRequest {
             stream,
             choices: 1,
             usage: UsageWish { asked: true, edit: None },
+            max_output: None,
             as_chat: None,
         })
     }
@@ -161,6 +173,7 @@ struct Answers {
     stream: bool,
     choices: u32,
     usage: UsageWish,
+    max_output: Option<u64>,
 }
 
 impl Peek<'_> {
@@ -193,7 +206,10 @@ impl Peek<'_> {
             false => Some(UsageWish::default()),
         };
         let usage = usage.ok_or_else(|| field("stream_options", "must be an object as in OpenAI's API reference"))?;
-        Ok(Answers { stream, choices: choices.unwrap_or(1), usage })
+        // What is no number is the provider's to refuse.
+        let limit = self.max_completion_tokens.or(self.max_tokens);
+        let max_output = limit.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        Ok(Answers { stream, choices: choices.unwrap_or(1), usage, max_output })
     }
 }
 
@@ -253,6 +269,10 @@ mod tests {
         let request =
             read(r#"{"model": "m", "messages": [{"model": "inner"}], "stream": null, "n": null}"#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("m", false, 1));
+        let limit = |field: &str| read(&format!(r#"{{"model": "m", "messages": []{field}}}"#)).expect(field).max_output;
+        assert_eq!([limit(""), limit(r#", "max_tokens": 7"#)], [None, Some(7)]);
+        assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
+        assert_eq!(limit(r#", "max_tokens": "many""#), None);
     }
 
     #[test]

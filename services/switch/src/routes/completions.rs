@@ -6,8 +6,10 @@ use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::headers;
 use vx11_contracts::openai::OpenAiError;
 
+use super::billing::open_bill;
 use super::completions_stream::{self, Wire};
 use super::way::Way;
 use super::{refusal, targets};
@@ -28,7 +30,9 @@ use crate::gateway::{Call, Gateway};
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
+        (status = 403, body = OpenAiError, description = "The key may not use the model."),
         (status = 404, body = OpenAiError, description = "Unknown model or provider."),
+        (status = 429, body = OpenAiError, description = "A limit or budget of the key, its team or its organisation is reached; see Retry-After."),
         (status = 502, body = OpenAiError, description = "No provider answered."),
         (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
         (status = 504, body = OpenAiError, description = "No provider answered in time."),
@@ -44,7 +48,8 @@ pub(super) async fn create_chat_completion(
     let started = Instant::now();
     let request = ChatRequest::read(body.0)?;
     let targets = targets::find(&gateway, &http, &request)?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
     if request.stream {
         return completions_stream::answer(&gateway, &call, Wire::Chat).await;
     }

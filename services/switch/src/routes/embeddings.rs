@@ -8,6 +8,7 @@ use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
+use super::billing::open_bill;
 use super::way::Way;
 use super::{refusal, targets};
 use crate::domain::answer;
@@ -41,7 +42,8 @@ pub(super) async fn create_embedding(
     let started = Instant::now();
     let request = ChatRequest::read_for(Operation::Embeddings, body.0)?;
     let targets = targets::find(&gateway, &http, &request)?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
     match gateway.complete(&call, answer::embeddings).await {
         Ok(Answered { answer, tried }) => {
             Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))

@@ -10,6 +10,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::OpenAiError;
 
+use super::billing::open_bill;
 use super::way::Way;
 use super::{refusal, responses_stream, targets};
 use crate::domain::failover::Answered;
@@ -46,7 +47,8 @@ pub(super) async fn create_response(
     let started = Instant::now();
     let ResponsesRequest { chat, echo } = ResponsesRequest::read(&body.0)?;
     let targets = targets::find(&gateway, &http, &chat)?;
-    let call = Call { request: &chat, targets: &targets, context: &context, started };
+    let bill = open_bill(&gateway, &http, &context, &chat, &chat.model, &targets, started).await?;
+    let call = Call { request: &chat, targets: &targets, context: &context, started, bill: &bill };
     let builder = Builder::new(Uuid::new_v4().simple().to_string(), unix_seconds(), &chat.model, echo);
     if chat.stream {
         return responses_stream::answer(&gateway, &call, builder).await;

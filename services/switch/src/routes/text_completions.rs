@@ -9,6 +9,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
 use super::completions_stream::{self, Wire};
+use super::billing::open_bill;
 use super::way::Way;
 use super::{refusal, targets};
 use crate::domain::failover::Answered;
@@ -45,7 +46,8 @@ pub(super) async fn create_completion(
     let started = Instant::now();
     let request = ChatRequest::read_for(Operation::TextCompletion, body.0)?;
     let targets = targets::find(&gateway, &http, &request)?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
     if request.stream {
         return completions_stream::answer(&gateway, &call, Wire::Text).await;
     }

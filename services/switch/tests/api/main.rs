@@ -5,6 +5,7 @@
 mod app;
 mod fake;
 
+mod accounts;
 mod breaker;
 mod cancel;
 mod chat;
@@ -14,6 +15,7 @@ mod embeddings;
 mod mock;
 mod models;
 mod passing;
+mod redis;
 mod responses;
 mod secrets;
 mod text_completions;
