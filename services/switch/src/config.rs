@@ -36,14 +36,18 @@ pub struct SwitchConfig {
     /// Model names that the gateway itself defines; `default` serves `/switch/chat` without a model.
     pub models: BTreeMap<String, ModelConfig>,
     /// What models cost, by name or pattern, over the shipped table.
+    #[serde(skip_serializing)]
     pub prices: BTreeMap<String, PriceConfig>,
     /// Keys that callers of `/v1` may present in place of the shared token.
+    #[serde(skip_serializing)]
     pub keys: BTreeMap<String, KeyConfig>,
     /// Organisations that keys belong to, as far as they have budgets or teams.
+    #[serde(skip_serializing)]
     pub orgs: BTreeMap<String, OrgConfig>,
     /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
     pub assumed_output_tokens: u64,
     /// Where replicas share limits and budgets, such as `redis://redis:6379`. Absent: each process counts for itself.
+    #[serde(skip_serializing)]
     pub redis_url: Option<SecretString>,
     /// Longest wait for Redis before a request is counted in this process alone. Default 100 ms.
     #[serde(with = "humantime_serde")]

@@ -115,7 +115,7 @@ pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
         usage: Option<ReportedUsage>,
     }
     let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
-    let usage = embeddings.usage.map(Usage::from);
+    let usage = embeddings.usage.map(Reported::from);
     (!embeddings.data.is_empty()).then_some(Read { answer: (), usage })
 }
 

@@ -95,7 +95,9 @@ impl ChatRequest {
         peek.check_content(operation)?;
         let span = span_of(text, raw_model.get());
         let answers = match operation {
-            Operation::Embeddings => Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None },
+            Operation::Embeddings => {
+                Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None }
+            }
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
         let Answers { stream, mut choices, usage, max_output } = answers;

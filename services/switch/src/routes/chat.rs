@@ -86,15 +86,15 @@ async fn answer(
     let bill = open_bill(gateway, http, context, &request, model, &targets, started).await?;
     let call = Call { request: &request, targets: &targets, context, started, bill: &bill };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried, started })
+        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried, started, bill: &bill })
     };
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets: &targets, tried: &answered.tried, started };
+        let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets: &targets, tried: &answered.tried, started };
+    let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;

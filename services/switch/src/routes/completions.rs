@@ -6,7 +6,6 @@ use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
-use vx11_contracts::headers;
 use vx11_contracts::openai::OpenAiError;
 
 use super::billing::open_bill;

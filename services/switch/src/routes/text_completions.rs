@@ -8,8 +8,8 @@ use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
-use super::completions_stream::{self, Wire};
 use super::billing::open_bill;
+use super::completions_stream::{self, Wire};
 use super::way::Way;
 use super::{refusal, targets};
 use crate::domain::failover::Answered;

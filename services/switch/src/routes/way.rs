@@ -8,6 +8,7 @@ use bytes::Bytes;
 use vx11_contracts::headers;
 use vx11_contracts::switch::Attempt;
 
+use crate::accounts::Bill;
 use crate::domain::failover::Tried;
 use crate::domain::routing::Target;
 use crate::gateway::{Call, Gateway};
@@ -26,18 +27,21 @@ pub(super) struct Way<'a> {
     pub(super) tried: &'a [Tried],
     /// When the request came in.
     pub(super) started: Instant,
+    /// What it has cost.
+    pub(super) bill: &'a Bill,
 }
 
 impl<'a> Way<'a> {
     /// The way that `call` took.
     pub(super) fn of(gateway: &'a Gateway, call: &Call<'a>, tried: &'a [Tried]) -> Self {
-        Self { gateway, targets: call.targets, tried, started: call.started }
+        Self { gateway, targets: call.targets, tried, started: call.started, bill: call.bill }
     }
 
     /// The response with a whole answer in JSON.
     pub(super) fn whole(self, request_id: Option<&str>, body: Bytes) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         self.add_headers(&mut response, request_id);
+        response.insert_header((headers::COST_USD, self.bill.cost().to_string()));
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
     }
 
