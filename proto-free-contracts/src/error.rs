@@ -40,6 +40,7 @@ error_codes! {
     MissingToken, "missing_token", 401, "No token was sent in `x-vx11-token` or `Authorization: Bearer`.";
     InvalidToken, "invalid_token", 403, "A token was sent, and it is not the right one.";
     OffByPolicy, "off_by_policy", 403, "The current policy keeps this off; the body names the service and what to do.";
+    ModelNotAllowed, "model_not_allowed", 403, "The API key may not use this model; the body lists those that it may.";
     InvalidConfirmation, "invalid_confirmation", 403, "The confirmation token, power token or phrase is wrong or has expired.";
     NotFound, "not_found", 404, "There is nothing at this address, or no such record.";
     UnknownProvider, "unknown_provider", 404, "No provider of this name is configured; the body lists the known ones.";
@@ -51,6 +52,7 @@ error_codes! {
     InvalidField, "invalid_field", 422, "A field is missing, unknown, of the wrong type or out of range; the body names it.";
     HeadersTooLarge, "headers_too_large", 431, "The headers are larger than the server accepts.";
     RateLimited, "rate_limited", 429, "Too many requests; `Retry-After` says when to come back.";
+    InsufficientQuota, "insufficient_quota", 429, "The budget of the API key, its team or its organisation is spent; `Retry-After` says when the next period begins.";
     Internal, "internal", 500, "A fault of VX11's own; the log has the cause under the correlation id.";
     UpstreamError, "upstream_error", 502, "Every provider that could serve the request failed, or a provider or a service broke off.";
     ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping, neither a provider nor madre could answer, or every provider is left alone for a while.";

@@ -2,6 +2,8 @@
 
 /// The shared token; `Authorization: Bearer` is accepted in its place.
 pub const TOKEN: &str = "x-vx11-token";
+/// Where clients of Anthropic's wire put their key; accepted in place of the token.
+pub const API_KEY: &str = "x-api-key";
 /// Ties together everything that one request caused. Echoed by every service; made where absent.
 pub const CORRELATION_ID: &str = "x-correlation-id";
 /// Whole milliseconds that the caller is still willing to wait, counted from when the request was sent.
@@ -12,6 +14,16 @@ pub const PROVIDER: &str = "x-vx11-provider";
 pub const MODEL: &str = "x-vx11-model";
 /// How many provider calls the answer took.
 pub const ATTEMPTS: &str = "x-vx11-attempts";
+/// Milliseconds, with fractions, that the gateway itself took until an answer's head.
+pub const OVERHEAD_MS: &str = "x-vx11-overhead-ms";
+/// Whether an answer came out of the gateway's response cache: `hit` or `miss`.
+pub const CACHE: &str = "x-vx11-cache";
+/// OpenAI's name of a request: the provider's own where it gave one, else the correlation id.
+pub const REQUEST_ID: &str = "x-request-id";
+/// OpenAI's finer `Retry-After`, in whole milliseconds.
+pub const RETRY_AFTER_MS: &str = "retry-after-ms";
+/// What the answer cost, in US dollars as a decimal number, attempts that failed included. Not on streams.
+pub const COST_USD: &str = "x-vx11-cost-usd";
 /// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are durable.
 pub const STORAGE: &str = "x-vx11-storage";
 /// W3C Trace Context.

@@ -174,3 +174,40 @@ pub enum BreakerState {
     /// One probe is under way.
     HalfOpen,
 }
+
+/// `GET /switch/usage`: what was asked and spent, in groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UsageReport {
+    /// What the rows are grouped by: `key`, `org`, `model` or `day`.
+    pub group_by: String,
+    /// From this time on, RFC 3339 UTC; absent: from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Until before this time, RFC 3339 UTC; absent: until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// One row a group, in the order of their names.
+    pub rows: Vec<UsageRow>,
+}
+
+/// One group of [`UsageReport`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UsageRow {
+    /// The key, organisation, model or day. Requests with the shared token are under the key `internal`; what belongs to
+    /// no organisation is under the empty name.
+    pub group: String,
+    /// Requests that were let in, answered or not.
+    pub requests: u64,
+    /// Tokens read, cached ones included.
+    pub prompt_tokens: u64,
+    /// Tokens read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Tokens written, reasoning included.
+    pub completion_tokens: u64,
+    /// Tokens of reasoning.
+    pub reasoning_tokens: u64,
+    /// Requests whose tokens are in part an estimate, because a provider did not report them.
+    pub estimated_requests: u64,
+    /// US dollars, as an exact decimal number.
+    pub cost_usd: String,
+}

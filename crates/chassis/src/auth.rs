@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use actix_web::HttpRequest;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -15,13 +16,25 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use vx11_contracts::ErrorCode;
-use vx11_contracts::headers::TOKEN;
+use vx11_contracts::headers::{API_KEY, TOKEN};
 
 use crate::error::ApiError;
 use crate::server::Admit;
 
 /// How long a stream token works.
 pub const STREAM_TOKEN_TTL: Duration = Duration::from_secs(60);
+
+/// A service's own credentials, beside the token that all services share.
+///
+/// Both methods are called for every request and must answer at once, from memory.
+pub trait Credentials: Send + Sync {
+    /// Whether who presents `secret`, which is not the shared token, may come in. What is learnt about the caller may be
+    /// left in the request's extensions.
+    fn accept(&self, request: &HttpRequest, secret: &str) -> bool;
+
+    /// Adds to an answer's head what its caller should know, such as how much is left of a limit.
+    fn annotate(&self, request: &HttpRequest, answer: &mut HeaderMap);
+}
 
 /// Lets requests in.
 pub(crate) struct Guard {
@@ -31,16 +44,20 @@ pub(crate) struct Guard {
     stream_paths: &'static [&'static str],
     /// Who may come in and present a token, and who learns that one was wrong.
     admit: Option<Admit>,
+    /// Who else may come in.
+    credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Guard {
-    /// Asks for `token` everywhere but on public routes, and accepts stream tokens on `stream_paths`.
+    /// Asks for `token` everywhere but on public routes, and accepts stream tokens on `stream_paths`. What is not the
+    /// token is shown to `credentials`.
     pub(crate) fn new(
         token: Option<SecretString>,
         stream_paths: &'static [&'static str],
         admit: Option<Admit>,
+        credentials: Option<Arc<dyn Credentials>>,
     ) -> Self {
-        Self { token, stream_paths, admit }
+        Self { token, stream_paths, admit, credentials }
     }
 
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
@@ -64,6 +81,7 @@ impl Guard {
     fn check_token(&self, token: &SecretString, request: &ServiceRequest) -> Result<(), ApiError> {
         match presented_token(request.headers()) {
             Some(sent) if bool::from(sent.as_bytes().ct_eq(token.expose_secret().as_bytes())) => Ok(()),
+            Some(sent) if self.credentials.as_ref().is_some_and(|own| own.accept(request.request(), sent)) => Ok(()),
             Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the token is not the right one")),
             None => match self.stream_token(request) {
                 Some(sent) if verify_stream_token(token, &sent, SystemTime::now()) => Ok(()),
@@ -91,7 +109,14 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     match guard.check(&request) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Ok(()) => {
+            let mut response = next.call(request).await?.map_into_left_body();
+            if let Some(own) = &guard.credentials {
+                let request = response.request().clone();
+                own.annotate(&request, response.headers_mut());
+            }
+            Ok(response)
+        }
         Err(error) => Ok(request.error_response(error).map_into_right_body()),
     }
 }
@@ -105,10 +130,11 @@ fn is_public(method: &Method, path: &str) -> bool {
 /// The token that a request presents in its headers, however it is written there.
 pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text(TOKEN).or_else(|| {
+    let bearer = || {
         let (scheme, token) = text(AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    })
+    };
+    text(TOKEN).or_else(bearer).or_else(|| text(API_KEY))
 }
 
 /// A token for `?token=` on streams: its expiry, and a MAC of it under the shared token.

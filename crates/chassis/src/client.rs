@@ -273,7 +273,15 @@ async fn observed<A>(
 ///
 /// # Errors
 /// When it breaks off or is larger than what is ever sent between services.
-pub async fn read_bounded(mut response: Response) -> Result<Bytes, CallError> {
+pub async fn read_bounded(response: Response) -> Result<Bytes, CallError> {
+    read_at_most(response, MAX_ANSWER).await
+}
+
+/// The whole body of an answer that may have up to `limit` bytes.
+///
+/// # Errors
+/// When it breaks off or is larger.
+pub async fn read_at_most(mut response: Response, limit: usize) -> Result<Bytes, CallError> {
     let Some(first) = response.chunk().await? else { return Ok(Bytes::new()) };
     // Nearly every answer is one chunk; it is used as it came.
     let Some(second) = response.chunk().await? else { return Ok(first) };
@@ -281,8 +289,8 @@ pub async fn read_bounded(mut response: Response) -> Result<Bytes, CallError> {
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
     while let Some(chunk) = response.chunk().await? {
-        if whole.len() + chunk.len() > MAX_ANSWER {
-            return Err(CallError::Schema(format!("the answer is larger than {MAX_ANSWER} bytes")));
+        if whole.len() + chunk.len() > limit {
+            return Err(CallError::Schema(format!("the answer is larger than {limit} bytes")));
         }
         whole.extend_from_slice(&chunk);
     }

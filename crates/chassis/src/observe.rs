@@ -55,6 +55,10 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let correlation_id = renamed.unwrap_or(correlation_id);
     response = render_errors(response, wire, &correlation_id);
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
+        let request_id = HeaderName::from_static(headers::REQUEST_ID);
+        if wire == Wire::OpenAi && !response.headers().contains_key(&request_id) {
+            response.headers_mut().insert(request_id, value.clone());
+        }
         response.headers_mut().insert(HeaderName::from_static(headers::CORRELATION_ID), value);
     }
     seen.answered(response.status().as_u16());

@@ -19,7 +19,7 @@ use vx11_contracts::headers;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::addresses::Addresses;
-use crate::auth::{self, Guard};
+use crate::auth::{self, Credentials, Guard};
 use crate::config::Common;
 use crate::error::ApiError;
 use crate::extract::BodyLimit;
@@ -96,6 +96,8 @@ pub struct Service {
     pub allowed_origins: Vec<String>,
     /// Refuses requests before their token is looked at.
     pub admit: Option<Admit>,
+    /// Lets in callers that have another secret than the token.
+    pub credentials: Option<Arc<dyn Credentials>>,
     /// Limits of the server.
     pub http: HttpConfig,
     /// Its metrics.
@@ -123,6 +125,7 @@ impl Service {
             stream_paths: &[],
             allowed_origins: Vec::new(),
             admit: None,
+            credentials: None,
             http: common.http.clone(),
             metrics,
             dependencies,
@@ -150,10 +153,10 @@ async fn run<F>(service: Service, listener: TcpListener, shutdown: Shutdown, con
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let Service { name, token, stream_paths, allowed_origins, admit, http, metrics, dependencies, on_connect, openapi } =
-        service;
+    let Service { name, token, stream_paths, allowed_origins, admit, credentials, http, metrics, .. } = service;
+    let Service { dependencies, on_connect, openapi, .. } = service;
     let address = listener.local_addr()?;
-    let guard = Arc::new(Guard::new(token, stream_paths, admit));
+    let guard = Arc::new(Guard::new(token, stream_paths, admit, credentials));
     let observed = Observed { service: name, metrics: metrics.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
@@ -224,8 +227,19 @@ fn cors(origins: &[String]) -> Cors {
         headers::PROVIDER,
         headers::MODEL,
         headers::ATTEMPTS,
+        headers::OVERHEAD_MS,
+        headers::CACHE,
         headers::STORAGE,
+        headers::REQUEST_ID,
+        headers::RETRY_AFTER_MS,
+        headers::COST_USD,
         "retry-after",
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
     ];
     let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(exposed).max_age(3600);
     origins.iter().fold(cors, |cors, origin| match origin.as_str() {

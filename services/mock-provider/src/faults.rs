@@ -106,7 +106,7 @@ impl Faults {
         let by_clock = plan.flap.is_some_and(|(well, ill)| is_ill(self.started.elapsed(), well, ill));
         let by_count = plan.fail_first.is_some_and(|n| seed < n);
         let fires = by_rate || by_clock || by_count;
-        Applied { plan: if fires { plan.fired() } else { FaultPlan::default() }, seed }
+        Applied { plan: if fires { plan.fired() } else { plan.well() }, seed }
     }
 
     /// How many requests had this plan before.

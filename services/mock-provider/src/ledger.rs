@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vx11_contracts::{headers, time};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::wire::Wire;
 
 /// Characters of a header or a model that are remembered.
 const MAX_TEXT: usize = 256;
@@ -22,6 +23,8 @@ pub(crate) struct Entry {
     /// RFC 3339 UTC.
     pub(crate) timestamp: String,
     pub(crate) path: String,
+    /// `openai`, `anthropic` or `gemini`.
+    pub(crate) wire: String,
     /// As it was sent, faults included.
     pub(crate) model: String,
     pub(crate) stream: bool,
@@ -36,7 +39,7 @@ pub(crate) struct Entry {
     pub(crate) key_hash: Option<String>,
     pub(crate) messages: usize,
     pub(crate) prompt_tokens: u64,
-    /// Tokens that were sent.
+    /// Tokens that were sent; of a client that went away, those until then.
     pub(crate) tokens_sent: u64,
     /// `in_flight`, then how it ended: `completed`, `error`, `reset`, `cut`, `malformed`, `html`,
     /// `empty`, `client_disconnected` or `hung`.
@@ -65,21 +68,22 @@ impl Ledger {
     }
 
     /// Writes down a request that has come, to be told how it ends.
-    pub(crate) fn open(self: &Arc<Self>, http: &HttpRequest, mut entry: Entry) -> Open {
+    pub(crate) fn open(self: &Arc<Self>, http: &HttpRequest, wire: Wire, mut entry: Entry) -> Open {
         let header = |name: &str| http.headers().get(name).and_then(|value| value.to_str().ok()).map(short);
         entry.timestamp = time::now();
         entry.path = http.path().to_owned();
         entry.correlation_id = header(headers::CORRELATION_ID);
         entry.traceparent = header(headers::TRACEPARENT);
         entry.deadline_ms = header(headers::DEADLINE_MS);
-        entry.key_hash = header(AUTHORIZATION.as_str()).map(|key| format!("{:08x}", xxh3_64(key.as_bytes()) as u32));
+        entry.wire = wire.as_str().to_owned();
+        entry.key_hash = wire.key(http).map(|key| format!("{:08x}", xxh3_64(key.as_bytes()) as u32));
         entry.model = short(&entry.model);
         entry.outcome = "in_flight".to_owned();
         let mut ring = self.lock();
         ring.seen += 1;
         ring.last_id += 1;
         entry.id = ring.last_id;
-        let id = entry.id;
+        let (id, prompt_tokens) = (entry.id, entry.prompt_tokens);
         if ring.entries.len() >= self.capacity {
             ring.entries.pop_front();
         }
@@ -88,6 +92,7 @@ impl Ledger {
             ledger: self.clone(),
             id,
             begun: Instant::now(),
+            prompt_tokens,
             status: 0,
             tokens_sent: 0,
             outcome: "client_disconnected",
@@ -122,6 +127,7 @@ pub(crate) struct Open {
     ledger: Arc<Ledger>,
     id: u64,
     begun: Instant,
+    pub(crate) prompt_tokens: u64,
     pub(crate) status: u16,
     pub(crate) tokens_sent: u64,
     outcome: &'static str,

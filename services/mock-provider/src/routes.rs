@@ -3,11 +3,13 @@
 mod admin;
 mod chat;
 mod embeddings;
+mod exchange;
 mod fault;
+mod generate;
+mod messages;
 mod models;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::web;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
@@ -17,6 +19,7 @@ use vx11_chassis::extract::BodyLimit;
 use vx11_contracts::ErrorCode;
 
 use crate::State;
+use crate::wire::{Refusal, Wire};
 
 /// Largest request body.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -24,6 +27,8 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Adds every route.
 pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     app.app_data(BodyLimit(MAX_BODY));
+    // Before the models, whose addresses have the same beginning.
+    app.service(generate::generate).service(messages::answer).service(messages::count_tokens);
     app.service(chat::completions).service(embeddings::create).service(models::list).service(models::show);
     if with_admin {
         app.service(admin::requests)
@@ -42,6 +47,9 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     info(title = "VX11 mock-provider", description = "A deterministic provider that misbehaves on request."),
     paths(
         chat::completions,
+        messages::answer,
+        messages::count_tokens,
+        generate::generate,
         embeddings::create,
         models::list,
         models::show,
@@ -57,12 +65,16 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
 pub(crate) struct Document;
 
 /// Checks the caller's key, where one is configured.
-fn check_key(state: &State, http: &HttpRequest) -> Result<(), ApiError> {
+fn check_key(state: &State, http: &HttpRequest, wire: Wire) -> Result<(), Refusal> {
     let Some(key) = &state.config.api_key else { return Ok(()) };
-    let sent = http.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    match sent {
+    match wire.key(http) {
         Some(sent) if bool::from(sent.as_bytes().ct_eq(key.expose_secret().as_bytes())) => Ok(()),
-        Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "Incorrect API key provided.")),
-        None => Err(ApiError::new(ErrorCode::MissingToken, "You didn't provide an API key.")),
+        Some(_) => Err(Refusal::WrongKey),
+        None => Err(Refusal::NoKey),
     }
+}
+
+/// There is no model of this name.
+fn no_such_model(model: &str) -> ApiError {
+    ApiError::new(ErrorCode::ModelNotFound, format!("The model `{model}` does not exist"))
 }

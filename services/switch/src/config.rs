@@ -4,15 +4,19 @@
 //! field by field; any other name is one more provider. Keys are never part of the configuration: it names the variable
 //! that holds one.
 
+mod accounts;
 mod provider;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
+pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
 pub use provider::{BreakerLimits, ProviderConfig, ProviderKind};
 
 /// The model name that stands for "no model was asked for".
@@ -24,10 +28,30 @@ pub const DEFAULT_MODEL: &str = "default";
 pub struct SwitchConfig {
     /// The address to listen on.
     pub bind: SocketAddr,
+    /// How long a stream may say nothing before its caller is sent a comment, so that proxies on the way keep it open.
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
     /// Providers by name, over the built-in ones.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Model names that the gateway itself defines; `default` serves `/switch/chat` without a model.
     pub models: BTreeMap<String, ModelConfig>,
+    /// What models cost, by name or pattern, over the shipped table.
+    #[serde(skip_serializing)]
+    pub prices: BTreeMap<String, PriceConfig>,
+    /// Keys that callers of `/v1` may present in place of the shared token.
+    #[serde(skip_serializing)]
+    pub keys: BTreeMap<String, KeyConfig>,
+    /// Organisations that keys belong to, as far as they have budgets or teams.
+    #[serde(skip_serializing)]
+    pub orgs: BTreeMap<String, OrgConfig>,
+    /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
+    pub assumed_output_tokens: u64,
+    /// Where replicas share limits and budgets, such as `redis://redis:6379`. Absent: each process counts for itself.
+    #[serde(skip_serializing)]
+    pub redis_url: Option<SecretString>,
+    /// Longest wait for Redis before a request is counted in this process alone. Default 100 ms.
+    #[serde(with = "humantime_serde")]
+    pub redis_timeout: Duration,
 }
 
 /// Where one model name leads.
@@ -40,7 +64,18 @@ pub struct ModelConfig {
 
 impl Default for SwitchConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8002)), providers: BTreeMap::new(), models: BTreeMap::new() }
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8002)),
+            ping_interval: Duration::from_secs(15),
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            orgs: BTreeMap::new(),
+            assumed_output_tokens: 1000,
+            redis_url: None,
+            redis_timeout: Duration::from_millis(100),
+        }
     }
 }
 
@@ -74,12 +109,21 @@ impl Section for SwitchConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        if self.ping_interval.is_zero() {
+            return Err(ConfigError::unusable("switch.ping_interval".to_owned(), "must be longer than zero"));
+        }
         let providers = self.all_providers(&Urls::default());
         for (name, provider) in &providers {
             provider.check(name)?;
         }
         for (name, model) in self.all_models() {
             check_targets(&name, &model.targets, &providers)?;
+        }
+        self.prices.iter().try_for_each(|(name, price)| price.check(name))?;
+        self.orgs.iter().try_for_each(|(name, org)| org.check(name))?;
+        self.keys.iter().try_for_each(|(name, key)| key.check(name, &self.orgs))?;
+        if self.redis_timeout.is_zero() {
+            return Err(ConfigError::unusable("switch.redis_timeout", "must be longer than zero"));
         }
         Ok(())
     }
@@ -126,8 +170,6 @@ fn check_targets(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use vx11_chassis::config::Settings;
     use vx11_chassis::process::section;
 
@@ -212,6 +254,14 @@ mod tests {
             ),
             ("[switch.providers.x]\nmodels = [\"a\"]\nbase_url = \"ftp://x/v1\"", "switch.providers.x.base_url: "),
             ("[switch.providers.\"x/y\"]\nmodels = [\"a\"]\nbase_url = \"http://x/v1\"", "switch.providers.x/y: "),
+            ("[switch.prices.\"a*b\"]\ninput = 1\noutput = 1", "switch.prices.a*b: "),
+            ("[switch.prices.a]\ninput = 0.0000001\noutput = 1", "switch.prices.a.input: "),
+            ("[switch.keys.k]", "switch.keys.k: needs either `sha256` or `secret_env`"),
+            ("[switch.keys.k]\nsha256 = \"abc\"", "switch.keys.k.sha256: "),
+            ("[switch.keys.\"k k\"]\nsecret_env = \"K\"", "switch.keys.k k: a name is"),
+            ("[switch.keys.internal]\nsecret_env = \"K\"", "switch.keys.internal: "),
+            ("[switch.keys.k]\nsecret_env = \"K\"\norg = \"o\"\nteam = \"t\"", "switch.keys.k.team: "),
+            ("[switch.orgs.\"o:o\"]", "switch.orgs.o:o: "),
         ];
         for (toml, expected) in mistakes {
             let error = load_file(toml).expect_err(toml).to_string();

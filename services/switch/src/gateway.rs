@@ -15,7 +15,8 @@ use bytes::Bytes;
 use reqwest::Client;
 use vx11_chassis::RequestContext;
 
-use crate::domain::answer::Read;
+use crate::accounts::{Accounts, Bill};
+use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Unanswered, first_answer};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
@@ -35,6 +36,10 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// How long a stream may say nothing to its caller.
+    pub(crate) ping_interval: Duration,
+    /// Who may ask how much.
+    pub(crate) accounts: Arc<Accounts>,
 }
 
 /// One worker's way to the providers. Cheap to clone.
@@ -57,6 +62,8 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a RequestContext,
     /// When it came in.
     pub(crate) started: Instant,
+    /// Who pays: every provider call reports to it.
+    pub(crate) bill: &'a Bill,
 }
 
 /// A provider's whole answer.
@@ -92,14 +99,15 @@ impl Gateway {
             let answer = attempt.bounded(call.context.deadline, async {
                 let response = exchange::send(request).await?;
                 let request_id = exchange::request_id(&response);
-                let body = exchange::body(response).await?;
-                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not a chat completion"))?;
+                let body = exchange::body(response, call.request.operation.answer_limit()).await?;
+                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
                 Ok(Completed { body, read, request_id })
             });
             let answer = answer.await;
             match &answer {
                 Ok(answer) => {
-                    attempt.spent(answer.read.usage);
+                    attempt
+                        .answered(answer.read.usage.map(|reported| reported.tokens), || answer::written(&answer.body));
                     attempt.succeeded();
                 }
                 Err(failure) => attempt.failed(failure),
@@ -135,7 +143,8 @@ impl Gateway {
     }
 
     fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
+        let operation = call.request.operation;
+        Attempt::begin(self.shared.clone(), target.clone(), operation, &call.context.trace, call.bill.clone())
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {

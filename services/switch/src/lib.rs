@@ -2,18 +2,22 @@
 //!
 //! Callers speak OpenAI's wire (`/v1`) or VX11's own (`/switch/chat`); providers are configuration. The way of a request:
 //! `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls, and
-//! `providers` knows where each provider is and how its wire is spoken. The gateway has no store: what it knows of its
-//! providers' health is lost when it stops, and learnt anew within a few calls.
+//! `providers` knows where each provider is and how its wire is spoken. `accounts` keeps who may ask how much, and what was
+//! spent, in the service's own `store`; what the gateway knows of its providers' health is lost when it stops, and learnt
+//! anew within a few calls.
 
+mod accounts;
 pub mod config;
 mod domain;
 mod gateway;
 mod metrics;
 mod providers;
 mod routes;
+mod store;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::ThinData;
 use utoipa::OpenApi as _;
@@ -24,6 +28,7 @@ use vx11_contracts::health::DependencyState;
 use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
+use accounts::Accounts;
 pub use config::SwitchConfig;
 use config::split_target;
 use domain::routing::Routes;
@@ -34,6 +39,9 @@ use providers::Registry;
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
 
+/// Longest wait for what is not settled or written yet when the service stops.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
 /// Serves until `start.shutdown` begins and the requests under way are done.
 ///
 /// # Errors
@@ -41,19 +49,27 @@ pub const NAME: &str = "switch";
 pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
-    let shared = Arc::new(share(&config, &common, &service_metrics)?);
+    let shared = Arc::new(share(&config, &common, &service_metrics).await?);
     // Each worker makes its own clients, where a failure cannot be reported any more.
     shared.registry.clients()?;
 
     let dependencies = dependencies(shared.clone());
-    let service = Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi());
-    vx11_chassis::serve(service, listener, shutdown, move |app| match Gateway::new(shared.clone()) {
+    let accounts = shared.accounts.clone();
+    let service = Service {
+        credentials: Some(accounts.clone()),
+        ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
+    };
+    let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded(common.retention_days.clone()));
+    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Gateway::new(shared.clone()) {
         Ok(gateway) => {
             app.app_data(ThinData(gateway)).configure(routes::routes);
         }
         Err(error) => tracing::error!(%error, "a worker has no clients and serves nothing"),
     })
-    .await
+    .await;
+    upkeep.abort();
+    accounts.flush(FLUSH_LIMIT).await;
+    served
 }
 
 /// The document of the service's routes, as it is served.
@@ -61,7 +77,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     server::complete(routes::Document::openapi())
 }
 
-fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> anyhow::Result<Shared> {
+async fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> anyhow::Result<Shared> {
     // What a file says was checked when it was read; what a program put together was not.
     config.check()?;
     let registry = Registry::new(config, common)?;
@@ -74,11 +90,12 @@ fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> an
         (name.clone(), targets)
     });
     let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
+    let accounts = Accounts::open(config, common, metrics.registry()).await?;
     let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics })
+    Ok(Shared { registry, routes, metrics, accounts, ping_interval: config.ping_interval })
 }
 
-/// Every provider by its breaker. One without a key is left out on purpose, not at fault.
+/// Every provider by its breaker, the ledger and the limits. A provider without a key is left out on purpose, not at fault.
 fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
         let state = |provider: &providers::Provider| match provider.breaker.snapshot().state {
@@ -86,6 +103,6 @@ fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
             BreakerState::Closed | BreakerState::HalfOpen => DependencyState::up(),
         };
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
-        states.collect::<BTreeMap<_, _>>()
+        states.chain(shared.accounts.dependencies()).collect::<BTreeMap<_, _>>()
     })
 }

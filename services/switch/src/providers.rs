@@ -17,6 +17,7 @@ use vx11_contracts::switch::ProviderInfo;
 use vx11_resilience::Breaker;
 
 use crate::config::{ProviderConfig, ProviderKind, SwitchConfig};
+use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Served;
 
@@ -31,6 +32,12 @@ pub(crate) struct Provider {
     pub(crate) breaker: Breaker,
     /// Where chat completions are asked for.
     pub(crate) chat_url: Url,
+    completions_url: Url,
+    embeddings_url: Url,
+    /// Whether it has text completions of its own.
+    text_completions: bool,
+    /// Whether its streams are asked for their usage.
+    stream_usage: bool,
     kind: ProviderKind,
     base_url: Url,
     models: Vec<String>,
@@ -73,10 +80,15 @@ impl Provider {
         };
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
+        let text_completions = config.has_text_completions();
+        let stream_usage = config.asks_stream_usage();
         let base_url = config.base_url.with_context(|| field("base_url"))?;
-        let chat_url = match config.kind {
-            ProviderKind::Openai => openai::chat_url(&base_url),
+        let url = |operation| match config.kind {
+            ProviderKind::Openai => openai::url(&base_url, operation),
         };
+        let chat_url = url(Operation::Chat);
+        let completions_url = url(Operation::TextCompletion);
+        let embeddings_url = url(Operation::Embeddings);
         let limits = Limits {
             connect: config.connect_timeout,
             answer: config.timeout,
@@ -84,7 +96,21 @@ impl Provider {
             stream: config.stream_total_timeout,
         };
         let breaker = Breaker::new(config.breaker.into());
-        Ok(Self { name, limits, breaker, chat_url, kind: config.kind, base_url, models, default_model, key })
+        Ok(Self {
+            name,
+            limits,
+            breaker,
+            chat_url,
+            completions_url,
+            embeddings_url,
+            text_completions,
+            stream_usage,
+            kind: config.kind,
+            base_url,
+            models,
+            default_model,
+            key,
+        })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
@@ -92,14 +118,34 @@ impl Provider {
         !matches!(self.key, Key::Missing)
     }
 
+    /// Whether it can do what `request` asks for.
+    pub(crate) fn can(&self, request: &ChatRequest) -> bool {
+        match request.operation {
+            Operation::Chat => true,
+            Operation::TextCompletion => self.text_completions || matches!(request.as_chat, Some(Ok(_))),
+            Operation::Embeddings => match self.kind {
+                ProviderKind::Openai => true,
+            },
+        }
+    }
+
     /// The request that asks it for `model`.
     pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str) -> RequestBuilder {
+        let request = match &request.as_chat {
+            Some(Ok(chat)) if !self.text_completions => chat,
+            _ => request,
+        };
+        let url = match request.operation {
+            Operation::Chat => &self.chat_url,
+            Operation::TextCompletion => &self.completions_url,
+            Operation::Embeddings => &self.embeddings_url,
+        };
         let key = match &self.key {
             Key::Present(key) => Some(key),
             Key::NotRequired | Key::Missing => None,
         };
         match self.kind {
-            ProviderKind::Openai => openai::chat(http, &self.chat_url, key, request, model),
+            ProviderKind::Openai => openai::ask(http, url, key, request, model, self.stream_usage),
         }
     }
 

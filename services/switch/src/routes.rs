@@ -1,18 +1,27 @@
 //! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
 
+mod billing;
 mod chat;
 mod chat_stream;
 mod completions;
 mod completions_stream;
+mod embeddings;
+mod events;
 mod models;
+mod pings;
 mod providers;
 mod refusal;
+mod responses;
+mod responses_stream;
+mod targets;
+mod text_completions;
+mod usage;
 mod way;
 
 use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;
 
-/// Largest body of `/v1/chat/completions`: images travel in it.
+/// Largest body of what is asked of a model: images travel in it.
 const COMPLETION_BYTES: usize = 8 * 1024 * 1024;
 /// Largest body of `/switch/chat`.
 const CHAT_BYTES: usize = 1024 * 1024;
@@ -25,10 +34,26 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .app_data(BodyLimit(COMPLETION_BYTES))
                 .route(web::post().to(completions::create_chat_completion)),
         )
+        .service(
+            web::resource("/v1/responses")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(responses::create_response)),
+        )
+        .service(
+            web::resource("/v1/completions")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(text_completions::create_completion)),
+        )
+        .service(
+            web::resource("/v1/embeddings")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(embeddings::create_embedding)),
+        )
         .service(web::resource("/v1/models").route(web::get().to(models::list_models)))
         // A model's name may have slashes in it.
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
         .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
+        .service(web::resource("/switch/usage").route(web::get().to(usage::usage)))
         .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
 }
 
@@ -38,10 +63,14 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     info(title = "VX11 switch", description = "The LLM gateway: picks a provider, fails over, streams."),
     paths(
         completions::create_chat_completion,
+        responses::create_response,
+        text_completions::create_completion,
+        embeddings::create_embedding,
         models::list_models,
         models::find_model,
         chat::chat,
         providers::list_providers,
+        usage::usage,
     ),
     components(schemas(vx11_contracts::switch::SwitchFrame))
 )]

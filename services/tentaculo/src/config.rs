@@ -23,6 +23,9 @@ pub struct TentaculoConfig {
     pub max_body: usize,
     /// Largest request body on `/v1` and `/switch`, in bytes.
     pub max_model_body: usize,
+    /// Whether `/v1` is open to the keys of `[switch.keys]` too: what is not the token is then passed on, and switch says
+    /// whose it is.
+    pub switch_keys: bool,
     /// Requests of one address.
     pub address_limit: RateLimitConfig,
     /// Requests with one token.
@@ -50,6 +53,7 @@ impl Default for TentaculoConfig {
             trusted_proxies: Vec::new(),
             max_body: 1024 * 1024,
             max_model_body: 8 * 1024 * 1024,
+            switch_keys: false,
             address_limit: limit(number(6_000), number(1_000)),
             token_limit: limit(number(60_000), number(5_000)),
             wrong_tokens_per_minute: number(60),

@@ -10,6 +10,7 @@ mod metrics;
 mod proxy;
 mod routes;
 mod state;
+mod switch_keys;
 mod trusted;
 mod upstream;
 mod wrong_tokens;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use utoipa::OpenApi as _;
+use vx11_chassis::auth::Credentials;
 use vx11_chassis::client::http_client;
 use vx11_chassis::health::Dependencies;
 use vx11_chassis::process::Start;
@@ -32,6 +34,7 @@ pub use config::TentaculoConfig;
 use limits::Limits;
 use metrics::Metrics;
 use state::State;
+use switch_keys::SwitchKeys;
 use trusted::TrustedProxies;
 use upstream::Upstreams;
 
@@ -70,6 +73,7 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
         stream_paths: &["/operator/api/events"],
         allowed_origins: state.config.allowed_origins.clone(),
         admit: Some(Arc::new(limits)),
+        credentials: state.config.switch_keys.then(|| Arc::new(SwitchKeys) as Arc<dyn Credentials>),
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let gauges = tokio::spawn(async move {

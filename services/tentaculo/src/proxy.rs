@@ -15,12 +15,14 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 use url::Url;
 use vx11_chassis::context::is_valid_id;
+use vx11_chassis::server::Admission;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::headers::CORRELATION_ID;
 use vx11_telemetry::client_span;
 
 use crate::state::State;
+use crate::switch_keys;
 use crate::upstream::{Upstream, is_straight};
 
 /// Passes a request on.
@@ -73,6 +75,9 @@ pub(crate) async fn proxy(
         Ok(response) => {
             permit.success();
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
+            if response.status() == reqwest::StatusCode::UNAUTHORIZED && switch_keys::has_key(&http) {
+                state.limits.wrong_token(&http);
+            }
             response
         }
         Err(failure) => {

@@ -156,7 +156,7 @@ async fn low_power_and_configuration_shorten_what_is_kept() {
     assert_eq!(report["retention"]["madre"]["tables"][1]["days"], 90);
     assert_eq!(operator.asked()[0]["log_days"], 7);
 
-    let home = Home::new().with("VX11_RETENTION_MADRE_ACTIONS_LOG_DAYS", "3");
+    let home = Home::new().with("VX11_RETENTION_COPILOT_ACTIONS_LOG_DAYS", "3");
     let report = home.start().await.post(POST_TASK, json!({})).await.body;
     assert_eq!(report["retention"]["madre"]["tables"][0]["days"], 3);
 }

@@ -1,12 +1,14 @@
-//! Faults: one grammar for model names, the header `x-mock-fault` and the admin endpoint.
+//! Faults: what can go wrong with a request, and when.
 //!
-//! A plan is `name` or `name=value`, separated by commas. Durations are `200ms`, `2s`, `1m`; a span is `50ms..300ms`.
 //! `error_rate`, `flap` and `fail_first` are *triggers*: with one of them, the plan's other faults happen only when it
-//! fires, and a plan of triggers alone answers 500.
+//! fires, and a plan of triggers alone answers 500. What says how a provider *is* (`prefill`, `cached_tokens`,
+//! `reasoning_tokens`) holds always.
 
-use std::fmt;
-use std::str::FromStr;
+mod grammar;
+
 use std::time::Duration;
+
+pub(crate) use grammar::BadFault;
 
 /// What goes wrong with a request; the default is nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +35,14 @@ pub(crate) struct FaultPlan {
     pub(crate) malformed: Option<u64>,
     /// Send an error frame after this many tokens, and close.
     pub(crate) error_frame: Option<u64>,
+    /// Say nothing of tokens used.
+    pub(crate) no_usage: bool,
+    /// Say that this many tokens of the prompt came from a cache.
+    pub(crate) cached_tokens: Option<u64>,
+    /// Think for this many tokens first.
+    pub(crate) reasoning_tokens: Option<u64>,
+    /// What to do with an answer that the caller has begun.
+    pub(crate) prefill: Option<Prefill>,
     /// Happen in this part of the requests, 0 to 1.
     pub(crate) error_rate: Option<f64>,
     /// Be well for the first time, ill for the second, and so on, by the clock since the start.
@@ -46,6 +56,27 @@ pub(crate) struct FaultPlan {
 pub(crate) struct Span {
     pub(crate) from: Duration,
     pub(crate) to: Duration,
+}
+
+/// What a provider makes of a conversation that ends with the model's own message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefill {
+    /// The answer goes on where the message ends.
+    Accept,
+    /// It is refused.
+    Reject,
+    /// It is answered as any other message.
+    Ignore,
+}
+
+impl Prefill {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Ignore => "ignore",
+        }
+    }
 }
 
 macro_rules! kinds {
@@ -67,43 +98,13 @@ macro_rules! kinds {
 kinds! {
     Reset, "reset", "Reset the connection before the headers.";
     Hang, "hang", "Never answer.";
-    NoDone, "no_done", "End a stream without `[DONE]`.";
+    NoDone, "no_done", "End a stream without its end mark.";
     Truncate, "truncate", "Close the connection in the middle of a JSON body.";
     Html, "html", "Answer 200 with an HTML page.";
     Empty, "empty", "Answer 200 with an empty body.";
-    ContextLength, "context_length", "Answer 400 `context_length_exceeded`.";
-    ContentFilter, "content_filter", "Answer 400 `content_filter`.";
-}
-
-const WITH_VALUE: [&str; 13] = [
-    "latency",
-    "first_token",
-    "drip",
-    "status",
-    "retry_after",
-    "retry_after_ms",
-    "cut",
-    "stall",
-    "malformed",
-    "error_frame",
-    "error_rate",
-    "flap",
-    "fail_first",
-];
-
-/// Why a plan cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadFault {
-    #[error("there is no fault `{0}`; the faults are {known}", known = known())]
-    Unknown(String),
-    #[error("`{0}` needs {1}")]
-    Value(String, &'static str),
-    #[error("`{0}` cannot be combined with `{1}`")]
-    Twice(&'static str, &'static str),
-}
-
-fn known() -> String {
-    WITH_VALUE.iter().copied().chain(Kind::ALL.iter().map(|kind| kind.as_str())).collect::<Vec<_>>().join(", ")
+    ContextLength, "context_length", "Refuse the prompt as too long: 400 `context_length_exceeded`.";
+    ContentFilter, "content_filter", "Refuse the prompt: 400 `content_filter`.";
+    ContentPolicy, "content_policy", "Refuse to answer: 400 `content_policy_violation`, `refusal` or `SAFETY`.";
 }
 
 impl FaultPlan {
@@ -115,153 +116,22 @@ impl FaultPlan {
     /// The plan without its triggers, as it happens when they fire.
     pub(crate) fn fired(&self) -> Self {
         let mut plan = Self { error_rate: None, flap: None, fail_first: None, ..self.clone() };
-        if plan == Self::default() {
+        if plan == self.well() {
             plan.status = Some(500);
         }
         plan
     }
 
-    fn set(&mut self, item: &str) -> Result<(), BadFault> {
-        let (name, value) =
-            item.split_once('=').map_or((item, None), |(name, value)| (name.trim(), Some(value.trim())));
-        if let Some(kind) = Kind::ALL.iter().find(|kind| kind.as_str() == name) {
-            return match self.kind.replace(*kind) {
-                Some(other) if other != *kind => Err(BadFault::Twice(kind.as_str(), other.as_str())),
-                _ => Ok(()),
-            };
-        }
-        if !WITH_VALUE.contains(&name) {
-            return Err(BadFault::Unknown(name.to_owned()));
-        }
-        self.set_value(name, value.unwrap_or_default()).ok_or_else(|| BadFault::Value(name.to_owned(), expected(name)))
+    /// The plan when its triggers do not fire: only how the provider is.
+    pub(crate) fn well(&self) -> Self {
+        let Self { prefill, cached_tokens, reasoning_tokens, .. } = *self;
+        Self { prefill, cached_tokens, reasoning_tokens, ..Self::default() }
     }
-
-    /// `None` where the value does not fit.
-    fn set_value(&mut self, name: &str, value: &str) -> Option<()> {
-        match name {
-            "latency" => self.latency = Some(span(value)?),
-            "first_token" => self.first_token = Some(duration(value)?),
-            "drip" => self.drip = Some(duration(value)?),
-            "status" => self.status = Some(value.parse().ok().filter(|status| (200..=599).contains(status))?),
-            "retry_after" => self.retry_after = Some(value.parse().ok()?),
-            "retry_after_ms" => self.retry_after_ms = Some(value.parse().ok()?),
-            "cut" => self.cut = Some(value.parse().ok()?),
-            "stall" => self.stall = Some(value.parse().ok()?),
-            "malformed" => self.malformed = Some(value.parse().ok()?),
-            "error_frame" => self.error_frame = Some(value.parse().ok()?),
-            "error_rate" => self.error_rate = Some(value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate))?),
-            "flap" => {
-                let (well, ill) = value.split_once('/')?;
-                let times = (duration(well)?, duration(ill)?);
-                self.flap = Some(times).filter(|(well, ill)| !(*well + *ill).is_zero());
-                self.flap?;
-            }
-            "fail_first" => self.fail_first = Some(value.parse().ok()?),
-            _ => return None,
-        }
-        Some(())
-    }
-}
-
-fn expected(name: &str) -> &'static str {
-    match name {
-        "latency" => "a duration such as 200ms, or a span such as 50ms..300ms",
-        "first_token" | "drip" => "a duration such as 200ms",
-        "status" => "a status from 200 to 599",
-        "error_rate" => "a number from 0 to 1",
-        "flap" => "two durations such as 10s/5s: well, then ill",
-        _ => "a whole number",
-    }
-}
-
-impl FromStr for FaultPlan {
-    type Err = BadFault;
-
-    fn from_str(text: &str) -> Result<Self, BadFault> {
-        let mut plan = Self::default();
-        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            plan.set(item)?;
-        }
-        Ok(plan)
-    }
-}
-
-impl fmt::Display for FaultPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = |duration: Duration| format!("{}ms", duration.as_millis());
-        let items = [
-            self.latency.map(|Span { from, to }| match from == to {
-                true => format!("latency={}", millis(from)),
-                false => format!("latency={}..{}", millis(from), millis(to)),
-            }),
-            self.first_token.map(|wait| format!("first_token={}", millis(wait))),
-            self.drip.map(|wait| format!("drip={}", millis(wait))),
-            self.status.map(|status| format!("status={status}")),
-            self.retry_after.map(|seconds| format!("retry_after={seconds}")),
-            self.retry_after_ms.map(|ms| format!("retry_after_ms={ms}")),
-            self.kind.map(|kind| kind.as_str().to_owned()),
-            self.cut.map(|n| format!("cut={n}")),
-            self.stall.map(|n| format!("stall={n}")),
-            self.malformed.map(|n| format!("malformed={n}")),
-            self.error_frame.map(|n| format!("error_frame={n}")),
-            self.error_rate.map(|rate| format!("error_rate={rate}")),
-            self.flap.map(|(well, ill)| format!("flap={}/{}", millis(well), millis(ill))),
-            self.fail_first.map(|n| format!("fail_first={n}")),
-        ];
-        f.write_str(&items.into_iter().flatten().collect::<Vec<_>>().join(","))
-    }
-}
-
-fn span(text: &str) -> Option<Span> {
-    let (from, to) = match text.split_once("..") {
-        Some((from, to)) => (duration(from)?, duration(to)?),
-        None => (duration(text)?, duration(text)?),
-    };
-    (from <= to).then_some(Span { from, to })
-}
-
-/// The longest wait that can be asked for.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let ms = match unit {
-        "ms" => number,
-        "s" => number.checked_mul(1000)?,
-        "m" => number.checked_mul(60_000)?,
-        _ => return None,
-    };
-    Some(Duration::from_millis(ms)).filter(|duration| *duration <= LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn a_plan_reads_as_it_is_written() {
-        let plan: FaultPlan = "status=503, retry_after=2,latency=50ms..2s".parse().expect("a plan");
-        assert_eq!((plan.status, plan.retry_after), (Some(503), Some(2)));
-        assert_eq!(plan.latency.expect("a span").to, Duration::from_secs(2));
-        assert_eq!(plan.to_string(), "latency=50ms..2000ms,status=503,retry_after=2");
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let error = |text: &str| text.parse::<FaultPlan>().expect_err(text).to_string();
-        assert!(error("statu=503").contains("`statu`") && error("statu=503").contains("status"));
-        assert!(error("status=99").contains("200 to 599"));
-        assert!(error("latency=200").contains("duration"));
-        assert!(error("latency=2s..1s").contains("span"));
-        assert!(error("flap=0s/0s").contains("two durations"));
-        assert!(error("reset,hang").contains("cannot be combined"));
-        assert!(error("latency=99999999999999m").contains("duration"));
-    }
 
     #[test]
     fn triggers_alone_mean_status_500() {
@@ -271,32 +141,10 @@ mod tests {
         assert_eq!((plan.fired().status, plan.fired().kind), (None, Some(Kind::Reset)));
     }
 
-    proptest! {
-        #[test]
-        fn what_is_written_can_be_read(
-            latency in prop::option::of((0..5000_u64, 0..5000_u64)),
-            status in prop::option::of(200..=599_u16),
-            kind in prop::option::of(0..Kind::ALL.len()),
-            cut in prop::option::of(any::<u64>()),
-            rate in prop::option::of(0.0..=1.0),
-            flap in prop::option::of((1..9000_u64, 0..9000_u64)),
-        ) {
-            let ms = Duration::from_millis;
-            let plan = FaultPlan {
-                latency: latency.map(|(a, b)| Span { from: ms(a.min(b)), to: ms(a.max(b)) }),
-                status,
-                kind: kind.map(|at| Kind::ALL[at]),
-                cut,
-                error_rate: rate,
-                flap: flap.map(|(well, ill)| (ms(well), ms(ill))),
-                ..FaultPlan::default()
-            };
-            prop_assert_eq!(plan.to_string().parse::<FaultPlan>(), Ok(plan));
-        }
-
-        #[test]
-        fn no_text_is_too_strange(text in "\\PC{0,60}") {
-            let _ = text.parse::<FaultPlan>();
-        }
+    #[test]
+    fn how_a_provider_is_waits_for_no_trigger() {
+        let plan: FaultPlan = "fail_first=1,prefill=accept,cached_tokens=3".parse().expect("a plan");
+        assert_eq!((plan.fired().status, plan.fired().prefill), (Some(500), Some(Prefill::Accept)));
+        assert_eq!(plan.well().to_string(), "cached_tokens=3,prefill=accept");
     }
 }

@@ -1,4 +1,4 @@
-//! The models there are.
+//! The models there are, on every wire.
 
 /// Names and what they are good for.
 pub(crate) const MODELS: [&str; 7] =

@@ -2,35 +2,43 @@
 
 use serde_json::{Map, Value, json};
 
-use super::request::{ChatRequest, Function};
+use super::conversation::{Conversation, Function, ToolChoice};
+use super::tokens;
 
 /// One call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToolCall {
+    /// Letters and digits; each wire puts its own prefix before them.
     pub(crate) id: String,
     pub(crate) name: String,
-    /// JSON text that fits the tool's schema.
-    pub(crate) arguments: String,
+    /// An object that fits the tool's schema.
+    pub(crate) arguments: Value,
 }
 
-/// The calls that the request asks for: the tool that `tool_choice` names, the first one where it says `required`, or
-/// every tool that the last user message names as in "call get_weather".
-pub(crate) fn wanted(request: &ChatRequest, asked: &str, hash: u64) -> Vec<ToolCall> {
-    let functions = request.tools.iter().map(|tool| &tool.function);
-    let choice = request.tool_choice.as_ref();
-    let named = choice.and_then(|choice| choice["function"]["name"].as_str());
-    let chosen: Vec<&Function> = match (named, choice.and_then(Value::as_str)) {
-        (Some(name), _) => functions.filter(|function| function.name == name).collect(),
-        (None, Some("none")) => Vec::new(),
-        (None, Some("required")) => functions.take(1).collect(),
+impl ToolCall {
+    /// What the call costs.
+    pub(crate) fn tokens(&self) -> u64 {
+        tokens::count(&self.name) + tokens::count(&self.arguments.to_string())
+    }
+}
+
+/// The calls that are asked for: the tool that the choice names, the first one where there must be one, or every tool
+/// that the last user message names as in "call get_weather".
+pub(crate) fn wanted(conversation: &Conversation, hash: u64) -> Vec<ToolCall> {
+    let functions = conversation.tools.iter();
+    let asked = conversation.asked();
+    let chosen: Vec<&Function> = match &conversation.tool_choice {
+        ToolChoice::Named(name) => functions.filter(|function| function.name == *name).collect(),
+        ToolChoice::None => Vec::new(),
+        ToolChoice::Required => functions.take(1).collect(),
         // An answer to a call's result ends the round.
-        _ if request.messages.last().is_some_and(|message| message.role == "tool") => Vec::new(),
-        _ => functions.filter(|function| asked.contains(&format!("call {}", function.name))).collect(),
+        ToolChoice::Auto if conversation.messages.last().is_some_and(|message| message.role == "tool") => Vec::new(),
+        ToolChoice::Auto => functions.filter(|function| asked.contains(&format!("call {}", function.name))).collect(),
     };
     let call = |(index, function): (usize, &Function)| ToolCall {
-        id: format!("call_{:016x}{index:02}", hash.rotate_left(17)),
+        id: format!("{:016x}{index:02}", hash.rotate_left(17)),
         name: function.name.clone(),
-        arguments: example(&function.parameters, hash).to_string(),
+        arguments: example(&function.parameters, hash),
     };
     chosen.into_iter().enumerate().map(call).collect()
 }
@@ -40,7 +48,9 @@ pub(crate) fn example(schema: &Value, hash: u64) -> Value {
     if let Some(options) = schema["enum"].as_array().filter(|options| !options.is_empty()) {
         return options[(hash % options.len() as u64) as usize].clone();
     }
-    match schema["type"].as_str() {
+    // Gemini writes types in capitals.
+    let kind = schema["type"].as_str().map(str::to_ascii_lowercase);
+    match kind.as_deref() {
         Some("string") => json!(format!("text-{:04x}", hash as u16)),
         Some("integer") => json!(hash % 100),
         Some("number") => json!((hash % 1000) as f64 / 10.0),
@@ -57,41 +67,37 @@ pub(crate) fn example(schema: &Value, hash: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conversation::Message;
     use super::*;
 
-    fn request(message: &str, choice: Value) -> ChatRequest {
-        let weather = json!({ "type": "object", "properties": {
-            "city": { "type": "string" }, "unit": { "enum": ["c", "f"] }, "days": { "type": "integer" } } });
-        serde_json::from_value(json!({
-            "model": "mock",
-            "messages": [{ "role": "user", "content": message }],
-            "tools": [
-                { "type": "function", "function": { "name": "get_weather", "parameters": weather } },
-                { "type": "function", "function": { "name": "get_time" } },
-            ],
-            "tool_choice": choice,
-        }))
-        .expect("a request")
-    }
-
-    fn names(message: &str, choice: Value) -> Vec<String> {
-        wanted(&request(message, choice), message, 42).into_iter().map(|call| call.name).collect()
+    fn names(message: &str, tool_choice: ToolChoice) -> Vec<String> {
+        let tool = |name: &str| Function { name: name.to_owned(), parameters: Value::Null };
+        let conversation = Conversation {
+            messages: vec![Message::new("user", message)],
+            tools: vec![tool("get_weather"), tool("get_time")],
+            tool_choice,
+            ..Conversation::default()
+        };
+        wanted(&conversation, 42).into_iter().map(|call| call.name).collect()
     }
 
     #[test]
     fn tools_are_called_when_asked_for() {
-        assert_eq!(names("Hello", Value::Null), [""; 0]);
-        assert_eq!(names("call get_weather and call get_time", json!("auto")), ["get_weather", "get_time"]);
-        assert_eq!(names("call get_weather", json!("none")), [""; 0]);
-        assert_eq!(names("Hello", json!("required")), ["get_weather"]);
-        assert_eq!(names("Hello", json!({ "type": "function", "function": { "name": "get_time" } })), ["get_time"]);
+        assert_eq!(names("Hello", ToolChoice::Auto), [""; 0]);
+        assert_eq!(names("call get_weather and call get_time", ToolChoice::Auto), ["get_weather", "get_time"]);
+        assert_eq!(names("call get_weather", ToolChoice::None), [""; 0]);
+        assert_eq!(names("Hello", ToolChoice::Required), ["get_weather"]);
+        assert_eq!(names("Hello", ToolChoice::Named("get_time".to_owned())), ["get_time"]);
     }
 
     #[test]
     fn arguments_fit_the_schema() {
-        let calls = wanted(&request("call get_weather", Value::Null), "call get_weather", 42);
-        let arguments: Value = serde_json::from_str(&calls[0].arguments).expect("JSON");
-        assert!(arguments["city"].is_string() && arguments["days"].is_u64());
-        assert!(["c", "f"].contains(&arguments["unit"].as_str().expect("one of the two")));
+        for [object, string, integer] in [["object", "string", "integer"], ["OBJECT", "STRING", "INTEGER"]] {
+            let schema = json!({ "type": object, "properties": {
+                "city": { "type": string }, "unit": { "enum": ["c", "f"] }, "days": { "type": integer } } });
+            let arguments = example(&schema, 42);
+            assert!(arguments["city"].is_string() && arguments["days"].is_u64(), "{arguments}");
+            assert!(["c", "f"].contains(&arguments["unit"].as_str().expect("one of the two")));
+        }
     }
 }

@@ -8,14 +8,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use vx11_chassis::ApiError;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
 
-use super::{check_key, fault};
+use super::{check_key, fault, no_such_model};
 use crate::State;
 use crate::domain::embedding::{DEFAULT_DIMENSIONS, MAX_DIMENSIONS, embed};
 use crate::domain::{models, tokens};
 use crate::ledger::Entry;
+use crate::wire::{Refusal, Wire};
 
 /// Most things to embed in one request, as OpenAI has it.
 const MAX_INPUTS: usize = 2048;
@@ -71,31 +72,31 @@ impl Input {
     (status = "4XX", body = OpenAiError),
 ))]
 #[post("/v1/embeddings")]
-pub(crate) async fn create(
-    state: ThinData<State>,
-    http: HttpRequest,
-    body: Json<EmbeddingsRequest>,
-) -> Result<HttpResponse, ApiError> {
-    check_key(&state, &http)?;
-    let request = body.0;
+pub(crate) async fn create(state: ThinData<State>, http: HttpRequest, body: Result<Body, ApiError>) -> HttpResponse {
+    answer(&state, &http, body).await.unwrap_or_else(|refusal| Wire::OpenAi.refuse(&refusal))
+}
+
+async fn answer(state: &State, http: &HttpRequest, body: Result<Body, ApiError>) -> Result<HttpResponse, Refusal> {
+    check_key(state, http, Wire::OpenAi)?;
+    let request: EmbeddingsRequest = parse(&body?.0)?;
     let (name, _) = models::split_faults(&request.model);
     if !models::exists(name) {
-        return Err(fault::no_such_model(name));
+        return Err(no_such_model(name).into());
     }
     let dimensions = request.dimensions.unwrap_or(DEFAULT_DIMENSIONS);
     if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-        return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")));
+        return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")).into());
     }
     let items = request.input.items();
     if !(1..=MAX_INPUTS).contains(&items.len()) {
-        return Err(ApiError::invalid_field("input", format!("must be 1 to {MAX_INPUTS} texts")));
+        return Err(ApiError::invalid_field("input", format!("must be 1 to {MAX_INPUTS} texts")).into());
     }
-    let applied = fault::plan(&state, &http, &request.model)?;
+    let applied = fault::plan(state, http, &request.model)?;
     let prompt_tokens: u64 = items.iter().map(|(_, tokens)| tokens).sum();
     let entry =
         Entry { model: request.model.clone(), fault: applied.plan.to_string(), prompt_tokens, ..Entry::default() };
-    let open = state.ledger.open(&http, entry);
-    let open = match fault::before(&state, &http, &applied, open).await {
+    let open = state.ledger.open(http, Wire::OpenAi, entry);
+    let open = match fault::before(state, http, Wire::OpenAi, &applied, open).await {
         Ok(open) => open,
         Err(instead) => return Ok(instead),
     };
@@ -111,11 +112,9 @@ pub(crate) async fn create(
         json!({ "object": "embedding", "index": index, "embedding": embedding })
     };
     let data: Vec<Value> = items.iter().enumerate().map(vector).collect();
-    let body = json!({
-        "object": "list",
-        "data": data,
-        "model": request.model,
-        "usage": { "prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens },
-    });
-    Ok(fault::whole(&state, &applied.plan, open, &body))
+    let mut body = json!({ "object": "list", "data": data, "model": request.model });
+    if !applied.plan.no_usage {
+        body["usage"] = json!({ "prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens });
+    }
+    Ok(fault::whole(state, Wire::OpenAi, &applied.plan, open, &body))
 }

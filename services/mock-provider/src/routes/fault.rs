@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use actix_web::body::SizedStream;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use vx11_chassis::ApiError;
-use vx11_contracts::ErrorCode;
 
 use crate::State;
 use crate::domain::fault::{FaultPlan, Kind, Span};
@@ -19,6 +17,7 @@ use crate::faults::{Applied, part};
 use crate::ledger::Open;
 use crate::reset;
 use crate::streaming::{Cut, LONGEST_HOLD, hold};
+use crate::wire::{Refusal, Wire};
 
 /// The header that asks for faults.
 const HEADER: &str = "x-mock-fault";
@@ -35,12 +34,13 @@ pub(super) fn plan(state: &State, http: &HttpRequest, model: &str) -> Result<App
 pub(super) async fn before(
     state: &State,
     http: &HttpRequest,
+    wire: Wire,
     applied: &Applied,
     open: Open,
 ) -> Result<Open, HttpResponse> {
-    let FaultPlan { latency, status, kind, .. } = &applied.plan;
+    let FaultPlan { latency, status, retry_after, retry_after_ms, kind, .. } = applied.plan;
     if let Some(span) = latency {
-        tokio::time::sleep(pick(*span, applied.seed)).await;
+        tokio::time::sleep(pick(span, applied.seed)).await;
     }
     match (kind, status) {
         (Some(Kind::Reset), _) => Err(reset_connection(http, open)),
@@ -51,14 +51,22 @@ pub(super) async fn before(
             Err(HttpResponse::Ok().finish())
         }
         (Some(Kind::ContextLength), _) => {
-            Err(refusal(open, 400, "context_length_exceeded", "This model's maximum context length is exceeded."))
+            let refusal = Refusal::TooLong(open.prompt_tokens);
+            Err(refuse(wire, open, &refusal))
         }
-        (Some(Kind::ContentFilter), _) => {
-            Err(refusal(open, 400, "content_filter", "The request was rejected by the content policy."))
-        }
-        (_, Some(status)) => Err(failure(open, *status, &applied.plan)),
+        // On the other wires, these are answers.
+        (Some(Kind::ContentFilter), _) if wire != Wire::Gemini => Err(refuse(wire, open, &Refusal::Filtered)),
+        (Some(Kind::ContentPolicy), _) if wire == Wire::OpenAi => Err(refuse(wire, open, &Refusal::Policy)),
+        (_, Some(status)) => Err(refuse(wire, open, &Refusal::Fault { status, retry_after, retry_after_ms })),
         _ => Ok(open),
     }
+}
+
+/// Writes down the refusal, and sends it.
+pub(super) fn refuse(wire: Wire, open: Open, refusal: &Refusal) -> HttpResponse {
+    let response = wire.refuse(refusal);
+    open.close(response.status().as_u16(), "error");
+    response
 }
 
 fn pick(span: Span, seed: u64) -> Duration {
@@ -83,32 +91,6 @@ fn page(open: Open) -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html")).body("<html><body>It works!</body></html>\n")
 }
 
-fn failure(open: Open, status: u16, plan: &FaultPlan) -> HttpResponse {
-    open.close(status, "error");
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(code);
-    if let Some(seconds) = plan.retry_after {
-        response.insert_header((RETRY_AFTER, seconds));
-    }
-    if let Some(ms) = plan.retry_after_ms {
-        response.insert_header(("retry-after-ms", ms));
-    }
-    let kind = match status {
-        401 | 403 => "authentication_error",
-        429 => "rate_limit_error",
-        500.. => "server_error",
-        _ => "invalid_request_error",
-    };
-    response.json(json!({ "error": {
-        "message": format!("mock fault: status {status}"), "type": kind, "param": null, "code": "mock_fault" } }))
-}
-
-fn refusal(open: Open, status: u16, code: &str, message: &str) -> HttpResponse {
-    open.close(status, "error");
-    HttpResponse::BadRequest().json(json!({ "error": {
-        "message": message, "type": "invalid_request_error", "param": "messages", "code": code } }))
-}
-
 /// Waits for as long as a stream of this many tokens would take.
 pub(super) async fn spoken(plan: &FaultPlan, tokens: u64) {
     let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
@@ -117,11 +99,11 @@ pub(super) async fn spoken(plan: &FaultPlan, tokens: u64) {
 }
 
 /// A whole answer, or what the plan makes of it: one that stops in its middle, or that is not JSON.
-pub(super) fn whole(state: &State, plan: &FaultPlan, mut open: Open, body: &Value) -> HttpResponse {
+pub(super) fn whole(state: &State, wire: Wire, plan: &FaultPlan, mut open: Open, body: &Value) -> HttpResponse {
     let json = Bytes::from(body.to_string());
     let half = json.slice(..json.len() / 2);
     let length = json.len() as u64;
-    let mut answer = HttpResponse::Ok();
+    let mut answer = wire.respond(200);
     answer.insert_header((CONTENT_TYPE, "application/json"));
     if plan.kind == Some(Kind::Truncate) || plan.cut.is_some() {
         open.close(200, "cut");
@@ -152,9 +134,4 @@ fn cut_after(half: Bytes, wait: impl Future<Output = ()>) -> impl Stream<Item = 
         wait.await;
         yield Err(Cut);
     }
-}
-
-/// What the model was asked for, when there is no such model.
-pub(super) fn no_such_model(model: &str) -> ApiError {
-    ApiError::new(ErrorCode::ModelNotFound, format!("The model `{model}` does not exist"))
 }

@@ -19,6 +19,7 @@ async fn an_entry_says_who_asked_what_and_how_it_ended() {
     for (field, value) in [
         ("id", json!(1)),
         ("path", json!("/v1/chat/completions")),
+        ("wire", json!("openai")),
         ("model", json!("mock+latency=1ms")),
         ("stream", json!(false)),
         ("fault", json!("latency=1ms")),

@@ -3,16 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod mock;
+mod wire;
 
 mod admin;
 mod answers;
+mod anthropic;
 mod asking;
 mod embeddings;
 mod faults_before;
 mod faults_within;
+mod gemini;
 mod log;
 mod models;
 mod refusals;
 mod streams;
 mod tools;
 mod triggers;
+mod wires;

@@ -22,6 +22,10 @@ pub struct ProviderConfig {
     pub models: Option<Vec<String>>,
     /// What it is asked for when only the provider was named; its first model without `*` where absent.
     pub default_model: Option<String>,
+    /// Whether it has text completions (`/completions`); one without is asked for chat in their place. Default true.
+    pub text_completions: Option<bool>,
+    /// Whether its streams are asked to report their usage, also where the caller does not ask. Default true.
+    pub stream_usage: Option<bool>,
     /// Longest wait for a connection. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -89,6 +93,8 @@ impl Default for ProviderConfig {
             api_key_env: None,
             models: None,
             default_model: None,
+            text_completions: None,
+            stream_usage: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(15),
             stream_idle_timeout: Duration::from_secs(15),
@@ -111,6 +117,18 @@ impl ProviderConfig {
         self.default_model.as_deref().or_else(first)
     }
 
+    /// Whether it has text completions.
+    pub fn has_text_completions(&self) -> bool {
+        self.text_completions.unwrap_or(match self.kind {
+            ProviderKind::Openai => true,
+        })
+    }
+
+    /// Whether its streams are asked to report their usage.
+    pub fn asks_stream_usage(&self) -> bool {
+        self.stream_usage.unwrap_or(true)
+    }
+
     /// These settings, and `built_in`'s where they are silent.
     pub(super) fn over(self, built_in: Self) -> Self {
         // A default of the built-in's would hide the first of the models that take its models' place.
@@ -120,6 +138,8 @@ impl ProviderConfig {
             api_key_env: self.api_key_env.or(built_in.api_key_env),
             models: self.models.or(built_in.models),
             default_model: self.default_model.or(default_model),
+            text_completions: self.text_completions.or(built_in.text_completions),
+            stream_usage: self.stream_usage.or(built_in.stream_usage),
             ..self
         }
     }
@@ -173,6 +193,7 @@ pub(super) fn built_in(urls: &Urls) -> BTreeMap<String, ProviderConfig> {
         base_url: Some(mock_url),
         models: Some(["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"].map(str::to_owned).into()),
         default_model: Some("mock".to_owned()),
+        text_completions: Some(false),
         ..ProviderConfig::default()
     };
     let deepseek_r1 = ProviderConfig {

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use vx11_contracts::chat::Usage;
+
+use crate::accounts::{Tokens, estimate_tokens};
 
 /// Token counts as providers report them; some leave one out, or say null.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -10,14 +13,45 @@ pub(crate) struct ReportedUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+    /// DeepSeek's name for cached tokens.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
-impl From<ReportedUsage> for Usage {
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+/// What a provider reports, as callers are told of it and as it is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// For callers.
+    pub(crate) usage: Usage,
+    /// For the bill.
+    pub(crate) tokens: Tokens,
+}
+
+impl From<ReportedUsage> for Reported {
     fn from(reported: ReportedUsage) -> Self {
         let prompt_tokens = reported.prompt_tokens.unwrap_or_default();
         let completion_tokens = reported.completion_tokens.unwrap_or_default();
         let total_tokens = reported.total_tokens.unwrap_or(prompt_tokens.saturating_add(completion_tokens));
-        Self { prompt_tokens, completion_tokens, total_tokens }
+        let cached = reported.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let reasoning = reported.completion_tokens_details.and_then(|details| details.reasoning_tokens);
+        let tokens = Tokens {
+            prompt: prompt_tokens,
+            cached: cached.or(reported.prompt_cache_hit_tokens).unwrap_or_default(),
+            completion: completion_tokens,
+            reasoning: reasoning.unwrap_or_default(),
+        };
+        Self { usage: Usage { prompt_tokens, completion_tokens, total_tokens }, tokens }
     }
 }
 
@@ -27,7 +61,7 @@ pub(crate) struct Read<T> {
     /// The answer in the caller's terms.
     pub(crate) answer: T,
     /// What it cost, where the provider said so.
-    pub(crate) usage: Option<Usage>,
+    pub(crate) usage: Option<Reported>,
 }
 
 #[derive(Deserialize)]
@@ -69,8 +103,20 @@ pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
         usage: Option<ReportedUsage>,
     }
     let completion: Checked = serde_json::from_slice(body).ok()?;
-    let usage = completion.usage.map(Usage::from);
+    let usage = completion.usage.map(Reported::from);
     (!completion.choices.is_empty()).then_some(Read { answer: (), usage })
+}
+
+/// Looks whether `body` has embeddings. `None`: it has none.
+pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
+    #[derive(Deserialize)]
+    struct Embeddings {
+        data: Vec<IgnoredAny>,
+        usage: Option<ReportedUsage>,
+    }
+    let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
+    let usage = embeddings.usage.map(Reported::from);
+    (!embeddings.data.is_empty()).then_some(Read { answer: (), usage })
 }
 
 /// Reads what a chat completion says. `None`: it is none.
@@ -79,7 +125,45 @@ pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     let message = completion.choices.into_iter().next()?.message;
     let reasoning = message.reasoning_content.or(message.reasoning).filter(|text| !text.is_empty());
     let answer = Reply { content: message.content.unwrap_or_default(), reasoning, model: completion.model };
-    Some(Read { answer, usage: completion.usage.map(Usage::from) })
+    Some(Read { answer, usage: completion.usage.map(Reported::from) })
+}
+
+/// Tokens that are written in a chat completion, about; for one that does not say.
+pub(crate) fn written(body: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow, default)]
+        choices: Vec<WrittenChoice<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct WrittenChoice<'a> {
+        /// All of it: text, reasoning and calls of tools.
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+        text: Option<String>,
+    }
+    let written: Written<'_> = serde_json::from_slice(body).unwrap_or(Written { choices: Vec::new() });
+    let tokens = |choice: WrittenChoice<'_>| match (choice.message, choice.text) {
+        (Some(message), _) => message_tokens(message.get()),
+        (None, text) => estimate_tokens(&text.unwrap_or_default()),
+    };
+    written.choices.into_iter().map(tokens).sum()
+}
+
+fn message_tokens(message: &str) -> u64 {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        content: Option<String>,
+        reasoning_content: Option<String>,
+        reasoning: Option<String>,
+        #[serde(borrow)]
+        tool_calls: Option<&'a RawValue>,
+    }
+    // What is no plain message, such as one of several parts, counts as it stands.
+    let Ok(message) = serde_json::from_str::<Message<'_>>(message) else { return estimate_tokens(message) };
+    let reasoning = message.reasoning_content.or(message.reasoning);
+    let texts = [message.content, reasoning].into_iter().flatten().map(|text| estimate_tokens(&text));
+    texts.sum::<u64>() + message.tool_calls.map_or(0, |calls| estimate_tokens(calls.get()))
 }
 
 #[cfg(test)]
@@ -93,7 +177,33 @@ mod tests {
         let read = reply(body).expect("a completion");
         let expected = Reply { content: String::new(), reasoning: Some("hm".to_owned()), model: Some("r1".to_owned()) };
         assert_eq!(read.answer, expected);
-        assert_eq!(read.usage, Some(Usage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 }));
+        let usage = read.usage.map(|reported| reported.usage);
+        assert_eq!(usage, Some(Usage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 }));
+    }
+
+    #[test]
+    fn details_of_usage_are_read_under_either_name() {
+        let of = |usage: &str| {
+            let body = format!(r#"{{"choices": [1], "usage": {usage}}}"#);
+            check(body.as_bytes()).expect("a completion").usage.expect("reported").tokens
+        };
+        let openai = r#"{"prompt_tokens": 9, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 5},
+            "completion_tokens_details": {"reasoning_tokens": 6, "audio_tokens": 0}}"#;
+        assert_eq!(of(openai), Tokens { prompt: 9, cached: 5, completion: 8, reasoning: 6 });
+        let deepseek = r#"{"prompt_tokens": 9, "completion_tokens": 8, "prompt_cache_hit_tokens": 5, "prompt_tokens_details": null}"#;
+        assert_eq!(of(deepseek), Tokens { prompt: 9, cached: 5, completion: 8, reasoning: 0 });
+    }
+
+    #[test]
+    fn what_is_written_is_counted_where_nobody_says() {
+        let body = br#"{"choices": [{"message": {"content": "one two three", "reasoning_content": "four"}}, {"message": {"content": null}}]}"#;
+        assert_eq!(written(body), 4);
+        assert_eq!(written(br#"{"choices": [{"text": "one two"}]}"#), 2);
+        assert!(
+            written(br#"{"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}]}"#)
+                > 4
+        );
+        assert_eq!([written(b"<html>"), written(b"{}")], [0, 0]);
     }
 
     #[test]

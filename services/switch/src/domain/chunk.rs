@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use vx11_contracts::chat::Usage;
 
-use super::answer::ReportedUsage;
+use super::answer::{Reported, ReportedUsage};
+use crate::accounts::{Tokens, estimate_tokens};
 
 /// The payload that ends a stream.
 const DONE: &[u8] = b"[DONE]";
@@ -37,7 +37,7 @@ pub(crate) struct StreamWatch {
     begun: u128,
     finished: u128,
     tokens: u64,
-    usage: Option<Usage>,
+    usage: Option<Reported>,
 }
 
 impl StreamWatch {
@@ -75,13 +75,18 @@ impl StreamWatch {
     }
 
     /// What the provider says was spent.
-    pub(crate) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Reported> {
         self.usage
     }
 
-    /// Tokens written so far: as reported, else one for each delta that says something.
+    /// What the provider says was spent, as it is paid for.
+    pub(crate) fn tokens(&self) -> Option<Tokens> {
+        self.usage.map(|reported| reported.tokens)
+    }
+
+    /// Tokens written so far: as reported, else an estimate of each delta, which most providers make of one token.
     pub(crate) fn tokens_written(&self) -> u64 {
-        self.usage.map_or(self.tokens, |usage| usage.completion_tokens)
+        self.usage.map_or(self.tokens, |reported| reported.tokens.completion)
     }
 }
 
@@ -107,6 +112,9 @@ struct Choice {
     index: u32,
     #[serde(default)]
     delta: Option<DeltaPeek>,
+    /// What a text completion has in place of a delta.
+    #[serde(default)]
+    text: Said,
     /// Some servers send an empty one along with every chunk.
     #[serde(default)]
     finish_reason: Said,
@@ -127,10 +135,10 @@ struct DeltaPeek {
 }
 
 impl DeltaPeek {
-    fn says_something(&self) -> bool {
-        [&self.content, &self.reasoning_content, &self.reasoning, &self.refusal, &self.tool_calls]
-            .iter()
-            .any(|said| said.0)
+    /// Some servers say the same reasoning under both names.
+    fn tokens(&self) -> u64 {
+        let reasoning = self.reasoning_content.0.max(self.reasoning.0);
+        self.content.0 + reasoning + self.refusal.0 + self.tool_calls.0
     }
 }
 
@@ -150,10 +158,10 @@ impl<'de> Deserialize<'de> for Choices {
                     // More choices than bits: the last bit stands for all the rest.
                     let bit = 1u128 << choice.index.min(u128::BITS - 1);
                     seen.begun |= bit;
-                    if choice.finish_reason.0 {
+                    if choice.finish_reason.0 > 0 {
                         seen.finished |= bit;
                     }
-                    seen.tokens += u64::from(choice.delta.is_some_and(|delta| delta.says_something()));
+                    seen.tokens += choice.text.0 + choice.delta.map_or(0, |delta| delta.tokens());
                 }
                 Ok(seen)
             }
@@ -162,9 +170,9 @@ impl<'de> Deserialize<'de> for Choices {
     }
 }
 
-/// Whether a field holds anything, whatever its type.
+/// How much a field says, whatever its type, in tokens; 0 where it holds nothing.
 #[derive(Default)]
-struct Said(bool);
+struct Said(u64);
 
 impl<'de> Deserialize<'de> for Said {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -177,24 +185,44 @@ impl<'de> Deserialize<'de> for Said {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Said, E> {
-                Ok(Said(!text.is_empty()))
+                Ok(Said(estimate_tokens(text)))
             }
 
             fn visit_unit<E>(self) -> Result<Said, E> {
-                Ok(Said(false))
+                Ok(Said(0))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Said, A::Error> {
-                let mut any = false;
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    any = true;
+                let mut said = 0;
+                while let Some(Said(part)) = list.next_element()? {
+                    said += part;
                 }
-                Ok(Said(any))
+                Ok(Said(said))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Said(true))
+                let mut said = 0;
+                while let Some((_, Said(part))) = map.next_entry::<IgnoredAny, Said>()? {
+                    said += part;
+                }
+                // A part of a tool call, though it may hold but its number.
+                Ok(Said(said.max(1)))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Said, E> {
+                Ok(Said(0))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Said, E> {
+                Ok(Said(0))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
+                Ok(Said(0))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Said, E> {
+                Ok(Said(0))
             }
         }
         deserializer.deserialize_any(Anything)
@@ -229,7 +257,7 @@ mod tests {
         watch.observe(TEXT).expect("well formed");
         let usage = br#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
         assert_eq!(watch.observe(usage), Ok(Seen::Chunk { token: false }));
-        assert_eq!((watch.tokens_written(), watch.usage().map(|usage| usage.total_tokens)), (9, Some(14)));
+        assert_eq!((watch.tokens_written(), watch.usage().map(|reported| reported.usage.total_tokens)), (9, Some(14)));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Refusal {
     pub(crate) body: Option<Bytes>,
     /// Its `Retry-After`, as it stands.
     pub(crate) retry_after: Option<String>,
+    /// Its `retry-after-ms`, as it stands.
+    pub(crate) retry_after_ms: Option<String>,
     /// Its `x-request-id`.
     pub(crate) request_id: Option<String>,
 }
@@ -146,7 +148,7 @@ mod tests {
     }
 
     fn http(status: u16) -> Failure {
-        let refusal = Refusal { status, body: None, retry_after: None, request_id: None };
+        let refusal = Refusal { status, body: None, retry_after: None, retry_after_ms: None, request_id: None };
         Failure { refusal: Some(Box::new(refusal)), ..Failure::new(Outcome::Http(status), "") }
     }
 

@@ -69,6 +69,12 @@ impl Outcome {
         !matches!(self, Self::MissingApiKey | Self::CircuitOpen)
     }
 
+    /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and who
+    /// hangs up pays for what was done until then.
+    pub(crate) fn may_have_spent(self) -> bool {
+        matches!(self, Self::Success | Self::Timeout | Self::StreamCut | Self::Stalled | Self::Cancelled)
+    }
+
     /// What the breaker learns. Refused credentials count as bad: asking again with the same key helps nobody.
     pub(crate) fn health(self) -> Health {
         match self {

@@ -1,7 +1,8 @@
-//! A chat completion request as bytes: what routing needs of it is read, the rest is passed on as it came.
+//! A request of OpenAI's wire as bytes: what routing needs of it is read, the rest is passed on as it came.
 //!
-//! The one change ever made is the model's name, and only where a target knows it by another one: its value is cut out of
-//! the bytes and replaced, so that number formats, key order and unknown fields arrive as the caller wrote them.
+//! Two changes are ever made: the model's name, where a target knows it by another one, and the wish of a stream to report
+//! its usage, where the caller has none. Their values are cut out of the bytes and replaced, so that number formats, key
+//! order and unknown fields arrive as the caller wrote them.
 
 use std::ops::Range;
 
@@ -10,9 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use vx11_contracts::switch::Message;
 
+use super::operation::Operation;
+use super::stream_options::{self, UsageWish};
+use super::text_completion;
+
 /// A request that can be routed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChatRequest {
+    /// What is asked for.
+    pub(crate) operation: Operation,
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
@@ -22,6 +29,11 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     /// How many choices were asked for.
     pub(crate) choices: u32,
+    usage: UsageWish,
+    /// The same as chat, for providers without text completions; or why it cannot be that.
+    pub(crate) as_chat: Option<Result<Box<ChatRequest>, BadRequest>>,
+    /// Tokens that each choice may have at most, where the caller says so.
+    pub(crate) max_output: Option<u64>,
 }
 
 /// Why a request cannot be routed.
@@ -47,14 +59,29 @@ struct Peek<'a> {
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
     stream: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "stream_options::even_null")]
+    stream_options: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
-    /// Reads what routing needs.
+    /// Reads what routing needs of a chat completion.
     pub(crate) fn read(body: Bytes) -> Result<Self, BadRequest> {
+        Self::read_for(Operation::Chat, body)
+    }
+
+    /// Reads what routing needs of a request for `operation`.
+    pub(crate) fn read_for(operation: Operation, body: Bytes) -> Result<Self, BadRequest> {
         let text = std::str::from_utf8(&body)
             .map_err(|error| BadRequest::Malformed(format!("the body is not UTF-8: {error}")))?;
         // serde would take an array for a struct.
@@ -65,16 +92,26 @@ impl ChatRequest {
 
         let Some(raw_model) = peek.model else { return Err(field("model", "you must provide a model parameter")) };
         let model: String = value("model", raw_model, "must be a string")?;
-        match peek.messages.map(RawValue::get) {
-            Some(messages) if messages.starts_with('[') => {}
-            Some(_) => return Err(field("messages", "must be an array of messages")),
-            None => return Err(field("messages", "is required")),
-        }
-        let stream: Option<bool> =
-            peek.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
-        let choices: Option<u32> = peek.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
+        peek.check_content(operation)?;
         let span = span_of(text, raw_model.get());
-        Ok(Self { span, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), body })
+        let answers = match operation {
+            Operation::Embeddings => {
+                Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None }
+            }
+            Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
+        };
+        let Answers { stream, mut choices, usage, max_output } = answers;
+        let mut as_chat = None;
+        if operation == Operation::TextCompletion {
+            choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
+            as_chat = Some(text_completion::as_chat(&body).and_then(Self::read).map(Box::new));
+        }
+        Ok(Self { operation, span, model, stream, choices, usage, max_output, as_chat, body })
+    }
+
+    /// The request as it came.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// The request for a conversation that came in VX11's own words. A stream is asked to report its usage.
@@ -82,20 +119,99 @@ impl ChatRequest {
         const MODEL_AT: usize = br#"{"model":"#.len();
         let stream_options = stream.then_some(StreamOptions { include_usage: true });
         let body = serde_json::to_vec(&Composed { model: "", messages, stream, stream_options })?;
-        Ok(Self { body: body.into(), span: MODEL_AT..MODEL_AT + 2, model: model.to_owned(), stream, choices: 1 })
+        Ok(Self {
+            operation: Operation::Chat,
+            body: body.into(),
+            span: MODEL_AT..MODEL_AT + 2,
+            model: model.to_owned(),
+            stream,
+            choices: 1,
+            usage: UsageWish { asked: true, edit: None },
+            max_output: None,
+            as_chat: None,
+        })
+    }
+
+    /// Whether the caller wants a stream's usage as its last chunk.
+    pub(crate) fn wants_usage(&self) -> bool {
+        self.usage.asked
     }
 
     /// The body for a target that knows the model as `model`.
     pub(crate) fn body_for(&self, model: &str) -> Bytes {
+        self.spliced(model, None)
+    }
+
+    /// The same, with the wish that a stream report its usage, whether the caller has it or not.
+    pub(crate) fn body_asking_usage(&self, model: &str) -> Bytes {
+        self.spliced(model, self.usage.edit.as_ref())
+    }
+
+    fn spliced(&self, model: &str, usage: Option<&stream_options::Edit>) -> Bytes {
         let Ok(name) = serde_json::to_string(model) else { return self.body.clone() };
-        if self.body[self.span.clone()] == *name.as_bytes() {
+        let renamed = self.body[self.span.clone()] != *name.as_bytes();
+        let mut edits = [
+            renamed.then_some((self.span.clone(), name.as_str())),
+            usage.map(|edit| (edit.span.clone(), edit.text.as_str())),
+        ];
+        if edits.iter().all(Option::is_none) {
             return self.body.clone();
         }
-        let mut body = Vec::with_capacity(self.body.len() + name.len());
-        body.extend_from_slice(&self.body[..self.span.start]);
-        body.extend_from_slice(name.as_bytes());
-        body.extend_from_slice(&self.body[self.span.end..]);
+        edits.sort_by_key(|edit| edit.as_ref().map(|(span, _)| span.start));
+        let mut body = Vec::with_capacity(self.body.len() + name.len() + usage.map_or(0, |edit| edit.text.len()));
+        let mut copied = 0;
+        for (span, text) in edits.into_iter().flatten() {
+            body.extend_from_slice(&self.body[copied..span.start]);
+            body.extend_from_slice(text.as_bytes());
+            copied = span.end;
+        }
+        body.extend_from_slice(&self.body[copied..]);
         body.into()
+    }
+}
+
+/// What a request says about the answers it wants.
+struct Answers {
+    stream: bool,
+    choices: u32,
+    usage: UsageWish,
+    max_output: Option<u64>,
+}
+
+impl Peek<'_> {
+    /// Whether that which the model is to read is there.
+    fn check_content(&self, operation: Operation) -> Result<(), BadRequest> {
+        let (name, content) = match operation {
+            Operation::Chat => ("messages", self.messages),
+            Operation::TextCompletion => ("prompt", self.prompt),
+            Operation::Embeddings => ("input", self.input),
+        };
+        match content.and_then(|content| content.get().as_bytes().first()) {
+            None => Err(field(name, "is required")),
+            Some(b'[') => Ok(()),
+            Some(b'"') if operation != Operation::Chat => Ok(()),
+            Some(_) if operation == Operation::Chat => Err(field(name, "must be an array of messages")),
+            Some(_) => Err(field(name, "must be a text, texts, or tokens")),
+        }
+    }
+
+    /// `text` is the body, in which the model ends at `model_end`.
+    fn answers(&self, text: &str, model_end: usize) -> Result<Answers, BadRequest> {
+        let stream: Option<bool> =
+            self.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
+        let choices: Option<u32> = self.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
+        let stream = stream.unwrap_or(false);
+        let options = self.stream_options.map(|raw| (raw, span_of(text, raw.get())));
+        let usage = match stream {
+            true => UsageWish::read(options, model_end),
+            // Without a stream its options are the provider's to judge.
+            false => Some(UsageWish::default()),
+        };
+        let usage = usage.ok_or_else(|| field("stream_options", "must be an object as in OpenAI's API reference"))?;
+        // What is no number is the provider's to refuse.
+        let limit = self.max_completion_tokens.or(self.max_tokens);
+        let max_output = limit.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        Ok(Answers { stream, choices: choices.unwrap_or(1), usage, max_output })
     }
 }
 
@@ -155,6 +271,10 @@ mod tests {
         let request =
             read(r#"{"model": "m", "messages": [{"model": "inner"}], "stream": null, "n": null}"#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("m", false, 1));
+        let limit = |field: &str| read(&format!(r#"{{"model": "m", "messages": []{field}}}"#)).expect(field).max_output;
+        assert_eq!([limit(""), limit(r#", "max_tokens": 7"#)], [None, Some(7)]);
+        assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
+        assert_eq!(limit(r#", "max_tokens": "many""#), None);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Span};
-use vx11_contracts::chat::Usage;
 use vx11_resilience::{BreakerState, Deadline, Permit};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
 use super::Shared;
+use crate::accounts::{Bill, Charge, Tokens};
 use crate::domain::failover::Failure;
+use crate::domain::operation::Operation;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::CallReport;
@@ -24,20 +25,30 @@ pub(super) struct Attempt {
     shared: Arc<Shared>,
     target: Target,
     permit: Option<Permit>,
-    reported: bool,
+    is_over: bool,
     /// The request that it is part of, for its log lines.
     request: Span,
     span: Span,
     trace: TraceContext,
     started: Instant,
     first_token: Option<Duration>,
-    prompt_tokens: u64,
+    /// As the provider says.
+    reported: Option<Tokens>,
+    /// Tokens written, counted on their way where the provider does not say.
     generated_tokens: u64,
+    /// Who pays.
+    bill: Bill,
 }
 
 impl Attempt {
     /// Begins a call to `target`, if there is a key for it and its breaker lets it through.
-    pub(super) fn begin(shared: Arc<Shared>, target: Target, parent: &TraceContext) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        shared: Arc<Shared>,
+        target: Target,
+        operation: Operation,
+        parent: &TraceContext,
+        bill: Bill,
+    ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let permit = match admit(provider) {
             Ok(permit) => permit,
@@ -48,18 +59,19 @@ impl Attempt {
                 return Err(failure);
             }
         };
-        let (span, trace) = genai_span("chat", &provider.name, &target.model, &provider.chat_url, parent);
+        let (span, trace) = genai_span(operation.name(), &provider.name, &target.model, &provider.chat_url, parent);
         Ok(Self {
             target,
             permit: Some(permit),
-            reported: false,
+            is_over: false,
             request: Span::current(),
             span,
             trace,
             started: Instant::now(),
             first_token: None,
-            prompt_tokens: 0,
+            reported: None,
             generated_tokens: 0,
+            bill,
             shared,
         })
     }
@@ -88,21 +100,19 @@ impl Attempt {
         }
     }
 
-    /// Takes note of what the provider says was spent.
-    pub(super) fn spent(&mut self, usage: Option<Usage>) {
-        if let Some(usage) = usage {
-            self.prompt_tokens = usage.prompt_tokens;
-            self.generated_tokens = usage.completion_tokens;
-        }
+    /// Takes note of what the provider says was spent on a whole answer, else of how much is `written` in it.
+    pub(super) fn answered(&mut self, usage: Option<Tokens>, written: impl FnOnce() -> u64) {
+        self.reported = usage;
+        self.generated_tokens = usage.map_or_else(written, |usage| usage.completion);
     }
 
     /// Takes note of how far a stream has got.
-    pub(super) fn streamed(&mut self, token: bool, generated_tokens: u64, usage: Option<Usage>) {
+    pub(super) fn streamed(&mut self, token: bool, generated_tokens: u64, usage: Option<Tokens>) {
         if token && self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
         }
         self.generated_tokens = generated_tokens;
-        self.spent(usage);
+        self.reported = usage.or(self.reported);
     }
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
@@ -141,7 +151,7 @@ impl Attempt {
     }
 
     fn report(&mut self, outcome: Outcome, health: Health) {
-        self.reported = true;
+        self.is_over = true;
         let name = outcome.name();
         self.close_span(outcome, &name);
         self.shared.metrics.call(CallReport {
@@ -151,9 +161,10 @@ impl Attempt {
             outcome: &name,
             duration: self.started.elapsed(),
             first_token: self.first_token,
-            prompt_tokens: self.prompt_tokens,
+            prompt_tokens: self.reported.map_or(0, |tokens| tokens.prompt),
             generated_tokens: self.generated_tokens,
         });
+        self.charge(outcome);
         let Some(permit) = self.permit.take() else { return };
         match health {
             Health::Good => self.log_closed(permit.success()),
@@ -167,6 +178,25 @@ impl Attempt {
         }
     }
 
+    /// Puts what was spent on the bill: what the provider reported; else, where it has worked for the request, an estimate.
+    fn charge(&self, outcome: Outcome) {
+        let estimate =
+            || Tokens { prompt: self.bill.prompt_estimate(), completion: self.generated_tokens, ..Tokens::default() };
+        let has_worked = self.generated_tokens > 0 || outcome.may_have_spent();
+        let tokens = match self.reported {
+            Some(tokens) => tokens,
+            None if has_worked => estimate(),
+            None => Tokens::default(),
+        };
+        self.bill.charge(&Charge {
+            provider: &self.provider().name,
+            model: &self.target.model,
+            label: &self.target.label,
+            tokens,
+            estimated: self.reported.is_none() && has_worked,
+        });
+    }
+
     fn close_span(&self, outcome: Outcome, name: &str) {
         if let Outcome::Http(status) = outcome {
             self.span.record("http.response.status_code", i64::from(status));
@@ -175,7 +205,8 @@ impl Attempt {
             self.span.record("otel.status_code", "ERROR").record("error.type", name);
         }
         let reported = |tokens: u64| (tokens > 0).then_some(tokens);
-        let (input_tokens, output_tokens) = (reported(self.prompt_tokens), reported(self.generated_tokens));
+        let (input_tokens, output_tokens) =
+            (self.reported.and_then(|tokens| reported(tokens.prompt)), reported(self.generated_tokens));
         record_genai(&self.span, GenAiUsage { model: None, input_tokens, output_tokens });
     }
 
@@ -193,7 +224,7 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.reported {
+        if !self.is_over {
             self.report(Outcome::Cancelled, Health::Unknown);
         }
     }

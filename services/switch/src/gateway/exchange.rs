@@ -5,12 +5,14 @@ use reqwest::header::{HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use vx11_chassis::client::{CallError, chain, read_bounded};
+use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
+use vx11_contracts::headers;
 
 use crate::domain::failover::{Failure, Refusal};
 use crate::domain::outcome::Outcome;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
 /// Sends `request`, and answers with the response once its head is in and reports success.
 pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failure> {
@@ -18,9 +20,9 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failure> {
     if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
 }
 
-/// The whole body of an answer.
-pub(super) async fn body(response: Response) -> Result<Bytes, Failure> {
-    read_bounded(response).await.map_err(|error| {
+/// The whole body of an answer of up to `limit` bytes.
+pub(super) async fn body(response: Response, limit: usize) -> Result<Bytes, Failure> {
+    read_at_most(response, limit).await.map_err(|error| {
         let outcome = match &error {
             CallError::Schema(_) => Outcome::InvalidAnswer,
             _ => Outcome::Transport,
@@ -37,10 +39,11 @@ pub(super) fn request_id(response: &Response) -> Option<String> {
 async fn refusal(response: Response) -> Failure {
     let status = response.status().as_u16();
     let retry_after = text(&response, &RETRY_AFTER);
+    let retry_after_ms = text(&response, &RETRY_AFTER_MS);
     let request_id = request_id(&response);
     // What cannot be read is not passed on; the status stands.
     let body = read_bounded(response).await.ok().filter(|body| is_error(body));
-    let refusal = Refusal { status, body, retry_after, request_id };
+    let refusal = Refusal { status, body, retry_after, retry_after_ms, request_id };
     Failure { refusal: Some(Box::new(refusal)), ..Failure::new(Outcome::Http(status), format!("answered {status}")) }
 }
 

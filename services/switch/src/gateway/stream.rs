@@ -92,13 +92,13 @@ impl ChatStream {
     pub(super) fn begin(opened: Opened, mut attempt: Attempt, active: ActiveStream) -> Self {
         let Opened { source, first, first_is_token, request_id } = opened;
         attempt.stream_begun();
-        attempt.streamed(first_is_token, source.watch.tokens_written(), source.watch.usage());
+        attempt.streamed(first_is_token, source.watch.tokens_written(), source.watch.tokens());
         Self { source, attempt: Some(attempt), first: Some(first), request_id, _active: active }
     }
 
     /// What the provider says was spent, once it has.
     pub(crate) fn usage(&self) -> Option<vx11_contracts::chat::Usage> {
-        self.source.watch.usage()
+        self.source.watch.usage().map(|reported| reported.usage)
     }
 
     /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more.
@@ -109,7 +109,7 @@ impl ChatStream {
         let outcome = match self.source.next().await {
             Ok(Event::Frame { frame, token }) => {
                 if let Some(attempt) = &mut self.attempt {
-                    attempt.streamed(token, self.source.watch.tokens_written(), self.source.watch.usage());
+                    attempt.streamed(token, self.source.watch.tokens_written(), self.source.watch.tokens());
                 }
                 return Step::Frame(frame);
             }

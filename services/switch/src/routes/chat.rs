@@ -9,8 +9,10 @@ use vx11_chassis::context::is_valid_id;
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::error::ErrorBody;
+use vx11_contracts::headers;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
+use super::billing::open_bill;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal};
 use crate::config::DEFAULT_MODEL;
@@ -48,11 +50,11 @@ pub(super) async fn chat(
     check(&chat)?;
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, pinned, started).await;
+        return answer(&gateway, &http, &context, &chat, pinned, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, pinned, started).instrument(span).await
+    answer(&gateway, &http, &context, &chat, pinned, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -68,6 +70,7 @@ fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
 
 async fn answer(
     gateway: &Gateway,
+    http: &HttpRequest,
     context: &RequestContext,
     chat: &SwitchChatRequest,
     pinned: Option<&str>,
@@ -80,28 +83,30 @@ async fn answer(
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
-    let call = Call { request: &request, targets: &targets, context, started };
+    let bill = open_bill(gateway, http, context, &request, model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context, started, bill: &bill };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
+        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried, started, bill: &bill })
     };
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets: &targets, tried: &answered.tried };
+        let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets: &targets, tried: &answered.tried };
+    let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;
     whole.reasoning = read.answer.reasoning;
-    whole.usage = read.usage;
+    whole.usage = read.usage.map(|reported| reported.usage);
     if let Some(model) = read.answer.model {
         whole.engine_used = model;
     }
     whole.latency_ms = started.elapsed().as_millis() as u64;
     let mut response = HttpResponse::Ok();
     way.add_headers(&mut response, answered.answer.request_id.as_deref());
+    response.insert_header((headers::COST_USD, bill.cost().to_string()));
     Ok(response.json(whole))
 }
 

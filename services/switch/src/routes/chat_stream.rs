@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::{RequestContext, sse};
 use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 
-use super::refusal;
 use super::way::Way;
+use super::{events, refusal};
 use crate::domain::delta::Delta;
 use crate::domain::outcome::Outcome;
 use crate::gateway::{ChatStream, Step};
@@ -26,15 +25,9 @@ pub(super) fn respond(
     context: &RequestContext,
     started: Instant,
 ) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    way.add_headers(&mut response, stream.request_id.as_deref());
+    let request_id = stream.request_id.clone();
     let writer = Writer { whole: draft, correlation_id: context.correlation_id.clone(), started };
-    response
-        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        // Asks nginx not to collect it.
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(writer.write(stream))
+    events::respond(way, request_id.as_deref(), writer.write(stream))
 }
 
 /// Adds up the answer while it is written.

@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
-use super::way::{Way, pinned_provider};
-use super::{completions_stream, refusal};
+use super::billing::open_bill;
+use super::completions_stream::{self, Wire};
+use super::way::Way;
+use super::{refusal, targets};
 use crate::domain::answer;
-use crate::domain::failover::Unanswered;
+use crate::domain::failover::Answered;
 use crate::domain::request::ChatRequest;
-use crate::domain::routing::Target;
 use crate::gateway::{Call, Gateway};
 
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
@@ -29,7 +29,9 @@ use crate::gateway::{Call, Gateway};
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
+        (status = 403, body = OpenAiError, description = "The key may not use the model."),
         (status = 404, body = OpenAiError, description = "Unknown model or provider."),
+        (status = 429, body = OpenAiError, description = "A limit or budget of the key, its team or its organisation is reached; see Retry-After."),
         (status = 502, body = OpenAiError, description = "No provider answered."),
         (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
         (status = 504, body = OpenAiError, description = "No provider answered in time."),
@@ -44,32 +46,16 @@ pub(super) async fn create_chat_completion(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     let request = ChatRequest::read(body.0)?;
-    let pinned = pinned_provider(&http);
-    let targets = gateway.shared.routes.find(&request.model, pinned);
-    let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let targets = targets::find(&gateway, &http, &request)?;
+    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
+    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
     if request.stream {
-        return match gateway.stream(&call).await {
-            Ok(answered) => {
-                let way = Way { gateway: &gateway, targets: &targets, tried: &answered.tried };
-                Ok(completions_stream::respond(answered.answer, way))
-            }
-            Err(unanswered) => refuse(&gateway, &targets, &unanswered),
-        };
+        return completions_stream::answer(&gateway, &call, Wire::Chat).await;
     }
     match gateway.complete(&call, answer::check).await {
-        Ok(answered) => {
-            let mut response = HttpResponse::Ok();
-            let way = Way { gateway: &gateway, targets: &targets, tried: &answered.tried };
-            way.add_headers(&mut response, answered.answer.request_id.as_deref());
-            Ok(response.insert_header((CONTENT_TYPE, "application/json")).body(answered.answer.body))
+        Ok(Answered { answer, tried }) => {
+            Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))
         }
-        Err(unanswered) => refuse(&gateway, &targets, &unanswered),
+        Err(unanswered) => refusal::openai(&unanswered, Way::of(&gateway, &call, &unanswered.tried)),
     }
-}
-
-fn refuse(gateway: &Gateway, targets: &[Target], unanswered: &Unanswered) -> Result<HttpResponse, ApiError> {
-    let Unanswered { tried, reason } = unanswered;
-    let way = Way { gateway, targets, tried };
-    refusal::passed_on(reason, way).ok_or_else(|| refusal::unanswered(reason, way))
 }

@@ -1,41 +1,60 @@
-//! A streamed chat completion on its way to a client of OpenAI's wire: the provider's events as they came, and an honest
-//! end.
+//! A streamed completion on its way to a client of OpenAI's wire: the provider's events as they came, and an honest end.
 
 use std::convert::Infallible;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
-use vx11_chassis::sse;
+use vx11_chassis::ApiError;
+use vx11_chassis::sse::{self, Frame};
 
-use super::refusal;
 use super::way::Way;
+use super::{events, refusal};
+use crate::domain::manners::{Manners, Passed};
 use crate::domain::outcome::Outcome;
-use crate::gateway::{ChatStream, Step};
+use crate::domain::text_completion::{self, Chunk};
+use crate::gateway::{Call, ChatStream, Gateway, Step};
 
 /// The mark at the end of a whole answer.
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-/// The response to a stream whose first event is in.
-pub(super) fn respond(stream: ChatStream, way: Way<'_>) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    way.add_headers(&mut response, stream.request_id.as_deref());
-    response
-        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        // Asks nginx not to collect it.
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(forward(stream))
+/// What the caller reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// Chat completions.
+    Chat,
+    /// Text completions, into which the chunks of providers that only chat are turned.
+    Text,
 }
 
-fn forward(mut stream: ChatStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+/// Answers `call` with a stream, once its first event is in.
+pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, wire: Wire) -> Result<HttpResponse, ApiError> {
+    match gateway.stream(call).await {
+        Ok(answered) => {
+            let request_id = answered.answer.request_id.clone();
+            let manners = Manners::new(call.request.wants_usage());
+            let way = Way::of(gateway, call, &answered.tried);
+            Ok(events::respond(way, request_id.as_deref(), forward(answered.answer, manners, wire)))
+        }
+        Err(unanswered) => refusal::openai(&unanswered, Way::of(gateway, call, &unanswered.tried)),
+    }
+}
+
+fn forward(mut stream: ChatStream, mut manners: Manners, wire: Wire) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         loop {
             match stream.next().await {
-                Step::Frame(frame) => yield Ok(frame.raw),
+                Step::Frame(frame) => {
+                    let usage_is_reported = stream.usage().is_some();
+                    if let Some(bytes) = pass(frame, &mut manners, wire, usage_is_reported) {
+                        yield Ok(bytes);
+                    }
+                }
                 Step::End => {
+                    if let Some(chunk) = manners.last(stream.usage()) {
+                        yield Ok(events::data(&chunk));
+                    }
                     yield Ok(DONE);
                     break;
                 }
@@ -45,6 +64,24 @@ fn forward(mut stream: ChatStream) -> impl Stream<Item = Result<Bytes, Infallibl
                 }
             }
         }
+    }
+}
+
+/// What the caller gets for one event; as a rule its very bytes.
+fn pass(frame: Frame, manners: &mut Manners, wire: Wire, usage_is_reported: bool) -> Option<Bytes> {
+    let turned = match wire {
+        Wire::Chat => Chunk::AsItCame,
+        Wire::Text => text_completion::from_chunk(frame.data()),
+    };
+    let data = match &turned {
+        Chunk::AsItCame => frame.data(),
+        Chunk::Instead(chunk) => chunk,
+        Chunk::Nothing => return None,
+    };
+    match (manners.pass(data, usage_is_reported), turned) {
+        (Passed::Hidden, _) => None,
+        (Passed::Instead(chunk), _) | (Passed::AsItCame, Chunk::Instead(chunk)) => Some(events::data(&chunk)),
+        (Passed::AsItCame, _) => Some(frame.raw),
     }
 }
 

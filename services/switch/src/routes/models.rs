@@ -13,7 +13,7 @@ pub(super) async fn list_models(gateway: ThinData<Gateway>) -> Json<ModelList> {
     Json(ModelList { object: "list".to_owned(), data: models(&gateway) })
 }
 
-/// One model of the list.
+/// One model: of the list, or one that a provider serves under a pattern or its own name.
 #[utoipa::path(
     get,
     path = "/v1/models/{id}",
@@ -23,8 +23,14 @@ pub(super) async fn list_models(gateway: ThinData<Gateway>) -> Json<ModelList> {
 )]
 pub(super) async fn find_model(gateway: ThinData<Gateway>, id: Path<String>) -> Result<Json<Model>, ApiError> {
     let models = models(&gateway);
-    match models.iter().find(|model| model.id == *id) {
-        Some(model) => Ok(Json(model.clone())),
+    if let Some(listed) = models.iter().find(|model| model.id == *id) {
+        return Ok(Json(listed.clone()));
+    }
+    let shared = &gateway.shared;
+    let targets = shared.routes.find(&id, None).unwrap_or_default();
+    let providers = targets.iter().map(|target| shared.registry.get(target.provider));
+    match providers.filter(|provider| provider.is_usable()).map(|provider| &provider.name).next() {
+        Some(owner) => Ok(Json(model(&id, owner))),
         None => {
             let known = models.into_iter().map(|model| model.id).collect();
             Err(ApiError::new(ErrorCode::ModelNotFound, format!("the model `{id}` does not exist")).with_known(known))
@@ -35,12 +41,10 @@ pub(super) async fn find_model(gateway: ThinData<Gateway>, id: Path<String>) -> 
 fn models(gateway: &Gateway) -> Vec<Model> {
     let shared = &gateway.shared;
     let listed = shared.routes.listed(|provider| shared.registry.get(provider).is_usable());
-    let model = |(id, owned_by): (&str, &str)| Model {
-        id: id.to_owned(),
-        object: "model".to_owned(),
-        // Nobody says when; the field must be there.
-        created: 0,
-        owned_by: owned_by.to_owned(),
-    };
-    listed.into_iter().map(model).collect()
+    listed.into_iter().map(|(id, owner)| model(id, owner)).collect()
+}
+
+fn model(id: &str, owned_by: &str) -> Model {
+    // Nobody says when it was made; the field must be there.
+    Model { id: id.to_owned(), object: "model".to_owned(), created: 0, owned_by: owned_by.to_owned() }
 }

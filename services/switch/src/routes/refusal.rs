@@ -1,16 +1,17 @@
 //! What callers are told when a request leads nowhere, or nobody answers.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
 use vx11_chassis::ApiError;
-use vx11_contracts::ErrorCode;
+use vx11_contracts::{ErrorCode, headers};
 
 use super::way::Way;
-use crate::domain::failover::{Reason, Refusal};
+use crate::domain::failover::{Reason, Refusal, Unanswered};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::BadRequest;
+use crate::domain::responses::Unacceptable;
 use crate::domain::routing::NoRoute;
 
 /// How much of a provider's own sentence is repeated.
@@ -23,6 +24,15 @@ impl From<BadRequest> for ApiError {
                 Self::new(ErrorCode::MalformedRequest, format!("the body cannot be read: {problem}"))
             }
             BadRequest::Field { name, problem } => Self::invalid_field(name, format!("{name}: {problem}")),
+        }
+    }
+}
+
+impl From<Unacceptable> for ApiError {
+    fn from(Unacceptable { param, problem }: Unacceptable) -> Self {
+        match param {
+            Some(param) => Self::invalid_field(param.clone(), format!("{param}: {problem}")),
+            None => Self::new(ErrorCode::MalformedRequest, problem),
         }
     }
 }
@@ -42,6 +52,11 @@ pub(super) fn no_route(no_route: NoRoute, model: &str, pinned: Option<&str>) -> 
             ApiError::new(ErrorCode::ModelNotFound, detail).with_known(known)
         }
     }
+}
+
+/// Nobody answered, as OpenAI's clients are told: in the provider's own words where they mean the same to the caller.
+pub(super) fn openai(unanswered: &Unanswered, way: Way<'_>) -> Result<HttpResponse, ApiError> {
+    passed_on(&unanswered.reason, way).ok_or_else(|| self::unanswered(&unanswered.reason, way))
 }
 
 /// Nobody answered, in the codes of the catalogue.
@@ -73,16 +88,30 @@ pub(super) fn unanswered(reason: &Reason, way: Way<'_>) -> ApiError {
 }
 
 /// The provider's own error answer, where there is one that means to the caller what it meant to the gateway.
-pub(super) fn passed_on(reason: &Reason, way: Way<'_>) -> Option<HttpResponse> {
+fn passed_on(reason: &Reason, way: Way<'_>) -> Option<HttpResponse> {
     let (Reason::Refused(refusal) | Reason::ProviderError(refusal)) = reason else { return None };
     let body = refusal.body.clone()?;
     let mut response = HttpResponseBuilder::new(StatusCode::from_u16(refusal.status).ok()?);
     way.add_headers(&mut response, refusal.request_id.as_deref());
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-    if let Some(retry_after) = refusal.retry_after.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
-        response.insert_header((RETRY_AFTER, retry_after));
+    for (name, value) in retry_after(refusal) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.insert_header((name, value));
+        }
     }
     Some(response.body(body))
+}
+
+/// When the provider wants to be asked again: in both headers, where it named one of them.
+fn retry_after(refusal: &Refusal) -> impl Iterator<Item = (HeaderName, String)> {
+    let seconds = refusal.retry_after.clone();
+    let ms = refusal.retry_after_ms.clone();
+    let number = |text: &Option<String>| text.as_ref().and_then(|text| text.trim().parse::<u64>().ok());
+    let seconds_of_ms = number(&ms).map(|ms| ms.div_ceil(1000).to_string());
+    let ms_of_seconds = number(&seconds).map(|seconds| seconds.saturating_mul(1000).to_string());
+    let seconds = seconds.or(seconds_of_ms).map(|seconds| (RETRY_AFTER, seconds));
+    let ms = ms.or(ms_of_seconds).map(|ms| (HeaderName::from_static(headers::RETRY_AFTER_MS), ms));
+    seconds.into_iter().chain(ms)
 }
 
 /// A stream that will not be finished.

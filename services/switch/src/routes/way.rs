@@ -1,16 +1,17 @@
 //! The way to an answer, as callers are told of it: in headers, in `attempts`, in sentences.
 
-use actix_web::http::header::HeaderValue;
-use actix_web::{HttpRequest, HttpResponseBuilder};
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
 use vx11_contracts::headers;
 use vx11_contracts::switch::Attempt;
 
+use crate::accounts::Bill;
 use crate::domain::failover::Tried;
 use crate::domain::routing::Target;
-use crate::gateway::Gateway;
-
-/// Header of OpenAI's wire that names a request in the provider's logs.
-const REQUEST_ID: &str = "x-request-id";
+use crate::gateway::{Call, Gateway};
 
 /// The provider that the caller's header allows, where it names one.
 pub(super) fn pinned_provider(request: &HttpRequest) -> Option<&str> {
@@ -24,9 +25,26 @@ pub(super) struct Way<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) targets: &'a [Target],
     pub(super) tried: &'a [Tried],
+    /// When the request came in.
+    pub(super) started: Instant,
+    /// What it has cost.
+    pub(super) bill: &'a Bill,
 }
 
 impl<'a> Way<'a> {
+    /// The way that `call` took.
+    pub(super) fn of(gateway: &'a Gateway, call: &Call<'a>, tried: &'a [Tried]) -> Self {
+        Self { gateway, targets: call.targets, tried, started: call.started, bill: call.bill }
+    }
+
+    /// The response with a whole answer in JSON.
+    pub(super) fn whole(self, request_id: Option<&str>, body: Bytes) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        self.add_headers(&mut response, request_id);
+        response.insert_header((headers::COST_USD, self.bill.cost().to_string()));
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
+    }
+
     /// The target that was tried last: the one that answered, where one did.
     pub(super) fn last(self) -> Option<(&'a str, &'a str)> {
         self.tried.last().map(|tried| self.name(tried))
@@ -63,7 +81,7 @@ impl<'a> Way<'a> {
         self.tried.iter().map(attempt).collect::<Vec<_>>().join(", ")
     }
 
-    /// Adds who answered, and after how many calls.
+    /// Adds who answered, after how many calls, and what the gateway itself took until now.
     pub(super) fn add_headers(self, response: &mut HttpResponseBuilder, request_id: Option<&str>) {
         // What a caller or a provider named may not fit into a header; it is left out then.
         let mut add = |name: &'static str, value: &str| {
@@ -76,8 +94,12 @@ impl<'a> Way<'a> {
             add(headers::MODEL, model);
         }
         if let Some(request_id) = request_id {
-            add(REQUEST_ID, request_id);
+            add(headers::REQUEST_ID, request_id);
         }
+        let at_providers: Duration = self.tried.iter().map(|tried| tried.elapsed).sum();
+        let overhead = self.started.elapsed().saturating_sub(at_providers);
+        add(headers::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
+        add(headers::CACHE, "miss");
         let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
         response.insert_header((headers::ATTEMPTS, calls));
     }

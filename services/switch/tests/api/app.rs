@@ -1,5 +1,6 @@
 //! The service as its callers see it, started on a free port for one test.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
@@ -19,14 +20,30 @@ pub(crate) struct App {
     client: Client,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,
+    /// Its data, unless the test brought a directory of its own.
+    _data: tempfile::TempDir,
 }
 
 impl App {
     /// Starts it with these variables.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
-        let common = [("VX11_TOKEN", "test"), ("VX11_HTTP__WORKERS", "1"), ("VX11_HTTP__DRAIN_TIMEOUT", "1s")];
+        Self::start_with(None, variables).await
+    }
+
+    /// Starts it with this configuration file, and these variables over it.
+    pub(crate) async fn start_with(file: Option<&Path>, variables: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let common = [
+            ("VX11_TOKEN", "test"),
+            ("VX11_HTTP__WORKERS", "1"),
+            ("VX11_HTTP__DRAIN_TIMEOUT", "1s"),
+            ("VX11_DATA_DIR", data.path().to_str().unwrap()),
+        ];
+        // A variable that comes twice has the value that sorts last; the test's own is to win.
+        let common = common.into_iter().filter(|(name, _)| !variables.iter().any(|(own, _)| own == name));
+        let common: Vec<(&str, &str)> = common.collect();
         let variables = common.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::load(None, variables).unwrap();
+        let settings = Settings::load(file, variables).unwrap();
         let listener = listen("switch", "127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
@@ -38,7 +55,7 @@ impl App {
         };
         let serving = tokio::spawn(vx11_switch::serve(start));
         let client = http_client(PATIENCE).unwrap();
-        Self { url, client, shutdown, serving }
+        Self { url, client, shutdown, serving, _data: data }
     }
 
     /// With one model `m`, served by `provider` fakes `a`, `b`, … in this order.
@@ -64,6 +81,11 @@ impl App {
 
     pub(crate) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url)).bearer_auth("test").timeout(PATIENCE).body(body)
+    }
+
+    /// A POST without a token.
+    pub(crate) fn stranger(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).timeout(PATIENCE)
     }
 
     /// Asks `m` for a whole answer.

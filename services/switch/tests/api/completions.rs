@@ -15,6 +15,8 @@ async fn bytes_go_through_in_both_directions_and_only_the_model_changes() {
     assert_eq!(got.header("content-type"), "application/json");
     assert_eq!((got.header("x-vx11-provider"), got.header("x-vx11-model")), ("a", "m-a"));
     assert_eq!((got.header("x-vx11-attempts"), got.header("x-request-id")), ("1", "req-1"));
+    assert_eq!(got.header("x-vx11-cache"), "miss");
+    assert!(got.header("x-vx11-overhead-ms").parse::<f64>().unwrap() > 0.0);
 
     let requests = fake.requests();
     let (head, sent) = requests[0].split_once("\r\n\r\n").unwrap();
@@ -87,8 +89,12 @@ async fn a_fault_of_the_callers_is_answered_as_the_provider_put_it() {
 async fn the_last_providers_error_is_passed_on_where_it_means_something_to_the_caller() {
     let limited = Fake::always([error(429, "retry-after: 7\r\n")]).await;
     let got = App::in_front_of(&[&limited.url], &[]).await.complete().await;
-    assert_eq!((got.status, got.header("retry-after")), (429, "7"));
+    assert_eq!((got.status, got.header("retry-after"), got.header("retry-after-ms")), (429, "7", "7000"));
     assert_eq!(got.json()["error"]["message"], "provider says 429");
+
+    let limited = Fake::always([error(429, "retry-after-ms: 1250\r\n")]).await;
+    let got = App::in_front_of(&[&limited.url], &[]).await.complete().await;
+    assert_eq!((got.header("retry-after"), got.header("retry-after-ms")), ("2", "1250"));
 
     let unauthorised = Fake::always([error(401, "")]).await;
     let got = App::in_front_of(&[&unauthorised.url], &[]).await.complete().await;
@@ -179,6 +185,13 @@ async fn bad_requests_get_openais_error_and_reach_no_provider() {
         (invalid_utf8.status, invalid_utf8.json()["error"]["type"].as_str()),
         (400, Some("invalid_request_error"))
     );
+    let wrong_method = Answer::of(app.get("/v1/chat/completions").header("x-correlation-id", "corr-2")).await;
+    assert_eq!(
+        (wrong_method.status, wrong_method.header("allow"), wrong_method.header("x-request-id")),
+        (405, "POST", "corr-2")
+    );
+    let error = wrong_method.json()["error"].as_object().unwrap().clone();
+    assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "param", "type"]);
     let huge = Answer::of(app.post("/v1/chat/completions", vec![b' '; 8 * 1024 * 1024 + 1])).await;
     assert_eq!((huge.status, huge.json()["error"]["code"].as_str()), (413, Some("payload_too_large")));
     assert!(fake.requests().is_empty());

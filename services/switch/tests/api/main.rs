@@ -5,11 +5,17 @@
 mod app;
 mod fake;
 
+mod accounts;
 mod breaker;
 mod cancel;
 mod chat;
 mod completions;
 mod completions_stream;
+mod embeddings;
 mod mock;
 mod models;
+mod passing;
+mod redis;
+mod responses;
 mod secrets;
+mod text_completions;

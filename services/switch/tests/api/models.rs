@@ -25,8 +25,17 @@ async fn models_are_what_can_be_asked_for_by_a_plain_name() {
         (one.status, one.json()),
         (200, json!({"id": "org/m", "object": "model", "created": 0, "owned_by": "a"}))
     );
-    let none = Answer::of(app.get("/v1/models/gpt-9")).await;
-    assert_eq!((none.status, none.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+    for served in ["any-thing", "a/what-i-like"] {
+        let one = Answer::of(app.get(&format!("/v1/models/{served}"))).await;
+        assert_eq!(
+            (one.status, one.json()["id"].as_str(), one.json()["owned_by"].as_str()),
+            (200, Some(served), Some("a"))
+        );
+    }
+    for unknown in ["gpt-9", "deepseek-reasoner"] {
+        let none = Answer::of(app.get(&format!("/v1/models/{unknown}"))).await;
+        assert_eq!((none.status, none.json()["error"]["code"].as_str()), (404, Some("model_not_found")), "{unknown}");
+    }
 }
 
 #[tokio::test]
@@ -61,9 +70,17 @@ async fn only_callers_with_the_token_come_in() {
 async fn the_document_describes_every_route() {
     let document = serde_json::to_value(vx11_switch::openapi()).unwrap();
     let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    for path in
-        ["/v1/chat/completions", "/v1/models", "/v1/models/{id}", "/switch/chat", "/switch/providers", "/health"]
-    {
+    for path in [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v1/models/{id}",
+        "/v1/responses",
+        "/switch/chat",
+        "/switch/providers",
+        "/health",
+    ] {
         assert!(paths.contains(&path), "{path}: {paths:?}");
     }
 }

@@ -8,6 +8,7 @@ use vx11_contracts::{ErrorCode, headers};
 use vx11_telemetry::TraceContext;
 
 use crate::state::State;
+use crate::switch_keys;
 
 /// Headers of one connection, which go no further.
 const HOP_BY_HOP: [&str; 9] = [
@@ -23,12 +24,10 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// Headers that the edge writes itself, or that only a proxy in front of it could know.
-const REPLACED: [&str; 14] = [
+const REPLACED: [&str; 12] = [
     "host",
     "content-length",
     "expect",
-    "authorization",
-    headers::TOKEN,
     headers::CORRELATION_ID,
     headers::TRACEPARENT,
     headers::TRACESTATE,
@@ -39,6 +38,9 @@ const REPLACED: [&str; 14] = [
     "x-forwarded-proto",
     "x-real-ip",
 ];
+
+/// Where a caller's secret is. The edge puts the services' token in its place, unless it is a key of switch's.
+const SECRETS: [&str; 3] = ["authorization", headers::TOKEN, headers::API_KEY];
 
 /// The method in the client's types.
 pub(super) fn method(method: &actix_web::http::Method) -> Result<reqwest::Method, ApiError> {
@@ -55,10 +57,11 @@ pub(super) fn outgoing(
     is_upgrade: bool,
 ) -> http::HeaderMap {
     let mut out = http::HeaderMap::with_capacity(http.headers().len() + 8);
+    let has_key = switch_keys::has_key(http);
     let listed = connection_options(http.headers().get_all("connection").filter_map(|value| value.to_str().ok()));
     for (name, value) in http.headers() {
         let name = name.as_str();
-        if is_hop_by_hop(name, &listed) || REPLACED.contains(&name) {
+        if is_hop_by_hop(name, &listed) || REPLACED.contains(&name) || (!has_key && SECRETS.contains(&name)) {
             continue;
         }
         if let (Ok(name), Ok(value)) =
@@ -72,7 +75,7 @@ pub(super) fn outgoing(
             out.insert(HeaderName::from_static(name), value);
         }
     };
-    if let Some(token) = &state.token {
+    if let Some(token) = state.token.as_ref().filter(|_| !has_key) {
         set(headers::TOKEN, token.expose_secret());
     }
     set(headers::CORRELATION_ID, &context.correlation_id);

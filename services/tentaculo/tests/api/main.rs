@@ -16,4 +16,5 @@ mod outage;
 mod paths;
 mod retries;
 mod streams;
+mod switch_keys;
 mod websockets;

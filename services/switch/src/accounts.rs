@@ -1,0 +1,158 @@
+//! Money and limits: who calls with which key, how much they may ask and spend, what each request cost.
+//!
+//! A route opens a [`Bill`] before it asks the gateway. That reserves an estimate on the key's meters; every provider call
+//! reports to the bill what it spent; and when the last of them is gone, however that comes about, the bill settles the
+//! truth, leaves a row in the ledger and counts. Nothing here asks a database on a request's way, and no lock is held
+//! across an await.
+//!
+//! Callers with the shared token are VX11's own: they have no limits, and are in the ledger all the same.
+
+mod account;
+mod bill;
+mod credentials;
+mod estimate;
+mod keys;
+mod local;
+mod meters;
+mod metrics;
+mod money;
+mod period;
+mod prices;
+mod shared;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vx11_chassis::config::Common;
+use vx11_contracts::health::DependencyState;
+use vx11_store::WriterHealth;
+
+use crate::config::SwitchConfig;
+use crate::store::{Ledger, Spending};
+use account::{Account, Meter, Unit};
+use keys::Keys;
+use local::LocalMeters;
+use meters::Meters;
+use metrics::Metrics;
+use period::{Window, now_ms};
+use prices::PriceTable;
+use shared::{Redis, SharedMeters};
+
+pub(crate) use bill::{Asked, Bill, Charge, Denied};
+pub(crate) use credentials::Caller;
+pub(crate) use estimate::tokens as estimate_tokens;
+pub(crate) use keys::digest_of_hex;
+pub(crate) use meters::{Level, Refused};
+pub(crate) use money::{Usd, render_picos};
+pub(crate) use tokens::Tokens;
+
+/// The key that requests with the shared token are under in the ledger.
+pub(crate) const INTERNAL: &str = "internal";
+
+/// Keys, prices, meters and the ledger. One for all workers.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    keys: Keys,
+    /// Whose the requests with the shared token are.
+    internal: Arc<Account>,
+    prices: PriceTable,
+    meters: Box<dyn Meters>,
+    ledger: Ledger,
+    metrics: Metrics,
+    /// Tokens that are reserved for an answer whose request names no limit.
+    assumed_output: u64,
+}
+
+impl Accounts {
+    /// The accounts of `config`, with what the ledger says that they have spent already. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When a key's secret, Redis' address or the ledger cannot be used.
+    pub(crate) async fn open(
+        config: &SwitchConfig,
+        common: &Common,
+        registry: &prometheus::Registry,
+    ) -> anyhow::Result<Arc<Self>> {
+        let metrics = Metrics::new(registry)?;
+        let meters: Box<dyn Meters> = match &config.redis_url {
+            None => Box::new(LocalMeters),
+            Some(url) => {
+                let redis = Redis::connect(url, config.redis_timeout)?;
+                redis.probe().await;
+                Box::new(SharedMeters::start(redis, metrics.settlements_dropped.clone()))
+            }
+        };
+        let accounts = Arc::new(Self {
+            internal: Arc::new(Account::internal()),
+            keys: Keys::new(config, &common.secrets)?,
+            prices: PriceTable::new(&config.prices),
+            meters,
+            ledger: Ledger::open(&common.data_dir.0, registry)?,
+            metrics,
+            assumed_output: config.assumed_output_tokens,
+        });
+        accounts.restore(now_ms()).await?;
+        accounts.metrics.watch(registry, Arc::downgrade(&accounts))?;
+        Ok(accounts)
+    }
+
+    /// The ledger.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What `/ready` says of limits and ledger.
+    pub(crate) fn dependencies(&self) -> [(String, DependencyState); 2] {
+        let ledger = match self.ledger.health() {
+            WriterHealth::Ok => DependencyState::up(),
+            WriterHealth::Degraded { reason, backlog_rows, .. } => {
+                DependencyState::degraded(format!("{reason}; rows kept in memory: {backlog_rows}"))
+            }
+            WriterHealth::Stopped => DependencyState::degraded("the writer has stopped"),
+        };
+        let limits = self.meters.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
+        [("ledger".to_owned(), ledger), ("limits".to_owned(), limits)]
+    }
+
+    /// Waits until everything is settled and written, at most this long each: after the last request.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        self.meters.flush(limit).await;
+        self.ledger.flush(limit).await;
+    }
+
+    /// Fills the process's own counters with what was spent before it began.
+    async fn restore(&self, now_ms: i64) -> anyhow::Result<()> {
+        let mut known: Vec<(Window, Vec<Spending>)> = Vec::new();
+        for account in self.keys.all() {
+            for meter in &account.meters {
+                let window = meter.period.window(now_ms);
+                let at = match known.iter().position(|(other, _)| *other == window) {
+                    Some(at) => at,
+                    None => {
+                        let from = crate::store::rfc3339(window.start_ms.max(0));
+                        known.push((window, self.ledger.spent_since(from).await?));
+                        known.len() - 1
+                    }
+                };
+                local::restore(&account.tenant, meter, spent(account, meter, &known[at].1), now_ms);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much of `meter` was taken, by everybody that shares it.
+fn spent(account: &Account, meter: &Meter, spendings: &[Spending]) -> u64 {
+    let shares = |spending: &&Spending| match meter.scope.split_once(':') {
+        Some(("key", key)) => spending.key == key,
+        Some(("team", team)) => *spending.org == *account.org && spending.team == team,
+        _ => *spending.org == *account.org,
+    };
+    let taken = spendings.iter().filter(shares).map(|spending| match meter.unit {
+        Unit::Requests => spending.requests,
+        Unit::Tokens => spending.tokens,
+        Unit::Money => spending.cost_picos.try_into().unwrap_or(u64::MAX),
+    });
+    taken.fold(0, u64::saturating_add)
+}

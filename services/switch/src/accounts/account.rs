@@ -1,0 +1,116 @@
+//! A key as the gateway knows it: whose it is, what it may ask for, and the meters that its requests run through.
+
+use std::sync::{Arc, Mutex};
+
+use super::INTERNAL;
+use super::money::Usd;
+use super::period::{Period, Window};
+
+/// What one request takes of its limits: reserved before the call, settled after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amounts {
+    /// 1, however the request ends; 0 for one that was never let in.
+    pub(crate) requests: u64,
+    /// Tokens read and written.
+    pub(crate) tokens: u64,
+    /// What they cost.
+    pub(crate) money: Usd,
+}
+
+/// What a meter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Unit {
+    Requests,
+    Tokens,
+    /// In pico-dollars.
+    Money,
+}
+
+impl Unit {
+    /// The unit as it stands in names and labels.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Money => "money",
+        }
+    }
+
+    /// How much of `amounts` a meter of this unit counts.
+    pub(crate) const fn of(self, amounts: &Amounts) -> u64 {
+        match self {
+            Self::Requests => amounts.requests,
+            Self::Tokens => amounts.tokens,
+            Self::Money => amounts.money.picos(),
+        }
+    }
+}
+
+/// One limit of a key, its team or its organisation.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    /// Whose it is, such as `org:acme`; unique within the tenant.
+    pub(crate) scope: Arc<str>,
+    pub(crate) unit: Unit,
+    pub(crate) period: Period,
+    pub(crate) limit: u64,
+    /// Its counter's place in the tenant's book.
+    pub(crate) slot: usize,
+}
+
+/// One counter: what was settled in its window, and what is reserved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) window: Window,
+    pub(crate) used: u64,
+}
+
+/// All that shares limits: an organisation, or a key that belongs to none. One short lock holds all of its counters, so
+/// that a request is counted against all of its meters or against none.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    /// Unique, and fit for Redis' keys.
+    pub(crate) name: String,
+    pub(crate) book: Mutex<Vec<Cell>>,
+}
+
+/// A key.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// The key's name.
+    pub(crate) key: Arc<str>,
+    /// Empty where it belongs to none.
+    pub(crate) org: Arc<str>,
+    /// Empty where it belongs to none.
+    pub(crate) team: Arc<str>,
+    /// Models that it may ask for; a trailing `*` stands for any ending. `None`: all.
+    pub(crate) models: Option<Vec<String>>,
+    /// Its own, its team's and its organisation's.
+    pub(crate) meters: Vec<Meter>,
+    pub(crate) tenant: Arc<Tenant>,
+}
+
+impl Account {
+    /// The account of VX11's own callers, who have the shared token: everything, without limits.
+    pub(crate) fn internal() -> Self {
+        let tenant = Tenant { name: INTERNAL.to_owned(), book: Mutex::default() };
+        Self {
+            key: INTERNAL.into(),
+            org: "".into(),
+            team: "".into(),
+            models: None,
+            meters: Vec::new(),
+            tenant: Arc::new(tenant),
+        }
+    }
+
+    /// Whether it may ask for `model`.
+    pub(crate) fn may_use(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|patterns| {
+            patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(stem) => model.starts_with(stem),
+                None => model == pattern,
+            })
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! One request's bill: opened before the gateway is asked, settled when nobody holds it any more.
+//!
+//! Every provider call of the request holds the bill and reports to it once. So the end of the request needs no place in
+//! the code: an answer that was sent, a call that failed, a stream that broke and a client that left all end in the last
+//! holder being dropped.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::account::{Account, Amounts};
+use super::credentials::Caller;
+use super::meters::{Refused, Reservation};
+use super::money::Usd;
+use super::period::now_ms;
+use super::tokens::Tokens;
+use super::{Accounts, estimate};
+use crate::store::LedgerRow;
+
+/// What a bill is opened for.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    /// The model that the caller named.
+    pub(crate) model: &'a str,
+    /// The body of the request.
+    pub(crate) body: &'a Bytes,
+    /// Tokens that the answer may have at most, where the caller says so, for each of its choices.
+    pub(crate) max_output: Option<u64>,
+    /// How many choices were asked for.
+    pub(crate) choices: u32,
+    /// The request's identity.
+    pub(crate) correlation_id: &'a Arc<str>,
+    /// When it came in.
+    pub(crate) started: Instant,
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    /// The key may not use the model; these it may.
+    Model(Vec<String>),
+    /// A limit is reached.
+    Limit(Refused),
+}
+
+/// What one provider call spent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charge<'a> {
+    pub(crate) provider: &'a str,
+    /// The model as the provider knows it.
+    pub(crate) model: &'a Arc<str>,
+    /// The model in metrics.
+    pub(crate) label: &'a str,
+    pub(crate) tokens: Tokens,
+    /// Whether the tokens are an estimate.
+    pub(crate) estimated: bool,
+}
+
+/// An open bill. A clone is the same bill.
+#[derive(Clone, Debug)]
+pub(crate) struct Bill(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    accounts: Arc<Accounts>,
+    account: Arc<Account>,
+    model: Box<str>,
+    correlation_id: Arc<str>,
+    started: Instant,
+    at_ms: i64,
+    request: Bytes,
+    prompt: OnceLock<u64>,
+    /// `None` for a caller without meters.
+    reservation: Mutex<Option<Reservation>>,
+    spent: Mutex<Spent>,
+}
+
+/// What the calls of the request have spent so far.
+#[derive(Debug, Default)]
+struct Spent {
+    tokens: Tokens,
+    cost: Usd,
+    estimated: bool,
+    provider: Box<str>,
+    provider_model: Option<Arc<str>>,
+}
+
+impl Accounts {
+    /// Opens a bill for a request of `caller` that leads to `models`: checks what the key may do, and reserves an estimate
+    /// on all of its meters.
+    pub(crate) async fn bill<'m>(
+        self: &Arc<Self>,
+        caller: Caller,
+        asked: Asked<'_>,
+        models: impl Iterator<Item = &'m str>,
+    ) -> Result<Bill, Denied> {
+        let account = match caller {
+            Caller::Internal => self.internal.clone(),
+            Caller::Key(account) => account,
+        };
+        if !account.may_use(asked.model) {
+            return Err(Denied::Model(account.models.clone().unwrap_or_default()));
+        }
+        let (at_ms, prompt) = (now_ms(), OnceLock::new());
+        let mut reservation = None;
+        if !account.meters.is_empty() {
+            let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
+            let amounts = self.expected(read, &asked, models);
+            let reserved = self.meters.reserve(&account, amounts, at_ms).await;
+            reservation = Some(reserved.map_err(|refused| {
+                self.metrics.refused(&refused);
+                Denied::Limit(refused)
+            })?);
+        }
+        Ok(Bill(Arc::new(Open {
+            accounts: self.clone(),
+            account,
+            model: asked.model.into(),
+            correlation_id: asked.correlation_id.clone(),
+            started: asked.started,
+            at_ms,
+            request: asked.body.clone(),
+            prompt,
+            reservation: Mutex::new(reservation),
+            spent: Mutex::default(),
+        })))
+    }
+
+    /// What a request will take, about: of the models that it may end at, the dearest.
+    fn expected<'m>(&self, read: u64, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
+        let written = asked.max_output.unwrap_or(self.assumed_output).saturating_mul(asked.choices.max(1).into());
+        let tokens = Tokens { prompt: read, completion: written, ..Tokens::default() };
+        let costs = models.filter_map(|model| self.prices.find(model)).map(|price| price.of(tokens));
+        Amounts { requests: 1, tokens: tokens.total(), money: costs.max().unwrap_or_default() }
+    }
+}
+
+impl Bill {
+    /// Takes in what one provider call spent.
+    pub(crate) fn charge(&self, charge: &Charge<'_>) {
+        let open = &*self.0;
+        let price = open.accounts.prices.find(charge.model);
+        let cost = price.map(|price| price.of(charge.tokens));
+        open.accounts.metrics.charged(charge, cost);
+        let mut spent = open.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.tokens = spent.tokens.plus(charge.tokens);
+        spent.cost = spent.cost.plus(cost.unwrap_or_default());
+        spent.estimated |= charge.estimated;
+        if *spent.provider != *charge.provider {
+            spent.provider = charge.provider.into();
+        }
+        spent.provider_model = Some(charge.model.clone());
+    }
+
+    /// What has been spent so far.
+    pub(crate) fn cost(&self) -> Usd {
+        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).cost
+    }
+
+    /// Tokens that the request has, about: for a provider that does not report.
+    pub(crate) fn prompt_estimate(&self) -> u64 {
+        *self.0.prompt.get_or_init(|| estimate::tokens_in(&self.0.request))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let spent = std::mem::take(self.spent.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let reservation = self.reservation.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reservation) = reservation {
+            let amounts = Amounts { requests: 1, tokens: spent.tokens.total(), money: spent.cost };
+            self.accounts.meters.settle(reservation, amounts);
+        }
+        let row = LedgerRow {
+            at_ms: self.at_ms,
+            correlation_id: self.correlation_id.clone(),
+            org: self.account.org.clone(),
+            team: self.account.team.clone(),
+            key: self.account.key.clone(),
+            model: std::mem::take(&mut self.model),
+            provider: spent.provider,
+            provider_model: spent.provider_model.unwrap_or_default(),
+            tokens: spent.tokens,
+            estimated: spent.estimated,
+            cost: spent.cost,
+            latency_ms: self.started.elapsed().as_millis() as u64,
+        };
+        if let Err(error) = self.accounts.ledger.add(row) {
+            self.accounts.metrics.row_lost();
+            tracing::warn!(%error, correlation_id = &*self.correlation_id, "the ledger could not take a request");
+        }
+    }
+}

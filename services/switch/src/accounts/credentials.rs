@@ -1,0 +1,72 @@
+//! Lets callers in by their key, on `/v1` alone, and tells them on every answer what is left of their limits.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
+use vx11_chassis::auth::Credentials;
+
+use super::account::{Account, Unit};
+use super::meters::Level;
+use super::period::now_ms;
+use super::{Accounts, local};
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    /// One with the shared token: without limits.
+    Internal,
+    /// One with a key.
+    Key(Arc<Account>),
+}
+
+impl Caller {
+    /// Who made `request`, which was let in.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let account = request.extensions().get::<Arc<Account>>().cloned();
+        account.map_or(Self::Internal, Self::Key)
+    }
+}
+
+impl Credentials for Accounts {
+    fn accept(&self, request: &HttpRequest, secret: &str) -> bool {
+        if !request.path().starts_with("/v1/") {
+            return false;
+        }
+        let Some(account) = self.keys.find(secret) else { return false };
+        request.extensions_mut().insert(account.clone());
+        true
+    }
+
+    fn annotate(&self, request: &HttpRequest, answer: &mut HeaderMap) {
+        if let Caller::Key(account) = Caller::of(request) {
+            let levels = local::levels(&account, now_ms());
+            write(answer, &levels, Unit::Requests, REQUESTS);
+            write(answer, &levels, Unit::Tokens, TOKENS);
+        }
+    }
+}
+
+/// OpenAI's names for a limit, what remains of it, and when it is whole again.
+const REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
+/// Writes the limit with the least left. A provider's own numbers say nothing to this caller and are replaced.
+fn write(answer: &mut HeaderMap, levels: &[Level], unit: Unit, [limit, remaining, reset]: [HeaderName; 3]) {
+    let Some(level) = levels.iter().filter(|level| level.unit == unit).min_by_key(|level| level.remaining) else {
+        return;
+    };
+    answer.insert(limit, level.limit.into());
+    answer.insert(remaining, level.remaining.into());
+    if let Ok(seconds) = HeaderValue::try_from(format!("{}s", level.reset.as_millis().div_ceil(1000))) {
+        answer.insert(reset, seconds);
+    }
+}

@@ -1,0 +1,109 @@
+//! The counters of this process: exact and atomic under one short lock a tenant, never held across an await.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::account::{Account, Amounts, Cell, Meter, Tenant};
+use super::meters::{Level, Meters, Refused, Reservation};
+
+/// Counts in memory.
+#[derive(Debug, Default)]
+pub(crate) struct LocalMeters;
+
+#[async_trait]
+impl Meters for LocalMeters {
+    async fn reserve(&self, account: &Arc<Account>, amounts: Amounts, now_ms: i64) -> Result<Reservation, Refused> {
+        reserve(account, amounts, now_ms, 0)
+    }
+
+    fn settle(&self, reservation: Reservation, spent: Amounts) {
+        settle(&reservation, spent);
+    }
+
+    fn trouble(&self) -> Option<&'static str> {
+        None
+    }
+
+    async fn flush(&self, _: Duration) {}
+}
+
+/// Sets `amounts` aside where every meter has room for them.
+pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id: u64) -> Result<Reservation, Refused> {
+    let mut book = lock(&account.tenant);
+    for meter in &account.meters {
+        let cell = current(&mut book, meter, now_ms);
+        let wanted = meter.unit.of(&amounts);
+        if cell.used.saturating_add(wanted) > meter.limit {
+            return Err(Refused { scope: meter.scope.clone(), level: level(meter, cell.used, now_ms), wanted });
+        }
+    }
+    for meter in &account.meters {
+        let cell = &mut book[meter.slot];
+        cell.used = cell.used.saturating_add(meter.unit.of(&amounts));
+    }
+    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id })
+}
+
+/// Takes over what the counters of all replicas say, in the order of the account's meters.
+pub(crate) fn adopt(account: &Account, used: &[u64], now_ms: i64) {
+    let mut book = lock(&account.tenant);
+    for (meter, used) in account.meters.iter().zip(used) {
+        current(&mut book, meter, now_ms).used = *used;
+    }
+}
+
+/// Replaces what was reserved by what was spent, in the windows that it was reserved in.
+pub(crate) fn settle(reservation: &Reservation, spent: Amounts) {
+    let mut book = lock(&reservation.account.tenant);
+    for meter in &reservation.account.meters {
+        let cell = &mut book[meter.slot];
+        if cell.window.has(reservation.at_ms) {
+            let without = cell.used.saturating_sub(meter.unit.of(&reservation.reserved));
+            cell.used = without.saturating_add(meter.unit.of(&spent));
+        }
+    }
+}
+
+/// Adds what was spent before this process began.
+pub(crate) fn restore(tenant: &Tenant, meter: &Meter, used: u64, now_ms: i64) {
+    let cell = &mut lock(tenant)[meter.slot];
+    let window = meter.period.window(now_ms);
+    *cell = Cell { window, used };
+}
+
+/// How much is left on each meter.
+pub(crate) fn levels(account: &Account, now_ms: i64) -> Vec<Level> {
+    let mut book = lock(&account.tenant);
+    let meters = account.meters.iter();
+    meters.map(|meter| level(meter, current(&mut book, meter, now_ms).used, now_ms)).collect()
+}
+
+/// What is left of `meter` when `used` is taken.
+pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
+    let left_ms = meter.period.window(now_ms).end_ms.saturating_sub(now_ms);
+    Level {
+        unit: meter.unit,
+        period: meter.period,
+        limit: meter.limit,
+        remaining: meter.limit.saturating_sub(used),
+        reset: Duration::from_millis(left_ms.try_into().unwrap_or_default()),
+    }
+}
+
+/// The counter of `meter`, in its present window. A clock that was set back does not open an old window again.
+fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
+    let cell = &mut book[meter.slot];
+    if now_ms >= cell.window.end_ms {
+        *cell = Cell { window: meter.period.window(now_ms), used: 0 };
+    }
+    cell
+}
+
+fn lock(tenant: &Tenant) -> MutexGuard<'_, Vec<Cell>> {
+    tenant.book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

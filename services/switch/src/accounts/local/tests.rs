@@ -1,0 +1,125 @@
+//! Whatever order requests are reserved, settled, given up and abandoned in, the counters are the truth.
+
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::accounts::account::Unit;
+use crate::accounts::money::Usd;
+use crate::accounts::period::{Period, Window};
+
+/// A key with one meter of each unit in `period`, limited to `limits`.
+fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
+    let units = [Unit::Requests, Unit::Tokens, Unit::Money];
+    let meters = units.iter().zip(limits).enumerate();
+    let meters: Vec<Meter> =
+        meters.map(|(slot, (unit, limit))| Meter { scope: "key:k".into(), unit: *unit, period, limit, slot }).collect();
+    let book = vec![Cell { window: Window::EMPTY, used: 0 }; meters.len()];
+    let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
+    Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })
+}
+
+fn amounts(tokens: u64, picos: u64) -> Amounts {
+    Amounts { requests: 1, tokens, money: Usd::from_picos(picos) }
+}
+
+fn remaining(account: &Account, now_ms: i64) -> Vec<u64> {
+    levels(account, now_ms).iter().map(|level| level.remaining).collect()
+}
+
+#[test]
+fn what_does_not_fit_on_one_meter_is_counted_on_none() {
+    let account = account(Period::Minute, [5, 100, 1000]);
+    let held = reserve(&account, amounts(60, 10), 0, 0).expect("room");
+    let refused = reserve(&account, amounts(41, 10), 1, 0).expect_err("one token too many");
+    assert_eq!((refused.level.unit, refused.level.remaining, refused.wanted), (Unit::Tokens, 40, 41));
+    assert_eq!(remaining(&account, 1), [4, 40, 990]);
+    settle(&held, amounts(1, 3));
+    assert_eq!(remaining(&account, 2), [4, 99, 997]);
+}
+
+#[test]
+fn a_window_that_is_over_takes_no_settlement_and_the_next_one_begins_empty() {
+    let account = account(Period::Minute, [5, 100, 1000]);
+    let held = reserve(&account, amounts(60, 10), 59_999, 0).expect("room");
+    assert_eq!(remaining(&account, 60_000), [5, 100, 1000]);
+    settle(&held, amounts(90, 900));
+    assert_eq!(remaining(&account, 60_000), [5, 100, 1000]);
+    assert_eq!(levels(&account, 60_000)[0].reset, Duration::from_secs(60));
+}
+
+#[test]
+fn threads_that_reserve_at_once_get_no_more_than_the_limit_together() {
+    let account = account(Period::Day, [100, u64::MAX, u64::MAX]);
+    let admitted: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..60).filter(|_| reserve(&account, amounts(1, 1), 0, 0).is_ok()).count()))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    assert_eq!((admitted, remaining(&account, 0)[0]), (100, 0));
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A request comes in with this estimate.
+    Reserve { tokens: u64, picos: u64 },
+    /// The request of this number, among those under way, ends having spent so much. Nothing: it failed, or its client
+    /// left before anything was spent.
+    Settle { which: usize, tokens: u64, picos: u64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..200u64, 0..5000u64).prop_map(|(tokens, picos)| Step::Reserve { tokens, picos }),
+        (any::<usize>(), 0..300u64, 0..6000u64).prop_map(|(which, tokens, picos)| Step::Settle {
+            which,
+            tokens,
+            picos
+        }),
+        any::<usize>().prop_map(|which| Step::Settle { which, tokens: 0, picos: 0 }),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+proptest! {
+    #[test]
+    fn any_interleaving_sums_to_the_truth(steps in steps(), limit in 1..4000u64) {
+        let account = account(Period::Total, [60, limit, u64::MAX]);
+        let mut under_way: Vec<Reservation> = Vec::new();
+        let (mut requests, mut tokens, mut picos) = (0u64, 0u64, 0u64);
+        for step in steps {
+            match step {
+                Step::Reserve { tokens: more, picos: cost } => {
+                    let held: u64 = under_way.iter().map(|held| held.reserved.tokens).sum();
+                    let fits = requests < 60 && tokens + held + more <= limit;
+                    let reserved = reserve(&account, amounts(more, cost), 0, 0);
+                    prop_assert_eq!(reserved.is_ok(), fits);
+                    if let Ok(reservation) = reserved {
+                        under_way.push(reservation);
+                        requests += 1;
+                    }
+                }
+                Step::Settle { which, tokens: spent, picos: cost } if !under_way.is_empty() => {
+                    let reservation = under_way.swap_remove(which % under_way.len());
+                    settle(&reservation, amounts(spent, cost));
+                    tokens += spent;
+                    picos += cost;
+                }
+                Step::Settle { .. } => {}
+            }
+            let held: u64 = under_way.iter().map(|held| held.reserved.tokens).sum();
+            let expected = limit.saturating_sub(tokens + held);
+            prop_assert_eq!(remaining(&account, 0)[1], expected);
+        }
+        for reservation in under_way {
+            settle(&reservation, amounts(0, 0));
+        }
+        prop_assert_eq!(
+            remaining(&account, 0),
+            vec![60 - requests, limit.saturating_sub(tokens), u64::MAX - picos]
+        );
+    }
+}

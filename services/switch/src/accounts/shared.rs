@@ -1,0 +1,94 @@
+//! The counters of all replicas, in Redis: one script an operation, so that each is atomic, and N replicas together
+//! enforce a limit once.
+//!
+//! The process's own counters follow: each answer of Redis' is written to them. While Redis does not answer they take over
+//! from there; what it lets in meanwhile is settled in Redis once that is back. Settlements wait in a bounded queue; the
+//! oldest beyond the bound are dropped and counted, and the ledger still has them. An operation that timed out may have
+//! been carried out, so each can be repeated without counting twice. A reservation that nobody settles ends by itself.
+
+mod redis;
+mod script;
+mod settler;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prometheus::IntCounter;
+
+use super::account::{Account, Amounts};
+use super::local;
+use super::meters::{Meters, Refused, Reservation};
+
+pub(crate) use redis::Redis;
+use settler::{Settlement, Settler};
+
+/// Counts in Redis.
+#[derive(Debug)]
+pub(crate) struct SharedMeters {
+    redis: Arc<Redis>,
+    settler: Settler,
+    /// The next reservation's number. It starts at random, so that no two processes use the same ones.
+    next_id: AtomicU64,
+}
+
+impl SharedMeters {
+    /// Begins to settle in the background. Needs a tokio runtime.
+    pub(crate) fn start(redis: Redis, dropped: IntCounter) -> Self {
+        let redis = Arc::new(redis);
+        let settler = Settler::start(redis.clone(), dropped);
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        Self { redis, settler, next_id: AtomicU64::new(random) }
+    }
+}
+
+/// A reservation that Redis is asked for. When its caller leaves meanwhile, or is refused after an answer that never came,
+/// Redis may hold it: it is given back.
+struct Asking<'a> {
+    settler: &'a Settler,
+    reservation: Reservation,
+    is_over: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let reservation = self.reservation.clone();
+            self.settler.push(Settlement { reservation, spent: Amounts::default() });
+        }
+    }
+}
+
+#[async_trait]
+impl Meters for SharedMeters {
+    async fn reserve(&self, account: &Arc<Account>, amounts: Amounts, now_ms: i64) -> Result<Reservation, Refused> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
+        let reservation = Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id };
+        let mut asking = Asking { settler: &self.settler, reservation: reservation.clone(), is_over: false };
+        match self.redis.reserve(account, amounts, now_ms, id).await {
+            Some(answer) => {
+                asking.is_over = true;
+                answer?;
+            }
+            None => {
+                local::reserve(account, amounts, now_ms, id)?;
+                asking.is_over = true;
+            }
+        }
+        Ok(reservation)
+    }
+
+    fn settle(&self, reservation: Reservation, spent: Amounts) {
+        local::settle(&reservation, spent);
+        self.settler.push(Settlement { reservation, spent });
+    }
+
+    fn trouble(&self) -> Option<&'static str> {
+        self.redis.is_lost().then_some("Redis does not answer; limits are those of this replica alone")
+    }
+
+    async fn flush(&self, limit: Duration) {
+        self.settler.flush(limit).await;
+    }
+}

@@ -1,0 +1,88 @@
+//! Tokens that one provider call spent, and what that costs.
+
+use vx11_contracts::chat::Usage;
+
+use super::money::Usd;
+
+/// Tokens of one call, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// Tokens read, cached ones included.
+    pub(crate) prompt: u64,
+    /// Tokens of these that came from the provider's cache.
+    pub(crate) cached: u64,
+    /// Tokens written, reasoning included.
+    pub(crate) completion: u64,
+    /// Tokens of these that are reasoning.
+    pub(crate) reasoning: u64,
+}
+
+impl Tokens {
+    /// All that a limit counts.
+    pub(crate) fn total(self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            cached: self.cached.saturating_add(other.cached),
+            completion: self.completion.saturating_add(other.completion),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        Self { prompt: usage.prompt_tokens, completion: usage.completion_tokens, ..Self::default() }
+    }
+}
+
+/// What one token of each kind costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Price {
+    /// A token read.
+    pub(crate) input: Usd,
+    /// A token read from the provider's cache.
+    pub(crate) cached_input: Usd,
+    /// A token written.
+    pub(crate) output: Usd,
+    /// A token of reasoning.
+    pub(crate) reasoning: Usd,
+}
+
+impl Price {
+    /// What `tokens` cost. Details that exceed what they are a part of are cut to it.
+    pub(crate) fn of(&self, tokens: Tokens) -> Usd {
+        let cached = tokens.cached.min(tokens.prompt);
+        let reasoning = tokens.reasoning.min(tokens.completion);
+        let read = self.input.times(tokens.prompt - cached).plus(self.cached_input.times(cached));
+        let written = self.output.times(tokens.completion - reasoning).plus(self.reasoning.times(reasoning));
+        read.plus(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picos(input: u64, cached_input: u64, output: u64, reasoning: u64) -> Price {
+        let usd = Usd::from_picos;
+        Price { input: usd(input), cached_input: usd(cached_input), output: usd(output), reasoning: usd(reasoning) }
+    }
+
+    #[test]
+    fn each_kind_of_token_has_its_own_price_and_is_paid_once() {
+        let tokens = Tokens { prompt: 100, cached: 40, completion: 30, reasoning: 10 };
+        assert_eq!(picos(1000, 100, 7, 5).of(tokens), Usd::from_picos(60 * 1000 + 40 * 100 + 20 * 7 + 10 * 5));
+    }
+
+    #[test]
+    fn impossible_details_make_no_negative_cost() {
+        let tokens = Tokens { prompt: 1, cached: 9, completion: 1, reasoning: 9 };
+        assert_eq!(picos(1000, 100, 7, 5).of(tokens), Usd::from_picos(105));
+    }
+}

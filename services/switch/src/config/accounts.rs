@@ -1,0 +1,167 @@
+//! Who may call with a key of their own, how much they may ask and spend, and what models cost.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use vx11_chassis::config::ConfigError;
+
+use crate::accounts::Usd;
+use crate::accounts::digest_of_hex;
+
+/// Pico-dollars per million tokens that make a whole pico-dollar per token.
+const WHOLE_PICO: u64 = 1_000_000;
+
+/// What a model costs, in US dollars per million tokens with up to six decimals.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceConfig {
+    /// Tokens read.
+    pub(crate) input: Usd,
+    /// Tokens written.
+    pub(crate) output: Usd,
+    /// Tokens read from the provider's cache; as `input` where absent.
+    pub(crate) cached_input: Option<Usd>,
+    /// Tokens of reasoning; as `output` where absent.
+    pub(crate) reasoning: Option<Usd>,
+}
+
+/// One key: its secret, whose it is, and what it may do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyConfig {
+    /// The SHA-256 of the secret in hexadecimal digits.
+    pub sha256: Option<SecretString>,
+    /// The variable that holds the secret itself, or, with `_FILE` appended, the path of a file that does.
+    pub secret_env: Option<String>,
+    /// The organisation it belongs to.
+    pub org: Option<String>,
+    /// The team within the organisation.
+    pub team: Option<String>,
+    /// Models that it may ask for; a trailing `*` stands for any ending. Absent: all.
+    pub models: Option<Vec<String>>,
+    /// Requests in each minute.
+    pub requests_per_minute: Option<u64>,
+    /// Requests in each day, UTC.
+    pub requests_per_day: Option<u64>,
+    /// Tokens in each minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens in each day, UTC.
+    pub tokens_per_day: Option<u64>,
+    /// What it may spend.
+    pub budget: Option<BudgetConfig>,
+    /// `false` refuses it.
+    pub enabled: Option<bool>,
+}
+
+/// An organisation.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OrgConfig {
+    /// What all of its keys may spend together.
+    pub budget: Option<BudgetConfig>,
+    /// Its teams.
+    pub teams: BTreeMap<String, TeamConfig>,
+}
+
+/// A team of an organisation.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TeamConfig {
+    /// What all of its keys may spend together.
+    pub budget: Option<BudgetConfig>,
+}
+
+/// Money that may be spent.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// US dollars.
+    pub(crate) usd: Usd,
+    /// In which time; a month where absent.
+    #[serde(default)]
+    pub(crate) period: BudgetPeriod,
+}
+
+/// The time that a budget is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetPeriod {
+    /// Each day, UTC.
+    Day,
+    /// Each month of the calendar, UTC.
+    #[default]
+    Month,
+    /// Once and for all.
+    Total,
+}
+
+impl PriceConfig {
+    pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
+        let kinds = [
+            ("input", Some(self.input)),
+            ("output", Some(self.output)),
+            ("cached_input", self.cached_input),
+            ("reasoning", self.reasoning),
+        ];
+        if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
+            return Err(unusable(&format!("prices.{name}"), "a `*` stands only at the end of a pattern"));
+        }
+        for (kind, price) in kinds {
+            if price.is_some_and(|price| !price.picos().is_multiple_of(WHOLE_PICO)) {
+                return Err(unusable(&format!("prices.{name}.{kind}"), "has more than six decimals"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KeyConfig {
+    pub(super) fn check(&self, name: &str, orgs: &BTreeMap<String, OrgConfig>) -> Result<(), ConfigError> {
+        let field = |field: &str| format!("keys.{name}{field}");
+        if name == crate::accounts::INTERNAL {
+            return Err(unusable(&field(""), "this name stands for the shared token"));
+        }
+        check_name(&field(""), name)?;
+        match (&self.sha256, &self.secret_env) {
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(unusable(&field(""), "needs either `sha256` or `secret_env`"));
+            }
+            (Some(hex), None) if digest_of_hex(hex).is_none() => {
+                return Err(unusable(&field(".sha256"), "must be the 64 hexadecimal digits of a SHA-256"));
+            }
+            _ => {}
+        }
+        if let Some(org) = &self.org {
+            check_name(&field(".org"), org)?;
+        }
+        if let Some(team) = &self.team {
+            let known = self.org.as_ref().and_then(|org| orgs.get(org)).map(|org| &org.teams);
+            if known.is_none_or(|teams| !teams.contains_key(team)) {
+                let problem = format!("there is no team `{team}` in `switch.orgs` under the key's `org`");
+                return Err(unusable(&field(".team"), &problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OrgConfig {
+    pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
+        check_name(&format!("orgs.{name}"), name)?;
+        self.teams.keys().try_for_each(|team| check_name(&format!("orgs.{name}.teams.{team}"), team))
+    }
+}
+
+/// Names become parts of Redis' keys and of metrics.
+fn check_name(field: &str, name: &str) -> Result<(), ConfigError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
+        return Err(unusable(field, "a name is 1 to 64 letters, digits, `-`, `_`, `.` or `@`"));
+    }
+    Ok(())
+}
+
+fn unusable(field: &str, problem: &str) -> ConfigError {
+    ConfigError::unusable(format!("switch.{field}"), problem)
+}

@@ -1,0 +1,202 @@
+//! What every stream in OpenAI's wire owes its reader: one `id` in all chunks, and a usage chunk exactly where it was
+//! asked for.
+//!
+//! A chunk that already is as it should be passes as the bytes it came in, and is not read for it.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use vx11_contracts::chat::Usage;
+
+/// What becomes of one chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// It goes on as it came.
+    AsItCame,
+    /// This goes on in its place.
+    Instead(Bytes),
+    /// It is not for the caller.
+    Hidden,
+}
+
+/// The manners of one stream.
+#[derive(Debug)]
+pub(crate) struct Manners {
+    wants_usage: bool,
+    id: Option<Id>,
+    /// A chunk's fields beside its choices, and the usage, for a chunk that says the usage alone.
+    usage: Option<String>,
+    usage_was_sent: bool,
+}
+
+/// The id of the first chunk.
+#[derive(Debug)]
+struct Id {
+    /// As it stands in JSON, quotes included.
+    text: String,
+    /// How the first chunk began, up to the end of its id; empty where that did not come first.
+    prefix: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(default)]
+    choices: Vec<IgnoredAny>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+impl Manners {
+    /// For a caller who asked for the usage, or did not.
+    pub(crate) fn new(wants_usage: bool) -> Self {
+        Self { wants_usage, id: None, usage: None, usage_was_sent: false }
+    }
+
+    /// What becomes of the chunk `data`; `reported` says that the usage was reported by now, if only in earlier chunks.
+    pub(crate) fn pass(&mut self, data: &[u8], reported: bool) -> Passed {
+        if data.is_empty() {
+            return Passed::AsItCame;
+        }
+        if reported && self.is_usage_alone(data) {
+            if !self.wants_usage {
+                return Passed::Hidden;
+            }
+            self.usage_was_sent = true;
+        }
+        match self.with_one_id(data) {
+            Some(chunk) => Passed::Instead(chunk),
+            None => Passed::AsItCame,
+        }
+    }
+
+    /// The chunk that the caller asked for and the provider did not send: providers that report the usage along with the
+    /// last choice are common.
+    pub(crate) fn last(&mut self, usage: Option<Usage>) -> Option<Bytes> {
+        if !self.wants_usage || self.usage_was_sent {
+            return None;
+        }
+        let usage = usage?;
+        self.usage_was_sent = true;
+        if let Some(chunk) = self.usage.take() {
+            return Some(chunk.into());
+        }
+        let id = self.id.as_ref().map_or("\"\"", |id| id.text.as_str());
+        let usage = serde_json::to_string(&usage).ok()?;
+        Some(format!(r#"{{"id":{id},"object":"chat.completion.chunk","choices":[],"usage":{usage}}}"#).into())
+    }
+
+    /// Whether the chunk says the usage and nothing else. One that says it along with a choice is remembered.
+    fn is_usage_alone(&mut self, data: &[u8]) -> bool {
+        let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else { return false };
+        let Some(usage) = head.usage else { return false };
+        if head.choices.is_empty() {
+            return true;
+        }
+        if self.wants_usage {
+            let id = self.id.as_ref().map(|id| id.text.as_str()).or(head.id.map(RawValue::get));
+            let fields = [
+                ("id", id),
+                ("object", head.object.map(RawValue::get)),
+                ("created", head.created.map(RawValue::get)),
+                ("model", head.model.map(RawValue::get)),
+            ];
+            let fields = fields.iter().filter_map(|(name, value)| Some(format!(r#""{name}":{},"#, (*value)?)));
+            self.usage = Some(format!(r#"{{{}"choices":[],"usage":{}}}"#, fields.collect::<String>(), usage.get()));
+        }
+        false
+    }
+
+    /// The chunk under the first chunk's id; `None` where it has that one.
+    fn with_one_id(&mut self, data: &[u8]) -> Option<Bytes> {
+        if self.id.as_ref().is_some_and(|id| !id.prefix.is_empty() && data.starts_with(&id.prefix)) {
+            return None;
+        }
+        let text = std::str::from_utf8(data).ok()?;
+        let Envelope { id: own } = serde_json::from_str(text).ok()?;
+        let span = own.map(|own| {
+            let start = own.get().as_ptr().addr() - text.as_ptr().addr();
+            start..start + own.get().len()
+        });
+        let Some(id) = &self.id else {
+            let (own, span) = own.zip(span)?;
+            // Only what begins like this is known to have the id at its top, without being read.
+            let comes_first = text[..span.start].trim_end().trim_end_matches(':').trim_end() == "{\"id\"";
+            let prefix = if comes_first { data[..span.end].to_vec() } else { Vec::new() };
+            self.id = Some(Id { text: own.get().to_owned(), prefix });
+            return None;
+        };
+        match span {
+            Some(span) if text[span.clone()] == id.text => None,
+            Some(span) => Some([&text[..span.start], &id.text, &text[span.end..]].concat().into()),
+            // It has none at all.
+            None => Some(text.replacen('{', &format!(r#"{{"id":{},"#, id.text), 1).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USAGE: &str = r#"{"id":"c1","choices":[],"usage":{"total_tokens":5}}"#;
+
+    fn pass(manners: &mut Manners, data: &str, reported: bool) -> Passed {
+        manners.pass(data.as_bytes(), reported)
+    }
+
+    fn instead(text: &str) -> Passed {
+        Passed::Instead(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn all_chunks_get_the_first_ones_id() {
+        let mut manners = Manners::new(false);
+        assert_eq!(pass(&mut manners, r#"{"id": "c1","choices":[{}]}"#, false), Passed::AsItCame);
+        for (chunk, expected) in [
+            (r#"{"id": "c1","choices":[]}"#, Passed::AsItCame),
+            (r#"{"choices":[],"id":"c1"}"#, Passed::AsItCame),
+            (r#"{"id":"c2","choices":[{"id":"c2"}]}"#, instead(r#"{"id":"c1","choices":[{"id":"c2"}]}"#)),
+            (r#"{"choices":[{"id":"c2"}],"id":"c2"}"#, instead(r#"{"choices":[{"id":"c2"}],"id":"c1"}"#)),
+            (r#"{"choices":[{"id":"c1"}]}"#, instead(r#"{"id":"c1","choices":[{"id":"c1"}]}"#)),
+            ("", Passed::AsItCame),
+        ] {
+            assert_eq!(pass(&mut manners, chunk, false), expected, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn a_usage_chunk_is_for_those_who_asked() {
+        assert_eq!(pass(&mut Manners::new(false), USAGE, true), Passed::Hidden);
+        let mut manners = Manners::new(true);
+        assert_eq!(pass(&mut manners, USAGE, true), Passed::AsItCame);
+        assert_eq!(manners.last(Some(Usage::default())), None, "it was sent");
+    }
+
+    #[test]
+    fn usage_along_with_the_last_choice_is_repeated_alone_for_those_who_asked() {
+        let along = r#"{"id":"c1","created":7,"model":"m","choices":[{"index":0}],"usage":{"total_tokens":5,"x":1}}"#;
+        let usage = Some(Usage { total_tokens: 5, ..Usage::default() });
+        let mut silent = Manners::new(false);
+        assert_eq!((pass(&mut silent, along, true), silent.last(usage)), (Passed::AsItCame, None));
+        let mut manners = Manners::new(true);
+        assert_eq!(pass(&mut manners, along, true), Passed::AsItCame);
+        let expected = r#"{"id":"c1","created":7,"model":"m","choices":[],"usage":{"total_tokens":5,"x":1}}"#;
+        assert_eq!(manners.last(usage).as_deref(), Some(expected.as_bytes()));
+        assert_eq!(Manners::new(true).last(None), None, "nothing is made up");
+    }
+}

@@ -1,0 +1,113 @@
+//! What a chat completion says, whole or chunk by chunk: both are read alike, the whole one as a single chunk.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A chunk, or a whole completion.
+#[derive(Deserialize)]
+pub(super) struct Chunk {
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) choices: Vec<Choice>,
+    pub(super) usage: Option<ChatUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    #[serde(alias = "message")]
+    pub(super) delta: Option<Delta>,
+    pub(super) logprobs: Option<Logprobs>,
+    pub(super) finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Logprobs {
+    pub(super) content: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta {
+    pub(super) content: Option<String>,
+    pub(super) reasoning_content: Option<String>,
+    /// The other name that servers have for it; some send both.
+    pub(super) reasoning: Option<String>,
+    pub(super) refusal: Option<String>,
+    pub(super) tool_calls: Option<Vec<ToolDelta>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ToolDelta {
+    /// Which call it is a part of; in a whole answer its place says so.
+    pub(super) index: Option<usize>,
+    pub(super) id: Option<String>,
+    pub(super) function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FunctionDelta {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
+}
+
+/// What was spent, as a chat reports it.
+#[derive(Clone, Copy, Deserialize)]
+pub(super) struct ChatUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+/// What was spent, as a response reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Usage {
+    input_tokens: u64,
+    input_tokens_details: InputDetails,
+    output_tokens: u64,
+    output_tokens_details: OutputDetails,
+    total_tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct InputDetails {
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct OutputDetails {
+    reasoning_tokens: u64,
+}
+
+impl From<ChatUsage> for Usage {
+    fn from(chat: ChatUsage) -> Self {
+        let input_tokens = chat.prompt_tokens.unwrap_or_default();
+        let output_tokens = chat.completion_tokens.unwrap_or_default();
+        let read = chat.prompt_tokens_details;
+        let written = chat.completion_tokens_details;
+        Self {
+            input_tokens,
+            input_tokens_details: InputDetails {
+                cached_tokens: read.and_then(|details| details.cached_tokens).unwrap_or_default(),
+                cache_write_tokens: read.and_then(|details| details.cache_write_tokens).unwrap_or_default(),
+            },
+            output_tokens,
+            output_tokens_details: OutputDetails {
+                reasoning_tokens: written.and_then(|details| details.reasoning_tokens).unwrap_or_default(),
+            },
+            total_tokens: chat.total_tokens.unwrap_or(input_tokens.saturating_add(output_tokens)),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The items of a response's output, as they grow.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// How far an item, or the response, is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    InProgress,
+    Completed,
+    Incomplete,
+    Failed,
+}
+
+/// One item.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Item {
+    Reasoning { id: String, status: Status, summary: [(); 0], content: Vec<Part> },
+    Message { id: String, status: Status, role: &'static str, content: Vec<Part> },
+    FunctionCall { id: String, status: Status, call_id: String, name: String, arguments: String },
+}
+
+/// A part of an item.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Part {
+    OutputText { text: String, annotations: [(); 0], logprobs: Vec<Box<RawValue>> },
+    Refusal { refusal: String },
+    ReasoningText { text: String },
+}
+
+/// What a part is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartKind {
+    Text,
+    Refusal,
+    Reasoning,
+}
+
+impl Item {
+    pub(super) fn reasoning(id: String) -> Self {
+        Self::Reasoning { id, status: Status::InProgress, summary: [], content: Vec::new() }
+    }
+
+    pub(super) fn message(id: String) -> Self {
+        Self::Message { id, status: Status::InProgress, role: "assistant", content: Vec::new() }
+    }
+
+    pub(super) fn function_call(id: String, call_id: String, name: String) -> Self {
+        Self::FunctionCall { id, status: Status::InProgress, call_id, name, arguments: String::new() }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Reasoning { id, .. } | Self::Message { id, .. } | Self::FunctionCall { id, .. } => id,
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Reasoning { status, .. } | Self::Message { status, .. } | Self::FunctionCall { status, .. } => {
+                *status
+            }
+        }
+    }
+
+    pub(super) fn set_status(&mut self, new: Status) {
+        match self {
+            Self::Reasoning { status, .. } | Self::Message { status, .. } | Self::FunctionCall { status, .. } => {
+                *status = new;
+            }
+        }
+    }
+
+    /// Its parts; a call has none.
+    pub(super) fn parts(&self) -> &[Part] {
+        match self {
+            Self::Reasoning { content, .. } | Self::Message { content, .. } => content,
+            Self::FunctionCall { .. } => &[],
+        }
+    }
+
+    /// Its parts, to grow; a call has none.
+    pub(super) fn parts_mut(&mut self) -> Option<&mut Vec<Part>> {
+        match self {
+            Self::Reasoning { content, .. } | Self::Message { content, .. } => Some(content),
+            Self::FunctionCall { .. } => None,
+        }
+    }
+}
+
+impl Part {
+    pub(super) fn new(kind: PartKind) -> Self {
+        let text = String::new();
+        match kind {
+            PartKind::Text => Self::OutputText { text, annotations: [], logprobs: Vec::new() },
+            PartKind::Refusal => Self::Refusal { refusal: text },
+            PartKind::Reasoning => Self::ReasoningText { text },
+        }
+    }
+
+    pub(super) fn kind(&self) -> PartKind {
+        match self {
+            Self::OutputText { .. } => PartKind::Text,
+            Self::Refusal { .. } => PartKind::Refusal,
+            Self::ReasoningText { .. } => PartKind::Reasoning,
+        }
+    }
+
+    /// What it says.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::OutputText { text, .. } | Self::ReasoningText { text } | Self::Refusal { refusal: text } => text,
+        }
+    }
+
+    pub(super) fn append(&mut self, more: &str, more_logprobs: &[Box<RawValue>]) {
+        match self {
+            Self::OutputText { text, logprobs, .. } => {
+                text.push_str(more);
+                logprobs.extend_from_slice(more_logprobs);
+            }
+            Self::ReasoningText { text } | Self::Refusal { refusal: text } => text.push_str(more),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The one place where a request's bill is opened, and what a caller is told whose request is not let in.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorCode;
+
+use crate::accounts::{Asked, Bill, Caller, Denied, Level, Refused};
+use crate::domain::request::ChatRequest;
+use crate::domain::routing::Target;
+use crate::gateway::Gateway;
+
+/// Opens the bill of `request`, which asked for `model` and leads to `targets`.
+///
+/// # Errors
+/// When the key may not use the model, or a limit is reached.
+pub(super) async fn open_bill(
+    gateway: &Gateway,
+    http: &HttpRequest,
+    context: &RequestContext,
+    request: &ChatRequest,
+    model: &str,
+    targets: &[Target],
+    started: Instant,
+) -> Result<Bill, ApiError> {
+    let asked = Asked {
+        model,
+        body: request.body(),
+        max_output: request.max_output,
+        choices: request.choices,
+        correlation_id: &context.correlation_id,
+        started,
+    };
+    let models = targets.iter().map(|target| &*target.model);
+    gateway.shared.accounts.bill(Caller::of(http), asked, models).await.map_err(|denied| refuse(denied, model))
+}
+
+fn refuse(denied: Denied, model: &str) -> ApiError {
+    match denied {
+        Denied::Model(known) => {
+            let detail = format!("this key may not use the model `{model}`");
+            ApiError::new(ErrorCode::ModelNotAllowed, detail).with_known(known)
+        }
+        Denied::Limit(refused) if refused.is_budget() => {
+            let Refused { scope, level, .. } = refused;
+            let detail = format!("the budget of {} is spent for this {}", readable(&scope), level.period.as_str());
+            ApiError::new(ErrorCode::InsufficientQuota, detail).with_retry_after(seconds(level.reset))
+        }
+        Denied::Limit(Refused { scope, level, wanted }) => {
+            let Level { unit, period, limit, remaining, reset } = level;
+            let detail = format!(
+                "{} reached its limit of {limit} {} a {}: {remaining} left, about {wanted} wanted",
+                readable(&scope),
+                unit.as_str(),
+                period.as_str(),
+            );
+            ApiError::rate_limited(seconds(reset), detail)
+        }
+    }
+}
+
+/// `org:acme` for people.
+fn readable(scope: &str) -> String {
+    let (kind, name) = scope.split_once(':').unwrap_or(("key", scope));
+    format!("{kind} `{name}`")
+}
+
+/// Rounded up: a caller that comes too early would be refused again. A total has no end; a day stands for it.
+fn seconds(reset: Duration) -> u64 {
+    const DAY: u64 = 24 * 60 * 60;
+    const LONGEST: u64 = 31 * DAY;
+    let seconds = u64::try_from(reset.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
+    if seconds > LONGEST { DAY } else { seconds }
+}

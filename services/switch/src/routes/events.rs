@@ -1,0 +1,48 @@
+//! The head of every streamed answer, and its pings.
+
+use std::convert::Infallible;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use bytes::Bytes;
+use futures_util::Stream;
+use vx11_chassis::sse;
+
+use super::pings::Pinged;
+use super::way::Way;
+
+/// The response whose body is `events`.
+pub(super) fn respond(
+    way: Way<'_>,
+    request_id: Option<&str>,
+    events: impl Stream<Item = Result<Bytes, Infallible>> + 'static,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    way.add_headers(&mut response, request_id);
+    response
+        .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        // Asks nginx not to collect it.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(Pinged::new(events, way.gateway.shared.ping_interval))
+}
+
+/// An event with nothing but JSON in it.
+pub(super) fn data(json: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(json.len() + 8);
+    event.extend_from_slice(b"data: ");
+    // A line break, which JSON has between its tokens only, would end the field.
+    event.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        assert_eq!(data(b"{\n\"a\": \"\\n\"\r\n}"), "data: { \"a\": \"\\n\"  }\n\n");
+    }
+}

@@ -1,0 +1,89 @@
+//! What the gateway keeps: a ledger row for every request that it let in. Every diesel query of the service is in here.
+//!
+//! Rows go through the group-commit writer and nobody waits for them; nothing is read on a request's way.
+
+mod ledger;
+mod schema;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use diesel_migrations::embed_migrations;
+use vx11_store::upkeep::{RetentionMode, RetentionRule};
+use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth};
+
+pub(crate) use ledger::LedgerRow;
+pub(crate) use usage::{Grouping, Spending, UsageSum, rfc3339};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+/// The table, as retention is configured for it.
+const TABLE: &str = "usage_ledger";
+/// Days that rows are kept where nothing else is configured.
+const DAYS: u32 = 90;
+/// How often rows that are too old are deleted.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// The ledger. A clone is the same ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    db: Db,
+    writer: Writer<LedgerRow>,
+}
+
+impl Ledger {
+    /// Opens `switch.sqlite3` in `data_dir`. Blocks: call it while starting.
+    pub(crate) fn open(data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+        let config = StoreConfig { cache_kib: 512, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
+        let db = Db::open(config, MIGRATIONS)?;
+        let writer = Writer::start(&db, ledger::LedgerSink, WriterConfig::default())?;
+        writer.register(registry)?;
+        Ok(Self { db, writer })
+    }
+
+    /// Leaves a row to be written.
+    pub(crate) fn add(&self, row: LedgerRow) -> Result<(), WriteError> {
+        self.writer.try_enqueue(row)
+    }
+
+    /// What was spent, in groups.
+    pub(crate) async fn usage(
+        &self,
+        by: Grouping,
+        from: Option<String>,
+        to: Option<String>,
+    ) -> Result<Vec<UsageSum>, StoreError> {
+        self.db.run(move |conn| usage::usage(conn, by, from.as_deref(), to.as_deref())).await
+    }
+
+    /// What every key has spent since `from`.
+    pub(crate) async fn spent_since(&self, from: String) -> Result<Vec<Spending>, StoreError> {
+        self.db.run(move |conn| usage::spent_since(conn, &from)).await
+    }
+
+    /// How writing goes.
+    pub(crate) fn health(&self) -> WriterHealth {
+        self.writer.health()
+    }
+
+    /// Waits until everything is durable, at most this long.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        if let Err(error) = self.writer.flush(limit).await {
+            tracing::error!(%error, "the ledger is not complete");
+        }
+    }
+
+    /// Deletes rows that are too old, now and every few hours, for as long as it is polled.
+    pub(crate) async fn keep_bounded(self, configured: BTreeMap<String, u32>) {
+        let days = configured.get(TABLE).copied().unwrap_or(DAYS);
+        let rule = RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), days };
+        let mut interval = tokio::time::interval(RETENTION_INTERVAL);
+        loop {
+            interval.tick().await;
+            if let Err(error) = self.db.retention(vec![rule.clone()], RetentionMode::Apply).await {
+                tracing::warn!(%error, "old rows of the ledger could not be deleted");
+            }
+        }
+    }
+}

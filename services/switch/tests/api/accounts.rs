@@ -1,0 +1,273 @@
+//! Keys, limits, budgets, costs and the ledger, as callers see them.
+
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use crate::app::{Answer, App, eventually};
+use crate::fake::{Act, Fake, answer, chunk, completion, error, event, stream_head};
+
+/// The SHA-256 of `sk-alice`.
+const ALICE: &str = "099295a3784e1bd368dc348843a7398c1931b6b8ec2504c73e91ed2040bdc46c";
+
+/// A whole answer with this usage.
+fn spending(usage: &str) -> Act {
+    let body = format!(r#"{{"choices":[{{"message":{{"content":"hi there"}}}}],"usage":{usage}}}"#);
+    answer(200, "", &body)
+}
+
+/// A gateway in front of `provider`, whose model `m` costs a dollar per million tokens read and ten per million written,
+/// with a key `alice` whose secret is `sk-alice`.
+async fn app(provider: &Fake, config: &str) -> App {
+    app_in(provider, config, &[]).await
+}
+
+async fn app_in(provider: &Fake, config: &str, variables: &[(&str, &str)]) -> App {
+    let file = NamedTempFile::new().unwrap();
+    let text = format!(
+        "[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\", \"n\"]\n\
+         [switch.prices]\nm = {{ input = 1, output = 10, cached_input = 0.1 }}\nn = {{ input = 1, output = 1000 }}\n{config}",
+        provider.url,
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let mut all = vec![("ALICE_SECRET", "sk-alice"), ("BOB_SECRET", "sk-bob")];
+    all.extend_from_slice(variables);
+    App::start_with(Some(file.path()), &all).await
+}
+
+fn ask(app: &App, secret: &str, body: &str) -> RequestBuilder {
+    app.stranger("/v1/chat/completions").bearer_auth(secret).body(body.to_owned())
+}
+
+const BODY: &str = r#"{"model":"m","messages":[{"role":"user","content":"hello"}],"max_tokens":10}"#;
+
+async fn usage(app: &App, query: &str) -> Vec<Value> {
+    Answer::of(app.get(&format!("/switch/usage?{query}"))).await.json()["rows"].as_array().unwrap().clone()
+}
+
+/// Waits until the ledger has `requests` rows, and gives their sums.
+async fn ledger(app: &App, requests: u64) -> Value {
+    let sums = async || usage(app, "group_by=model").await;
+    eventually("the rows are written", async || {
+        sums().await.iter().map(|row| row["requests"].as_u64().unwrap()).sum::<u64>() == requests
+    })
+    .await;
+    sums().await.remove(0)
+}
+
+#[tokio::test]
+async fn a_key_opens_v1_under_any_of_its_headers_and_nothing_else() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"").await;
+    for (name, value) in [("authorization", "Bearer sk-alice"), ("x-api-key", "sk-alice"), ("x-vx11-token", "sk-alice")]
+    {
+        let got = Answer::of(app.stranger("/v1/chat/completions").header(name, value).body(BODY)).await;
+        assert_eq!(got.status, 200, "{name}: {}", got.body);
+    }
+    for path in ["/switch/chat", "/switch/usage"] {
+        let got = Answer::of(app.stranger(path).bearer_auth("sk-alice").body(BODY)).await;
+        assert_eq!(got.status, 403, "{path}");
+    }
+    let wrong = Answer::of(app.stranger("/v1/chat/completions").bearer_auth("sk-mallory").body(BODY)).await;
+    assert_eq!((wrong.status, wrong.json()["error"]["code"].as_str()), (401, Some("invalid_api_key")));
+}
+
+#[tokio::test]
+async fn a_key_may_stand_in_the_configuration_as_a_hash() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, &format!("[switch.keys.alice]\nsha256 = \"{ALICE}\"")).await;
+    assert_eq!(Answer::of(ask(&app, "sk-alice", BODY)).await.status, 200);
+    assert_eq!(Answer::of(ask(&app, ALICE, BODY)).await.status, 401, "the hash is no secret");
+}
+
+#[tokio::test]
+async fn a_key_asks_for_its_models_only() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nmodels = [\"n\", \"x*\"]").await;
+    let got = Answer::of(ask(&app, "sk-alice", BODY)).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (403, Some("model_not_allowed")));
+    assert_eq!(Answer::of(ask(&app, "sk-alice", &BODY.replace("\"m\"", "\"n\""))).await.status, 200);
+    assert_eq!(Answer::of(ask(&app, "test", BODY)).await.status, 200, "the shared token asks for all");
+}
+
+#[tokio::test]
+async fn a_limit_of_requests_is_told_on_every_answer_and_refuses_the_one_too_many() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nrequests_per_day = 2").await;
+    for left in ["1", "0"] {
+        let got = Answer::of(ask(&app, "sk-alice", BODY)).await;
+        assert_eq!((got.status, got.header("x-ratelimit-remaining-requests")), (200, left));
+        assert_eq!(got.header("x-ratelimit-limit-requests"), "2");
+    }
+    let got = Answer::of(ask(&app, "sk-alice", BODY)).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("rate_limit_exceeded")));
+    assert!(got.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(got.header("x-ratelimit-remaining-requests"), "0");
+    assert!(got.header("x-ratelimit-reset-requests").ends_with('s'));
+    assert_eq!(fake.requests().len(), 2, "the refused one reached nobody");
+    assert_eq!(app.metric(r#"vx11_limit_refusals_total{limit="requests"}"#).await, 1.0);
+    assert_eq!(Answer::of(ask(&app, "test", BODY)).await.header("x-ratelimit-limit-requests"), "");
+}
+
+#[tokio::test]
+async fn tokens_are_reserved_before_and_settled_after_the_call() {
+    let fake = Fake::always([spending(r#"{"prompt_tokens":7,"completion_tokens":3}"#)]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\ntokens_per_day = 1000").await;
+    let got = Answer::of(ask(&app, "sk-alice", BODY)).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    ledger(&app, 1).await;
+    let too_much = Answer::of(ask(&app, "sk-alice", &BODY.replace(":10", ":990"))).await;
+    assert_eq!((too_much.status, too_much.header("x-ratelimit-remaining-tokens")), (429, "990"));
+    assert_eq!(fake.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_an_answer_cost_is_in_its_head_in_the_ledger_and_in_the_metrics() {
+    let usage_of = r#"{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":40}}"#;
+    let fake = Fake::always([spending(usage_of)]).await;
+    let app =
+        app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\norg = \"acme\"\n[switch.orgs.acme]\n").await;
+    let got = Answer::of(ask(&app, "sk-alice", BODY)).await;
+    // 60 x 1 + 40 x 0.1 + 20 x 10 dollars per million.
+    assert_eq!(got.header("x-vx11-cost-usd"), "0.000264");
+    Answer::of(ask(&app, "test", BODY)).await;
+    let sums = ledger(&app, 2).await;
+    assert_eq!(
+        (&sums["cost_usd"], &sums["prompt_tokens"], &sums["cached_tokens"]),
+        (&"0.000528".into(), &200.into(), &80.into())
+    );
+    for (by, groups) in [("key", ["alice", "internal"]), ("org", ["", "acme"])] {
+        let rows = usage(&app, &format!("group_by={by}")).await;
+        let names: Vec<&str> = rows.iter().map(|row| row["group"].as_str().unwrap()).collect();
+        assert_eq!(names, groups);
+        assert!(rows.iter().all(|row| row["cost_usd"] == "0.000264"), "{rows:?}");
+    }
+    assert_eq!(usage(&app, "group_by=day").await.len(), 1);
+    assert!(usage(&app, "to=2026-01-01").await.is_empty() && usage(&app, "from=9999-01-01").await.is_empty());
+    assert_eq!(app.metric(r#"vx11_cost_usd_total{model="m",provider="a"}"#).await, 0.000528);
+    assert_eq!(app.metric(r#"vx11_tokens_total{kind="cached",model="m",provider="a"}"#).await, 80.0);
+    for query in ["group_by=colour", "from=yesterday", "colour=red"] {
+        assert_eq!(Answer::of(app.get(&format!("/switch/usage?{query}"))).await.status, 422, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn budgets_of_key_team_and_organisation_hold_and_say_so() {
+    let fake = Fake::always([spending(r#"{"prompt_tokens":0,"completion_tokens":100}"#)]).await;
+    let key = |name: &str, more: &str| {
+        format!(
+            "[switch.keys.{name}]\nsecret_env = \"{}_SECRET\"\norg = \"acme\"\nteam = \"red\"\n{more}\n",
+            name.to_uppercase()
+        )
+    };
+    for (whose, config) in [
+        ("key", format!("{}{}[switch.orgs.acme.teams.red]", key("alice", "budget = { usd = 0.003 }"), key("bob", ""))),
+        (
+            "team",
+            format!(
+                "{}{}[switch.orgs.acme.teams.red]\nbudget = {{ usd = 0.003, period = \"total\" }}",
+                key("alice", ""),
+                key("bob", "")
+            ),
+        ),
+        (
+            "org",
+            format!(
+                "{}{}[switch.orgs.acme]\nbudget = {{ usd = 0.003, period = \"day\" }}\n[switch.orgs.acme.teams.red]",
+                key("alice", ""),
+                key("bob", "")
+            ),
+        ),
+    ] {
+        let app = app(&fake, &config).await;
+        // Each costs 0.001, and reserves a little more because of its prompt.
+        let body = BODY.replace(":10", ":100");
+        for _ in 0..2 {
+            assert_eq!(Answer::of(ask(&app, "sk-alice", &body)).await.status, 200, "{whose}");
+        }
+        ledger(&app, 2).await;
+        let got = Answer::of(ask(&app, "sk-alice", &body)).await;
+        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("insufficient_quota")), "{whose}");
+        assert_eq!(got.json()["error"]["type"], "insufficient_quota");
+        assert!(
+            got.body.contains(&format!("budget of {whose} ")) && !got.header("retry-after").is_empty(),
+            "{}",
+            got.body
+        );
+        let shared = if whose == "key" { 200 } else { 429 };
+        assert_eq!(Answer::of(ask(&app, "sk-bob", &body)).await.status, shared, "{whose}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_forgets_no_spending() {
+    let fake = Fake::always([spending(r#"{"prompt_tokens":0,"completion_tokens":100}"#)]).await;
+    let data = tempfile::tempdir().unwrap();
+    let home = [("VX11_DATA_DIR", data.path().to_str().unwrap())];
+    let config = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nrequests_per_day = 3\nbudget = { usd = 0.0025 }";
+    let body = BODY.replace(":10", ":100");
+    for run in 0..2 {
+        let app = app_in(&fake, config, &home).await;
+        let got = Answer::of(ask(&app, "sk-alice", &body)).await;
+        assert_eq!((got.status, got.header("x-ratelimit-remaining-requests")), (200, ["2", "1"][run]));
+        app.stop().await;
+    }
+    let app = app_in(&fake, config, &home).await;
+    let got = Answer::of(ask(&app, "sk-alice", &body)).await;
+    assert_eq!(got.json()["error"]["code"], "insufficient_quota", "two of three thousandths are spent");
+    assert_eq!(ledger(&app, 2).await["cost_usd"], "0.002", "an orderly stop loses no row");
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_request_nothing_stays_reserved_and_what_was_spent_is_counted() {
+    let text = [stream_head(), chunk("one two three"), chunk(" four")];
+    let then = |act: Act| text.iter().cloned().chain([act]).collect::<Vec<_>>();
+    let usage_chunk = event(r#"{"choices":[],"usage":{"prompt_tokens":50,"completion_tokens":9}}"#);
+    let stop = event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
+    let whole: Vec<Act> = then(stop).into_iter().chain([usage_chunk, event("[DONE]")]).collect();
+    let config = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\ntokens_per_day = 2000\nbudget = { usd = 1 }";
+    // What the provider does, whether the client leaves, tokens written, and whether they are an estimate.
+    for (name, acts, leaves, written, estimated) in [
+        ("whole", whole, false, 9, 0),
+        ("cut", then(Act::Reset), false, 4, 1),
+        ("left", then(Act::Wait), true, 4, 1),
+        ("refused", vec![error(500, "")], false, 0, 0),
+        ("reset", vec![Act::Reset], false, 0, 0),
+    ] {
+        let fake = Fake::always(acts).await;
+        let app = app(&fake, config).await;
+        let body = BODY.replace(":10", ":1000,\"stream\":true");
+        let mut response = ask(&app, "sk-alice", &body).send().await.unwrap();
+        let mut seen = String::new();
+        while !(leaves && seen.contains("four")) {
+            match response.chunk().await {
+                Ok(Some(bytes)) => seen.push_str(std::str::from_utf8(&bytes).unwrap()),
+                _ => break,
+            }
+        }
+        drop(response);
+        let sums = ledger(&app, 1).await;
+        assert_eq!(
+            (&sums["completion_tokens"], &sums["estimated_requests"]),
+            (&written.into(), &estimated.into()),
+            "{name}"
+        );
+        let spent = sums["prompt_tokens"].as_u64().unwrap() + written;
+        assert_eq!(written > 0, spent > written, "{name}: the prompt was read by who wrote something");
+        let probe = Answer::of(ask(&app, "sk-alice", &body.replace("1000", "100000"))).await;
+        let left = (2000 - spent).to_string();
+        assert_eq!((probe.status, probe.header("x-ratelimit-remaining-tokens")), (429, left.as_str()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_reports_nothing_is_estimated() {
+    let silent = answer(200, "", r#"{"choices":[{"message":{"content":"one two three four"}}]}"#);
+    let fake = Fake::always([silent]).await;
+    let app = app(&fake, "").await;
+    Answer::of(ask(&app, "test", BODY)).await;
+    let sums = ledger(&app, 1).await;
+    assert_eq!((&sums["completion_tokens"], &sums["estimated_requests"]), (&4.into(), &1.into()));
+    assert!(sums["prompt_tokens"].as_u64().unwrap() > 5);
+    assert_eq!(app.metric(r#"vx11_estimated_calls_total{model="m",provider="a"}"#).await, 1.0);
+}

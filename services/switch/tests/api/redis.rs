@@ -1,0 +1,179 @@
+//! Several gateways with one Redis, and what becomes of limits when it goes away and comes back.
+
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::app::{Answer, App, eventually};
+use crate::fake::{Fake, answer};
+
+/// Debian's `redis-server` on a port of its own; `tests/prepare.sh` installs it.
+struct Redis {
+    port: u16,
+    home: TempDir,
+    process: Child,
+}
+
+impl Redis {
+    async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let home = tempfile::tempdir().unwrap();
+        let process = Self::run(port, &home);
+        let redis = Self { port, home, process };
+        redis.wait().await;
+        redis
+    }
+
+    fn run(port: u16, home: &TempDir) -> Child {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
+        command.args(["--appendfsync", "always"]).arg("--dir").arg(home.path()).stdout(Stdio::null());
+        command.spawn().expect("redis-server is installed by tests/prepare.sh")
+    }
+
+    async fn wait(&self) {
+        eventually("Redis listens", async || tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok())
+            .await;
+    }
+
+    /// Ends it as a crash would.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, with what it had written.
+    async fn come_back(&mut self) {
+        self.process = Self::run(self.port, &self.home);
+        self.wait().await;
+    }
+
+    /// What Redis answers to a command of plain words.
+    fn command(&self, words: &[&str]) -> String {
+        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A replica whose key `alice` has `limits`.
+async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
+    let file = NamedTempFile::new().unwrap();
+    let text = format!(
+        "[switch]\nredis_url = \"{}\"\nredis_timeout = \"5s\"\n[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\"]\n\
+         [switch.prices]\nm = {{ input = 0, output = 10 }}\n\
+         [switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\n{limits}",
+        redis.url(),
+        provider.url,
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let app = App::start_with(Some(file.path()), &[("ALICE_SECRET", "sk-alice")]).await;
+    eventually("Redis is found", async || limits_status(&app).await == "up").await;
+    app
+}
+
+async fn limits_status(app: &App) -> String {
+    let ready: Value = Answer::of(app.get("/ready")).await.json();
+    ready["dependencies"]["limits"]["status"].as_str().unwrap().to_owned()
+}
+
+async fn ask(app: &App, max_tokens: u64) -> Answer {
+    let body = format!(r#"{{"model":"m","messages":[],"max_tokens":{max_tokens}}}"#);
+    Answer::of(app.stranger("/v1/chat/completions").bearer_auth("sk-alice").body(body)).await
+}
+
+/// Answers that spend nothing but a hundred tokens written: a thousandth of a dollar.
+async fn provider() -> Fake {
+    let usage = r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":0,"completion_tokens":100}}"#;
+    Fake::always([answer(200, "", usage)]).await
+}
+
+#[tokio::test]
+async fn replicas_enforce_a_limit_once() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let limits = "requests_per_day = 20";
+    let replicas = [replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await];
+    let asking = (0..60).map(|n| ask(&replicas[n % 2], 100));
+    let statuses: Vec<u16> = futures_util::future::join_all(asking).await.iter().map(|got| got.status).collect();
+    let let_in = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!((let_in, fake.requests().len()), (20, 20), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn replicas_spend_a_budget_once_and_what_was_not_spent_comes_back() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    // Each request reserves two thousandths and spends one.
+    let limits = "budget = { usd = 0.005, period = \"total\" }";
+    let replicas = [replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await];
+    for n in 1..=4 {
+        assert_eq!(ask(&replicas[n % 2], 200).await.status, 200, "request {n}");
+        let spent = (n * 1_000_000_000).to_string();
+        let counter = "vx11:{key:alice}:key:alice:money:total:0";
+        eventually("it is settled", async || redis.command(&["GET", counter]) == spent).await;
+    }
+    // At 0.004 the next reservation of 0.002 does not fit, at neither of them.
+    for app in &replicas {
+        let got = ask(app, 200).await;
+        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("insufficient_quota")));
+    }
+}
+
+#[tokio::test]
+async fn without_redis_chat_goes_on_under_local_limits_and_with_it_the_shared_ones_are_whole_again() {
+    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let limits = "requests_per_day = 10";
+    let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
+    for _ in 0..3 {
+        assert_eq!(ask(&one, 100).await.header("x-ratelimit-limit-requests"), "10");
+    }
+    redis.kill();
+    for left in ["6", "5"] {
+        let got = ask(&one, 100).await;
+        assert_eq!(
+            (got.status, got.header("x-ratelimit-remaining-requests")),
+            (200, left),
+            "it goes on from what it knew"
+        );
+    }
+    eventually("it is told", async || {
+        limits_status(&one).await == "degraded" && limits_status(&other).await == "degraded"
+    })
+    .await;
+    assert_eq!(one.metric("vx11_limits_degraded").await, 1.0);
+
+    redis.come_back().await;
+    eventually("it is over", async || limits_status(&one).await == "up" && limits_status(&other).await == "up").await;
+    assert_eq!(one.metric("vx11_limits_degraded").await, 0.0);
+    // What was let in meanwhile reaches Redis, and with it the other replica.
+    let counter = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:requests:day:*"]);
+    eventually("the outage is settled", async || redis.command(&["GET", &counter]) == "5").await;
+    assert_eq!(ask(&other, 100).await.header("x-ratelimit-remaining-requests"), "4");
+}
+
+#[tokio::test]
+async fn what_a_replica_held_that_died_comes_back_by_itself() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let app = replica(&fake, &redis, "tokens_per_day = 1000").await;
+    assert_eq!(ask(&app, 100).await.status, 200);
+    let counter = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:tokens:day:*"]);
+    // As it stands after a replica has reserved 900 tokens and died, once the reservation's time is over.
+    redis.command(&["INCRBY", &counter, "900"]);
+    redis.command(&["HSET", "vx11:{key:alice}:held", "dead", &format!("{counter} 900")]);
+    redis.command(&["ZADD", "vx11:{key:alice}:ends", "1", "dead"]);
+    let got = ask(&app, 500).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    assert_eq!(redis.command(&["HEXISTS", "vx11:{key:alice}:held", "dead"]), "0");
+}
