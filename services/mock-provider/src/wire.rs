@@ -1,5 +1,5 @@
 //! The wires that are spoken. Each reads its requests into the same [`Asked`], writes the same
-//! [`Reply`](crate::domain::reply::Reply) in its own shape, and has its own errors; none decides what is answered.
+//! [`Reply`] in its own shape, and has its own errors; none decides what is answered.
 
 pub(crate) mod anthropic;
 pub(crate) mod gemini;
