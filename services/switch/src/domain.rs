@@ -4,8 +4,14 @@
 
 pub(crate) mod answer;
 pub(crate) mod chunk;
+pub(crate) mod continuation;
+pub(crate) mod delivered;
 pub(crate) mod delta;
 pub(crate) mod failover;
+pub(crate) mod json_text;
 pub(crate) mod outcome;
+pub(crate) mod overlap;
 pub(crate) mod request;
+pub(crate) mod rewrite;
 pub(crate) mod routing;
+pub(crate) mod splice;

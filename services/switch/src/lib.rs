@@ -69,13 +69,14 @@ fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> an
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
     let models = config.all_models();
+    let on_divergence = models.iter().map(|(name, model)| (name.clone(), model.on_divergence)).collect();
     let models = models.iter().map(|(name, model)| {
         let targets = model.targets.iter().filter_map(|target| split_target(target)).collect();
         (name.clone(), targets)
     });
     let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
     let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics })
+    Ok(Shared { registry, routes, metrics, on_divergence })
 }
 
 /// Every provider by its breaker. One without a key is left out on purpose, not at fault.

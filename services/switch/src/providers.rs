@@ -29,6 +29,8 @@ pub(crate) struct Provider {
     pub(crate) limits: Limits,
     /// Whether it is asked.
     pub(crate) breaker: Breaker,
+    /// Whether its models go on from an assistant's message that stands last.
+    pub(crate) prefill: bool,
     /// Where chat completions are asked for.
     pub(crate) chat_url: Url,
     kind: ProviderKind,
@@ -84,7 +86,8 @@ impl Provider {
             stream: config.stream_total_timeout,
         };
         let breaker = Breaker::new(config.breaker.into());
-        Ok(Self { name, limits, breaker, chat_url, kind: config.kind, base_url, models, default_model, key })
+        let (kind, prefill) = (config.kind, config.prefill);
+        Ok(Self { name, limits, breaker, prefill, chat_url, kind, base_url, models, default_model, key })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.

@@ -33,6 +33,8 @@ pub(super) struct Attempt {
     first_token: Option<Duration>,
     prompt_tokens: u64,
     generated_tokens: u64,
+    /// Whether the provider said what was spent.
+    told_usage: bool,
 }
 
 impl Attempt {
@@ -60,6 +62,7 @@ impl Attempt {
             first_token: None,
             prompt_tokens: 0,
             generated_tokens: 0,
+            told_usage: false,
             shared,
         })
     }
@@ -91,6 +94,7 @@ impl Attempt {
     /// Takes note of what the provider says was spent.
     pub(super) fn spent(&mut self, usage: Option<Usage>) {
         if let Some(usage) = usage {
+            self.told_usage = true;
             self.prompt_tokens = usage.prompt_tokens;
             self.generated_tokens = usage.completion_tokens;
         }
@@ -124,6 +128,11 @@ impl Attempt {
         self.report(Outcome::Success, Health::Good);
     }
 
+    /// The call gave an answer that its caller has no use for.
+    pub(super) fn set_aside(mut self) {
+        self.report(Outcome::Diverged, Health::Good);
+    }
+
     /// The call failed.
     pub(super) fn failed(mut self, failure: &Failure) {
         let request = self.request.clone();
@@ -153,6 +162,7 @@ impl Attempt {
             first_token: self.first_token,
             prompt_tokens: self.prompt_tokens,
             generated_tokens: self.generated_tokens,
+            estimated: !self.told_usage,
         });
         let Some(permit) = self.permit.take() else { return };
         match health {

@@ -11,7 +11,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::error::ErrorBody;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
-use super::way::{Way, pinned_provider};
+use super::way::{Way, allowed, pinned_provider};
 use super::{chat_stream, refusal};
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
@@ -46,13 +46,12 @@ pub(super) async fn chat(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
-    let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, pinned, started).await;
+        return answer(&gateway, &context, &chat, &http, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, pinned, started).instrument(span).await
+    answer(&gateway, &context, &chat, &http, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -70,27 +69,29 @@ async fn answer(
     gateway: &Gateway,
     context: &RequestContext,
     chat: &SwitchChatRequest,
-    pinned: Option<&str>,
+    http: &HttpRequest,
     started: Instant,
 ) -> Result<HttpResponse, ApiError> {
+    let pinned = chat.provider.as_deref().or_else(|| pinned_provider(http));
     let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let targets = match &chat.model {
         Some(model) => gateway.shared.routes.find(model, pinned),
         None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
+    let targets = allowed(http, &targets);
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
-    let call = Call { request: &request, targets: &targets, context, started };
+    let call = Call { request: &request, targets, context, started };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
+        refusal::unanswered(&reason, Way { gateway, targets, tried: &tried })
     };
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets: &targets, tried: &answered.tried };
+        let way = Way { gateway, targets, tried: &answered.tried };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets: &targets, tried: &answered.tried };
+    let way = Way { gateway, targets, tried: &answered.tried };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;

@@ -9,7 +9,7 @@ use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
-use super::way::{Way, pinned_provider};
+use super::way::{Way, allowed, pinned_provider};
 use super::{completions_stream, refusal};
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
@@ -20,12 +20,17 @@ use crate::gateway::{Call, Gateway};
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
 ///
 /// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer is
-/// `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished.
+/// `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished. A stream that
+/// breaks is finished by the next target where that can be done: the chunk with the `finish_reason` then has a field `vx11`
+/// (`provider`, `model`, `rescued`), and the last chunks name the model that finished it.
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
     tag = "openai",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
+    params(
+        ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
+        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask the first target and no other.")
+    ),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
@@ -47,24 +52,25 @@ pub(super) async fn create_chat_completion(
     let pinned = pinned_provider(&http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let targets = allowed(&http, &targets);
+    let call = Call { request: &request, targets, context: &context, started };
     if request.stream {
         return match gateway.stream(&call).await {
             Ok(answered) => {
-                let way = Way { gateway: &gateway, targets: &targets, tried: &answered.tried };
+                let way = Way { gateway: &gateway, targets, tried: &answered.tried };
                 Ok(completions_stream::respond(answered.answer, way))
             }
-            Err(unanswered) => refuse(&gateway, &targets, &unanswered),
+            Err(unanswered) => refuse(&gateway, targets, &unanswered),
         };
     }
     match gateway.complete(&call, answer::check).await {
         Ok(answered) => {
             let mut response = HttpResponse::Ok();
-            let way = Way { gateway: &gateway, targets: &targets, tried: &answered.tried };
+            let way = Way { gateway: &gateway, targets, tried: &answered.tried };
             way.add_headers(&mut response, answered.answer.request_id.as_deref());
             Ok(response.insert_header((CONTENT_TYPE, "application/json")).body(answered.answer.body))
         }
-        Err(unanswered) => refuse(&gateway, &targets, &unanswered),
+        Err(unanswered) => refuse(&gateway, targets, &unanswered),
     }
 }
 

@@ -12,10 +12,19 @@ use crate::gateway::Gateway;
 /// Header of OpenAI's wire that names a request in the provider's logs.
 const REQUEST_ID: &str = "x-request-id";
 
+/// Header by which a caller says `off` to every other target than the first.
+const FALLBACK: &str = "x-vx11-fallback";
+
 /// The provider that the caller's header allows, where it names one.
 pub(super) fn pinned_provider(request: &HttpRequest) -> Option<&str> {
     // What is no text is no provider's name either, and is refused as such.
     request.headers().get(headers::PROVIDER).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The targets that the caller's header allows: all of them, or the first one alone, to its end.
+pub(super) fn allowed<'t>(request: &HttpRequest, targets: &'t [Target]) -> &'t [Target] {
+    let off = request.headers().get(FALLBACK).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"off"));
+    if off { &targets[..targets.len().min(1)] } else { targets }
 }
 
 /// Every target that was tried for one request.

@@ -12,4 +12,5 @@ mod completions;
 mod completions_stream;
 mod mock;
 mod models;
+mod rescue;
 mod secrets;
