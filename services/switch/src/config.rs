@@ -60,6 +60,20 @@ pub struct SwitchConfig {
 pub struct ModelConfig {
     /// `provider/model`, first choice first; the next one is asked when the one before it fails.
     pub targets: Vec<String>,
+    /// What happens when a stream broke and the next target's answer differs from what was delivered.
+    #[serde(default)]
+    pub on_divergence: OnDivergence,
+}
+
+/// What happens when a stream broke and the next target's answer differs from what was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDivergence {
+    /// That target is told to go on from the partial text.
+    #[default]
+    Continue,
+    /// The stream ends with an error.
+    Error,
 }
 
 impl Default for SwitchConfig {
@@ -96,7 +110,10 @@ impl SwitchConfig {
     /// Every model name that is configured, `default` included.
     pub fn all_models(&self) -> BTreeMap<String, ModelConfig> {
         let mut all = self.models.clone();
-        all.entry(DEFAULT_MODEL.to_owned()).or_insert_with(|| ModelConfig { targets: vec!["mock/mock".to_owned()] });
+        all.entry(DEFAULT_MODEL.to_owned()).or_insert_with(|| ModelConfig {
+            targets: vec!["mock/mock".to_owned()],
+            on_divergence: OnDivergence::default(),
+        });
         all
     }
 }
@@ -221,14 +238,19 @@ mod tests {
             api_key_env = "GROQ_API_KEY"
             models = ["llama-3.3-70b", "qwen*"]
             breaker = { failure_threshold = 9 }
+            prefill = true
             [switch.models.fast]
             targets = ["groq/llama-3.3-70b", "mock/mock"]
+            on_divergence = "error"
             "#,
         )
         .expect("valid");
         let groq = &config.all_providers(&Urls::default())["groq"];
         assert_eq!((groq.breaker.failure_threshold, groq.breaker.open_for), (9, Duration::from_secs(30)));
-        assert_eq!(groq.default_model(), Some("llama-3.3-70b"));
+        assert_eq!((groq.default_model(), groq.prefill), (Some("llama-3.3-70b"), true));
+        let models = config.all_models();
+        assert_eq!(models["fast"].on_divergence, OnDivergence::Error);
+        assert_eq!(models[DEFAULT_MODEL].on_divergence, OnDivergence::Continue);
     }
 
     #[test]

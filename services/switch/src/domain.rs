@@ -4,13 +4,19 @@
 
 pub(crate) mod answer;
 pub(crate) mod chunk;
+pub(crate) mod continuation;
+pub(crate) mod delivered;
 pub(crate) mod delta;
 pub(crate) mod failover;
+pub(crate) mod json_text;
 pub(crate) mod manners;
 pub(crate) mod operation;
 pub(crate) mod outcome;
+pub(crate) mod overlap;
 pub(crate) mod request;
 pub(crate) mod responses;
+pub(crate) mod rewrite;
 pub(crate) mod routing;
+pub(crate) mod splice;
 mod stream_options;
 pub(crate) mod text_completion;

@@ -5,8 +5,10 @@
 
 mod attempt;
 mod exchange;
+mod rescue;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use reqwest::Client;
 use vx11_chassis::RequestContext;
 
 use crate::accounts::{Accounts, Bill};
+use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Unanswered, first_answer};
 use crate::domain::outcome::Outcome;
@@ -25,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::providers::Registry;
 
 use attempt::Attempt;
+use rescue::Rescue;
 pub(crate) use stream::{ChatStream, Step};
 
 /// What all workers share.
@@ -40,6 +44,15 @@ pub(crate) struct Shared {
     pub(crate) ping_interval: Duration,
     /// Who may ask how much.
     pub(crate) accounts: Arc<Accounts>,
+    /// What happens when a stream's second answer differs from its first, by the model's name.
+    pub(crate) on_divergence: BTreeMap<String, OnDivergence>,
+}
+
+impl Shared {
+    /// What happens when a stream of `model` is answered anew, and otherwise.
+    fn on_divergence(&self, model: &str) -> OnDivergence {
+        self.on_divergence.get(model).copied().unwrap_or_default()
+    }
 }
 
 /// One worker's way to the providers. Cheap to clone.
@@ -119,27 +132,36 @@ impl Gateway {
         result
     }
 
-    /// The first stream whose first event has come in.
+    /// The first stream whose first event has come in. The targets after the one that began it finish it if it breaks.
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets, call.context.deadline, async |target| {
-            let attempt = self.begin(call, target)?;
-            let request = self.request(call, target, &attempt);
-            let limits = self.shared.registry.get(target.provider).limits;
-            let opened = attempt.bounded(call.context.deadline, async {
-                let response = exchange::send(request).await?;
-                stream::Opened::read(response, call.request.choices, limits).await
-            });
-            match opened.await {
-                Ok(opened) => Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream())),
-                Err(failure) => {
-                    attempt.failed(&failure);
-                    Err(failure)
-                }
-            }
+            let (opened, attempt) = self.open(call, target).await?;
+            Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream()))
         });
-        let result = result.await;
+        let mut result = result.await;
+        if let Ok(Answered { answer: stream, tried }) = &mut result {
+            stream.prepare(Rescue::plan(self, call, tried, stream.total()));
+        }
         self.note(call, &result);
         result
+    }
+
+    /// Asks one target for a stream, and waits for its first event.
+    async fn open(&self, call: &Call<'_>, target: &Target) -> Result<(stream::Opened, Attempt), Failure> {
+        let attempt = self.begin(call, target)?;
+        let request = self.request(call, target, &attempt);
+        let limits = self.shared.registry.get(target.provider).limits;
+        let opened = attempt.bounded(call.context.deadline, async {
+            let response = exchange::send(request).await?;
+            stream::Opened::read(response, call.request.choices, limits).await
+        });
+        match opened.await {
+            Ok(opened) => Ok((opened, attempt)),
+            Err(failure) => {
+                attempt.failed(&failure);
+                Err(failure)
+            }
+        }
     }
 
     fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {

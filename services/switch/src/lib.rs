@@ -85,6 +85,7 @@ async fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics)
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
     let models = config.all_models();
+    let on_divergence = models.iter().map(|(name, model)| (name.clone(), model.on_divergence)).collect();
     let models = models.iter().map(|(name, model)| {
         let targets = model.targets.iter().filter_map(|target| split_target(target)).collect();
         (name.clone(), targets)
@@ -92,7 +93,7 @@ async fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics)
     let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
     let accounts = Accounts::open(config, common, metrics.registry()).await?;
     let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics, accounts, ping_interval: config.ping_interval })
+    Ok(Shared { registry, routes, metrics, accounts, on_divergence, ping_interval: config.ping_interval })
 }
 
 /// Every provider by its breaker, the ledger and the limits. A provider without a key is left out on purpose, not at fault.

@@ -23,7 +23,9 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     prompt_tokens: IntCounterVec,
     generated_tokens: IntCounterVec,
+    estimated_tokens: IntCounterVec,
     fallbacks: IntCounterVec,
+    rescues: IntCounterVec,
     overhead: Histogram,
     streams: IntGauge,
     /// In registry order.
@@ -57,6 +59,8 @@ pub(crate) struct CallReport<'a> {
     pub(crate) prompt_tokens: u64,
     /// Tokens written, also by an answer that was not finished.
     pub(crate) generated_tokens: u64,
+    /// Whether they were counted here, because the provider did not say.
+    pub(crate) estimated: bool,
 }
 
 impl Metrics {
@@ -105,6 +109,17 @@ impl Metrics {
                 "Tokens that models wrote, unfinished answers included.",
                 &model,
             )?,
+            estimated_tokens: counters(
+                "vx11_tokens_estimated_total",
+                "Those of the generated tokens that were counted by deltas, because no usage was reported.",
+                &model,
+            )?,
+            rescues: counters(
+                "vx11_stream_rescues_total",
+                "Streams that broke after their first event with other targets left, by how they were finished \
+                 (prefilled, spliced, continued) or why they were not.",
+                &["outcome"],
+            )?,
             fallbacks: counters(
                 "vx11_fallbacks_total",
                 "Answers that did not come from the first choice, by why that one failed.",
@@ -132,6 +147,9 @@ impl Metrics {
         }
         if report.generated_tokens > 0 {
             self.generated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
+            if report.estimated {
+                self.estimated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
+            }
         }
         let times = &self.providers[index];
         times.duration.observe(duration.as_secs_f64());
@@ -151,6 +169,11 @@ impl Metrics {
     /// Counts an answer that did not come from the first choice.
     pub(crate) fn fallback(&self, reason: &str) {
         self.fallbacks.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a broken stream, by how it was finished or why it was not.
+    pub(crate) fn rescue(&self, outcome: &str) {
+        self.rescues.with_label_values(&[outcome]).inc();
     }
 
     /// Counts the gateway's own part in the time until an answer's head.

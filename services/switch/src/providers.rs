@@ -30,6 +30,8 @@ pub(crate) struct Provider {
     pub(crate) limits: Limits,
     /// Whether it is asked.
     pub(crate) breaker: Breaker,
+    /// Whether its models go on from an assistant's message that stands last.
+    pub(crate) prefill: bool,
     /// Where chat completions are asked for.
     pub(crate) chat_url: Url,
     completions_url: Url,
@@ -100,6 +102,7 @@ impl Provider {
             name,
             limits,
             breaker,
+            prefill: config.prefill,
             chat_url,
             completions_url,
             embeddings_url,

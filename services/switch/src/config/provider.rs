@@ -38,6 +38,9 @@ pub struct ProviderConfig {
     /// Longest time that one stream may take. Default 300 s.
     #[serde(with = "humantime_serde")]
     pub stream_total_timeout: Duration,
+    /// Whether its models go on from an assistant's message that stands last, so that a broken stream can be finished
+    /// there without being answered anew. Default no; most refuse such a message or answer it.
+    pub prefill: bool,
     /// When it is no longer asked, and for how long.
     pub breaker: BreakerLimits,
     /// `false` takes it out of service.
@@ -99,6 +102,7 @@ impl Default for ProviderConfig {
             timeout: Duration::from_secs(15),
             stream_idle_timeout: Duration::from_secs(15),
             stream_total_timeout: Duration::from_secs(300),
+            prefill: false,
             breaker: BreakerLimits::default(),
             enabled: true,
         }

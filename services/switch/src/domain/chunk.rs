@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::answer::{Reported, ReportedUsage};
+use super::delivered::Delivered;
 use crate::accounts::{Tokens, estimate_tokens};
 
 /// The payload that ends a stream.
@@ -19,13 +21,15 @@ pub(crate) enum Seen {
         /// Whether something was said in it.
         token: bool,
     },
+    /// The provider reports an error of its own.
+    Error,
     /// The mark at the end.
     Done,
     /// A comment, or an event without data.
     Nothing,
 }
 
-/// The event is no chunk: it is malformed, or it reports an error.
+/// The event is no chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk;
 
@@ -46,8 +50,8 @@ impl StreamWatch {
         Self { expected, begun: 0, finished: 0, tokens: 0, usage: None }
     }
 
-    /// Takes in the payload of the next event.
-    pub(crate) fn observe(&mut self, data: &[u8]) -> Result<Seen, BadChunk> {
+    /// Takes in the payload of the next event. What it says of the answer is added to `delivered`, where that is kept.
+    pub(crate) fn observe(&mut self, data: &[u8], delivered: Option<&mut Delivered>) -> Result<Seen, BadChunk> {
         let data = data.trim_ascii();
         match data.first() {
             None => return Ok(Seen::Nothing),
@@ -56,9 +60,12 @@ impl StreamWatch {
             Some(_) if data == DONE => return Ok(Seen::Done),
             Some(_) => return Err(BadChunk),
         }
-        let chunk: Chunk = serde_json::from_slice(data).map_err(|_| BadChunk)?;
+        let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| BadChunk)?;
         if chunk.error.is_some() {
-            return Err(BadChunk);
+            return Ok(Seen::Error);
+        }
+        if let Some(delivered) = delivered {
+            delivered.add(data, chunk.choices.pieces());
         }
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.into());
@@ -91,77 +98,155 @@ impl StreamWatch {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Choices,
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Choices<'a>,
     usage: Option<ReportedUsage>,
     error: Option<IgnoredAny>,
 }
 
-/// The choices of one chunk, folded while they are parsed, so that no list is made.
+/// The choices of one chunk, folded while they are parsed; no list is made of the one choice that most chunks have.
 #[derive(Default)]
-struct Choices {
+struct Choices<'a> {
     begun: u128,
     finished: u128,
     tokens: u64,
+    first: Option<Piece<'a>>,
+    more: Vec<Piece<'a>>,
+}
+
+impl<'a> Choices<'a> {
+    fn pieces(&self) -> impl Iterator<Item = &Piece<'a>> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+/// What one chunk says of one choice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Piece<'a> {
+    /// The choice.
+    pub(crate) index: u32,
+    /// More of its text, as the JSON string stands in the chunk.
+    pub(crate) content: Option<&'a str>,
+    /// More of its reasoning, likewise.
+    pub(crate) reasoning: Option<&'a str>,
+    /// A part of a tool call.
+    pub(crate) tool_call: bool,
+    /// Something of the answer that is no text.
+    pub(crate) other: bool,
+    /// How much of it all there is, about, in tokens.
+    pub(crate) tokens: u64,
+    /// Whether probabilities come with it.
+    pub(crate) logprobs: bool,
+    /// Whether it said why it ended.
+    pub(crate) finished: bool,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: u32,
-    #[serde(default)]
-    delta: Option<DeltaPeek>,
-    /// What a text completion has in place of a delta.
+    #[serde(borrow, default)]
+    delta: Option<DeltaPeek<'a>>,
+    /// What an older API has in place of a delta.
     #[serde(default)]
     text: Said,
+    #[serde(default)]
+    logprobs: Said,
     /// Some servers send an empty one along with every chunk.
     #[serde(default)]
     finish_reason: Said,
 }
 
-#[derive(Deserialize)]
-struct DeltaPeek {
-    #[serde(default)]
-    content: Said,
-    #[serde(default)]
-    reasoning_content: Said,
-    #[serde(default)]
-    reasoning: Said,
+#[derive(Default, Deserialize)]
+struct DeltaPeek<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
     #[serde(default)]
     refusal: Said,
     #[serde(default)]
     tool_calls: Said,
+    #[serde(default)]
+    function_call: Said,
+    #[serde(default)]
+    audio: Said,
 }
 
-impl DeltaPeek {
-    /// Some servers say the same reasoning under both names.
-    fn tokens(&self) -> u64 {
-        let reasoning = self.reasoning_content.0.max(self.reasoning.0);
-        self.content.0 + reasoning + self.refusal.0 + self.tool_calls.0
+impl<'a> From<Choice<'a>> for Piece<'a> {
+    fn from(choice: Choice<'a>) -> Self {
+        let delta = choice.delta.unwrap_or_default();
+        let (content, parts) = text(delta.content);
+        // Some servers send it under both names.
+        let (reasoning, _) = text(delta.reasoning_content.or(delta.reasoning));
+        let tokens = said(delta.content)
+            + said(delta.reasoning_content).max(said(delta.reasoning))
+            + delta.refusal.0
+            + delta.tool_calls.0
+            + delta.function_call.0
+            + choice.text.0;
+        Self {
+            index: choice.index,
+            content,
+            reasoning,
+            tool_call: delta.tool_calls.0 > 0 || delta.function_call.0 > 0,
+            other: parts || delta.refusal.0 > 0 || delta.audio.0 > 0 || choice.text.0 > 0,
+            tokens,
+            logprobs: choice.logprobs.0 > 0,
+            finished: choice.finish_reason.0 > 0,
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for Choices {
+/// A field that is usually text, and whether it holds something else instead.
+fn text(field: Option<&RawValue>) -> (Option<&str>, bool) {
+    match field.map(RawValue::get) {
+        Some(text) if text.starts_with('"') => (Some(text), false),
+        Some("[]") | None => (None, false),
+        Some(_) => (None, true),
+    }
+}
+
+/// How much a field says that is usually text, in tokens.
+fn said(field: Option<&RawValue>) -> u64 {
+    match field.map(RawValue::get) {
+        None => 0,
+        Some(text) => match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            // An escape counts as it is written: an estimate needs no copy.
+            Some(text) => estimate_tokens(text),
+            None => serde_json::from_str(text).map_or(0, |Said(tokens)| tokens),
+        },
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fold;
         impl<'de> Visitor<'de> for Fold {
-            type Value = Choices;
+            type Value = Choices<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of choices")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
                 let mut seen = Choices::default();
-                while let Some(choice) = list.next_element::<Choice>()? {
+                while let Some(choice) = list.next_element::<Choice<'de>>()? {
+                    let piece = Piece::from(choice);
                     // More choices than bits: the last bit stands for all the rest.
-                    let bit = 1u128 << choice.index.min(u128::BITS - 1);
+                    let bit = 1u128 << piece.index.min(u128::BITS - 1);
                     seen.begun |= bit;
-                    if choice.finish_reason.0 > 0 {
+                    if piece.finished {
                         seen.finished |= bit;
                     }
-                    seen.tokens += choice.text.0 + choice.delta.map_or(0, |delta| delta.tokens());
+                    seen.tokens += piece.tokens;
+                    match seen.first {
+                        None => seen.first = Some(piece),
+                        Some(_) => seen.more.push(piece),
+                    }
                 }
                 Ok(seen)
             }
@@ -240,13 +325,15 @@ mod tests {
     #[test]
     fn a_stream_is_complete_once_every_choice_has_finished() {
         let mut watch = StreamWatch::new(2);
-        assert_eq!(watch.observe(TEXT), Ok(Seen::Chunk { token: true }));
-        watch.observe(br#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":""}]}"#).expect("well formed");
+        assert_eq!(watch.observe(TEXT, None), Ok(Seen::Chunk { token: true }));
+        watch
+            .observe(br#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":""}]}"#, None)
+            .expect("well formed");
         assert!(!watch.is_complete());
-        assert_eq!(watch.observe(STOP), Ok(Seen::Chunk { token: false }));
+        assert_eq!(watch.observe(STOP, None), Ok(Seen::Chunk { token: false }));
         assert!(!watch.is_complete(), "the second choice is missing");
-        watch.observe(br#"{"choices":[{"index":1,"delta":{"content":"Ho"}}]}"#).expect("well formed");
-        watch.observe(br#"{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}"#).expect("well formed");
+        watch.observe(br#"{"choices":[{"index":1,"delta":{"content":"Ho"}}]}"#, None).expect("well formed");
+        watch.observe(br#"{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}"#, None).expect("well formed");
         assert!(watch.is_complete());
         assert_eq!(watch.tokens_written(), 2, "counted by deltas");
     }
@@ -254,32 +341,27 @@ mod tests {
     #[test]
     fn reported_usage_is_the_truth() {
         let mut watch = StreamWatch::new(1);
-        watch.observe(TEXT).expect("well formed");
+        watch.observe(TEXT, None).expect("well formed");
         let usage = br#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
-        assert_eq!(watch.observe(usage), Ok(Seen::Chunk { token: false }));
+        assert_eq!(watch.observe(usage, None), Ok(Seen::Chunk { token: false }));
         assert_eq!((watch.tokens_written(), watch.usage().map(|reported| reported.usage.total_tokens)), (9, Some(14)));
     }
 
     #[test]
     fn the_end_comments_and_faults_are_told_apart() {
         let mut watch = StreamWatch::new(1);
-        assert_eq!(watch.observe(b"[DONE]"), Ok(Seen::Done));
-        assert_eq!(watch.observe(b""), Ok(Seen::Nothing));
+        assert_eq!(watch.observe(b"[DONE]", None), Ok(Seen::Done));
+        assert_eq!(watch.observe(b"", None), Ok(Seen::Nothing));
         let tool = br#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#;
-        assert_eq!(watch.observe(tool), Ok(Seen::Chunk { token: true }));
+        assert_eq!(watch.observe(tool, None), Ok(Seen::Chunk { token: true }));
         let first = br#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
-        assert_eq!(watch.observe(first), Ok(Seen::Chunk { token: false }));
-        let faults: [&[u8]; 6] = [
-            b"{\"choices\":[{\"del",
-            b"[]",
-            b"null",
-            br#"{"choices":"none"}"#,
-            br#"{"error":{"message":"overloaded"}}"#,
-            br#"{"choices":[{"index":"first"}]}"#,
-        ];
+        assert_eq!(watch.observe(first, None), Ok(Seen::Chunk { token: false }));
+        assert_eq!(watch.observe(br#"{"error":{"message":"overloaded"}}"#, None), Ok(Seen::Error));
+        let faults: [&[u8]; 5] =
+            [b"{\"choices\":[{\"del", b"[]", b"null", br#"{"choices":"none"}"#, br#"{"choices":[{"index":"first"}]}"#];
         for fault in faults {
-            assert_eq!(watch.observe(fault), Err(BadChunk), "{}", String::from_utf8_lossy(fault));
+            assert_eq!(watch.observe(fault, None), Err(BadChunk), "{}", String::from_utf8_lossy(fault));
         }
-        assert_eq!(watch.observe(br#"{"error":null,"choices":[]}"#), Ok(Seen::Chunk { token: false }));
+        assert_eq!(watch.observe(br#"{"error":null,"choices":[]}"#, None), Ok(Seen::Chunk { token: false }));
     }
 }

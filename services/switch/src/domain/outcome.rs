@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
     StreamCut,
     /// The stream fell silent.
     Stalled,
+    /// A well-formed answer that does not fit to what its caller has already.
+    Diverged,
     /// The caller went away.
     Cancelled,
 }
@@ -55,6 +57,7 @@ impl Outcome {
             Self::InvalidAnswer => "invalid_answer",
             Self::StreamCut => "stream_cut",
             Self::Stalled => "stalled",
+            Self::Diverged => "diverged",
             Self::Cancelled => "cancelled",
         })
     }
@@ -78,7 +81,7 @@ impl Outcome {
     /// What the breaker learns. Refused credentials count as bad: asking again with the same key helps nobody.
     pub(crate) fn health(self) -> Health {
         match self {
-            Self::Success => Health::Good,
+            Self::Success | Self::Diverged => Health::Good,
             Self::MissingApiKey | Self::CircuitOpen | Self::Cancelled | Self::Http(409) => Health::Unknown,
             _ if self.is_callers_fault() => Health::Good,
             _ => Health::Bad,

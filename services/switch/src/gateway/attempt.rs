@@ -134,6 +134,11 @@ impl Attempt {
         self.report(Outcome::Success, Health::Good);
     }
 
+    /// The call gave an answer that its caller has no use for.
+    pub(super) fn set_aside(mut self) {
+        self.report(Outcome::Diverged, Health::Good);
+    }
+
     /// The call failed.
     pub(super) fn failed(mut self, failure: &Failure) {
         let request = self.request.clone();
@@ -163,6 +168,7 @@ impl Attempt {
             first_token: self.first_token,
             prompt_tokens: self.reported.map_or(0, |tokens| tokens.prompt),
             generated_tokens: self.generated_tokens,
+            estimated: self.reported.is_none(),
         });
         self.charge(outcome);
         let Some(permit) = self.permit.take() else { return };

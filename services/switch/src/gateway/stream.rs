@@ -1,7 +1,8 @@
 //! A provider's stream, checked event by event as it goes by.
 //!
 //! It is handed on only once its first event is in, so that until then another provider can take its place unseen. After
-//! that it ends in one of two ways, and says which: the answer is whole, or it broke.
+//! that another one finishes it where that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the
+//! answer is whole, or it broke.
 
 use std::time::Duration;
 
@@ -11,11 +12,16 @@ use reqwest::header::CONTENT_TYPE;
 use vx11_chassis::sse::{self, Frame, Parser};
 use vx11_resilience::Deadline;
 
+use super::Gateway;
 use super::attempt::Attempt;
 use super::exchange;
-use crate::domain::chunk::{Seen, StreamWatch};
-use crate::domain::failover::Failure;
+use super::rescue::{Cause, Rescue};
+use crate::accounts::Bill;
+use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
+use crate::domain::delivered::Delivered;
+use crate::domain::failover::{Failure, Tried};
 use crate::domain::outcome::{Health, Outcome};
+use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
 use crate::providers::Limits;
 
@@ -23,6 +29,9 @@ use crate::providers::Limits;
 const MAX_EVENT: usize = 1024 * 1024;
 /// How long the connection of a finished stream may take to come to its own end, after which it is not used again.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a whole answer is waited on for its `[DONE]`, and for what it spent where that was not said yet.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_USAGE: Duration = Duration::from_secs(1);
 
 /// What comes next of a stream.
 #[derive(Debug)]
@@ -62,7 +71,7 @@ impl Opened {
         let request_id = exchange::request_id(&response);
         let mut source = Source::new(response, choices, limits);
         loop {
-            match source.next().await {
+            match source.next(None).await {
                 Ok(Event::Frame { frame, token }) => {
                     // From now on silence is measured between events.
                     source.idle = limits.idle;
@@ -74,77 +83,161 @@ impl Opened {
             }
         }
     }
+
+    /// Lets the stream end by `total`, if its own limit is later.
+    pub(super) fn ends_by(&mut self, total: Deadline) {
+        self.source.total = self.source.total.min(total);
+    }
 }
 
 /// A chat completion as it is written. Dropping it closes the connection to the provider.
 #[derive(Debug)]
 pub(crate) struct ChatStream {
-    source: Source,
-    /// `None` once the stream has ended.
-    attempt: Option<Attempt>,
-    first: Option<Frame>,
-    /// The provider's `x-request-id`.
+    leg: Leg,
+    /// The first provider's `x-request-id`.
     pub(crate) request_id: Option<String>,
+    /// `None` where no other target may finish it.
+    rescue: Option<Box<Rescue>>,
+    /// How the first provider's stream broke.
+    broke: Option<Outcome>,
     _active: ActiveStream,
 }
 
 impl ChatStream {
-    pub(super) fn begin(opened: Opened, mut attempt: Attempt, active: ActiveStream) -> Self {
-        let Opened { source, first, first_is_token, request_id } = opened;
-        attempt.stream_begun();
-        attempt.streamed(first_is_token, source.watch.tokens_written(), source.watch.tokens());
-        Self { source, attempt: Some(attempt), first: Some(first), request_id, _active: active }
+    pub(super) fn begin(mut opened: Opened, attempt: Attempt, active: ActiveStream) -> Self {
+        let request_id = opened.request_id.take();
+        Self { leg: Leg::begin(opened, attempt), request_id, rescue: None, broke: None, _active: active }
     }
 
-    /// What the provider says was spent, once it has.
-    pub(crate) fn usage(&self) -> Option<vx11_contracts::chat::Usage> {
-        self.source.watch.usage().map(|reported| reported.usage)
+    /// When the stream must be over.
+    pub(super) fn total(&self) -> Deadline {
+        self.leg.source.total
     }
 
-    /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more.
-    pub(crate) async fn next(&mut self) -> Step {
-        if let Some(frame) = self.first.take() {
-            return Step::Frame(frame);
+    /// Lets `rescue` finish the stream, should it break. To be called before anything was read.
+    pub(super) fn prepare(&mut self, rescue: Option<Box<Rescue>>) {
+        self.rescue = rescue;
+        if let (Some(rescue), Some(first)) = (&mut self.rescue, &self.leg.first) {
+            // It is well formed: it was looked at when it came in.
+            let _ = StreamWatch::new(1).observe(first.data(), Some(&mut rescue.delivered));
         }
-        let outcome = match self.source.next().await {
-            Ok(Event::Frame { frame, token }) => {
-                if let Some(attempt) = &mut self.attempt {
-                    attempt.streamed(token, self.source.watch.tokens_written(), self.source.watch.tokens());
-                }
-                return Step::Frame(frame);
+    }
+
+    /// What the caller received, in tokens, once a provider has said so.
+    pub(crate) fn usage(&self) -> Option<vx11_contracts::chat::Usage> {
+        match &self.rescue {
+            Some(rescue) if rescue.is_under_way() => rescue.usage(),
+            _ => self.leg.source.watch.usage().map(|reported| reported.usage),
+        }
+    }
+
+    /// The way to the answer's end, where another target than the first took part.
+    pub(crate) fn way(&self) -> Option<(&Gateway, &[Target], &[Tried], &Bill)> {
+        let rescue = self.rescue.as_deref().filter(|rescue| rescue.is_under_way())?;
+        Some((&rescue.gateway, &rescue.targets, &rescue.tried, &rescue.bill))
+    }
+
+    /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more. A call that is dropped half-way may
+    /// give up the provider that was about to take over.
+    pub(crate) async fn next(&mut self) -> Step {
+        loop {
+            let cause = match self.advance().await {
+                Ok(Some(step)) => return step,
+                Ok(None) => continue,
+                Err(cause) => cause,
+            };
+            self.leg.fail(cause);
+            if let Cause::Broke(outcome) = cause {
+                self.broke.get_or_insert(outcome);
             }
-            Ok(Event::Comment(frame)) => return Step::Frame(frame),
-            Ok(Event::End) => Outcome::Success,
+            let rescued = match &mut self.rescue {
+                Some(rescue) => rescue.take_over(cause).await.ok(),
+                None => None,
+            };
+            match rescued {
+                Some((opened, attempt)) => self.leg = Leg::begin(opened, attempt),
+                None => return Step::Broken(self.broke.unwrap_or(Outcome::InvalidAnswer)),
+            }
+        }
+    }
+
+    /// One look at the provider's stream. `None`: nothing that the caller does not have.
+    async fn advance(&mut self) -> Result<Option<Step>, Cause> {
+        let event = self.leg.next(self.rescue.as_mut().and_then(|rescue| rescue.delivered())).await;
+        match (event, &mut self.rescue) {
+            (Ok(Event::Frame { frame, .. }), Some(rescue)) => {
+                Ok(rescue.rewrite(frame).map_err(Cause::Misfit)?.map(Step::Frame))
+            }
+            (Ok(Event::Frame { frame, .. } | Event::Comment(frame)), _) => Ok(Some(Step::Frame(frame))),
+            (Ok(Event::End), Some(rescue)) if rescue.is_under_way() && !rescue.is_whole() => {
+                Err(Cause::Broke(Outcome::StreamCut))
+            }
+            (Ok(Event::End), _) => Ok(Some(self.finish())),
             // Nothing of the answer is missing, however the connection ended.
-            Err(_) if self.source.watch.is_complete() => Outcome::Success,
-            Err(outcome) => outcome,
-        };
-        self.end(outcome)
+            (Err(_), _) if self.leg.source.watch.is_complete() => Ok(Some(self.finish())),
+            (Err(outcome), _) => Err(Cause::Broke(outcome)),
+        }
     }
 
     /// Gives the stream up: its reader cannot make sense of an event that was well formed.
     pub(crate) fn reject(&mut self) {
-        self.end(Outcome::InvalidAnswer);
+        self.leg.fail(Cause::Broke(Outcome::InvalidAnswer));
     }
 
-    fn end(&mut self, outcome: Outcome) -> Step {
-        let response = self.source.response.take();
-        if outcome == Outcome::Success {
-            if let Some(response) = response {
-                drain(response);
-            }
-            if let Some(attempt) = self.attempt.take() {
-                attempt.succeeded();
-            }
-            return Step::End;
+    fn finish(&mut self) -> Step {
+        self.leg.succeed();
+        if let Some(rescue) = &self.rescue {
+            rescue.finished();
+        }
+        Step::End
+    }
+}
+
+/// One provider's part in a stream.
+#[derive(Debug)]
+struct Leg {
+    source: Source,
+    /// `None` once it has ended.
+    attempt: Option<Attempt>,
+    first: Option<Frame>,
+}
+
+impl Leg {
+    fn begin(opened: Opened, mut attempt: Attempt) -> Self {
+        let Opened { source, first, first_is_token, .. } = opened;
+        attempt.stream_begun();
+        attempt.streamed(first_is_token, source.watch.tokens_written(), source.watch.tokens());
+        Self { source, attempt: Some(attempt), first: Some(first) }
+    }
+
+    async fn next(&mut self, delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
+        if let Some(frame) = self.first.take() {
+            return Ok(Event::Frame { frame, token: false });
+        }
+        let event = self.source.next(delivered).await?;
+        if let (Event::Frame { token, .. }, Some(attempt)) = (&event, &mut self.attempt) {
+            attempt.streamed(*token, self.source.watch.tokens_written(), self.source.watch.tokens());
+        }
+        Ok(event)
+    }
+
+    fn succeed(&mut self) {
+        if let Some(response) = self.source.response.take() {
+            drain(response);
         }
         if let Some(attempt) = self.attempt.take() {
-            let failure = Failure::new(outcome, "the stream broke after its first event");
-            // A stream that is cut off at the gateway's own limit was alive until then.
-            let health = if outcome == Outcome::Timeout { Health::Unknown } else { failure.health };
-            attempt.failed(&Failure { health, ..failure });
+            attempt.succeeded();
         }
-        Step::Broken(outcome)
+    }
+
+    fn fail(&mut self, cause: Cause) {
+        self.source.response = None;
+        let Some(attempt) = self.attempt.take() else { return };
+        let Cause::Broke(outcome) = cause else { return attempt.set_aside() };
+        let failure = Failure::new(outcome, "the stream broke after its first event");
+        // A stream that is cut off at the gateway's own limit was alive until then.
+        let health = if outcome == Outcome::Timeout { Health::Unknown } else { failure.health };
+        attempt.failed(&Failure { health, ..failure });
     }
 }
 
@@ -166,6 +259,10 @@ struct Source {
     watch: StreamWatch,
     idle: Duration,
     total: Deadline,
+    /// Whether a malformed event may be left out: one may, between two that are well formed.
+    lenient: bool,
+    /// Whether one was.
+    left_out: bool,
 }
 
 impl Source {
@@ -176,18 +273,24 @@ impl Source {
             watch: StreamWatch::new(choices),
             idle: limits.stream,
             total: Deadline::after(limits.stream),
+            lenient: false,
+            left_out: false,
         }
     }
 
-    async fn next(&mut self) -> Result<Event, Outcome> {
+    /// The next event; what it says of the answer is added to `delivered`.
+    async fn next(&mut self, mut delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
         loop {
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
-                return self.look_at(frame);
+                match self.look_at(frame, delivered.as_deref_mut())? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                }
             }
+            let wait = self.total.earlier_of(self.patience());
             let Some(response) = &mut self.response else {
                 return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
             };
-            let wait = self.total.earlier_of(self.idle);
             match wait.run(response.chunk()).await {
                 Err(_) if self.total.is_expired() => return Err(Outcome::Timeout),
                 Err(_) => return Err(Outcome::Stalled),
@@ -202,14 +305,35 @@ impl Source {
         }
     }
 
-    fn look_at(&mut self, frame: Frame) -> Result<Event, Outcome> {
+    /// How long the next chunk is waited for.
+    fn patience(&self) -> Duration {
+        match self.watch.is_complete() {
+            false => self.idle,
+            true if self.watch.usage().is_some() => self.idle.min(LAST_WORDS),
+            true => self.idle.min(LAST_USAGE),
+        }
+    }
+
+    /// `None`: a malformed event that is left out.
+    fn look_at(&mut self, frame: Frame, delivered: Option<&mut Delivered>) -> Result<Option<Event>, Outcome> {
         let is_error = frame.event() == Some("error");
-        match self.watch.observe(frame.data()) {
-            Ok(Seen::Chunk { token }) if !is_error => Ok(Event::Frame { frame, token }),
-            Ok(Seen::Nothing) => Ok(Event::Comment(frame)),
-            Ok(Seen::Done) => Ok(Event::End),
+        match self.watch.observe(frame.data(), delivered.filter(|_| !is_error)) {
+            Ok(Seen::Chunk { token }) if !is_error => {
+                self.lenient = true;
+                Ok(Some(Event::Frame { frame, token }))
+            }
+            Ok(Seen::Nothing) => Ok(Some(Event::Comment(frame))),
+            // What was left out may have been the end of the answer.
+            Ok(Seen::Done) if self.left_out && !self.watch.is_complete() => Err(Outcome::StreamCut),
+            Ok(Seen::Done) => Ok(Some(Event::End)),
             // Half an event at the end is a cut.
             _ if self.response.is_none() => Err(Outcome::StreamCut),
+            Err(BadChunk) if self.lenient && !is_error => {
+                self.lenient = false;
+                self.left_out = true;
+                tracing::warn!("a malformed event of a stream was left out");
+                Ok(None)
+            }
             _ => Err(Outcome::InvalidAnswer),
         }
     }

@@ -13,7 +13,7 @@ use vx11_contracts::headers;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
 use super::billing::open_bill;
-use super::way::{Way, pinned_provider};
+use super::way::{Way, allowed, pinned_provider};
 use super::{chat_stream, refusal};
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
@@ -48,13 +48,12 @@ pub(super) async fn chat(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
-    let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &http, &context, &chat, pinned, started).await;
+        return answer(&gateway, &context, &chat, &http, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &http, &context, &chat, pinned, started).instrument(span).await
+    answer(&gateway, &context, &chat, &http, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -70,31 +69,32 @@ fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
 
 async fn answer(
     gateway: &Gateway,
-    http: &HttpRequest,
     context: &RequestContext,
     chat: &SwitchChatRequest,
-    pinned: Option<&str>,
+    http: &HttpRequest,
     started: Instant,
 ) -> Result<HttpResponse, ApiError> {
+    let pinned = chat.provider.as_deref().or_else(|| pinned_provider(http));
     let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let targets = match &chat.model {
         Some(model) => gateway.shared.routes.find(model, pinned),
         None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
+    let targets = allowed(http, &targets);
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
-    let bill = open_bill(gateway, http, context, &request, model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context, started, bill: &bill };
+    let bill = open_bill(gateway, http, context, &request, model, targets, started).await?;
+    let call = Call { request: &request, targets, context, started, bill: &bill };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried, started, bill: &bill })
+        refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill })
     };
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
+        let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets: &targets, tried: &answered.tried, started, bill: &bill };
+    let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;

@@ -81,7 +81,14 @@ impl Writer {
         reasoning.into_iter().chain(delta.content.map(|content| SwitchFrame::Token { content }))
     }
 
-    fn done(self, stream: &ChatStream) -> SwitchFrame {
+    fn done(mut self, stream: &ChatStream) -> SwitchFrame {
+        if let Some((gateway, targets, tried, bill)) = stream.way() {
+            let way = Way { gateway, targets, tried, started: self.started, bill };
+            let (provider, _) = way.last().unwrap_or_default();
+            self.whole.provider = provider.to_owned();
+            self.whole.fallback_reason = way.fallback_reason();
+            self.whole.attempts = way.attempts();
+        }
         let latency_ms = self.started.elapsed().as_millis() as u64;
         SwitchFrame::Done(SwitchChatResponse { usage: stream.usage(), latency_ms, ..self.whole })
     }

@@ -20,12 +20,17 @@ use crate::gateway::{Call, Gateway};
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
 ///
 /// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer is
-/// `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished.
+/// `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished. A stream that
+/// breaks is finished by the next target where that can be done: the chunk with the `finish_reason` then has a field `vx11`
+/// (`provider`, `model`, `rescued`), and the last chunks name the model that finished it.
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
     tag = "openai",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
+    params(
+        ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
+        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask the first target and no other.")
+    ),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),

@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use vx11_chassis::ApiError;
 
 use super::refusal;
-use super::way::pinned_provider;
+use super::way::{allowed, pinned_provider};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
@@ -17,12 +17,13 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
     let can = |target: &Target| gateway.shared.registry.get(target.provider).can(request);
-    if targets.iter().all(can) {
-        return Ok(targets);
-    }
-    let able: Arc<[Target]> = targets.iter().filter(|target| can(target)).cloned().collect();
+    let able = match targets.iter().all(can) {
+        true => targets,
+        false => targets.iter().filter(|target| can(target)).cloned().collect(),
+    };
     if !able.is_empty() {
-        return Ok(able);
+        let allowed = allowed(http, &able);
+        return Ok(if allowed.len() == able.len() { able } else { allowed.into() });
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),

@@ -16,6 +16,7 @@ mod mock;
 mod models;
 mod passing;
 mod redis;
+mod rescue;
 mod responses;
 mod secrets;
 mod text_completions;

@@ -73,11 +73,34 @@ async fn faults_before_the_answer_are_not_seen_by_the_caller() {
     assert!(mock.log().await.iter().all(|entry| entry["correlation_id"] == "corr-9"));
 }
 
+/// What the answer says in all, and its end.
+fn said(got: &Answer) -> (String, Value, usize) {
+    let chunks: Vec<Value> = got.events().iter().filter_map(|data| serde_json::from_str(data).ok()).collect();
+    let text = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+    let usage = chunks.last().map(|chunk| chunk["usage"].clone()).unwrap_or_default();
+    (text, usage, got.body.matches("[DONE]").count())
+}
+
 #[tokio::test]
-async fn faults_within_the_answer_are_never_a_short_success() {
+async fn faults_within_the_answer_are_mended_by_the_next_provider() {
     let mock = Mock::start().await;
-    for fault in ["cut=2", "stall=2", "malformed=2", "error_frame=2"] {
+    let expected = said(&ask(&mock.behind_gateway("latency=0ms").await, true).await);
+    assert!(expected.1["completion_tokens"].as_u64() > Some(2) && expected.2 == 1, "{expected:?}");
+    for fault in ["cut=2", "stall=2", "error_frame=2", "malformed=2", "no_done"] {
         let got = ask(&mock.behind_gateway(fault).await, true).await;
+        assert_eq!(said(&got), expected, "{fault}: {}", got.body);
+        let finished_by = if matches!(fault, "malformed=2" | "no_done") { "" } else { r#""provider":"spare""# };
+        assert!(got.body.contains(finished_by), "{fault}: {}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn faults_within_the_only_answer_are_never_a_short_success() {
+    let mock = Mock::start().await;
+    for fault in ["cut=2", "stall=2", "error_frame=2"] {
+        let app = mock.behind_gateway(fault).await;
+        let body = format!(r#"{{"model":"m",{MESSAGES},"stream":true}}"#);
+        let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-fallback", "off")).await;
         let last: Value = serde_json::from_str(got.events().last().unwrap()).unwrap();
         assert_eq!(
             (got.status, last["error"]["code"].as_str()),
@@ -87,8 +110,6 @@ async fn faults_within_the_answer_are_never_a_short_success() {
         );
         assert!(!got.body.contains("[DONE]"), "{fault}");
     }
-    let got = ask(&mock.behind_gateway("no_done").await, true).await;
-    assert_eq!((got.header("x-vx11-provider"), got.body.matches("[DONE]").count()), ("mock", 1), "{}", got.body);
 }
 
 #[tokio::test]

@@ -1,0 +1,331 @@
+//! Finishing a stream that broke: which target is asked next, how, and what of its answer the caller still needs.
+//!
+//! The next target goes on from what was delivered where it can (prefill); any other one answers anew, and what the caller
+//! has is left out. When that answer turns out to be another one, the model's policy decides: the same target is told to go
+//! on from the text, or the stream ends with an error. All of it stays within the caller's deadline, the stream's total
+//! limit and [`MOST_CALLS`].
+
+use std::time::Instant;
+
+use tracing::{Instrument, Span};
+use vx11_chassis::RequestContext;
+use vx11_chassis::sse::{Frame, Parser};
+use vx11_contracts::chat::Usage;
+use vx11_resilience::Deadline;
+
+use super::attempt::Attempt;
+use super::stream::Opened;
+use super::{Call, Gateway};
+use crate::accounts::Bill;
+use crate::config::OnDivergence;
+use crate::domain::chunk::StreamWatch;
+use crate::domain::continuation::{Manner, going_on, shown_to_prefill};
+use crate::domain::delivered::{Delivered, Obstacle};
+use crate::domain::failover::{Failure, Tried};
+use crate::domain::json_text;
+use crate::domain::operation::Operation;
+use crate::domain::outcome::Outcome;
+use crate::domain::request::ChatRequest;
+use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
+use crate::domain::routing::Target;
+
+/// Most calls that are made to finish one stream.
+const MOST_CALLS: u32 = 6;
+
+/// What it takes to finish one caller's stream elsewhere.
+#[derive(Debug)]
+pub(crate) struct Rescue {
+    pub(super) gateway: Gateway,
+    /// Who pays for every call.
+    pub(super) bill: Bill,
+    request: ChatRequest,
+    pub(super) targets: Box<[Target]>,
+    context: RequestContext,
+    started: Instant,
+    on_divergence: OnDivergence,
+    /// When the whole stream must be over.
+    total: Deadline,
+    /// The request's span, for log lines and calls.
+    span: Span,
+    /// What the caller has.
+    pub(super) delivered: Delivered,
+    /// Every target that was tried, those before the first event included.
+    pub(super) tried: Vec<Tried>,
+    step: Step,
+    calls: u32,
+    rescued: u32,
+    /// `None` while the first provider's stream goes on.
+    finishing: Option<Finishing>,
+}
+
+/// Another provider's stream, and how it becomes the caller's.
+#[derive(Debug)]
+struct Finishing {
+    rewriter: Rewriter,
+    /// Reads what is sent, so that it is known what the caller has.
+    sent: StreamWatch,
+}
+
+/// A call to make: a target's place, and how it is asked.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    target: usize,
+    manuscript: Manuscript,
+}
+
+/// Why the provider whose stream it was does not finish it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its stream broke.
+    Broke(Outcome),
+    /// Its answer does not fit.
+    Misfit(Misfit),
+}
+
+/// Why a stream is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// No target is left, or enough calls were made.
+    Exhausted,
+    /// The deadline or the stream's total limit has passed.
+    OutOfTime,
+    /// What was delivered cannot be gone on from.
+    Hindered(Obstacle),
+    /// The new answer does not fit, and may not be gone on from.
+    Misfit(Misfit),
+}
+
+impl Lost {
+    /// The name in logs and metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::OutOfTime => "out_of_time",
+            Self::Hindered(Obstacle::ToolCall) => "tool_call",
+            Self::Hindered(Obstacle::NotText) => "not_text",
+            Self::Hindered(Obstacle::TooLong) => "too_long",
+            Self::Misfit(Misfit::Diverged) => "diverged",
+            Self::Misfit(Misfit::Inseparable) => "inseparable",
+        }
+    }
+}
+
+impl Rescue {
+    /// For the stream that the last of `tried` began. `None` where no other target may take it over.
+    pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], total: Deadline) -> Option<Box<Self>> {
+        let target = tried.last()?.target;
+        // A text completion is joined by none: its chunks have no delta to go on from.
+        let joins = call.request.operation == Operation::Chat;
+        (joins && target + 1 < call.targets.len()).then(|| {
+            Box::new(Self {
+                gateway: gateway.clone(),
+                bill: call.bill.clone(),
+                request: call.request.clone(),
+                targets: call.targets.into(),
+                context: call.context.clone(),
+                started: call.started,
+                on_divergence: gateway.shared.on_divergence(&call.request.model),
+                total,
+                span: Span::current(),
+                delivered: Delivered::default(),
+                tried: tried.to_vec(),
+                step: Step { target, manuscript: Manuscript::Anew },
+                calls: 0,
+                rescued: 0,
+                finishing: None,
+            })
+        })
+    }
+
+    /// Where what the provider says is written down, while it goes to the caller as it is.
+    pub(super) fn delivered(&mut self) -> Option<&mut Delivered> {
+        if self.finishing.is_some() { None } else { Some(&mut self.delivered) }
+    }
+
+    /// Whether another provider than the first is finishing the stream.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.finishing.is_some()
+    }
+
+    /// What is new to the caller in a chunk of the provider that is finishing the stream.
+    pub(super) fn rewrite(&mut self, frame: Frame) -> Result<Option<Frame>, Misfit> {
+        let Some(finishing) = &mut self.finishing else { return Ok(Some(frame)) };
+        let Some(chunk) = finishing.rewriter.rewrite(frame.data())? else { return Ok(None) };
+        // What was just written is well formed.
+        let _ = finishing.sent.observe(&chunk, Some(&mut self.delivered));
+        Ok(event(&chunk))
+    }
+
+    /// Whether the caller has every choice to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        (0..self.request.choices.max(1) as usize).all(|choice| self.delivered.has_finished(choice))
+    }
+
+    /// What the caller received, in tokens, where another provider finished it and said so.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.finishing.as_ref()?.rewriter.usage()
+    }
+
+    /// Opens the stream that goes on, the provider before it having failed for `cause`.
+    pub(super) async fn take_over(&mut self, cause: Cause) -> Result<(Opened, Attempt), Lost> {
+        let span = self.span.clone();
+        let result = self.next_stream(cause).instrument(span.clone()).await;
+        span.in_scope(|| match &result {
+            Ok(_) => {
+                let target = &self.targets[self.step.target];
+                let provider = &self.gateway.shared.registry.get(target.provider).name;
+                let (model, manner) = (&*target.label, self.manner());
+                tracing::info!(provider, model, manner, ?cause, "a broken stream goes on elsewhere");
+            }
+            Err(lost) => {
+                let outcome = lost.name();
+                self.gateway.shared.metrics.rescue(outcome);
+                tracing::warn!(outcome, ?cause, "a broken stream could not be rescued");
+            }
+        });
+        result
+    }
+
+    /// The stream is whole.
+    pub(super) fn finished(&self) {
+        if self.finishing.is_some() {
+            self.gateway.shared.metrics.rescue(self.manner());
+        }
+    }
+
+    async fn next_stream(&mut self, cause: Cause) -> Result<(Opened, Attempt), Lost> {
+        if let Some(obstacle) = self.delivered.obstacle() {
+            return Err(Lost::Hindered(obstacle));
+        }
+        let mut next = self.after(cause)?;
+        while let Some(step) = next {
+            if self.deadline().is_expired() {
+                return Err(Lost::OutOfTime);
+            }
+            if self.calls == MOST_CALLS {
+                break;
+            }
+            self.step = step;
+            next = match self.open(step).await {
+                Ok(stream) => return Ok(stream),
+                // Not the caller's words were refused, but ours.
+                Err(failure) if step.manuscript != Manuscript::Anew && failure.outcome.is_callers_fault() => {
+                    self.refused(step)
+                }
+                Err(_) => self.first_step(step.target + 1),
+            };
+        }
+        Err(Lost::Exhausted)
+    }
+
+    /// What to do when the provider of the last step does not finish the stream.
+    fn after(&mut self, cause: Cause) -> Result<Option<Step>, Lost> {
+        let outcome = match cause {
+            Cause::Broke(outcome) => outcome,
+            Cause::Misfit(_) => Outcome::Diverged,
+        };
+        if let Some(last) = self.tried.last_mut() {
+            last.outcome = outcome;
+        }
+        match cause {
+            Cause::Broke(_) => {
+                self.rescued += 1;
+                Ok(self.first_step(self.step.target + 1))
+            }
+            Cause::Misfit(Misfit::Diverged) if self.may_be_told_to_go_on() => {
+                Ok(Some(Step { manuscript: Manuscript::GoingOn(Manner::Instruction), ..self.step }))
+            }
+            Cause::Misfit(misfit) => Err(Lost::Misfit(misfit)),
+        }
+    }
+
+    fn may_be_told_to_go_on(&self) -> bool {
+        self.on_divergence == OnDivergence::Continue
+            && self.step.manuscript == Manuscript::Anew
+            && self.has_one_text_to_go_on_from()
+    }
+
+    /// How a target is asked at first.
+    fn first_step(&self, target: usize) -> Option<Step> {
+        let provider = self.gateway.shared.registry.get(self.targets.get(target)?.provider);
+        let prefill = provider.prefill && self.has_one_text_to_go_on_from();
+        let manuscript = if prefill { Manuscript::GoingOn(Manner::Prefill) } else { Manuscript::Anew };
+        Some(Step { target, manuscript })
+    }
+
+    /// What is left to try with a target that refused to go on from the text.
+    fn refused(&self, step: Step) -> Option<Step> {
+        match step.manuscript {
+            Manuscript::GoingOn(Manner::Prefill) => Some(Step { manuscript: Manuscript::Anew, ..step }),
+            _ => self.first_step(step.target + 1),
+        }
+    }
+
+    /// Whether there is a text, one only, that ends with a whole character.
+    fn has_one_text_to_go_on_from(&self) -> bool {
+        let text = self.delivered.content(0);
+        self.request.choices <= 1 && !shown_to_prefill(&text).is_empty() && !json_text::ends_within_a_character(&text)
+    }
+
+    async fn open(&mut self, step: Step) -> Result<(Opened, Attempt), Failure> {
+        let target = &self.targets[step.target];
+        let request = self.asked(step.manuscript)?;
+        let context = RequestContext { deadline: Some(self.deadline()), ..self.context.clone() };
+        let call = Call {
+            request: &request,
+            targets: &self.targets,
+            context: &context,
+            started: self.started,
+            bill: &self.bill,
+        };
+        let opening = Instant::now();
+        let result = self.gateway.open(&call, target).await;
+        let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
+        self.tried.push(Tried { target: step.target, outcome, elapsed: opening.elapsed() });
+        self.calls += u32::from(outcome.was_asked());
+        let (mut opened, attempt) = result?;
+        opened.ends_by(self.total);
+        let finisher = Finisher {
+            provider: self.gateway.shared.registry.get(target.provider).name.clone(),
+            model: (*target.model).to_owned(),
+            rescued: self.rescued,
+        };
+        let choices = self.request.choices.max(1);
+        let rewriter = Rewriter::new(&self.delivered, choices, step.manuscript, finisher);
+        self.finishing = Some(Finishing { rewriter, sent: StreamWatch::new(choices) });
+        Ok((opened, attempt))
+    }
+
+    /// The caller's request, or the one that goes on from what was delivered.
+    fn asked(&self, manuscript: Manuscript) -> Result<ChatRequest, Failure> {
+        let Manuscript::GoingOn(manner) = manuscript else { return Ok(self.request.clone()) };
+        let delivered = self.delivered.content(0);
+        let text = match manner {
+            Manner::Prefill => json_text::whole_characters(shown_to_prefill(&delivered)),
+            Manner::Instruction => json_text::whole_characters(&delivered),
+        };
+        going_on(&self.request, &text, self.delivered.tokens(), manner)
+            .ok_or_else(|| Failure::new(Outcome::Http(400), "the request cannot be gone on from"))
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.context.deadline.map_or(self.total, |deadline| deadline.min(self.total))
+    }
+
+    const fn manner(&self) -> &'static str {
+        match self.step.manuscript {
+            Manuscript::Anew => "spliced",
+            Manuscript::GoingOn(Manner::Prefill) => "prefilled",
+            Manuscript::GoingOn(Manner::Instruction) => "continued",
+        }
+    }
+}
+
+/// The event that carries a chunk.
+fn event(chunk: &[u8]) -> Option<Frame> {
+    let mut parser = Parser::new(usize::MAX);
+    parser.push(b"data: ");
+    parser.push(chunk);
+    parser.push(b"\n\n");
+    parser.next_frame().ok().flatten()
+}
