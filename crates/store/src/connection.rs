@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel_migrations::EmbeddedMigrations;
+use parking_lot::{FairMutex, FairMutexGuard};
 
 use crate::{StoreConfig, StoreError, schema};
 
@@ -18,6 +19,7 @@ pub type Connection = diesel::sqlite::SqliteConnection;
 pub(crate) struct Source {
     pub(crate) config: StoreConfig,
     migrations: EmbeddedMigrations,
+    turn: FairMutex<()>,
 }
 
 /// A connection, and which file it is connected to.
@@ -37,11 +39,18 @@ impl Source {
     pub(crate) fn new(config: StoreConfig, migrations: EmbeddedMigrations) -> Result<Self, StoreError> {
         // Absolute, so that no name can be read as SQLite's `:memory:` or as a URI.
         let path = std::path::absolute(&config.path).map_err(StoreError::file(&config.path))?;
-        Ok(Self { config: StoreConfig { path, ..config }, migrations })
+        Ok(Self { config: StoreConfig { path, ..config }, migrations, turn: FairMutex::new(()) })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.config.path
+    }
+
+    /// The turn to write, among this process's long-lived writers. SQLite's own lock has no queue: one who writes
+    /// without a break starves the others past any `busy_timeout`. Only a courtesy (other processes do not know of
+    /// it), so whoever waited for `patience` goes on without.
+    pub(crate) fn turn(&self, patience: Duration) -> Option<FairMutexGuard<'_, ()>> {
+        self.turn.try_lock_for(patience)
     }
 
     /// The write-ahead log beside the database.

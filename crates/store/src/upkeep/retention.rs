@@ -1,7 +1,8 @@
 //! Retention: rows older than their table's age are counted, or deleted in small steps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{quoted, shape};
+use crate::connection::Source;
 use crate::{Connection, Db, StoreError, time};
 
 /// Rows deleted in one transaction: few enough that the writer hardly waits for it.
@@ -72,12 +74,14 @@ impl Db {
         rules: Vec<RetentionRule>,
         mode: RetentionMode,
     ) -> Result<RetentionReport, StoreError> {
+        let source = self.source().clone();
         self.run_apart(move |conn| {
+            let mut steps = Steps { conn, source: &source };
             let now = Timestamp::now();
-            let tables: Vec<_> = rules.into_iter().map(|rule| enforce(conn, rule, mode, now)).collect();
+            let tables: Vec<_> = rules.into_iter().map(|rule| enforce(&mut steps, rule, mode, now)).collect();
             let applied = mode == RetentionMode::Apply;
             if applied && tables.iter().any(|table| table.rows > 0) {
-                shrink(conn)?;
+                steps.shrink()?;
             }
             Ok(RetentionReport { applied, tables })
         })
@@ -85,14 +89,14 @@ impl Db {
     }
 }
 
-fn enforce(conn: &mut Connection, rule: RetentionRule, mode: RetentionMode, now: Timestamp) -> RetentionTable {
+fn enforce(steps: &mut Steps<'_>, rule: RetentionRule, mode: RetentionMode, now: Timestamp) -> RetentionTable {
     let age = SignedDuration::from_hours(24 * i64::from(rule.days));
     let cutoff = time::render(now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH));
     let mut rows = 0;
-    let result = check_rule(conn, &rule).and_then(|()| {
+    let result = check_rule(steps.conn, &rule).and_then(|()| {
         let done = match mode {
-            RetentionMode::Plan => count(conn, &rule, &cutoff).map(|expired| rows = expired),
-            RetentionMode::Apply => delete(conn, &rule, &cutoff, &mut rows),
+            RetentionMode::Plan => count(steps.conn, &rule, &cutoff).map(|expired| rows = expired),
+            RetentionMode::Apply => steps.delete(&rule, &cutoff, &mut rows),
         };
         done.map_err(|error| error.to_string())
     });
@@ -121,34 +125,51 @@ fn count(conn: &mut Connection, rule: &RetentionRule, cutoff: &str) -> QueryResu
     Ok(count.rows.unsigned_abs())
 }
 
-fn delete(conn: &mut Connection, rule: &RetentionRule, cutoff: &str, deleted: &mut u64) -> QueryResult<()> {
-    let (table, column) = (quoted(&rule.table), quoted(&rule.time_column));
-    let step =
-        format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? LIMIT {STEP_ROWS})");
-    loop {
-        let rows = paced(|| sql_query(&step).bind::<Text, _>(cutoff).execute(conn))?;
-        *deleted += rows as u64;
-        if rows < STEP_ROWS {
-            return Ok(());
-        }
-    }
+/// A connection that writes in short transactions, taking turns with the writer.
+struct Steps<'a> {
+    conn: &'a mut Connection,
+    source: &'a Source,
 }
 
-/// Gives the free pages back to the file system.
-fn shrink(conn: &mut Connection) -> QueryResult<()> {
-    use diesel::connection::SimpleConnection;
-
-    let mut free = free_pages(conn)?;
-    while free > 0 {
-        paced(|| conn.batch_execute(&format!("PRAGMA incremental_vacuum({STEP_PAGES})")))?;
-        let left = free_pages(conn)?;
-        if left >= free {
-            // A database that was not made with incremental vacuum reuses its free pages instead.
-            break;
+impl Steps<'_> {
+    fn delete(&mut self, rule: &RetentionRule, cutoff: &str, deleted: &mut u64) -> QueryResult<()> {
+        let (table, column) = (quoted(&rule.table), quoted(&rule.time_column));
+        let step = format!(
+            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? LIMIT {STEP_ROWS})"
+        );
+        loop {
+            let rows = self.take(|conn| sql_query(&step).bind::<Text, _>(cutoff).execute(conn))?;
+            *deleted += rows as u64;
+            if rows < STEP_ROWS {
+                return Ok(());
+            }
         }
-        free = left;
     }
-    Ok(())
+
+    /// Gives the free pages back to the file system.
+    fn shrink(&mut self) -> QueryResult<()> {
+        let mut free = free_pages(self.conn)?;
+        while free > 0 {
+            self.take(|conn| conn.batch_execute(&format!("PRAGMA incremental_vacuum({STEP_PAGES})")))?;
+            let left = free_pages(self.conn)?;
+            if left >= free {
+                // A database that was not made with incremental vacuum reuses its free pages instead.
+                break;
+            }
+            free = left;
+        }
+        Ok(())
+    }
+
+    /// Runs one transaction and then pauses for at least as long as it took, so that others get half of the time.
+    fn take<T>(&mut self, transaction: impl FnOnce(&mut Connection) -> T) -> T {
+        let turn = self.source.turn(self.source.config.busy_timeout);
+        let start = Instant::now();
+        let result = transaction(self.conn);
+        drop(turn);
+        std::thread::sleep(start.elapsed().max(PAUSE));
+        result
+    }
 }
 
 fn free_pages(conn: &mut Connection) -> QueryResult<i64> {
@@ -159,12 +180,4 @@ fn free_pages(conn: &mut Connection) -> QueryResult<i64> {
     }
     let free: Pages = sql_query("SELECT freelist_count AS pages FROM pragma_freelist_count").get_result(conn)?;
     Ok(free.pages)
-}
-
-/// Runs one transaction and then pauses for at least as long as it took, so that others get half of the time.
-fn paced<T>(transaction: impl FnOnce() -> T) -> T {
-    let start = std::time::Instant::now();
-    let result = transaction();
-    std::thread::sleep(start.elapsed().max(PAUSE));
-    result
 }

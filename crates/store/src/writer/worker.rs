@@ -85,7 +85,9 @@ impl<S: Sink> Worker<S> {
     }
 
     fn transaction(&mut self, rows: &[S::Row]) -> Result<S::Receipt, Fault> {
+        let source = self.link.source.clone();
         let conn = self.link.connection().map_err(Fault::Environment)?;
+        let _turn = source.turn(self.config.busy_timeout);
         let sink = &self.sink;
         // After some errors SQLite has rolled back already. Then the rollback fails too, and diesel reports that one.
         let mut first_fault = None;
