@@ -104,6 +104,8 @@ pub fn http_client(connect_timeout: Duration) -> reqwest::Result<reqwest::Client
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())
+        // Whoever calls decides about retries; reqwest would copy each request for its own.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .user_agent(concat!("vx11/", env!("CARGO_PKG_VERSION")))
         // Services speak plain HTTP among themselves; loading the system's certificates would only cost start-up time.
         .tls_certs_only([])

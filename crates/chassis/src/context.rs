@@ -27,8 +27,7 @@ pub struct RequestContext {
 impl RequestContext {
     /// A context for work that no request caused, such as a health check.
     pub fn internal() -> Self {
-        let correlation_id = uuid::Uuid::new_v4().to_string().into();
-        Self { correlation_id, trace: TraceContext::default(), deadline: None }
+        Self { correlation_id: new_correlation_id(), trace: TraceContext::default(), deadline: None }
     }
 
     /// The same request under another correlation id, for a body that names its own.
@@ -54,8 +53,18 @@ pub(crate) fn correlation_id(headers: &HeaderMap) -> Arc<str> {
     let sent = headers.get(headers::CORRELATION_ID).and_then(|value| value.to_str().ok());
     match sent {
         Some(id) if is_valid_id(id) => id.into(),
-        _ => uuid::Uuid::new_v4().to_string().into(),
+        _ => new_correlation_id(),
     }
+}
+
+/// A version 4 UUID whose first 48 bits are the time in milliseconds (a "COMB"): the stores index rows by it, and ids
+/// of one moment side by side let a batch of rows share the pages that it writes, where random ones take a page each.
+///
+/// Source: J. Nilsson, "The Cost of GUIDs as Primary Keys", 2002; the layout of RFC 9562 section 5.7 with section 5.4's
+/// version.
+fn new_correlation_id() -> Arc<str> {
+    let ordered = uuid::Uuid::now_v7().into_bytes();
+    uuid::Builder::from_bytes(ordered).with_version(uuid::Version::Random).into_uuid().to_string().into()
 }
 
 /// Whether `id` can serve as a correlation or session id: 1 to 128 visible ASCII characters.
@@ -71,4 +80,19 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, ApiError
         let detail = format!("{} must be a whole number of milliseconds", headers::DEADLINE_MS);
         ApiError::new(vx11_contracts::ErrorCode::MalformedRequest, detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_correlation_ids_are_version_4_and_in_order() {
+        let ids: Vec<_> = (0..1000).map(|_| new_correlation_id()).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        for id in &ids {
+            let id: uuid::Uuid = id.parse().expect("a UUID");
+            assert_eq!((id.get_version(), id.get_variant()), (Some(uuid::Version::Random), uuid::Variant::RFC4122));
+        }
+    }
 }

@@ -61,11 +61,12 @@ pub struct ActionQuery {
     pub before_id: Option<i64>,
 }
 
-/// Adds a row and returns its id; `action.id` is not looked at.
+/// Adds a row; `action.id` is not looked at. The new id is [`newest_id`]'s: `RETURNING` would make SQLite keep the row
+/// in a table of its own first, for each row of a batch.
 ///
 /// # Errors
 /// Those of the database.
-pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<i64> {
+pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<()> {
     let row = NewAction {
         timestamp: &action.timestamp,
         source: &action.source,
@@ -78,7 +79,7 @@ pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<i64> {
         mode: &action.mode,
         notes: action.notes.as_deref(),
     };
-    diesel::insert_into(log::table).values(row).returning(log::id).get_result(conn)
+    diesel::insert_into(log::table).values(row).execute(conn).map(drop)
 }
 
 /// Up to `limit` rows that fit `query`, newest first.

@@ -24,7 +24,7 @@ type Waiter = oneshot::Sender<Answer>;
 const SIBLINGS: usize = 4;
 /// How long they are waited for. A transaction of many rows costs little more than one of few, because they share the
 /// pages that it writes and the sync. (PostgreSQL's `commit_delay`.)
-const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(4);
 
 pub(super) struct Queue<R> {
     state: Mutex<State<R>>,

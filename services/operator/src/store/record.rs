@@ -117,7 +117,7 @@ impl Sink for RecordSink {
     type Receipt = Receipt;
 
     fn apply(&self, conn: &mut Connection, rows: &[Record]) -> QueryResult<Receipt> {
-        let mut newest_action = None;
+        let mut has_actions = false;
         let mut minutes = BTreeMap::new();
         for row in rows {
             let (action, performance) = match row {
@@ -131,7 +131,8 @@ impl Sink for RecordSink {
                 Record::Performance(performance) => (None, Some(performance)),
             };
             if let Some(action) = action {
-                newest_action = Some(trail::append(conn, action)?);
+                trail::append(conn, action)?;
+                has_actions = true;
             }
             if let Some(performance) = performance {
                 diesel::insert_into(performance_logs::table).values(performance).execute(conn)?;
@@ -141,6 +142,7 @@ impl Sink for RecordSink {
         for (minute, summary) in &minutes {
             self.upsert_minute(conn, minute, summary)?;
         }
+        let newest_action = if has_actions { Some(trail::newest_id(conn)?) } else { None };
         Ok(Receipt { minutes, newest_action })
     }
 

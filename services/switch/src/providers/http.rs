@@ -34,6 +34,8 @@ impl Tls {
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(Duration::from_secs(60))
             .redirect(Policy::none())
+            // Whoever calls decides about retries; reqwest would copy each request for its own.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .user_agent(concat!("vx11/", env!("CARGO_PKG_VERSION")));
         if is_loopback(base_url) { client.no_proxy() } else { client }.build()
     }
