@@ -9,9 +9,10 @@ mod breaker;
 mod deadline;
 mod rate;
 mod retry_budget;
+mod ring;
 mod window;
 
-pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, Open, Permit};
+pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, Open, Permit};
 pub use deadline::{BadDeadline, Deadline, DeadlineExceeded};
 pub use rate::{RateLimit, RateLimitConfig};
 pub use retry_budget::{RetryBudget, RetryBudgetConfig};
