@@ -5,6 +5,7 @@
 //! that holds one.
 
 mod provider;
+mod retries;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
 pub use provider::{BreakerLimits, ProviderConfig, ProviderKind};
+pub use retries::RetryConfig;
 
 /// The model name that stands for "no model was asked for".
 pub const DEFAULT_MODEL: &str = "default";
@@ -28,6 +30,8 @@ pub struct SwitchConfig {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Model names that the gateway itself defines; `default` serves `/switch/chat` without a model.
     pub models: BTreeMap<String, ModelConfig>,
+    /// When a target that failed is asked again.
+    pub retries: RetryConfig,
 }
 
 /// Where one model name leads.
@@ -36,11 +40,19 @@ pub struct SwitchConfig {
 pub struct ModelConfig {
     /// `provider/model`, first choice first; the next one is asked when the one before it fails.
     pub targets: Vec<String>,
+    /// `provider/model` of models that read more: asked when a request is too long for one of the targets.
+    #[serde(default)]
+    pub context_fallback: Vec<String>,
 }
 
 impl Default for SwitchConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8002)), providers: BTreeMap::new(), models: BTreeMap::new() }
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8002)),
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
+            retries: RetryConfig::default(),
+        }
     }
 }
 
@@ -61,7 +73,8 @@ impl SwitchConfig {
     /// Every model name that is configured, `default` included.
     pub fn all_models(&self) -> BTreeMap<String, ModelConfig> {
         let mut all = self.models.clone();
-        all.entry(DEFAULT_MODEL.to_owned()).or_insert_with(|| ModelConfig { targets: vec!["mock/mock".to_owned()] });
+        all.entry(DEFAULT_MODEL.to_owned())
+            .or_insert_with(|| ModelConfig { targets: vec!["mock/mock".to_owned()], context_fallback: Vec::new() });
         all
     }
 }
@@ -79,9 +92,9 @@ impl Section for SwitchConfig {
             provider.check(name)?;
         }
         for (name, model) in self.all_models() {
-            check_targets(&name, &model.targets, &providers)?;
+            check_targets(&name, &model, &providers)?;
         }
-        Ok(())
+        self.retries.check()
     }
 }
 
@@ -92,36 +105,45 @@ pub(crate) fn split_target(target: &str) -> Option<(&str, &str)> {
 
 fn check_targets(
     model: &str,
-    targets: &[String],
+    config: &ModelConfig,
     providers: &BTreeMap<String, ProviderConfig>,
 ) -> Result<(), ConfigError> {
-    let field = format!("switch.models.{model}.targets");
+    let field = |part: &str| format!("switch.models.{model}.{part}");
     if model.is_empty() || model.contains('*') {
         return Err(ConfigError::unusable(
             format!("switch.models.{model}"),
             "a model name is not empty and has no `*`",
         ));
     }
-    if targets.is_empty() {
-        return Err(ConfigError::unusable(field, "must name at least one `provider/model`"));
+    if config.targets.is_empty() {
+        return Err(ConfigError::unusable(field("targets"), "must name at least one `provider/model`"));
     }
     let mut any_enabled = false;
-    for (index, target) in targets.iter().enumerate() {
-        let field = format!("{field}[{index}]");
-        let Some((provider, _)) = split_target(target) else {
-            return Err(ConfigError::unusable(field, format!("`{target}` is not of the form `provider/model`")));
-        };
-        let Some(provider) = providers.get(provider) else {
-            let known: Vec<&str> = providers.keys().map(String::as_str).collect();
-            let problem = format!("there is no provider `{provider}`; known: {}", known.join(", "));
-            return Err(ConfigError::unusable(field, problem));
-        };
-        any_enabled |= provider.enabled;
+    for (index, target) in config.targets.iter().enumerate() {
+        any_enabled |= check_target(format!("{}[{index}]", field("targets")), target, providers)?.enabled;
+    }
+    for (index, target) in config.context_fallback.iter().enumerate() {
+        check_target(format!("{}[{index}]", field("context_fallback")), target, providers)?;
     }
     if !any_enabled {
-        return Err(ConfigError::unusable(field, "every provider it names is disabled"));
+        return Err(ConfigError::unusable(field("targets"), "every provider it names is disabled"));
     }
     Ok(())
+}
+
+/// The provider of a target that can be used.
+fn check_target<'p>(
+    field: String,
+    target: &str,
+    providers: &'p BTreeMap<String, ProviderConfig>,
+) -> Result<&'p ProviderConfig, ConfigError> {
+    let Some((provider, _)) = split_target(target) else {
+        return Err(ConfigError::unusable(field, format!("`{target}` is not of the form `provider/model`")));
+    };
+    providers.get(provider).ok_or_else(|| {
+        let known: Vec<&str> = providers.keys().map(String::as_str).collect();
+        ConfigError::unusable(field, format!("there is no provider `{provider}`; known: {}", known.join(", ")))
+    })
 }
 
 #[cfg(test)]

@@ -14,14 +14,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Client;
 use vx11_chassis::RequestContext;
+use vx11_resilience::Deadline;
 
 use crate::domain::answer::Read;
-use crate::domain::failover::{Answered, Failure, Unanswered, first_answer};
+use crate::domain::failover::{Answered, Failure, Retries, Unanswered, first_answer};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
+use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
+use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
-use crate::providers::Registry;
+use crate::providers::{Limits, Registry};
 
 use attempt::Attempt;
 pub(crate) use stream::{ChatStream, Step};
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     /// Where model names lead.
     pub(crate) routes: Routes,
+    /// When a target is asked again.
+    pub(crate) retries: RetryPolicy,
     /// What is counted.
     pub(crate) metrics: Metrics,
 }
@@ -55,8 +60,27 @@ pub(crate) struct Call<'a> {
     pub(crate) targets: &'a [Target],
     /// Its identity and limits.
     pub(crate) context: &'a RequestContext,
+    /// What it asks of the gateway.
+    pub(crate) wishes: &'a Wishes,
     /// When it came in.
     pub(crate) started: Instant,
+}
+
+impl Call<'_> {
+    fn deadline(&self) -> Option<Deadline> {
+        self.wishes.deadline(self.context.deadline)
+    }
+
+    /// What is left until nobody waits for the beginning of the answer any more.
+    fn left(&self) -> Duration {
+        self.deadline().map_or(Duration::MAX, |deadline| deadline.remaining())
+    }
+
+    /// The targets that may be asked.
+    fn targets(&self) -> &[Target] {
+        let allowed = if self.wishes.fallback { self.targets.len() } else { 1 };
+        self.targets.get(..allowed).unwrap_or(self.targets)
+    }
 }
 
 /// A provider's whole answer.
@@ -86,21 +110,21 @@ impl Gateway {
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>>,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
-        let result = first_answer(call.targets, call.context.deadline, async |target| {
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             let mut attempt = self.begin(call, target)?;
             let request = self.request(call, target, &attempt);
-            let answer = attempt.bounded(call.context.deadline, async {
+            let answer = attempt.bounded(self.limits(target).answer, call.left(), async {
                 let response = exchange::send(request).await?;
                 let request_id = exchange::request_id(&response);
                 let body = exchange::body(response).await?;
                 let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not a chat completion"))?;
                 Ok(Completed { body, read, request_id })
             });
-            let answer = answer.await;
-            match &answer {
+            let mut answer = answer.await;
+            match &mut answer {
                 Ok(answer) => {
                     attempt.spent(answer.read.usage);
-                    attempt.succeeded();
+                    attempt.answered();
                 }
                 Err(failure) => attempt.failed(failure),
             }
@@ -113,18 +137,19 @@ impl Gateway {
 
     /// The first stream whose first event has come in.
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
-        let result = first_answer(call.targets, call.context.deadline, async |target| {
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             let attempt = self.begin(call, target)?;
             let request = self.request(call, target, &attempt);
-            let limits = self.shared.registry.get(target.provider).limits;
-            let opened = attempt.bounded(call.context.deadline, async {
+            let limits = self.limits(target).within(call.wishes);
+            let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
+            let opened = attempt.bounded(limits.first, first, async {
                 let response = exchange::send(request).await?;
                 stream::Opened::read(response, call.request.choices, limits).await
             });
             match opened.await {
                 Ok(opened) => Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream())),
-                Err(failure) => {
-                    attempt.failed(&failure);
+                Err(mut failure) => {
+                    attempt.failed(&mut failure);
                     Err(failure)
                 }
             }
@@ -134,13 +159,28 @@ impl Gateway {
         result
     }
 
+    fn retries(&self) -> Retries<'_, impl Fn(&Target, &Failure) -> bool, impl Fn() -> f64> {
+        let budget = |target: &Target, failure: &Failure| {
+            let provider = self.shared.registry.get(target.provider);
+            let granted = provider.live.retries.try_retry();
+            let reason = if granted { failure.outcome.name() } else { "no_budget".into() };
+            self.shared.metrics.retry(&provider.name, &reason);
+            granted
+        };
+        Retries { policy: &self.shared.retries, budget, jitter: rand::random::<f64> }
+    }
+
+    fn limits(&self, target: &Target) -> Limits {
+        self.shared.registry.get(target.provider).limits
+    }
+
     fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
         Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {
         let provider = self.shared.registry.get(target.provider);
-        let request = provider.chat(&self.http[target.provider], call.request, &target.model);
+        let request = provider.chat(&self.http[target.provider], call.request, &target.model, attempt.key());
         vx11_chassis::client::propagate(request, call.context, attempt.trace())
     }
 
@@ -152,7 +192,9 @@ impl Gateway {
         };
         let at_providers: Duration = tried.iter().map(|tried| tried.elapsed).sum();
         self.shared.metrics.overhead(call.started.elapsed().saturating_sub(at_providers));
-        if let (Ok(_), [first, .., last]) = (result, tried.as_slice()) {
+        if let (Ok(_), [first, .., last]) = (result, tried.as_slice())
+            && first.target != last.target
+        {
             let target = &call.targets[last.target];
             let provider = &self.shared.registry.get(target.provider).name;
             let reason = first.outcome.name();

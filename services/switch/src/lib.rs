@@ -25,7 +25,8 @@ use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
 pub use config::SwitchConfig;
-use config::split_target;
+use config::{RetryConfig, split_target};
+use domain::retry::RetryPolicy;
 use domain::routing::Routes;
 use gateway::{Gateway, Shared};
 use metrics::Metrics;
@@ -70,20 +71,25 @@ fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> an
     }
     let models = config.all_models();
     let models = models.iter().map(|(name, model)| {
-        let targets = model.targets.iter().filter_map(|target| split_target(target)).collect();
-        (name.clone(), targets)
+        let usual = model.targets.iter().filter_map(|target| Some((split_target(target)?, false)));
+        let larger = model.context_fallback.iter().filter_map(|target| Some((split_target(target)?, true)));
+        (name.clone(), usual.chain(larger).collect())
     });
-    let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
-    let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics })
+    let routes = Routes::new(registry.all().iter().map(|provider| provider.served()).collect(), models);
+    let metrics = Metrics::new(metrics.registry())?.of(registry.all());
+    let RetryConfig { attempts, base, longest, .. } = config.retries;
+    Ok(Shared { registry, routes, retries: RetryPolicy { attempts, base, longest }, metrics })
 }
 
 /// Every provider by its breaker. One without a key is left out on purpose, not at fault.
 fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
-        let state = |provider: &providers::Provider| match provider.breaker.snapshot().state {
-            BreakerState::Open => DependencyState::degraded("its circuit breaker is open"),
-            BreakerState::Closed | BreakerState::HalfOpen => DependencyState::up(),
+        let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
+        let state = |provider: &providers::Provider| {
+            let open = provider.live.models().into_iter().find(|(_, live)| is_open(live));
+            open.map_or_else(DependencyState::up, |(model, _)| {
+                DependencyState::degraded(format!("its circuit breaker for {model} is open"))
+            })
         };
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
         states.collect::<BTreeMap<_, _>>()

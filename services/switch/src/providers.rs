@@ -3,8 +3,11 @@
 //! A kind of provider is a wire; each has a file under `providers/` that alone knows its paths and headers.
 
 mod http;
+mod keys;
+mod live;
 mod openai;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,12 +16,16 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use vx11_chassis::config::Common;
-use vx11_contracts::switch::ProviderInfo;
-use vx11_resilience::Breaker;
+use vx11_contracts::switch::{BreakerInfo, BreakerState, ModelInfo, ProviderInfo};
 
-use crate::config::{ProviderConfig, ProviderKind, SwitchConfig};
+use crate::config::{ProviderConfig, ProviderKind, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Served;
+use crate::domain::wishes::Wishes;
+
+use keys::Key;
+pub(crate) use keys::Keys;
+pub(crate) use live::{InFlight, Live, ModelLive};
 
 /// One provider in service.
 #[derive(Debug)]
@@ -27,50 +34,51 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     /// How long it may take.
     pub(crate) limits: Limits,
-    /// Whether it is asked.
-    pub(crate) breaker: Breaker,
+    /// What is learnt about it.
+    pub(crate) live: Arc<Live>,
     /// Where chat completions are asked for.
     pub(crate) chat_url: Url,
     kind: ProviderKind,
     base_url: Url,
     models: Vec<String>,
     default_model: String,
-    key: Key,
+    credentials: Credentials,
 }
 
 /// How long a provider may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     connect: Duration,
-    /// For a whole answer, or the first event of a stream.
+    /// For a whole answer.
     pub(crate) answer: Duration,
+    /// For the first event of a stream.
+    pub(crate) first: Duration,
     /// Between two chunks of a stream.
     pub(crate) idle: Duration,
     /// For a whole stream.
     pub(crate) stream: Duration,
 }
 
+impl Limits {
+    /// These limits, within what one request allows.
+    pub(crate) fn within(self, wishes: &Wishes) -> Self {
+        let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));
+        Self { stream: whole, ..self }
+    }
+}
+
 /// What a provider asks of its callers.
-#[derive(Clone, Debug)]
-enum Key {
+#[derive(Debug)]
+enum Credentials {
     NotRequired,
     Missing,
-    /// The `Authorization` header, marked sensitive, so that it is never printed.
-    Present(HeaderValue),
+    Present(Keys),
 }
 
 impl Provider {
-    fn new(name: String, config: ProviderConfig, common: &Common) -> anyhow::Result<Self> {
+    fn new(name: String, config: ProviderConfig, retries: RetryConfig, common: &Common) -> anyhow::Result<Self> {
         let field = |field: &str| format!("switch.providers.{name}.{field}");
-        let key = match &config.api_key_env {
-            None => Key::NotRequired,
-            Some(variable) => match common.secrets.get(variable)? {
-                None => Key::Missing,
-                Some(secret) => Key::present(&secret).with_context(|| {
-                    format!("{}: the key in {variable} cannot be sent in a header", field("api_key_env"))
-                })?,
-            },
-        };
+        let credentials = Credentials::read(&name, &config, common)?;
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
         let base_url = config.base_url.with_context(|| field("base_url"))?;
@@ -80,24 +88,30 @@ impl Provider {
         let limits = Limits {
             connect: config.connect_timeout,
             answer: config.timeout,
+            first: config.ttft_timeout.unwrap_or(config.timeout),
             idle: config.stream_idle_timeout,
             stream: config.stream_total_timeout,
         };
-        let breaker = Breaker::new(config.breaker.into());
-        Ok(Self { name, limits, breaker, chat_url, kind: config.kind, base_url, models, default_model, key })
+        let live = Arc::new(Live::new(config.breaker.into(), retries.budget()));
+        Ok(Self { name, limits, live, chat_url, kind: config.kind, base_url, models, default_model, credentials })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
     pub(crate) fn is_usable(&self) -> bool {
-        !matches!(self.key, Key::Missing)
+        !matches!(self.credentials, Credentials::Missing)
     }
 
-    /// The request that asks it for `model`.
-    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str) -> RequestBuilder {
-        let key = match &self.key {
-            Key::Present(key) => Some(key),
-            Key::NotRequired | Key::Missing => None,
-        };
+    /// Its keys, where it asks for one and has one.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        match &self.credentials {
+            Credentials::Present(keys) => Some(keys),
+            Credentials::NotRequired | Credentials::Missing => None,
+        }
+    }
+
+    /// The request that asks it for `model`, with the key of this number.
+    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str, key: Option<usize>) -> RequestBuilder {
+        let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
         match self.kind {
             ProviderKind::Openai => openai::chat(http, &self.chat_url, key, request, model),
         }
@@ -107,18 +121,21 @@ impl Provider {
     pub(crate) fn info(&self) -> ProviderInfo {
         let mut base_url = self.base_url.clone();
         base_url.set_query(None);
-        let key = match self.key {
-            Key::NotRequired => "not_required",
-            Key::Missing => "missing",
-            Key::Present(_) => "present",
+        let key = match self.credentials {
+            Credentials::NotRequired => "not_required",
+            Credentials::Missing => "missing",
+            Credentials::Present(_) => "present",
         };
+        let live: Vec<ModelInfo> = self.live.models().iter().map(|(label, live)| model_info(label, live)).collect();
         ProviderInfo {
             name: self.name.clone(),
             kind: self.kind.as_str().to_owned(),
             base_url: base_url.into(),
             models: self.models.clone(),
             key: key.to_owned(),
-            breaker: vx11_chassis::breaker::info(&self.breaker),
+            keys: self.keys().map(Keys::info).unwrap_or_default(),
+            breaker: worst(&live),
+            live,
         }
     }
 
@@ -136,18 +153,56 @@ impl Provider {
     }
 }
 
-impl Key {
-    fn present(secret: &SecretString) -> anyhow::Result<Self> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
-        value.set_sensitive(true);
-        Ok(Self::Present(value))
+impl Credentials {
+    fn read(name: &str, config: &ProviderConfig, common: &Common) -> anyhow::Result<Self> {
+        let variables = config.key_variables();
+        if variables.is_empty() {
+            return Ok(Self::NotRequired);
+        }
+        let mut keys = Vec::with_capacity(variables.len());
+        for variable in variables {
+            let Some(secret) = common.secrets.get(variable)? else { continue };
+            let header = bearer(&secret).with_context(|| {
+                format!("switch.providers.{name}.api_key_env: the key in {variable} cannot be sent in a header")
+            })?;
+            keys.push(Key { variable: variable.to_owned(), header });
+        }
+        Ok(if keys.is_empty() { Self::Missing } else { Self::Present(Keys::new(keys, config.key_dead_for)) })
     }
+}
+
+/// The `Authorization` header, marked sensitive.
+fn bearer(secret: &SecretString) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What people are shown of one model.
+fn model_info(label: &str, live: &ModelLive) -> ModelInfo {
+    ModelInfo {
+        model: label.to_owned(),
+        breaker: vx11_chassis::breaker::info(&live.breaker),
+        latency_ms: live.latency().as_millis() as u64,
+        error_rate: (live.error_rate() * 1000.0).round() / 1000.0,
+    }
+}
+
+/// The breaker that is in the worst state, for the whole provider.
+fn worst(models: &[ModelInfo]) -> BreakerInfo {
+    let badness = |breaker: &BreakerInfo| match breaker.state {
+        BreakerState::Open => (2, breaker.failure_count),
+        BreakerState::HalfOpen => (1, breaker.failure_count),
+        BreakerState::Closed => (0, breaker.failure_count),
+    };
+    let worst = models.iter().map(|model| &model.breaker).max_by_key(|breaker| badness(breaker)).cloned();
+    worst.unwrap_or(BreakerInfo { state: BreakerState::Closed, failure_count: 0, last_failure: None })
 }
 
 /// Every provider that is enabled, in the order of their names.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    providers: Vec<Provider>,
+    providers: Vec<Arc<Provider>>,
     tls: Option<http::Tls>,
 }
 
@@ -159,10 +214,10 @@ impl Registry {
     pub(crate) fn new(config: &SwitchConfig, common: &Common) -> anyhow::Result<Self> {
         let enabled = config.all_providers(&common.urls).into_iter().filter(|(_, provider)| provider.enabled);
         let providers = enabled
-            .map(|(name, provider)| Provider::new(name, provider, common))
+            .map(|(name, provider)| Provider::new(name, provider, config.retries, common).map(Arc::new))
             .collect::<anyhow::Result<Vec<_>>>()?;
         // Without a provider to call over TLS the system's certificates are never read.
-        let tls = match providers.iter().any(Provider::is_called_over_tls) {
+        let tls = match providers.iter().any(|provider| provider.is_called_over_tls()) {
             true => Some(http::Tls::from_system()?),
             false => None,
         };
@@ -174,7 +229,7 @@ impl Registry {
     /// # Errors
     /// When a client cannot be set up.
     pub(crate) fn clients(&self) -> reqwest::Result<Vec<Client>> {
-        let client = |provider: &Provider| match &self.tls {
+        let client = |provider: &Arc<Provider>| match &self.tls {
             Some(tls) if provider.is_called_over_tls() => tls.client(&provider.base_url, provider.limits.connect),
             _ => vx11_chassis::client::http_client(provider.limits.connect),
         };
@@ -187,7 +242,7 @@ impl Registry {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> &[Provider] {
+    pub(crate) fn all(&self) -> &[Arc<Provider>] {
         &self.providers
     }
 }

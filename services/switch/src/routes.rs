@@ -8,6 +8,7 @@ mod models;
 mod providers;
 mod refusal;
 mod way;
+mod wishes;
 
 use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;

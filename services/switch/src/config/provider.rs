@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
-use vx11_resilience::BreakerConfig;
+use vx11_resilience::{BreakerConfig, FailureRate};
 
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderConfig {
     /// The wire it speaks.
@@ -18,6 +18,11 @@ pub struct ProviderConfig {
     pub base_url: Option<Url>,
     /// The variable that holds its key, or, with `_FILE` appended, the path of a file that does. Absent: it needs none.
     pub api_key_env: Option<String>,
+    /// More of the kind: while one key is refused or at its limit, the next one is used. Those that are not set are left out.
+    pub api_key_envs: Option<Vec<String>>,
+    /// How long a refused key is left alone. Absent: until the configuration is read again.
+    #[serde(with = "humantime_serde")]
+    pub key_dead_for: Option<Duration>,
     /// Names of the models it serves; a trailing `*` stands for any ending.
     pub models: Option<Vec<String>>,
     /// What it is asked for when only the provider was named; its first model without `*` where absent.
@@ -25,9 +30,12 @@ pub struct ProviderConfig {
     /// Longest wait for a connection. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Longest wait for a whole answer, and for the first event of a stream. Default 15 s.
+    /// Longest wait for a whole answer. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// Longest wait for the first event of a stream; `timeout` where absent.
+    #[serde(with = "humantime_serde")]
+    pub ttft_timeout: Option<Duration>,
     /// Longest silence within a stream. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub stream_idle_timeout: Duration,
@@ -58,8 +66,8 @@ impl ProviderKind {
     }
 }
 
-/// A provider's circuit breaker.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// The circuit breaker of each model at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerLimits {
     /// Failures in a row that open it. Default 3.
@@ -67,17 +75,20 @@ pub struct BreakerLimits {
     /// The pause before it is tried again. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub open_for: Duration,
+    /// The share of failures that opens it too; absent: only failures in a row do.
+    pub failure_rate: Option<FailureRate>,
 }
 
 impl Default for BreakerLimits {
     fn default() -> Self {
-        Self { failure_threshold: 3, open_for: Duration::from_secs(30) }
+        Self { failure_threshold: 3, open_for: Duration::from_secs(30), failure_rate: None }
     }
 }
 
 impl From<BreakerLimits> for BreakerConfig {
     fn from(limits: BreakerLimits) -> Self {
-        Self { failure_threshold: limits.failure_threshold, open_for: limits.open_for }
+        let BreakerLimits { failure_threshold, open_for, failure_rate } = limits;
+        Self { failure_threshold, open_for, failure_rate }
     }
 }
 
@@ -87,10 +98,13 @@ impl Default for ProviderConfig {
             kind: ProviderKind::Openai,
             base_url: None,
             api_key_env: None,
+            api_key_envs: None,
+            key_dead_for: None,
             models: None,
             default_model: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(15),
+            ttft_timeout: None,
             stream_idle_timeout: Duration::from_secs(15),
             stream_total_timeout: Duration::from_secs(300),
             breaker: BreakerLimits::default(),
@@ -100,6 +114,17 @@ impl Default for ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// The variables of its keys, in the order of their use, each once.
+    pub fn key_variables(&self) -> Vec<&str> {
+        let mut variables: Vec<&str> = Vec::new();
+        for variable in self.api_key_env.iter().chain(self.api_key_envs.iter().flatten()) {
+            if !variables.contains(&variable.as_str()) {
+                variables.push(variable);
+            }
+        }
+        variables
+    }
+
     /// The names it serves.
     pub fn models(&self) -> &[String] {
         self.models.as_deref().unwrap_or_default()
@@ -115,9 +140,11 @@ impl ProviderConfig {
     pub(super) fn over(self, built_in: Self) -> Self {
         // A default of the built-in's would hide the first of the models that take its models' place.
         let default_model = if self.models.is_some() { None } else { built_in.default_model };
+        // Whoever names keys means these and no others.
+        let api_key_env = if self.api_key_envs.is_some() { None } else { built_in.api_key_env };
         Self {
             base_url: self.base_url.or(built_in.base_url),
-            api_key_env: self.api_key_env.or(built_in.api_key_env),
+            api_key_env: self.api_key_env.or(api_key_env),
             models: self.models.or(built_in.models),
             default_model: self.default_model.or(default_model),
             ..self
@@ -151,7 +178,9 @@ impl ProviderConfig {
             (".timeout", self.timeout),
             (".stream_idle_timeout", self.stream_idle_timeout),
             (".stream_total_timeout", self.stream_total_timeout),
+            (".ttft_timeout", self.ttft_timeout.unwrap_or(self.timeout)),
             (".breaker.open_for", self.breaker.open_for),
+            (".breaker.failure_rate.window", self.breaker.failure_rate.unwrap_or_default().window),
         ];
         for (field, limit) in limits {
             if limit.is_zero() {
@@ -160,6 +189,14 @@ impl ProviderConfig {
         }
         if self.breaker.failure_threshold == 0 {
             return unusable(".breaker.failure_threshold", "must be at least 1");
+        }
+        if let Some(rate) = self.breaker.failure_rate
+            && !(1..=100).contains(&rate.percent)
+        {
+            return unusable(".breaker.failure_rate.percent", "must be 1 to 100");
+        }
+        if self.key_variables().iter().any(|variable| variable.is_empty()) {
+            return unusable(".api_key_envs", "must name variables");
         }
         Ok(())
     }

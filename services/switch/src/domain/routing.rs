@@ -18,6 +18,8 @@ pub(crate) struct Target {
     pub(crate) model: Arc<str>,
     /// The model in metrics: a name or pattern of the configuration.
     pub(crate) label: Arc<str>,
+    /// Whether it is there for requests that are too long for the others, and for no others.
+    pub(crate) larger: bool,
 }
 
 /// What routing knows of a provider.
@@ -48,18 +50,18 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Routes over `providers` in registry order; `models` names `(provider, model)` pairs. Pairs of providers that are
-    /// not in the registry are left out.
+    /// Routes over `providers` in registry order; `models` names `(provider, model)` pairs, and whether each is for longer
+    /// requests. Pairs of providers that are not in the registry are left out.
     pub(crate) fn new<'t>(
         providers: Vec<Served>,
-        models: impl IntoIterator<Item = (String, Vec<(&'t str, &'t str)>)>,
+        models: impl IntoIterator<Item = (String, Vec<((&'t str, &'t str), bool)>)>,
     ) -> Self {
         let mut routes = Self { providers, models: BTreeMap::new() };
         for (name, targets) in models {
-            let targets = targets.into_iter().filter_map(|(provider, model)| {
+            let targets = targets.into_iter().filter_map(|((provider, model), larger)| {
                 // A configured target is bounded by the configuration: its own name is its label.
                 let model: Arc<str> = model.into();
-                Some(Target { provider: routes.position(provider)?, label: model.clone(), model })
+                Some(Target { provider: routes.position(provider)?, label: model.clone(), model, larger })
             });
             let targets = targets.collect();
             routes.models.insert(name, targets);
@@ -76,7 +78,9 @@ impl Routes {
         let targets = self.all_targets(model);
         let targets = match pinned {
             None => targets,
-            Some(provider) => targets.iter().filter(|target| target.provider == provider).take(1).cloned().collect(),
+            Some(provider) => {
+                targets.iter().filter(|target| target.provider == provider && !target.larger).take(1).cloned().collect()
+            }
         };
         if targets.is_empty() { Err(NoRoute::ModelNotFound(self.known_models())) } else { Ok(targets) }
     }
@@ -86,7 +90,7 @@ impl Routes {
         match (self.find(default, pinned), pinned.and_then(|name| self.position(name))) {
             (Err(NoRoute::ModelNotFound(_)), Some(provider)) => {
                 let model = self.providers[provider].default_model.clone();
-                Ok([Target { provider, label: model.clone(), model }].into())
+                Ok([Target { provider, label: model.clone(), model, larger: false }].into())
             }
             (found, _) => found,
         }
@@ -118,12 +122,12 @@ impl Routes {
             && !name.is_empty()
         {
             let label = self.served(provider, name).cloned().unwrap_or_else(|| OTHER_MODELS.into());
-            return [Target { provider, model: name.into(), label }].into();
+            return [Target { provider, model: name.into(), label, larger: false }].into();
         }
         let name: Arc<str> = model.into();
         let serving = (0..self.providers.len()).filter_map(|provider| {
             let label = self.served(provider, model)?.clone();
-            Some(Target { provider, model: name.clone(), label })
+            Some(Target { provider, model: name.clone(), label, larger: false })
         });
         serving.collect()
     }
@@ -166,8 +170,8 @@ mod tests {
     fn routes() -> Routes {
         let providers = vec![served("a", &["llama", "gpt-*"], "llama"), served("b", &["llama", "meta/llama"], "llama")];
         let models = [
-            ("default".to_owned(), vec![("a", "llama"), ("gone", "x")]),
-            ("both".to_owned(), vec![("b", "llama"), ("a", "gpt-4")]),
+            ("default".to_owned(), vec![(("a", "llama"), false), (("gone", "x"), false)]),
+            ("both".to_owned(), vec![(("b", "llama"), false), (("a", "gpt-4"), false)]),
         ];
         Routes::new(providers, models)
     }

@@ -12,11 +12,12 @@ use vx11_contracts::error::ErrorBody;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
 use super::way::{Way, pinned_provider};
-use super::{chat_stream, refusal};
+use super::{chat_stream, refusal, wishes};
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
 use crate::domain::request::ChatRequest;
+use crate::domain::wishes::Wishes;
 use crate::gateway::{Call, Gateway};
 
 /// Answers a conversation.
@@ -46,13 +47,14 @@ pub(super) async fn chat(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
+    let wishes = wishes::read(&http)?;
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, pinned, started).await;
+        return answer(&gateway, &context, &chat, pinned, &wishes, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, pinned, started).instrument(span).await
+    answer(&gateway, &context, &chat, pinned, &wishes, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -71,6 +73,7 @@ async fn answer(
     context: &RequestContext,
     chat: &SwitchChatRequest,
     pinned: Option<&str>,
+    wishes: &Wishes,
     started: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
@@ -80,7 +83,7 @@ async fn answer(
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
-    let call = Call { request: &request, targets: &targets, context, started };
+    let call = Call { request: &request, targets: &targets, context, wishes, started };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
         refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
     };

@@ -10,7 +10,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
 use super::way::{Way, pinned_provider};
-use super::{completions_stream, refusal};
+use super::{completions_stream, refusal, wishes};
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
 use crate::domain::request::ChatRequest;
@@ -25,7 +25,13 @@ use crate::gateway::{Call, Gateway};
     post,
     path = "/v1/chat/completions",
     tag = "openai",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
+    params(
+        ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
+        ("x-vx11-model" = Option<String>, Header, description = "Route by this model in place of the body's."),
+        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
+        ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
+        ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first event.")
+    ),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
@@ -43,11 +49,15 @@ pub(super) async fn create_chat_completion(
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let request = ChatRequest::read(body.0)?;
+    let mut request = ChatRequest::read(body.0)?;
+    let wishes = wishes::read(&http)?;
+    if let Some(model) = wishes::model(&http)? {
+        model.clone_into(&mut request.model);
+    }
     let pinned = pinned_provider(&http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
-    let call = Call { request: &request, targets: &targets, context: &context, started };
+    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started };
     if request.stream {
         return match gateway.stream(&call).await {
             Ok(answered) => {

@@ -35,7 +35,7 @@ impl<'a> Way<'a> {
     /// Why the first choice did not answer, where another one did.
     pub(super) fn fallback_reason(self) -> Option<String> {
         match self.tried {
-            [first, .., _] => Some(first.outcome.name().into_owned()),
+            [first, .., last] if first.target != last.target => Some(first.outcome.name().into_owned()),
             _ => None,
         }
     }

@@ -37,9 +37,11 @@ async fn providers_are_shown_with_their_state_and_without_their_secrets() {
     let breaker = json!({"state": "closed", "failure_count": 0});
     let expected = json!({"providers": [
         {"name": "deepseek_r1", "kind": "openai", "base_url": "https://api.deepseek.com/v1",
-            "models": ["deepseek-reasoner"], "key": "present", "breaker": breaker},
+            "models": ["deepseek-reasoner"], "key": "present", "breaker": breaker,
+            "keys": [{"variable": "DEEPSEEK_API_KEY", "state": "alive"}], "live": []},
         {"name": "mock", "kind": "openai", "base_url": "http://127.0.0.1:8003/v1",
-            "models": ["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"], "key": "not_required", "breaker": breaker},
+            "models": ["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"], "key": "not_required", "breaker": breaker,
+            "keys": [], "live": []},
     ]});
     assert_eq!(got.json(), expected);
     let models = Answer::of(app.get("/v1/models")).await;
