@@ -140,6 +140,8 @@ pub struct ProviderInfo {
     pub models: Vec<String>,
     /// Whether a key is present, absent or not needed: `present`, `missing`, `not_required`.
     pub key: String,
+    /// Whether it can be asked.
+    pub health: ProviderHealth,
     /// Every key by the variable that holds it; empty where none is needed or present.
     #[serde(default)]
     pub keys: Vec<KeyInfo>,
@@ -148,6 +150,42 @@ pub struct ProviderInfo {
     /// Every model that was asked since the start.
     #[serde(default)]
     pub live: Vec<ModelInfo>,
+    /// Calls at a time.
+    pub concurrency: ConcurrencyInfo,
+    /// Calls that wait for a place.
+    pub queue: QueueInfo,
+}
+
+/// Whether a provider can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderHealth {
+    /// With every key and every model.
+    Up,
+    /// With some of them.
+    Degraded,
+    /// Not now.
+    Down,
+}
+
+/// How many calls a provider gets at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConcurrencyInfo {
+    /// At most; it adapts to what the provider bears.
+    pub limit: u32,
+    /// Under way.
+    pub in_flight: u32,
+}
+
+/// How many calls wait for a place at a provider, by priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueInfo {
+    /// A person waits for them.
+    pub interactive: usize,
+    /// Nothing was said.
+    pub normal: usize,
+    /// Nobody waits for them.
+    pub batch: usize,
 }
 
 /// One key of a provider, never the key itself.

@@ -13,4 +13,5 @@ pub(crate) mod rejection;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod routing;
+pub(crate) mod strategy;
 pub(crate) mod wishes;

@@ -5,7 +5,9 @@
 
 mod attempt;
 mod exchange;
+mod shadow;
 mod stream;
+mod worker;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Client;
+use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
 use vx11_resilience::Deadline;
 
@@ -22,12 +25,15 @@ use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
+use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
 use crate::providers::{Limits, Registry};
 
 use attempt::Attempt;
+pub(crate) use shadow::MOST as MOST_SHADOWS;
 pub(crate) use stream::{ChatStream, Step};
+pub(crate) use worker::Worker;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -38,12 +44,14 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// When a target is asked again.
     pub(crate) retries: RetryPolicy,
+    /// Places for copies that go to shadow targets.
+    pub(crate) shadows: Arc<Semaphore>,
     /// What is counted.
     pub(crate) metrics: Metrics,
 }
 
-/// One worker's way to the providers. Cheap to clone.
-#[derive(Clone, Debug)]
+/// One request's way to the providers, under the configuration that it began with.
+#[derive(Debug)]
 pub(crate) struct Gateway {
     /// What all workers share.
     pub(crate) shared: Arc<Shared>,
@@ -95,13 +103,30 @@ pub(crate) struct Completed<T> {
 }
 
 impl Gateway {
-    /// One worker's gateway, with clients of its own.
+    /// One worker's gateway, with clients of its own. Those of `before` whose provider is still there are kept, and their
+    /// connections with them.
     ///
     /// # Errors
     /// When a client cannot be set up.
-    pub(crate) fn new(shared: Arc<Shared>) -> reqwest::Result<Self> {
-        let http = shared.registry.clients()?.into();
+    fn new(shared: Arc<Shared>, before: Option<&Self>) -> reqwest::Result<Self> {
+        let kept = before.map(|before| (&before.shared.registry, &*before.http));
+        let http = shared.registry.clients(kept)?.into();
         Ok(Self { shared, http })
+    }
+
+    /// Another handle to the same one.
+    fn handle(&self) -> Self {
+        Self { shared: self.shared.clone(), http: self.http.clone() }
+    }
+
+    /// `targets`, which were found for `model`, in the order in which this request asks them.
+    pub(crate) fn arrange(&self, model: &str, targets: Arc<[Target]>, asker: &Asker<'_>) -> Arc<[Target]> {
+        let cost = |target: &Target| {
+            let live = self.shared.registry.get(target.provider).live.model(&target.label);
+            // One that is not asked at all is the slowest.
+            if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost() }
+        };
+        self.shared.routes.arrange(model, targets, asker, rand::random::<f64>, cost)
     }
 
     /// The first whole answer that `read` makes sense of.
@@ -111,7 +136,7 @@ impl Gateway {
         read: impl Fn(&[u8]) -> Option<Read<T>>,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
-            let mut attempt = self.begin(call, target)?;
+            let mut attempt = self.begin(call, target).await?;
             let request = self.request(call, target, &attempt);
             let answer = attempt.bounded(self.limits(target).answer, call.left(), async {
                 let response = exchange::send(request).await?;
@@ -138,7 +163,7 @@ impl Gateway {
     /// The first stream whose first event has come in.
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
-            let attempt = self.begin(call, target)?;
+            let attempt = self.begin(call, target).await?;
             let request = self.request(call, target, &attempt);
             let limits = self.limits(target).within(call.wishes);
             let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
@@ -174,8 +199,9 @@ impl Gateway {
         self.shared.registry.get(target.provider).limits
     }
 
-    fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
+    async fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
+        let shared = self.shared.clone();
+        Attempt::begin(shared, target.clone(), &call.context.trace, call.wishes, call.deadline()).await
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {

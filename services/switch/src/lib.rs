@@ -10,27 +10,30 @@ mod domain;
 mod gateway;
 mod metrics;
 mod providers;
+mod reload;
 mod routes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::web::ThinData;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
-use vx11_chassis::config::Common;
-use vx11_chassis::process::{Section, Start};
+use vx11_chassis::config::{Common, Settings};
+use vx11_chassis::process::{Section, Start, section};
 use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
 use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
+use config::RetryConfig;
 pub use config::SwitchConfig;
-use config::{RetryConfig, split_target};
 use domain::retry::RetryPolicy;
 use domain::routing::Routes;
-use gateway::{Gateway, Shared};
+use gateway::{Shared, Worker};
 use metrics::Metrics;
 use providers::Registry;
+use reload::Current;
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
@@ -42,15 +45,18 @@ pub const NAME: &str = "switch";
 pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
-    let shared = Arc::new(share(&config, &common, &service_metrics)?);
+    let metrics = Metrics::new(service_metrics.registry())?;
+    let shared = share(&config, &common, &metrics, None)?;
     // Each worker makes its own clients, where a failure cannot be reported any more.
-    shared.registry.clients()?;
+    shared.registry.clients(None)?;
+    let current = Arc::new(Current::new(shared));
+    tokio::spawn(reload::watch(current.clone(), common.clone(), shutdown.clone()));
 
-    let dependencies = dependencies(shared.clone());
+    let dependencies = dependencies(current.clone());
     let service = Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi());
-    vx11_chassis::serve(service, listener, shutdown, move |app| match Gateway::new(shared.clone()) {
-        Ok(gateway) => {
-            app.app_data(ThinData(gateway)).configure(routes::routes);
+    vx11_chassis::serve(service, listener, shutdown, move |app| match Worker::new(current.clone()) {
+        Ok(worker) => {
+            app.app_data(ThinData(worker)).configure(routes::routes);
         }
         Err(error) => tracing::error!(%error, "a worker has no clients and serves nothing"),
     })
@@ -62,27 +68,37 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     server::complete(routes::Document::openapi())
 }
 
-fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> anyhow::Result<Shared> {
+/// Reads and checks the configuration that the gateway would start with, keys included, and says what is in it.
+///
+/// # Errors
+/// Naming the file or variable, and the field.
+pub fn check_config() -> anyhow::Result<String> {
+    let settings = Settings::from_process()?;
+    let common = settings.common()?;
+    let config: SwitchConfig = section(&settings)?;
+    let registry = Registry::new(&config, &common, None)?;
+    let source = common.file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+    let (providers, models) = (registry.all().len(), config.all_models().len());
+    Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
+}
+
+fn share(config: &SwitchConfig, common: &Common, metrics: &Metrics, before: Option<&Shared>) -> anyhow::Result<Shared> {
     // What a file says was checked when it was read; what a program put together was not.
     config.check()?;
-    let registry = Registry::new(config, common)?;
+    let registry = Registry::new(config, common, before.map(|before| &before.registry))?;
     for provider in registry.all().iter().filter(|provider| !provider.is_usable()) {
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
-    let models = config.all_models();
-    let models = models.iter().map(|(name, model)| {
-        let usual = model.targets.iter().filter_map(|target| Some((split_target(target)?, false)));
-        let larger = model.context_fallback.iter().filter_map(|target| Some((split_target(target)?, true)));
-        (name.clone(), usual.chain(larger).collect())
-    });
-    let routes = Routes::new(registry.all().iter().map(|provider| provider.served()).collect(), models);
-    let metrics = Metrics::new(metrics.registry())?.of(registry.all());
+    let routes = Routes::new(registry.all().iter().map(|provider| provider.served()).collect(), config.routes());
+    let metrics = metrics.of(registry.all());
     let RetryConfig { attempts, base, longest, .. } = config.retries;
-    Ok(Shared { registry, routes, retries: RetryPolicy { attempts, base, longest }, metrics })
+    let shadows = before.map(|before| before.shadows.clone());
+    let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
+    Ok(Shared { registry, routes, retries: RetryPolicy { attempts, base, longest }, shadows, metrics })
 }
 
 /// Every provider by its breaker. One without a key is left out on purpose, not at fault.
-fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
+fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
         let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
         let state = |provider: &providers::Provider| {
@@ -91,6 +107,7 @@ fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
                 DependencyState::degraded(format!("its circuit breaker for {model} is open"))
             })
         };
+        let shared = current.get();
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
         states.collect::<BTreeMap<_, _>>()
     })

@@ -27,6 +27,9 @@ pub(crate) struct Metrics {
     generated_tokens: IntCounterVec,
     fallbacks: IntCounterVec,
     retries: IntCounterVec,
+    shadows: IntCounterVec,
+    reloads: IntCounterVec,
+    reload_failed: IntGauge,
     overhead: Histogram,
     streams: IntGauge,
     duration: HistogramVec,
@@ -118,6 +121,20 @@ impl Metrics {
                 "Calls that were made once more, by how the call before went; `no_budget`: not made.",
                 &["provider", "reason"],
             )?,
+            shadows: counters(
+                "vx11_shadow_requests_total",
+                "Copies sent to shadow targets, by how they went.",
+                &["provider", "outcome"],
+            )?,
+            reloads: counters(
+                "vx11_config_reloads_total",
+                "How often the configuration was read again, by whether it came into force: applied, refused.",
+                &["outcome"],
+            )?,
+            reload_failed: register(
+                registry,
+                IntGauge::new("vx11_config_refused", "1 while the file holds a configuration that cannot be used.")?,
+            )?,
             overhead: register(
                 registry,
                 Histogram::with_opts(histogram_opts!(
@@ -179,6 +196,17 @@ impl Metrics {
     /// Counts a retry on the same target.
     pub(crate) fn retry(&self, provider: &str, reason: &str) {
         self.retries.with_label_values(&[provider, reason]).inc();
+    }
+
+    /// Counts a copy that went to a shadow target.
+    pub(crate) fn shadow(&self, provider: &str, outcome: &str) {
+        self.shadows.with_label_values(&[provider, outcome]).inc();
+    }
+
+    /// Counts a configuration that was read again, and whether it could be used.
+    pub(crate) fn reloaded(&self, applied: bool) {
+        self.reloads.with_label_values(&[if applied { "applied" } else { "refused" }]).inc();
+        self.reload_failed.set(i64::from(!applied));
     }
 
     /// Counts the gateway's own part in the time until an answer's head.

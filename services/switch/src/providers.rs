@@ -16,7 +16,9 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use vx11_chassis::config::Common;
-use vx11_contracts::switch::{BreakerInfo, BreakerState, ModelInfo, ProviderInfo};
+use vx11_contracts::switch::{
+    BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
+};
 
 use crate::config::{ProviderConfig, ProviderKind, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
@@ -43,6 +45,9 @@ pub(crate) struct Provider {
     models: Vec<String>,
     default_model: String,
     credentials: Credentials,
+    /// What it was made of, to see whether that has changed.
+    config: ProviderConfig,
+    retries: RetryConfig,
 }
 
 /// How long a provider may take.
@@ -76,9 +81,20 @@ enum Credentials {
 }
 
 impl Provider {
-    fn new(name: String, config: ProviderConfig, retries: RetryConfig, common: &Common) -> anyhow::Result<Self> {
+    /// `before` is the provider of that name in the configuration before; what was learnt about it is kept where its
+    /// settings are the same. Its keys begin anew.
+    fn new(
+        name: String,
+        config: ProviderConfig,
+        retries: RetryConfig,
+        common: &Common,
+        before: Option<&Self>,
+    ) -> anyhow::Result<Self> {
         let field = |field: &str| format!("switch.providers.{name}.{field}");
         let credentials = Credentials::read(&name, &config, common)?;
+        let same = before.filter(|before| before.config == config && before.retries == retries);
+        let live = same.map_or_else(|| Arc::new(Live::new(&config, retries)), |same| same.live.clone());
+        let made_of = config.clone();
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
         let base_url = config.base_url.with_context(|| field("base_url"))?;
@@ -92,8 +108,19 @@ impl Provider {
             idle: config.stream_idle_timeout,
             stream: config.stream_total_timeout,
         };
-        let live = Arc::new(Live::new(config.breaker.into(), retries.budget()));
-        Ok(Self { name, limits, live, chat_url, kind: config.kind, base_url, models, default_model, credentials })
+        Ok(Self {
+            name,
+            limits,
+            live,
+            chat_url,
+            kind: config.kind,
+            base_url,
+            models,
+            default_model,
+            credentials,
+            config: made_of,
+            retries,
+        })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
@@ -127,14 +154,20 @@ impl Provider {
             Credentials::Present(_) => "present",
         };
         let live: Vec<ModelInfo> = self.live.models().iter().map(|(label, live)| model_info(label, live)).collect();
+        let keys = self.keys().map(Keys::info).unwrap_or_default();
+        let admission = self.live.admission.snapshot();
+        let [interactive, normal, batch] = admission.waiting;
         ProviderInfo {
             name: self.name.clone(),
             kind: self.kind.as_str().to_owned(),
             base_url: base_url.into(),
             models: self.models.clone(),
             key: key.to_owned(),
-            keys: self.keys().map(Keys::info).unwrap_or_default(),
+            health: health(self.is_usable(), &keys, &live),
+            keys,
             breaker: worst(&live),
+            concurrency: ConcurrencyInfo { limit: admission.limit, in_flight: admission.in_flight },
+            queue: QueueInfo { interactive, normal, batch },
             live,
         }
     }
@@ -146,6 +179,12 @@ impl Provider {
             patterns: self.models.iter().map(|pattern| pattern.as_str().into()).collect(),
             default_model: self.default_model.as_str().into(),
         }
+    }
+
+    /// Whether the client of one will do for the other.
+    fn is_reached_like(&self, other: &Self) -> bool {
+        let way = |provider: &Self| (provider.limits.connect, provider.is_called_over_tls());
+        self.name == other.name && self.base_url == other.base_url && way(self) == way(other)
     }
 
     fn is_called_over_tls(&self) -> bool {
@@ -188,6 +227,20 @@ fn model_info(label: &str, live: &ModelLive) -> ModelInfo {
     }
 }
 
+/// The provider as a whole.
+fn health(usable: bool, keys: &[KeyInfo], models: &[ModelInfo]) -> ProviderHealth {
+    let is_closed = |model: &ModelInfo| model.breaker.state == BreakerState::Closed;
+    let works = |key: &KeyInfo| key.state == KeyHealth::Alive;
+    let no_key = !keys.is_empty() && !keys.iter().any(works);
+    if !usable || no_key || (!models.is_empty() && !models.iter().any(is_closed)) {
+        ProviderHealth::Down
+    } else if keys.iter().all(works) && models.iter().all(is_closed) {
+        ProviderHealth::Up
+    } else {
+        ProviderHealth::Degraded
+    }
+}
+
 /// The breaker that is in the worst state, for the whole provider.
 fn worst(models: &[ModelInfo]) -> BreakerInfo {
     let badness = |breaker: &BreakerInfo| match breaker.state {
@@ -211,10 +264,13 @@ impl Registry {
     ///
     /// # Errors
     /// When a key cannot be sent, or the system's certificates cannot be read and are needed.
-    pub(crate) fn new(config: &SwitchConfig, common: &Common) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &SwitchConfig, common: &Common, before: Option<&Self>) -> anyhow::Result<Self> {
         let enabled = config.all_providers(&common.urls).into_iter().filter(|(_, provider)| provider.enabled);
         let providers = enabled
-            .map(|(name, provider)| Provider::new(name, provider, config.retries, common).map(Arc::new))
+            .map(|(name, provider)| {
+                let before = before.and_then(|before| before.find(&name));
+                Provider::new(name, provider, config.retries, common, before).map(Arc::new)
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         // Without a provider to call over TLS the system's certificates are never read.
         let tls = match providers.iter().any(|provider| provider.is_called_over_tls()) {
@@ -224,16 +280,29 @@ impl Registry {
         Ok(Self { providers, tls })
     }
 
-    /// One worker's clients, one a provider and in the same order: each has its own connections and limits.
+    /// One worker's clients, one a provider and in the same order: each has its own connections and limits. Those of
+    /// `before` whose provider is reached in the same way are kept.
     ///
     /// # Errors
     /// When a client cannot be set up.
-    pub(crate) fn clients(&self) -> reqwest::Result<Vec<Client>> {
-        let client = |provider: &Arc<Provider>| match &self.tls {
-            Some(tls) if provider.is_called_over_tls() => tls.client(&provider.base_url, provider.limits.connect),
+    pub(crate) fn clients(&self, before: Option<(&Self, &[Client])>) -> reqwest::Result<Vec<Client>> {
+        let kept = |provider: &Provider| {
+            let (registry, clients) = before?;
+            let position = registry.providers.iter().position(|known| known.is_reached_like(provider))?;
+            clients.get(position).cloned()
+        };
+        let client = |provider: &Arc<Provider>| match (&self.tls, kept(provider)) {
+            (_, Some(client)) => Ok(client),
+            (Some(tls), None) if provider.is_called_over_tls() => {
+                tls.client(&provider.base_url, provider.limits.connect)
+            }
             _ => vx11_chassis::client::http_client(provider.limits.connect),
         };
         self.providers.iter().map(client).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().map(|provider| &**provider).find(|provider| provider.name == name)
     }
 
     /// The provider at `index`, as targets name it.

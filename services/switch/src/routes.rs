@@ -1,5 +1,6 @@
 //! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
 
+mod arrange;
 mod chat;
 mod chat_stream;
 mod completions;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
-use vx11_resilience::{BreakerConfig, FailureRate};
+use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -42,8 +42,10 @@ pub struct ProviderConfig {
     /// Longest time that one stream may take. Default 300 s.
     #[serde(with = "humantime_serde")]
     pub stream_total_timeout: Duration,
-    /// When it is no longer asked, and for how long.
+    /// When one of its models is no longer asked, and for how long.
     pub breaker: BreakerLimits,
+    /// How many calls it gets at a time, and who waits.
+    pub concurrency: ConcurrencyConfig,
     /// `false` takes it out of service.
     pub enabled: bool,
 }
@@ -79,6 +81,37 @@ pub struct BreakerLimits {
     pub failure_rate: Option<FailureRate>,
 }
 
+/// How many calls a provider gets at a time; the number adapts to what it bears.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConcurrencyConfig {
+    /// To begin with. Default 100.
+    pub initial: u32,
+    /// The fewest it comes down to. Default 4.
+    pub min: u32,
+    /// The most it grows to. Default 1000.
+    pub max: u32,
+    /// Calls that wait for a place. Default 1000.
+    pub queue: usize,
+    /// Longest wait for a place. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub queue_timeout: Duration,
+}
+
+impl Default for ConcurrencyConfig {
+    fn default() -> Self {
+        let AdmissionConfig { initial, min, max, queue } = AdmissionConfig::default();
+        Self { initial, min, max, queue, queue_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl From<ConcurrencyConfig> for AdmissionConfig {
+    fn from(config: ConcurrencyConfig) -> Self {
+        let ConcurrencyConfig { initial, min, max, queue, .. } = config;
+        Self { initial, min, max, queue }
+    }
+}
+
 impl Default for BreakerLimits {
     fn default() -> Self {
         Self { failure_threshold: 3, open_for: Duration::from_secs(30), failure_rate: None }
@@ -108,6 +141,7 @@ impl Default for ProviderConfig {
             stream_idle_timeout: Duration::from_secs(15),
             stream_total_timeout: Duration::from_secs(300),
             breaker: BreakerLimits::default(),
+            concurrency: ConcurrencyConfig::default(),
             enabled: true,
         }
     }
@@ -194,6 +228,9 @@ impl ProviderConfig {
             && !(1..=100).contains(&rate.percent)
         {
             return unusable(".breaker.failure_rate.percent", "must be 1 to 100");
+        }
+        if self.concurrency.min == 0 || self.concurrency.min > self.concurrency.max {
+            return unusable(".concurrency", "needs a `min` of at least 1 and not above `max`");
         }
         if self.key_variables().iter().any(|variable| variable.is_empty()) {
             return unusable(".api_key_envs", "must name variables");

@@ -159,7 +159,7 @@ pub(crate) async fn first_answer<A>(
                     too_long = Some(refusal.clone());
                     continue 'targets;
                 }
-                (Next::Retry(_) | Next::NextTarget | Next::Answer | Next::Larger, _) => {}
+                (Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger, _) => {}
             }
             if outcome == Outcome::Timeout {
                 silent.push(target.provider);

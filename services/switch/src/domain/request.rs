@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use vx11_contracts::switch::Message;
 
 /// A request that can be routed.
@@ -16,6 +17,9 @@ pub(crate) struct ChatRequest {
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
+    /// Where `user` and `metadata` stand; they are read only for routes that ask for them.
+    user: Option<Range<usize>>,
+    metadata: Option<Range<usize>>,
     /// The model that was asked for; empty where the gateway is to choose.
     pub(crate) model: String,
     /// Whether the answer is to be streamed.
@@ -50,6 +54,10 @@ struct Peek<'a> {
     stream: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
@@ -74,7 +82,9 @@ impl ChatRequest {
             peek.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
         let choices: Option<u32> = peek.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
         let span = span_of(text, raw_model.get());
-        Ok(Self { span, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), body })
+        let user = peek.user.map(|raw| span_of(text, raw.get()));
+        let metadata = peek.metadata.map(|raw| span_of(text, raw.get()));
+        Ok(Self { span, user, metadata, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), body })
     }
 
     /// The request for a conversation that came in VX11's own words. A stream is asked to report its usage.
@@ -82,7 +92,31 @@ impl ChatRequest {
         const MODEL_AT: usize = br#"{"model":"#.len();
         let stream_options = stream.then_some(StreamOptions { include_usage: true });
         let body = serde_json::to_vec(&Composed { model: "", messages, stream, stream_options })?;
-        Ok(Self { body: body.into(), span: MODEL_AT..MODEL_AT + 2, model: model.to_owned(), stream, choices: 1 })
+        Ok(Self {
+            body: body.into(),
+            span: MODEL_AT..MODEL_AT + 2,
+            user: None,
+            metadata: None,
+            model: model.to_owned(),
+            stream,
+            choices: 1,
+        })
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// OpenAI's `user`, where it is a text.
+    pub(crate) fn user(&self) -> Option<String> {
+        serde_json::from_slice(&self.body[self.user.clone()?]).ok()
+    }
+
+    /// An entry of `metadata`, where it is a text.
+    pub(crate) fn tag(&self, name: &str) -> Option<String> {
+        let metadata: Map<String, Value> = serde_json::from_slice(&self.body[self.metadata.clone()?]).ok()?;
+        metadata.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The body for a target that knows the model as `model`.
@@ -131,7 +165,7 @@ fn field(name: &'static str, problem: &str) -> BadRequest {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Map, Value, json};
+    use serde_json::json;
     use vx11_contracts::switch::Role;
 
     use super::*;
@@ -155,6 +189,16 @@ mod tests {
         let request =
             read(r#"{"model": "m", "messages": [{"model": "inner"}], "stream": null, "n": null}"#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("m", false, 1));
+    }
+
+    #[test]
+    fn user_and_tags_are_read_when_they_are_asked_for() {
+        let request =
+            read(r#"{"model":"m","messages":[],"user":"u\u0031","metadata":{"tier":"free","n":1}}"#).expect("readable");
+        assert_eq!((request.user().as_deref(), request.tag("tier").as_deref()), (Some("u1"), Some("free")));
+        assert_eq!((request.tag("n"), request.tag("none")), (None, None));
+        let request = read(r#"{"model":"m","messages":[],"user":7,"metadata":"x"}"#).expect("not the gateway's affair");
+        assert_eq!((request.user(), request.tag("tier")), (None, None));
     }
 
     #[test]
@@ -237,7 +281,7 @@ mod tests {
             pretty in any::<bool>(),
         ) {
             // Written by hand, because the model is to stand in the middle whatever its neighbours are called.
-            let own = ["model", "messages", "stream", "n"];
+            let own = ["model", "messages", "stream", "n", "user"];
             let (gap, mut body) = if pretty { ("\n\t ", String::from("{")) } else { ("", String::from("{")) };
             let mut write = |key: &str, value: &Value| {
                 let comma = if body.len() == 1 { "" } else { "," };

@@ -16,7 +16,7 @@ pub(crate) enum Next {
     /// The same target after this time, if the budget has a retry left.
     Retry(Duration),
     /// The next target.
-    NextTarget,
+    Elsewhere,
     /// A target for longer requests; without one the failure is the answer.
     Larger,
     /// The failure is the caller's answer.
@@ -49,12 +49,12 @@ impl RetryPolicy {
                 let asked = failure.retry_after.unwrap_or_default();
                 let wait = pause.max(asked);
                 if asked > self.longest || left.is_some_and(|left| wait >= left) {
-                    Next::NextTarget
+                    Next::Elsewhere
                 } else {
                     Next::Retry(wait)
                 }
             }
-            _ => Next::NextTarget,
+            _ => Next::Elsewhere,
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
             let next = |retries| POLICY.next(&failure(outcome), retries, None, 1.0);
             assert_eq!(next(0), Next::Retry(Duration::from_millis(100)), "{outcome}");
             assert_eq!(next(1), Next::Retry(Duration::from_millis(200)), "{outcome}");
-            assert_eq!(next(2), Next::NextTarget, "{outcome}");
+            assert_eq!(next(2), Next::Elsewhere, "{outcome}");
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
         for outcome in
             [Outcome::Timeout, Outcome::InvalidAnswer, Outcome::StreamCut, Outcome::Stalled, Outcome::Http(401)]
         {
-            assert_eq!(POLICY.next(&failure(outcome), 0, None, 0.5), Next::NextTarget, "{outcome}");
+            assert_eq!(POLICY.next(&failure(outcome), 0, None, 0.5), Next::Elsewhere, "{outcome}");
         }
     }
 
@@ -136,8 +136,8 @@ mod tests {
         let asked =
             |seconds| Failure { retry_after: Some(Duration::from_secs(seconds)), ..failure(Outcome::Http(429)) };
         assert_eq!(POLICY.next(&asked(2), 0, None, 0.5), Next::Retry(Duration::from_secs(2)));
-        assert_eq!(POLICY.next(&asked(3), 0, None, 0.5), Next::NextTarget);
-        assert_eq!(POLICY.next(&asked(1), 0, Some(Duration::from_millis(900)), 0.5), Next::NextTarget);
+        assert_eq!(POLICY.next(&asked(3), 0, None, 0.5), Next::Elsewhere);
+        assert_eq!(POLICY.next(&asked(1), 0, Some(Duration::from_millis(900)), 0.5), Next::Elsewhere);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vx11_resilience::Deadline;
+use vx11_resilience::{Deadline, Priority};
 
 /// A request's own limits and preferences; each can only narrow what the configuration allows.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +13,15 @@ pub(crate) struct Wishes {
     pub(crate) first: Option<Duration>,
     /// Whether anybody but the first choice may be asked.
     pub(crate) fallback: bool,
+    /// Who goes first where a provider has as much work as it takes.
+    pub(crate) priority: Priority,
+    /// Whose turn it is counted as, there.
+    pub(crate) tenant: u64,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { whole: None, first: None, fallback: true }
+        Self { whole: None, first: None, fallback: true, priority: Priority::Normal, tenant: 0 }
     }
 }
 

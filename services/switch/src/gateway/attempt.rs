@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Span};
 use vx11_contracts::chat::Usage;
-use vx11_resilience::{BreakerState, Permit};
+use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
 use super::Shared;
@@ -16,6 +16,7 @@ use crate::domain::failover::Failure;
 use crate::domain::keys::NoKey;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
 use crate::metrics::CallReport;
 use crate::providers::{InFlight, ModelLive, Provider};
 
@@ -26,6 +27,7 @@ struct Admitted {
     key: Option<usize>,
     /// The breaker's; taken once it has been told how the call went.
     permit: Option<Permit>,
+    slot: Slot,
     _in_flight: InFlight,
 }
 
@@ -48,11 +50,18 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Begins a call to `target`, if there is a key for it and its breaker lets it through.
-    pub(super) fn begin(shared: Arc<Shared>, target: Target, parent: &TraceContext) -> Result<Self, Failure> {
+    /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a place
+    /// for it.
+    pub(super) async fn begin(
+        shared: Arc<Shared>,
+        target: Target,
+        parent: &TraceContext,
+        wishes: &Wishes,
+        deadline: Option<Deadline>,
+    ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let live = provider.live.model(&target.label);
-        let admitted = match admit(provider, &live) {
+        let admitted = match admit(provider, &live, wishes, deadline).await {
             Ok(admitted) => admitted,
             Err(failure) => {
                 let outcome = failure.outcome.name();
@@ -200,6 +209,7 @@ impl Attempt {
             prompt_tokens: self.prompt_tokens,
             generated_tokens: self.generated_tokens,
         });
+        self.admitted.slot.learn(load(outcome, health));
         let Some(permit) = self.admitted.permit.take() else { return };
         match health {
             Health::Good => self.log_closed(permit.success()),
@@ -245,19 +255,52 @@ impl Drop for Attempt {
     }
 }
 
-fn admit(provider: &Provider, live: &Arc<ModelLive>) -> Result<Admitted, Failure> {
+/// What a call says about its provider's load.
+fn load(outcome: Outcome, health: Health) -> Load {
+    match outcome {
+        Outcome::Http(429 | 503 | 529) => Load::TooMuch,
+        Outcome::Timeout if health == Health::Bad => Load::TooMuch,
+        Outcome::Success => Load::Fine,
+        _ if outcome.is_callers_fault() => Load::Fine,
+        _ => Load::Unknown,
+    }
+}
+
+async fn admit(
+    provider: &Provider,
+    live: &Arc<ModelLive>,
+    wishes: &Wishes,
+    deadline: Option<Deadline>,
+) -> Result<Admitted, Failure> {
     if !provider.is_usable() {
         return Err(Failure::new(Outcome::MissingApiKey, "its key is not set"));
     }
-    let key = provider.keys().map(|keys| keys.pick()).transpose().map_err(|none| match none {
+    // Looked at before the wait, so that nobody waits in vain, and again after it.
+    pick_key(provider)?;
+    if let Some(left) = live.breaker.snapshot().retry_after {
+        return Err(open(left));
+    }
+    let wait = Deadline::after(provider.live.queue_timeout);
+    let wait = deadline.map_or(wait, |deadline| deadline.min(wait));
+    let slot = provider.live.admission.enter(wishes.priority, wishes.tenant, wait).await;
+    let slot = slot.map_err(|refused| Failure {
+        retry_after: Some(refused.0),
+        ..Failure::new(Outcome::Overloaded, "it has as much work as it takes")
+    })?;
+    let key = pick_key(provider)?;
+    let permit = live.breaker.try_acquire().map_err(|refused| open(refused.retry_after))?;
+    Ok(Admitted { key, permit: Some(permit), slot, _in_flight: live.call() })
+}
+
+fn pick_key(provider: &Provider) -> Result<Option<usize>, Failure> {
+    provider.keys().map(|keys| keys.pick()).transpose().map_err(|none| match none {
         NoKey::AllDead => Failure::new(Outcome::KeysDead, "every key was refused"),
         NoKey::Resting(left) => {
             Failure { retry_after: Some(left), ..Failure::new(Outcome::KeysResting, "every key is at its limit") }
         }
-    })?;
-    let permit = live.breaker.try_acquire().map_err(|open| Failure {
-        retry_after: Some(open.retry_after),
-        ..Failure::new(Outcome::CircuitOpen, "its breaker is open")
-    })?;
-    Ok(Admitted { key, permit: Some(permit), _in_flight: live.call() })
+    })
+}
+
+fn open(left: Duration) -> Failure {
+    Failure { retry_after: Some(left), ..Failure::new(Outcome::CircuitOpen, "its breaker is open") }
 }

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use vx11_resilience::{Breaker, BreakerConfig, RetryBudget, RetryBudgetConfig};
+use vx11_resilience::{Admission, Breaker, BreakerConfig, RetryBudget};
 
+use crate::config::{ProviderConfig, RetryConfig};
 use crate::domain::latency::PeakEwma;
 
 /// How much of the error rate the newest call makes up: about the last twenty calls count.
@@ -19,6 +20,10 @@ const NEWEST: f64 = 0.05;
 pub(crate) struct Live {
     /// How many retries it can bear.
     pub(crate) retries: RetryBudget,
+    /// How many calls it gets at a time.
+    pub(crate) admission: Admission,
+    /// Longest wait for one.
+    pub(crate) queue_timeout: Duration,
     breaker: BreakerConfig,
     models: RwLock<BTreeMap<Arc<str>, Arc<ModelLive>>>,
 }
@@ -40,8 +45,14 @@ struct Measured {
 
 impl Live {
     /// Nothing is known yet.
-    pub(super) fn new(breaker: BreakerConfig, retries: RetryBudgetConfig) -> Self {
-        Self { retries: RetryBudget::new(retries), breaker, models: RwLock::default() }
+    pub(super) fn new(config: &ProviderConfig, retries: RetryConfig) -> Self {
+        Self {
+            retries: RetryBudget::new(retries.budget()),
+            admission: Admission::new(config.concurrency.into()),
+            queue_timeout: config.concurrency.queue_timeout,
+            breaker: config.breaker.into(),
+            models: RwLock::default(),
+        }
     }
 
     /// What is learnt about the model of this label.

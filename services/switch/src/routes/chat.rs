@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 use vx11_chassis::context::is_valid_id;
@@ -11,6 +10,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::error::ErrorBody;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
+use super::arrange::{Said, arrange};
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
 use crate::config::DEFAULT_MODEL;
@@ -40,7 +40,7 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn chat(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     Json(chat): Json<SwitchChatRequest>,
@@ -50,11 +50,11 @@ pub(super) async fn chat(
     let wishes = wishes::read(&http)?;
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(&http));
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, pinned, &wishes, started).await;
+        return answer(&gateway, &context, &http, &chat, pinned, &wishes, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, pinned, &wishes, started).instrument(span).await
+    answer(&gateway, &context, &http, &chat, pinned, &wishes, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -71,6 +71,7 @@ fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
 async fn answer(
     gateway: &Gateway,
     context: &RequestContext,
+    http: &HttpRequest,
     chat: &SwitchChatRequest,
     pinned: Option<&str>,
     wishes: &Wishes,
@@ -83,10 +84,15 @@ async fn answer(
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
+    let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
+    let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
+    let said = Said { bytes: request.bytes(), tag: &tag, session: &session };
+    let targets = arrange(gateway, http, model, targets, said);
     let call = Call { request: &request, targets: &targets, context, wishes, started };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
         refusal::unanswered(&reason, Way { gateway, targets: &targets, tried: &tried })
     };
+    gateway.cast_shadow(&call, model);
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
         let way = Way { gateway, targets: &targets, tried: &answered.tried };

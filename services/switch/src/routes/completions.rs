@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::openai::OpenAiError;
 
+use super::arrange::{Said, arrange};
 use super::way::{Way, pinned_provider};
 use super::{completions_stream, refusal, wishes};
 use crate::domain::answer;
@@ -29,6 +29,8 @@ use crate::gateway::{Call, Gateway};
         ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
         ("x-vx11-model" = Option<String>, Header, description = "Route by this model in place of the body's."),
         ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
+        ("x-vx11-priority" = Option<String>, Header, description = "`interactive`, `normal` or `batch`."),
+        ("x-vx11-session-id" = Option<String>, Header, description = "The conversation, for sticky routes."),
         ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
         ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first event.")
     ),
@@ -43,7 +45,7 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn create_chat_completion(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     body: Body,
@@ -57,7 +59,10 @@ pub(super) async fn create_chat_completion(
     let pinned = pinned_provider(&http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
+    let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user() };
+    let targets = arrange(&gateway, &http, &request.model, targets, said);
     let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started };
+    gateway.cast_shadow(&call, &request.model);
     if request.stream {
         return match gateway.stream(&call).await {
             Ok(answered) => {

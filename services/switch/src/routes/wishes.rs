@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use vx11_chassis::ApiError;
 use vx11_contracts::{ErrorCode, headers};
-use vx11_resilience::Deadline;
+use vx11_resilience::{Deadline, Priority};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::wishes::Wishes;
 
@@ -16,8 +17,24 @@ pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
         Some("off") => false,
         Some(_) => return Err(malformed(headers::FALLBACK, "must be `on` or `off`")),
     };
+    let priority = match text(request, headers::PRIORITY)? {
+        None => Priority::default(),
+        Some(word) => Priority::ALL
+            .into_iter()
+            .find(|priority| priority.as_str() == word)
+            .ok_or_else(|| malformed(headers::PRIORITY, "must be `interactive`, `normal` or `batch`"))?,
+    };
     let whole = milliseconds(request, headers::TIMEOUT_MS)?.map(Deadline::after);
-    Ok(Wishes { whole, first: milliseconds(request, headers::TTFT_TIMEOUT_MS)?, fallback })
+    let first = milliseconds(request, headers::TTFT_TIMEOUT_MS)?;
+    Ok(Wishes { whole, first, fallback, priority, tenant: tenant(request) })
+}
+
+/// Who waits in turn with others where a provider is busy: the organisation, else the conversation, else whoever has the
+/// same token.
+fn tenant(request: &HttpRequest) -> u64 {
+    let names = [headers::ORG, headers::SESSION_ID, "authorization"];
+    let header = names.into_iter().find_map(|name| request.headers().get(name));
+    header.map_or(0, |value| xxh3_64(value.as_bytes()))
 }
 
 /// The model to route by in place of the body's.
@@ -33,11 +50,11 @@ fn milliseconds(request: &HttpRequest, name: &str) -> Result<Option<Duration>, A
     }
 }
 
-pub(super) fn text<'r>(request: &'r HttpRequest, name: &str) -> Result<Option<&'r str>, ApiError> {
+fn text<'r>(request: &'r HttpRequest, name: &str) -> Result<Option<&'r str>, ApiError> {
     let value = request.headers().get(name).map(|value| value.to_str());
     value.transpose().map_err(|_| malformed(name, "must be visible ASCII"))
 }
 
-pub(super) fn malformed(name: &str, problem: &str) -> ApiError {
+fn malformed(name: &str, problem: &str) -> ApiError {
     ApiError::new(ErrorCode::MalformedRequest, format!("the header {name} {problem}"))
 }

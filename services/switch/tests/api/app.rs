@@ -1,5 +1,6 @@
 //! The service as its callers see it, started on a free port for one test.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
@@ -24,9 +25,14 @@ pub(crate) struct App {
 impl App {
     /// Starts it with these variables.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        Self::with_file(None, variables).await
+    }
+
+    /// Starts it with this file and these variables.
+    pub(crate) async fn with_file(file: Option<&Path>, variables: &[(&str, &str)]) -> Self {
         let common = [("VX11_TOKEN", "test"), ("VX11_HTTP__WORKERS", "1"), ("VX11_HTTP__DRAIN_TIMEOUT", "1s")];
         let variables = common.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::load(None, variables).unwrap();
+        let settings = Settings::load(file, variables).unwrap();
         let listener = listen("switch", "127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();

@@ -5,6 +5,7 @@
 mod app;
 mod fake;
 
+mod admission;
 mod breaker;
 mod cancel;
 mod chat;
@@ -14,5 +15,7 @@ mod keys;
 mod limits;
 mod mock;
 mod models;
+mod reload;
 mod retries;
+mod routing;
 mod secrets;
