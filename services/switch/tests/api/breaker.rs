@@ -100,7 +100,7 @@ async fn one_model_of_a_provider_may_fail_while_another_is_asked() {
 
 #[tokio::test]
 async fn a_large_share_of_failures_opens_it_too() {
-    let script = |request: usize| if request % 2 == 0 { vec![completion("hi")] } else { vec![error(500, "")] };
+    let script = |request: usize| if request.is_multiple_of(2) { vec![completion("hi")] } else { vec![error(500, "")] };
     let fake = Fake::start(script).await;
     let rate = [("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_RATE", r#"{percent=50,min_calls=6,window="60s"}"#)];
     let app = App::in_front_of(&[&fake.url], &rate).await;
