@@ -56,11 +56,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a place
     /// for it.
-    pub(super) async fn begin(
-        shared: Arc<Shared>,
-        target: Target,
-        call: &Call<'_>,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn begin(shared: Arc<Shared>, target: Target, call: &Call<'_>) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let live = provider.live.model(&target.label);
         let admitted = match admit(provider, &live, call.wishes, call.deadline()).await {

@@ -59,8 +59,7 @@ pub(super) async fn create_chat_completion(
     wishes::reroute(&http, &mut request)?;
     let targets = targets::find(&gateway, &http, &request)?;
     let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call =
-        Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
+    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
     gateway.cast_shadow(&call, &request.model);
     if request.stream {
         return completions_stream::answer(&gateway, &call, Wire::Chat).await;

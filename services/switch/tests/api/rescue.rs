@@ -98,10 +98,7 @@ async fn an_agreeing_answer_is_spliced_whatever_the_break() {
         );
         assert_eq!((bad.requests().len(), good.requests().len()), (1, 1), "{outcome}");
         let options = json!({"include_usage": true});
-        assert_eq!(
-            asked(&good, 0),
-            json!({"model": "m-b", "messages": [], "stream": true, "stream_options": options})
-        );
+        assert_eq!(asked(&good, 0), json!({"model": "m-b", "messages": [], "stream": true, "stream_options": options}));
 
         app.wait_for_metric("vx11_streams_active", 0.0).await;
         let failed = format!(r#"vx11_provider_requests_total{{model="m-a",outcome="{outcome}",provider="a"}}"#);
