@@ -55,6 +55,7 @@ error_codes! {
     InsufficientQuota, "insufficient_quota", 429, "The budget of the API key, its team or its organisation is spent; `Retry-After` says when the next period begins.";
     Internal, "internal", 500, "A fault of VX11's own; the log has the cause under the correlation id.";
     UpstreamError, "upstream_error", 502, "Every provider that could serve the request failed, or a provider or a service broke off.";
+    UpstreamCredentialsExhausted, "upstream_credentials_exhausted", 502, "Every provider that could serve the request refuses the gateway's keys.";
     ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping, neither a provider nor madre could answer, or every provider is left alone for a while.";
     StoreUnavailable, "store_unavailable", 503, "The database does not answer; chat goes on without it.";
     Overloaded, "overloaded", 503, "The service has as much work as it accepts; `Retry-After` says when to come back.";

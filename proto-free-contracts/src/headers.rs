@@ -10,8 +10,21 @@ pub const CORRELATION_ID: &str = "x-correlation-id";
 pub const DEADLINE_MS: &str = "x-vx11-deadline-ms";
 /// Names the upstream provider: in a request it pins one, in an answer it says who answered.
 pub const PROVIDER: &str = "x-vx11-provider";
-/// The model that answered, as the provider knows it.
+/// In an answer, the model that answered, as the provider knows it; in a request, the model to route by in place of the
+/// body's.
 pub const MODEL: &str = "x-vx11-model";
+/// Whole milliseconds that a request to the gateway may take, a streamed answer's end included.
+pub const TIMEOUT_MS: &str = "x-vx11-timeout-ms";
+/// Whole milliseconds that a provider may take to the first event of a stream before the next one is asked.
+pub const TTFT_TIMEOUT_MS: &str = "x-vx11-ttft-timeout-ms";
+/// `off`: nobody but the first choice is asked.
+pub const FALLBACK: &str = "x-vx11-fallback";
+/// `interactive`, `normal` or `batch`: who goes first where a provider has as much work as it takes.
+pub const PRIORITY: &str = "x-vx11-priority";
+/// The conversation, for routes that keep one at the same provider.
+pub const SESSION_ID: &str = "x-vx11-session-id";
+/// The organisation that the request belongs to.
+pub const ORG: &str = "x-vx11-org";
 /// How many provider calls the answer took.
 pub const ATTEMPTS: &str = "x-vx11-attempts";
 /// Milliseconds, with fractions, that the gateway itself took until an answer's head.

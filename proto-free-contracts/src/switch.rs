@@ -140,8 +140,89 @@ pub struct ProviderInfo {
     pub models: Vec<String>,
     /// Whether a key is present, absent or not needed: `present`, `missing`, `not_required`.
     pub key: String,
+    /// Whether it can be asked.
+    pub health: ProviderHealth,
+    /// Every key by the variable that holds it; empty where none is needed or present.
+    #[serde(default)]
+    pub keys: Vec<KeyInfo>,
+    /// The circuit breaker of its models that is in the worst state.
+    pub breaker: BreakerInfo,
+    /// Every model that was asked since the start.
+    #[serde(default)]
+    pub live: Vec<ModelInfo>,
+    /// Calls at a time.
+    pub concurrency: ConcurrencyInfo,
+    /// Calls that wait for a place.
+    pub queue: QueueInfo,
+}
+
+/// Whether a provider can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderHealth {
+    /// With every key and every model.
+    Up,
+    /// With some of them.
+    Degraded,
+    /// Not now.
+    Down,
+}
+
+/// How many calls a provider gets at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConcurrencyInfo {
+    /// At most; it adapts to what the provider bears.
+    pub limit: u32,
+    /// Under way.
+    pub in_flight: u32,
+}
+
+/// How many calls wait for a place at a provider, by priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueInfo {
+    /// A person waits for them.
+    pub interactive: usize,
+    /// Nothing was said.
+    pub normal: usize,
+    /// Nobody waits for them.
+    pub batch: usize,
+}
+
+/// One key of a provider, never the key itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KeyInfo {
+    /// The variable that holds it.
+    pub variable: String,
+    /// Whether it works.
+    pub state: KeyHealth,
+    /// Milliseconds until it is used again, where it will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Whether a key works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyHealth {
+    /// It is used.
+    Alive,
+    /// It is at the provider's limit for a while.
+    Resting,
+    /// The provider refused it.
+    Dead,
+}
+
+/// One model at a provider, as it has been of late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelInfo {
+    /// The configured name or pattern; `other` for names that only callers know.
+    pub model: String,
     /// Its circuit breaker.
     pub breaker: BreakerInfo,
+    /// Milliseconds that an answer is expected to take to begin; 0 where nothing is known.
+    pub latency_ms: u64,
+    /// The part of the last calls that failed, 0 to 1.
+    pub error_rate: f64,
 }
 
 /// `GET /switch/providers`.

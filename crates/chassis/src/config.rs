@@ -42,6 +42,20 @@ pub struct Common {
     /// Secrets that configuration names and does not hold.
     #[serde(skip)]
     pub secrets: Secrets,
+    /// The file that was read, where there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+}
+
+impl Common {
+    /// The file as it is now, under the variables as they were at the start.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn read_again(&self) -> Result<Settings, ConfigError> {
+        let variables = self.secrets.0.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+        Settings::load(self.file.as_deref(), variables)
+    }
 }
 
 /// The process's variables, for secrets that a configuration file refers to by name.
@@ -168,6 +182,7 @@ impl ConfigError {
 #[derive(Clone, Debug)]
 pub struct Settings {
     figment: Figment,
+    file: Option<PathBuf>,
     secrets: Secrets,
 }
 
@@ -217,7 +232,7 @@ impl Settings {
                 figment = figment.merge(variable);
             }
         }
-        Ok(Self { figment, secrets: variables.into_iter().collect() })
+        Ok(Self { figment, file: file.map(Path::to_owned), secrets: variables.into_iter().collect() })
     }
 
     /// What every service reads.
@@ -235,6 +250,7 @@ impl Settings {
             check_token(token)?;
         }
         common.secrets = self.secrets.clone();
+        common.file = self.file.clone();
         Ok(common)
     }
 

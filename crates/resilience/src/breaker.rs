@@ -1,6 +1,7 @@
 //! The circuit breaker: stop calling what does not answer, and notice when it answers again.
 //!
-//! It opens after a number of failures in a row; while open, calls are refused without being made. After a pause
+//! It opens after a number of failures in a row, or when too large a share of the calls of the last while failed; while
+//! open, calls are refused without being made. After a pause
 //! the next caller becomes the probe (half-open): its success closes the breaker, its failure opens it for another pause.
 //! The edge cases:
 //!
@@ -33,11 +34,32 @@ pub struct BreakerConfig {
     /// The pause before a probe is let through. Default 60 s.
     #[serde(with = "humantime_serde")]
     pub open_for: Duration,
+    /// The share of failures that opens it too; absent: only failures in a row do.
+    pub failure_rate: Option<FailureRate>,
 }
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self { failure_threshold: 5, open_for: Duration::from_secs(60) }
+        Self { failure_threshold: 5, open_for: Duration::from_secs(60), failure_rate: None }
+    }
+}
+
+/// The share of failed calls that opens a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FailureRate {
+    /// Failures in a hundred calls. Default 50.
+    pub percent: u8,
+    /// Over which time. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+    /// How many calls must have been decided in that time, so that a few unlucky ones do not open it. Default 20.
+    pub min_calls: u32,
+}
+
+impl Default for FailureRate {
+    fn default() -> Self {
+        Self { percent: 50, window: Duration::from_secs(30), min_calls: 20 }
     }
 }
 
@@ -103,7 +125,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed breaker.
     pub fn new(config: BreakerConfig) -> Self {
-        Self { machine: Arc::new(Mutex::new(Machine::new(config))) }
+        Self { machine: Arc::new(Mutex::new(Machine::new(config, Instant::now()))) }
     }
 
     /// Asks to make one call. The call's outcome goes to the permit.
@@ -141,7 +163,7 @@ impl Permit {
     /// The call succeeded. `true` when this closed the breaker.
     pub fn success(mut self) -> bool {
         self.decided = true;
-        self.breaker.lock().success(self.admission)
+        self.breaker.lock().success(self.admission, Instant::now())
     }
 
     /// The call failed. `true` when this opened the breaker.
@@ -164,7 +186,7 @@ mod tests {
     use super::*;
 
     fn breaker(open_for: Duration) -> Breaker {
-        Breaker::new(BreakerConfig { failure_threshold: 1, open_for })
+        Breaker::new(BreakerConfig { failure_threshold: 1, open_for, ..BreakerConfig::default() })
     }
 
     #[test]

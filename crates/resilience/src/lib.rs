@@ -1,17 +1,20 @@
-//! What keeps one slow or failing part from taking the rest with it: circuit breaker, deadline, rate limits and
-//! retry budget.
+//! What keeps one slow or failing part from taking the rest with it: circuit breaker, deadline, rate limits, retry
+//! budget and admission.
 //!
-//! Everything here is in-process state behind short locks or atomics: nothing waits, nothing does I/O (but
-//! [`Deadline::run`], which bounds a caller's own future), nothing knows HTTP, metrics or a service. Durations are
+//! Everything here is in-process state behind short locks or atomics: nothing does I/O, and nothing waits but
+//! [`Deadline::run`], which bounds a caller's own future, and [`Admission::enter`], within a deadline; nothing knows HTTP, metrics or a service. Durations are
 //! [`std::time::Duration`], points in time [`std::time::Instant`].
 
+mod admission;
 mod breaker;
 mod deadline;
 mod rate;
 mod retry_budget;
+mod ring;
 mod window;
 
-pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, Open, Permit};
+pub use admission::{Admission, AdmissionConfig, AdmissionSnapshot, Load, Priority, Slot};
+pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, Open, Permit};
 pub use deadline::{BadDeadline, Deadline, DeadlineExceeded};
 pub use rate::{RateLimit, RateLimitConfig};
 pub use retry_budget::{RetryBudget, RetryBudgetConfig};

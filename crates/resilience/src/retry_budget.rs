@@ -4,13 +4,15 @@
 //! the requests of the last ten seconds, plus a small floor so that a quiet caller can retry at all (the rule of
 //! Finagle and Linkerd).
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// Seconds over which requests and retries are compared.
-const WINDOW_SECONDS: usize = 10;
+use crate::ring::Ring;
+
+/// Over which requests and retries are compared.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// How many retries are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,15 +34,7 @@ impl Default for RetryBudgetConfig {
 #[derive(Debug)]
 pub struct RetryBudget {
     config: RetryBudgetConfig,
-    window: Mutex<Window>,
-}
-
-#[derive(Debug)]
-struct Window {
-    start: Instant,
-    /// The second since `start` that the newest slot stands for.
-    second: u64,
-    slots: [Slot; WINDOW_SECONDS],
+    window: Mutex<Ring<Slot>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,8 +46,7 @@ struct Slot {
 impl RetryBudget {
     /// A budget with nothing spent.
     pub fn new(config: RetryBudgetConfig) -> Self {
-        let window = Window { start: Instant::now(), second: 0, slots: Default::default() };
-        Self { config, window: Mutex::new(window) }
+        Self { config, window: Mutex::new(Ring::over(WINDOW, Instant::now())) }
     }
 
     /// Counts a request, not its retries.
@@ -68,55 +61,29 @@ impl RetryBudget {
     }
 
     fn record_request_at(&self, now: Instant) {
-        self.with_window(now, |window| window.newest().requests += 1);
+        self.window().at(now).requests += 1;
     }
 
     fn try_retry_at(&self, now: Instant) -> bool {
-        self.with_window(now, |window| {
-            let requests: u32 = window.slots.iter().map(|slot| slot.requests).sum();
-            let retries: u32 = window.slots.iter().map(|slot| slot.retries).sum();
-            let floor = f64::from(self.config.min_per_second) * WINDOW_SECONDS as f64;
-            let allowed = f64::from(retries) + 1.0 <= floor + self.config.ratio * f64::from(requests);
-            if allowed {
-                window.newest().retries += 1;
-            }
-            allowed
-        })
-    }
-
-    fn with_window<T>(&self, now: Instant, act: impl FnOnce(&mut Window) -> T) -> T {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.advance(now);
-        act(&mut window)
-    }
-}
-
-impl Window {
-    /// Empties the slots of the seconds that passed since the last call.
-    fn advance(&mut self, now: Instant) {
-        let second = now.saturating_duration_since(self.start).as_secs();
-        let passed = second.saturating_sub(self.second).min(WINDOW_SECONDS as u64);
-        for step in 1..=passed {
-            let index = self.index(self.second + step);
-            self.slots[index] = Slot::default();
+        let mut window = self.window();
+        window.at(now);
+        let requests: u32 = window.slots().iter().map(|slot| slot.requests).sum();
+        let retries: u32 = window.slots().iter().map(|slot| slot.retries).sum();
+        let floor = f64::from(self.config.min_per_second) * WINDOW.as_secs_f64();
+        let allowed = f64::from(retries) + 1.0 <= floor + self.config.ratio * f64::from(requests);
+        if allowed {
+            window.at(now).retries += 1;
         }
-        self.second = self.second.max(second);
+        allowed
     }
 
-    fn newest(&mut self) -> &mut Slot {
-        let index = self.index(self.second);
-        &mut self.slots[index]
-    }
-
-    fn index(&self, second: u64) -> usize {
-        (second % WINDOW_SECONDS as u64) as usize
+    fn window(&self) -> MutexGuard<'_, Ring<Slot>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn retries_granted(budget: &RetryBudget, now: Instant) -> usize {

@@ -6,6 +6,9 @@
 
 mod accounts;
 mod provider;
+mod retries;
+mod routes;
+mod target;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +20,9 @@ use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
 pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
-pub use provider::{BreakerLimits, ProviderConfig, ProviderKind};
+pub use provider::{BreakerLimits, ConcurrencyConfig, ProviderConfig, ProviderKind};
+pub use retries::RetryConfig;
+pub use target::{ConditionConfig, ShadowConfig, TargetConfig};
 
 /// The model name that stands for "no model was asked for".
 pub const DEFAULT_MODEL: &str = "default";
@@ -34,7 +39,10 @@ pub struct SwitchConfig {
     /// Providers by name, over the built-in ones.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Model names that the gateway itself defines; `default` serves `/switch/chat` without a model.
+    #[serde(skip_serializing)]
     pub models: BTreeMap<String, ModelConfig>,
+    /// When a target that failed is asked again.
+    pub retries: RetryConfig,
     /// What models cost, by name or pattern, over the shipped table.
     #[serde(skip_serializing)]
     pub prices: BTreeMap<String, PriceConfig>,
@@ -55,18 +63,30 @@ pub struct SwitchConfig {
 }
 
 /// Where one model name leads.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// `provider/model`, first choice first; the next one is asked when the one before it fails.
-    pub targets: Vec<String>,
+    /// How the first target is chosen; the others are asked in turn when it fails. Default `ordered`.
+    #[serde(default)]
+    pub strategy: StrategyConfig,
+    /// `provider/model`, or a table that says more.
+    pub targets: Vec<TargetConfig>,
+    /// Whether a session keeps its target: its draws are made from `x-vx11-session-id`, else from the body's `user`.
+    #[serde(default)]
+    pub sticky: bool,
+    /// A target that gets copies of requests and whose answers nobody sees.
+    #[serde(default)]
+    pub shadow: Option<ShadowConfig>,
+    /// `provider/model` of models that read more: asked when a request is too long for one of the targets.
+    #[serde(default)]
+    pub context_fallback: Vec<String>,
     /// What happens when a stream broke and the next target's answer differs from what was delivered.
     #[serde(default)]
     pub on_divergence: OnDivergence,
 }
 
 /// What happens when a stream broke and the next target's answer differs from what was delivered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDivergence {
     /// That target is told to go on from the partial text.
@@ -74,6 +94,35 @@ pub enum OnDivergence {
     Continue,
     /// The stream ends with an error.
     Error,
+}
+
+/// How the first target is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyConfig {
+    /// As listed.
+    #[default]
+    Ordered,
+    /// By chance, as often as its weight says.
+    Weighted,
+    /// The one of two, drawn by chance, that is expected to answer sooner.
+    LeastLatency,
+    /// The one of the lowest price.
+    Cheapest,
+}
+
+impl ModelConfig {
+    /// These targets, in this order, and nothing else.
+    pub fn ordered<'t>(targets: impl IntoIterator<Item = &'t str>) -> Self {
+        Self {
+            strategy: StrategyConfig::Ordered,
+            targets: targets.into_iter().map(TargetConfig::from).collect(),
+            sticky: false,
+            shadow: None,
+            context_fallback: Vec::new(),
+            on_divergence: OnDivergence::default(),
+        }
+    }
 }
 
 impl Default for SwitchConfig {
@@ -89,6 +138,7 @@ impl Default for SwitchConfig {
             assumed_output_tokens: 1000,
             redis_url: None,
             redis_timeout: Duration::from_millis(100),
+            retries: RetryConfig::default(),
         }
     }
 }
@@ -110,10 +160,7 @@ impl SwitchConfig {
     /// Every model name that is configured, `default` included.
     pub fn all_models(&self) -> BTreeMap<String, ModelConfig> {
         let mut all = self.models.clone();
-        all.entry(DEFAULT_MODEL.to_owned()).or_insert_with(|| ModelConfig {
-            targets: vec!["mock/mock".to_owned()],
-            on_divergence: OnDivergence::default(),
-        });
+        all.entry(DEFAULT_MODEL.to_owned()).or_insert_with(|| ModelConfig::ordered(["mock/mock"]));
         all
     }
 }
@@ -134,7 +181,7 @@ impl Section for SwitchConfig {
             provider.check(name)?;
         }
         for (name, model) in self.all_models() {
-            check_targets(&name, &model.targets, &providers)?;
+            check_targets(&name, &model, &providers)?;
         }
         self.prices.iter().try_for_each(|(name, price)| price.check(name))?;
         self.orgs.iter().try_for_each(|(name, org)| org.check(name))?;
@@ -142,47 +189,70 @@ impl Section for SwitchConfig {
         if self.redis_timeout.is_zero() {
             return Err(ConfigError::unusable("switch.redis_timeout", "must be longer than zero"));
         }
-        Ok(())
+        self.retries.check()
     }
 }
 
 /// The two parts of a target.
-pub(crate) fn split_target(target: &str) -> Option<(&str, &str)> {
+fn split_target(target: &str) -> Option<(&str, &str)> {
     target.split_once('/').filter(|(provider, model)| !provider.is_empty() && !model.is_empty())
 }
 
 fn check_targets(
     model: &str,
-    targets: &[String],
+    config: &ModelConfig,
     providers: &BTreeMap<String, ProviderConfig>,
 ) -> Result<(), ConfigError> {
-    let field = format!("switch.models.{model}.targets");
+    let field = |part: &str| format!("switch.models.{model}.{part}");
     if model.is_empty() || model.contains('*') {
         return Err(ConfigError::unusable(
             format!("switch.models.{model}"),
             "a model name is not empty and has no `*`",
         ));
     }
-    if targets.is_empty() {
-        return Err(ConfigError::unusable(field, "must name at least one `provider/model`"));
+    if config.targets.is_empty() {
+        return Err(ConfigError::unusable(field("targets"), "must name at least one `provider/model`"));
     }
     let mut any_enabled = false;
-    for (index, target) in targets.iter().enumerate() {
-        let field = format!("{field}[{index}]");
-        let Some((provider, _)) = split_target(target) else {
-            return Err(ConfigError::unusable(field, format!("`{target}` is not of the form `provider/model`")));
-        };
-        let Some(provider) = providers.get(provider) else {
-            let known: Vec<&str> = providers.keys().map(String::as_str).collect();
-            let problem = format!("there is no provider `{provider}`; known: {}", known.join(", "));
-            return Err(ConfigError::unusable(field, problem));
-        };
-        any_enabled |= provider.enabled;
+    for (index, target) in config.targets.iter().enumerate() {
+        let provider = check_target(format!("{}[{index}]", field("targets")), &target.target, providers)?;
+        // So that there is somewhere to go, whatever a request says.
+        any_enabled |= provider.enabled && target.is_for_everyone();
+        if target.canary.is_some_and(|percent| percent > 100) {
+            return Err(ConfigError::unusable(format!("{}[{index}].canary", field("targets")), "must be 0 to 100"));
+        }
+    }
+    if let Some(shadow) = &config.shadow {
+        check_target(field("shadow.target"), &shadow.target, providers)?;
+        if shadow.percent > 100 {
+            return Err(ConfigError::unusable(field("shadow.percent"), "must be 0 to 100"));
+        }
+    }
+    for (index, target) in config.context_fallback.iter().enumerate() {
+        check_target(format!("{}[{index}]", field("context_fallback")), target, providers)?;
     }
     if !any_enabled {
-        return Err(ConfigError::unusable(field, "every provider it names is disabled"));
+        return Err(ConfigError::unusable(
+            field("targets"),
+            "needs a target without `when` and `canary` whose provider is enabled",
+        ));
     }
     Ok(())
+}
+
+/// The provider of a target that can be used.
+fn check_target<'p>(
+    field: String,
+    target: &str,
+    providers: &'p BTreeMap<String, ProviderConfig>,
+) -> Result<&'p ProviderConfig, ConfigError> {
+    let Some((provider, _)) = split_target(target) else {
+        return Err(ConfigError::unusable(field, format!("`{target}` is not of the form `provider/model`")));
+    };
+    providers.get(provider).ok_or_else(|| {
+        let known: Vec<&str> = providers.keys().map(String::as_str).collect();
+        ConfigError::unusable(field, format!("there is no provider `{provider}`; known: {}", known.join(", ")))
+    })
 }
 
 #[cfg(test)]
@@ -204,6 +274,10 @@ mod tests {
         section(&Settings::load(Some(&file), [])?)
     }
 
+    fn targets(config: &SwitchConfig, model: &str) -> Vec<String> {
+        config.all_models()[model].targets.iter().map(|target| target.target.clone()).collect()
+    }
+
     #[test]
     fn without_configuration_there_are_the_built_in_providers_and_a_default_route() {
         let config = load(&[]).expect("valid");
@@ -211,7 +285,7 @@ mod tests {
         let providers = config.all_providers(&urls);
         assert_eq!(providers.keys().collect::<Vec<_>>(), ["deepseek_r1", "local", "mock"]);
         assert_eq!(providers["mock"].base_url.as_ref().expect("set").as_str(), "http://mock.test:9/v1");
-        assert_eq!(config.all_models()[DEFAULT_MODEL].targets, ["mock/mock"]);
+        assert_eq!(targets(&config, DEFAULT_MODEL), ["mock/mock"]);
     }
 
     #[test]
@@ -226,7 +300,7 @@ mod tests {
         assert_eq!(local.base_url.as_ref().expect("set").as_str(), "http://127.0.0.1:9999/v1");
         assert_eq!((local.timeout, local.stream_idle_timeout), (Duration::from_secs(2), Duration::from_secs(15)));
         assert_eq!(local.models.as_deref().expect("kept"), ["local*"]);
-        assert_eq!(config.all_models()[DEFAULT_MODEL].targets, ["local/smollm2", "mock/mock"]);
+        assert_eq!(targets(&config, DEFAULT_MODEL), ["local/smollm2", "mock/mock"]);
     }
 
     #[test]
@@ -240,7 +314,10 @@ mod tests {
             breaker = { failure_threshold = 9 }
             prefill = true
             [switch.models.fast]
-            targets = ["groq/llama-3.3-70b", "mock/mock"]
+            strategy = "least_latency"
+            sticky = true
+            targets = ["groq/llama-3.3-70b", { target = "mock/mock", weight = 3, when = { tag = { tier = "free" } } }]
+            shadow = { target = "mock/mock-small", percent = 5 }
             on_divergence = "error"
             "#,
         )
@@ -249,7 +326,12 @@ mod tests {
         assert_eq!((groq.breaker.failure_threshold, groq.breaker.open_for), (9, Duration::from_secs(30)));
         assert_eq!((groq.default_model(), groq.prefill), (Some("llama-3.3-70b"), true));
         let models = config.all_models();
-        assert_eq!(models["fast"].on_divergence, OnDivergence::Error);
+        let fast = &models["fast"];
+        assert_eq!((fast.strategy, fast.sticky), (StrategyConfig::LeastLatency, true));
+        assert_eq!((fast.targets[0].weight, fast.targets[1].weight), (1, 3));
+        assert_eq!(fast.targets[1].when.tag["tier"], "free");
+        assert_eq!(fast.shadow.as_ref().map(|shadow| shadow.percent), Some(5));
+        assert_eq!(fast.on_divergence, OnDivergence::Error);
         assert_eq!(models[DEFAULT_MODEL].on_divergence, OnDivergence::Continue);
     }
 
@@ -262,6 +344,17 @@ mod tests {
                 "[switch.models.m]\ntargets = [\"mock/a\", \"nobody/b\"]",
                 "switch.models.m.targets[1]: there is no provider `nobody`",
             ),
+            (
+                "[switch.models.m]\ntargets = [{ target = \"mock/a\", canary = 101 }]",
+                "switch.models.m.targets[0].canary: ",
+            ),
+            ("[switch.models.m]\ntargets = [{ target = \"mock/a\", canary = 5 }]", "switch.models.m.targets: "),
+            (
+                "[switch.models.m]\ntargets = [\"mock/a\"]\nshadow = { target = \"x\" }",
+                "switch.models.m.shadow.target: ",
+            ),
+            ("[switch.retries]\nattempts = 3", "switch.retries.attempts: "),
+            ("[switch.providers.mock]\nconcurrency = { min = 5, max = 4 }", "switch.providers.mock.concurrency: "),
             ("[switch.providers.mock]\nenabled = false", "switch.models.default.targets: "),
             ("[switch.providers.mock]\ntimeout = \"0s\"", "switch.providers.mock.timeout: "),
             (

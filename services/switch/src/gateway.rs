@@ -6,7 +6,9 @@
 mod attempt;
 mod exchange;
 mod rescue;
+mod shadow;
 mod stream;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,21 +17,28 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Client;
+use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
+use vx11_resilience::Deadline;
 
 use crate::accounts::{Accounts, Bill};
 use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
-use crate::domain::failover::{Answered, Failure, Unanswered, first_answer};
+use crate::domain::failover::{Answered, Failure, Retries, Unanswered, first_answer};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
+use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
+use crate::domain::strategy::Asker;
+use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
-use crate::providers::Registry;
+use crate::providers::{Limits, Registry};
 
 use attempt::Attempt;
 use rescue::Rescue;
+pub(crate) use shadow::MOST as MOST_SHADOWS;
 pub(crate) use stream::{ChatStream, Step};
+pub(crate) use worker::Worker;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -38,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     /// Where model names lead.
     pub(crate) routes: Routes,
+    /// When a target is asked again.
+    pub(crate) retries: RetryPolicy,
+    /// Places for copies that go to shadow targets.
+    pub(crate) shadows: Arc<Semaphore>,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// How long a stream may say nothing to its caller.
@@ -55,8 +68,8 @@ impl Shared {
     }
 }
 
-/// One worker's way to the providers. Cheap to clone.
-#[derive(Clone, Debug)]
+/// One request's way to the providers, under the configuration that it began with.
+#[derive(Debug)]
 pub(crate) struct Gateway {
     /// What all workers share.
     pub(crate) shared: Arc<Shared>,
@@ -73,10 +86,29 @@ pub(crate) struct Call<'a> {
     pub(crate) targets: &'a [Target],
     /// Its identity and limits.
     pub(crate) context: &'a RequestContext,
+    /// What it asks of the gateway.
+    pub(crate) wishes: &'a Wishes,
     /// When it came in.
     pub(crate) started: Instant,
     /// Who pays: every provider call reports to it.
     pub(crate) bill: &'a Bill,
+}
+
+impl Call<'_> {
+    fn deadline(&self) -> Option<Deadline> {
+        self.wishes.deadline(self.context.deadline)
+    }
+
+    /// What is left until nobody waits for the beginning of the answer any more.
+    fn left(&self) -> Duration {
+        self.deadline().map_or(Duration::MAX, |deadline| deadline.remaining())
+    }
+
+    /// The targets that may be asked.
+    fn targets(&self) -> &[Target] {
+        let allowed = if self.wishes.fallback { self.targets.len() } else { 1 };
+        self.targets.get(..allowed).unwrap_or(self.targets)
+    }
 }
 
 /// A provider's whole answer.
@@ -91,13 +123,30 @@ pub(crate) struct Completed<T> {
 }
 
 impl Gateway {
-    /// One worker's gateway, with clients of its own.
+    /// One worker's gateway, with clients of its own. Those of `before` whose provider is still there are kept, and their
+    /// connections with them.
     ///
     /// # Errors
     /// When a client cannot be set up.
-    pub(crate) fn new(shared: Arc<Shared>) -> reqwest::Result<Self> {
-        let http = shared.registry.clients()?.into();
+    fn new(shared: Arc<Shared>, before: Option<&Self>) -> reqwest::Result<Self> {
+        let kept = before.map(|before| (&before.shared.registry, &*before.http));
+        let http = shared.registry.clients(kept)?.into();
         Ok(Self { shared, http })
+    }
+
+    /// Another handle to the same one.
+    fn handle(&self) -> Self {
+        Self { shared: self.shared.clone(), http: self.http.clone() }
+    }
+
+    /// `targets`, which were found for `model`, in the order in which this request asks them.
+    pub(crate) fn arrange(&self, model: &str, targets: Arc<[Target]>, asker: &Asker<'_>) -> Arc<[Target]> {
+        let cost = |target: &Target| {
+            let live = self.shared.registry.get(target.provider).live.model(&target.label);
+            // One that is not asked at all is the slowest.
+            if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost() }
+        };
+        self.shared.routes.arrange(model, targets, asker, rand::random::<f64>, cost)
     }
 
     /// The first whole answer that `read` makes sense of.
@@ -106,22 +155,21 @@ impl Gateway {
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>>,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
-        let result = first_answer(call.targets, call.context.deadline, async |target| {
-            let mut attempt = self.begin(call, target)?;
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
+            let mut attempt = self.begin(call, target).await?;
             let request = self.request(call, target, &attempt);
-            let answer = attempt.bounded(call.context.deadline, async {
+            let answer = attempt.bounded(self.limits(target).answer, call.left(), async {
                 let response = exchange::send(request).await?;
                 let request_id = exchange::request_id(&response);
                 let body = exchange::body(response, call.request.operation.answer_limit()).await?;
                 let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
                 Ok(Completed { body, read, request_id })
             });
-            let answer = answer.await;
-            match &answer {
+            let mut answer = answer.await;
+            match &mut answer {
                 Ok(answer) => {
-                    attempt
-                        .answered(answer.read.usage.map(|reported| reported.tokens), || answer::written(&answer.body));
-                    attempt.succeeded();
+                    attempt.spent(answer.read.usage.map(|reported| reported.tokens), || answer::written(&answer.body));
+                    attempt.answered();
                 }
                 Err(failure) => attempt.failed(failure),
             }
@@ -134,7 +182,7 @@ impl Gateway {
 
     /// The first stream whose first event has come in. The targets after the one that began it finish it if it breaks.
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
-        let result = first_answer(call.targets, call.context.deadline, async |target| {
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             let (opened, attempt) = self.open(call, target).await?;
             Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream()))
         });
@@ -148,30 +196,45 @@ impl Gateway {
 
     /// Asks one target for a stream, and waits for its first event.
     async fn open(&self, call: &Call<'_>, target: &Target) -> Result<(stream::Opened, Attempt), Failure> {
-        let attempt = self.begin(call, target)?;
+        let attempt = self.begin(call, target).await?;
         let request = self.request(call, target, &attempt);
-        let limits = self.shared.registry.get(target.provider).limits;
-        let opened = attempt.bounded(call.context.deadline, async {
+        let limits = self.limits(target).within(call.wishes);
+        let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
+        let opened = attempt.bounded(limits.first, first, async {
             let response = exchange::send(request).await?;
             stream::Opened::read(response, call.request.choices, limits).await
         });
         match opened.await {
             Ok(opened) => Ok((opened, attempt)),
-            Err(failure) => {
-                attempt.failed(&failure);
+            Err(mut failure) => {
+                attempt.failed(&mut failure);
                 Err(failure)
             }
         }
     }
 
-    fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        let operation = call.request.operation;
-        Attempt::begin(self.shared.clone(), target.clone(), operation, &call.context.trace, call.bill.clone())
+    fn retries(&self) -> Retries<'_, impl Fn(&Target, &Failure) -> bool, impl Fn() -> f64> {
+        let budget = |target: &Target, failure: &Failure| {
+            let provider = self.shared.registry.get(target.provider);
+            let granted = provider.live.retries.try_retry();
+            let reason = if granted { failure.outcome.name() } else { "no_budget".into() };
+            self.shared.metrics.retry(&provider.name, &reason);
+            granted
+        };
+        Retries { policy: &self.shared.retries, budget, jitter: rand::random::<f64> }
+    }
+
+    fn limits(&self, target: &Target) -> Limits {
+        self.shared.registry.get(target.provider).limits
+    }
+
+    async fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
+        Attempt::begin(self.shared.clone(), target.clone(), call).await
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {
         let provider = self.shared.registry.get(target.provider);
-        let request = provider.chat(&self.http[target.provider], call.request, &target.model);
+        let request = provider.chat(&self.http[target.provider], call.request, &target.model, attempt.key());
         vx11_chassis::client::propagate(request, call.context, attempt.trace())
     }
 
@@ -183,7 +246,9 @@ impl Gateway {
         };
         let at_providers: Duration = tried.iter().map(|tried| tried.elapsed).sum();
         self.shared.metrics.overhead(call.started.elapsed().saturating_sub(at_providers));
-        if let (Ok(_), [first, .., last]) = (result, tried.as_slice()) {
+        if let (Ok(_), [first, .., last]) = (result, tried.as_slice())
+            && first.target != last.target
+        {
             let target = &call.targets[last.target];
             let provider = &self.shared.registry.get(target.provider).name;
             let reason = first.outcome.name();

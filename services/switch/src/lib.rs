@@ -12,6 +12,7 @@ mod domain;
 mod gateway;
 mod metrics;
 mod providers;
+mod reload;
 mod routes;
 mod store;
 
@@ -20,21 +21,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ThinData;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
-use vx11_chassis::config::Common;
-use vx11_chassis::process::{Section, Start};
+use vx11_chassis::config::{Common, Settings};
+use vx11_chassis::process::{Section, Start, section};
 use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
 use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
 use accounts::Accounts;
+use config::RetryConfig;
 pub use config::SwitchConfig;
-use config::split_target;
+use domain::retry::RetryPolicy;
 use domain::routing::Routes;
-use gateway::{Gateway, Shared};
+use gateway::{Shared, Worker};
 use metrics::Metrics;
 use providers::Registry;
+use reload::Current;
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
@@ -49,20 +53,24 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
-    let shared = Arc::new(share(&config, &common, &service_metrics).await?);
+    let metrics = Metrics::new(service_metrics.registry())?;
+    config.check()?;
+    let accounts = Accounts::open(&config, &common, service_metrics.registry()).await?;
+    let shared = share(&config, &common, &metrics, accounts.clone(), None)?;
     // Each worker makes its own clients, where a failure cannot be reported any more.
-    shared.registry.clients()?;
+    shared.registry.clients(None)?;
+    let current = Arc::new(Current::new(shared));
+    tokio::spawn(reload::watch(current.clone(), common.clone(), shutdown.clone()));
 
-    let dependencies = dependencies(shared.clone());
-    let accounts = shared.accounts.clone();
+    let dependencies = dependencies(current.clone());
     let service = Service {
         credentials: Some(accounts.clone()),
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded(common.retention_days.clone()));
-    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Gateway::new(shared.clone()) {
-        Ok(gateway) => {
-            app.app_data(ThinData(gateway)).configure(routes::routes);
+    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Worker::new(current.clone()) {
+        Ok(worker) => {
+            app.app_data(ThinData(worker)).configure(routes::routes);
         }
         Err(error) => tracing::error!(%error, "a worker has no clients and serves nothing"),
     })
@@ -77,32 +85,63 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     server::complete(routes::Document::openapi())
 }
 
-async fn share(config: &SwitchConfig, common: &Common, metrics: &ServiceMetrics) -> anyhow::Result<Shared> {
+/// Reads and checks the configuration that the gateway would start with, keys included, and says what is in it.
+///
+/// # Errors
+/// Naming the file or variable, and the field.
+pub fn check_config() -> anyhow::Result<String> {
+    let settings = Settings::from_process()?;
+    let common = settings.common()?;
+    let config: SwitchConfig = section(&settings)?;
+    let registry = Registry::new(&config, &common, None)?;
+    let source = common.file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+    let (providers, models) = (registry.all().len(), config.all_models().len());
+    Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
+}
+
+/// What is in force with `config`; `accounts` are those of the start.
+fn share(
+    config: &SwitchConfig,
+    common: &Common,
+    metrics: &Metrics,
+    accounts: Arc<Accounts>,
+    before: Option<&Shared>,
+) -> anyhow::Result<Shared> {
     // What a file says was checked when it was read; what a program put together was not.
     config.check()?;
-    let registry = Registry::new(config, common)?;
+    let registry = Registry::new(config, common, before.map(|before| &before.registry))?;
     for provider in registry.all().iter().filter(|provider| !provider.is_usable()) {
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
-    let models = config.all_models();
-    let on_divergence = models.iter().map(|(name, model)| (name.clone(), model.on_divergence)).collect();
-    let models = models.iter().map(|(name, model)| {
-        let targets = model.targets.iter().filter_map(|target| split_target(target)).collect();
-        (name.clone(), targets)
-    });
-    let routes = Routes::new(registry.all().iter().map(providers::Provider::served).collect(), models);
-    let accounts = Accounts::open(config, common, metrics.registry()).await?;
-    let metrics = Metrics::new(metrics.registry(), registry.all())?;
-    Ok(Shared { registry, routes, metrics, accounts, on_divergence, ping_interval: config.ping_interval })
+    let routes = Routes::new(registry.all().iter().map(|provider| provider.served()).collect(), config.routes());
+    let metrics = metrics.of(registry.all());
+    let RetryConfig { attempts, base, longest, .. } = config.retries;
+    let shadows = before.map(|before| before.shadows.clone());
+    let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
+    let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
+    Ok(Shared {
+        registry,
+        routes,
+        retries: RetryPolicy { attempts, base, longest },
+        shadows,
+        metrics,
+        ping_interval: config.ping_interval,
+        accounts,
+        on_divergence,
+    })
 }
 
-/// Every provider by its breaker, the ledger and the limits. A provider without a key is left out on purpose, not at fault.
-fn dependencies(shared: Arc<Shared>) -> vx11_chassis::health::Dependencies {
+/// Every provider by its breakers, the ledger and the limits. A provider without a key is left out on purpose, not at fault.
+fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
-        let state = |provider: &providers::Provider| match provider.breaker.snapshot().state {
-            BreakerState::Open => DependencyState::degraded("its circuit breaker is open"),
-            BreakerState::Closed | BreakerState::HalfOpen => DependencyState::up(),
+        let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
+        let state = |provider: &providers::Provider| {
+            let open = provider.live.models().into_iter().find(|(_, live)| is_open(live));
+            open.map_or_else(DependencyState::up, |(model, _)| {
+                DependencyState::degraded(format!("its circuit breaker for {model} is open"))
+            })
         };
+        let shared = current.get();
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
         states.chain(shared.accounts.dependencies()).collect::<BTreeMap<_, _>>()
     })

@@ -1,14 +1,16 @@
 //! What the gateway counts. Labels are names and patterns of the configuration, never a caller's own words.
 
-use std::fmt;
+mod live;
+
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, histogram_opts, opts};
-use vx11_resilience::Breaker;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
 
 use crate::providers::Provider;
+
+use live::{LiveStates, Watched};
 
 /// Seconds, for whole answers: from a fast cache to the longest stream.
 const ANSWER_SECONDS: &[f64] =
@@ -17,8 +19,8 @@ const ANSWER_SECONDS: &[f64] =
 const SHORT_SECONDS: &[f64] =
     &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
-/// The gateway's metrics.
-#[derive(Debug)]
+/// The gateway's metrics. A clone counts into the same ones.
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     requests: IntCounterVec,
     prompt_tokens: IntCounterVec,
@@ -26,14 +28,22 @@ pub(crate) struct Metrics {
     estimated_tokens: IntCounterVec,
     fallbacks: IntCounterVec,
     rescues: IntCounterVec,
+    retries: IntCounterVec,
+    shadows: IntCounterVec,
+    reloads: IntCounterVec,
+    reload_failed: IntGauge,
     overhead: Histogram,
     streams: IntGauge,
+    duration: HistogramVec,
+    first_token: HistogramVec,
+    output_token: HistogramVec,
+    watched: Watched,
     /// In registry order.
     providers: Vec<ProviderTimes>,
 }
 
 /// One provider's histograms.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ProviderTimes {
     duration: Histogram,
     first_token: Histogram,
@@ -68,7 +78,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name is taken.
-    pub(crate) fn new(registry: &Registry, providers: &[Provider]) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(opts!(name, help), labels)?)
         };
@@ -90,12 +100,8 @@ impl Metrics {
             "Seconds per token of a stream after its first one.",
             SHORT_SECONDS,
         )?;
-        let of = |provider: &Provider| ProviderTimes {
-            duration: duration.with_label_values(&[&provider.name]),
-            first_token: first_token.with_label_values(&[&provider.name]),
-            output_token: output_token.with_label_values(&[&provider.name]),
-        };
-        registry.register(Box::new(BreakerStates::new(providers)?))?;
+        let watched = Watched::default();
+        registry.register(Box::new(LiveStates::new(watched.clone())?))?;
         let model = ["provider", "model"];
         Ok(Self {
             requests: counters(
@@ -125,6 +131,25 @@ impl Metrics {
                 "Answers that did not come from the first choice, by why that one failed.",
                 &["reason"],
             )?,
+            retries: counters(
+                "vx11_provider_retries_total",
+                "Calls that were made once more, by how the call before went; `no_budget`: not made.",
+                &["provider", "reason"],
+            )?,
+            shadows: counters(
+                "vx11_shadow_requests_total",
+                "Copies sent to shadow targets, by how they went.",
+                &["provider", "outcome"],
+            )?,
+            reloads: counters(
+                "vx11_config_reloads_total",
+                "How often the configuration was read again, by whether it came into force: applied, refused.",
+                &["outcome"],
+            )?,
+            reload_failed: register(
+                registry,
+                IntGauge::new("vx11_config_refused", "1 while the file holds a configuration that cannot be used.")?,
+            )?,
             overhead: register(
                 registry,
                 Histogram::with_opts(histogram_opts!(
@@ -134,8 +159,23 @@ impl Metrics {
                 ))?,
             )?,
             streams: register(registry, IntGauge::new("vx11_streams_active", "Streams under way.")?)?,
-            providers: providers.iter().map(of).collect(),
+            duration,
+            first_token,
+            output_token,
+            watched,
+            providers: Vec::new(),
         })
+    }
+
+    /// The same metrics for these providers, which from now on are those whose state is shown.
+    pub(crate) fn of(&self, providers: &[Arc<Provider>]) -> Self {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = providers.to_vec();
+        let times = |provider: &Arc<Provider>| ProviderTimes {
+            duration: self.duration.with_label_values(&[&provider.name]),
+            first_token: self.first_token.with_label_values(&[&provider.name]),
+            output_token: self.output_token.with_label_values(&[&provider.name]),
+        };
+        Self { providers: providers.iter().map(times).collect(), ..self.clone() }
     }
 
     /// Counts one provider call.
@@ -176,6 +216,22 @@ impl Metrics {
         self.rescues.with_label_values(&[outcome]).inc();
     }
 
+    /// Counts a retry on the same target.
+    pub(crate) fn retry(&self, provider: &str, reason: &str) {
+        self.retries.with_label_values(&[provider, reason]).inc();
+    }
+
+    /// Counts a copy that went to a shadow target.
+    pub(crate) fn shadow(&self, provider: &str, outcome: &str) {
+        self.shadows.with_label_values(&[provider, outcome]).inc();
+    }
+
+    /// Counts a configuration that was read again, and whether it could be used.
+    pub(crate) fn reloaded(&self, applied: bool) {
+        self.reloads.with_label_values(&[if applied { "applied" } else { "refused" }]).inc();
+        self.reload_failed.set(i64::from(!applied));
+    }
+
     /// Counts the gateway's own part in the time until an answer's head.
     pub(crate) fn overhead(&self, elapsed: Duration) {
         self.overhead.observe(elapsed.as_secs_f64());
@@ -195,40 +251,6 @@ pub(crate) struct ActiveStream(IntGauge);
 impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// The breakers' states, read when they are scraped, because they also change with time alone.
-struct BreakerStates {
-    gauge: IntGaugeVec,
-    breakers: Vec<(String, Breaker)>,
-}
-
-impl BreakerStates {
-    fn new(providers: &[Provider]) -> prometheus::Result<Self> {
-        let opts =
-            Opts::new("vx11_circuit_breaker_state", "State of a circuit breaker: 0 closed, 1 open, 2 half-open.");
-        let breakers = providers.iter().map(|provider| (provider.name.clone(), provider.breaker.clone())).collect();
-        Ok(Self { gauge: IntGaugeVec::new(opts, &["target"])?, breakers })
-    }
-}
-
-impl Collector for BreakerStates {
-    fn desc(&self) -> Vec<&Desc> {
-        self.gauge.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        for (target, breaker) in &self.breakers {
-            self.gauge.with_label_values(&[target]).set(breaker.snapshot().state.number().into());
-        }
-        self.gauge.collect()
-    }
-}
-
-impl fmt::Debug for BreakerStates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BreakerStates").finish_non_exhaustive()
     }
 }
 

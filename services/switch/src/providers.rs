@@ -3,8 +3,11 @@
 //! A kind of provider is a wire; each has a file under `providers/` that alone knows its paths and headers.
 
 mod http;
+mod keys;
+mod live;
 mod openai;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,13 +16,19 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use vx11_chassis::config::Common;
-use vx11_contracts::switch::ProviderInfo;
-use vx11_resilience::Breaker;
+use vx11_contracts::switch::{
+    BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
+};
 
-use crate::config::{ProviderConfig, ProviderKind, SwitchConfig};
+use crate::config::{ProviderConfig, ProviderKind, RetryConfig, SwitchConfig};
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Served;
+use crate::domain::wishes::Wishes;
+
+use keys::Key;
+pub(crate) use keys::Keys;
+pub(crate) use live::{InFlight, Live, ModelLive};
 
 /// One provider in service.
 #[derive(Debug)]
@@ -28,8 +37,8 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     /// How long it may take.
     pub(crate) limits: Limits,
-    /// Whether it is asked.
-    pub(crate) breaker: Breaker,
+    /// What is learnt about it.
+    pub(crate) live: Arc<Live>,
     /// Whether its models go on from an assistant's message that stands last.
     pub(crate) prefill: bool,
     /// Where chat completions are asked for.
@@ -44,42 +53,57 @@ pub(crate) struct Provider {
     base_url: Url,
     models: Vec<String>,
     default_model: String,
-    key: Key,
+    credentials: Credentials,
+    /// What it was made of, to see whether that has changed.
+    config: ProviderConfig,
+    retries: RetryConfig,
 }
 
 /// How long a provider may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     connect: Duration,
-    /// For a whole answer, or the first event of a stream.
+    /// For a whole answer.
     pub(crate) answer: Duration,
+    /// For the first event of a stream.
+    pub(crate) first: Duration,
     /// Between two chunks of a stream.
     pub(crate) idle: Duration,
     /// For a whole stream.
     pub(crate) stream: Duration,
 }
 
+impl Limits {
+    /// These limits, within what one request allows.
+    pub(crate) fn within(self, wishes: &Wishes) -> Self {
+        let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));
+        Self { stream: whole, ..self }
+    }
+}
+
 /// What a provider asks of its callers.
-#[derive(Clone, Debug)]
-enum Key {
+#[derive(Debug)]
+enum Credentials {
     NotRequired,
     Missing,
-    /// The `Authorization` header, marked sensitive, so that it is never printed.
-    Present(HeaderValue),
+    Present(Keys),
 }
 
 impl Provider {
-    fn new(name: String, config: ProviderConfig, common: &Common) -> anyhow::Result<Self> {
+    /// `before` is the provider of that name in the configuration before; what was learnt about it is kept where its
+    /// settings are the same. Its keys begin anew.
+    fn new(
+        name: String,
+        config: ProviderConfig,
+        retries: RetryConfig,
+        common: &Common,
+        before: Option<&Self>,
+    ) -> anyhow::Result<Self> {
         let field = |field: &str| format!("switch.providers.{name}.{field}");
-        let key = match &config.api_key_env {
-            None => Key::NotRequired,
-            Some(variable) => match common.secrets.get(variable)? {
-                None => Key::Missing,
-                Some(secret) => Key::present(&secret).with_context(|| {
-                    format!("{}: the key in {variable} cannot be sent in a header", field("api_key_env"))
-                })?,
-            },
-        };
+        let credentials = Credentials::read(&name, &config, common)?;
+        let same = before.filter(|before| before.config == config && before.retries == retries);
+        let live = same.map_or_else(|| Arc::new(Live::new(&config, retries)), |same| same.live.clone());
+        let made_of = config.clone();
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
         let text_completions = config.has_text_completions();
@@ -94,14 +118,14 @@ impl Provider {
         let limits = Limits {
             connect: config.connect_timeout,
             answer: config.timeout,
+            first: config.ttft_timeout.unwrap_or(config.timeout),
             idle: config.stream_idle_timeout,
             stream: config.stream_total_timeout,
         };
-        let breaker = Breaker::new(config.breaker.into());
         Ok(Self {
             name,
             limits,
-            breaker,
+            live,
             prefill: config.prefill,
             chat_url,
             completions_url,
@@ -112,13 +136,15 @@ impl Provider {
             base_url,
             models,
             default_model,
-            key,
+            credentials,
+            config: made_of,
+            retries,
         })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
     pub(crate) fn is_usable(&self) -> bool {
-        !matches!(self.key, Key::Missing)
+        !matches!(self.credentials, Credentials::Missing)
     }
 
     /// Whether it can do what `request` asks for.
@@ -132,8 +158,16 @@ impl Provider {
         }
     }
 
-    /// The request that asks it for `model`.
-    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str) -> RequestBuilder {
+    /// Its keys, where it asks for one and has one.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        match &self.credentials {
+            Credentials::Present(keys) => Some(keys),
+            Credentials::NotRequired | Credentials::Missing => None,
+        }
+    }
+
+    /// The request that asks it for `model`, with the key of this number.
+    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str, key: Option<usize>) -> RequestBuilder {
         let request = match &request.as_chat {
             Some(Ok(chat)) if !self.text_completions => chat,
             _ => request,
@@ -143,10 +177,7 @@ impl Provider {
             Operation::TextCompletion => &self.completions_url,
             Operation::Embeddings => &self.embeddings_url,
         };
-        let key = match &self.key {
-            Key::Present(key) => Some(key),
-            Key::NotRequired | Key::Missing => None,
-        };
+        let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
         match self.kind {
             ProviderKind::Openai => openai::ask(http, url, key, request, model, self.stream_usage),
         }
@@ -156,18 +187,27 @@ impl Provider {
     pub(crate) fn info(&self) -> ProviderInfo {
         let mut base_url = self.base_url.clone();
         base_url.set_query(None);
-        let key = match self.key {
-            Key::NotRequired => "not_required",
-            Key::Missing => "missing",
-            Key::Present(_) => "present",
+        let key = match self.credentials {
+            Credentials::NotRequired => "not_required",
+            Credentials::Missing => "missing",
+            Credentials::Present(_) => "present",
         };
+        let live: Vec<ModelInfo> = self.live.models().iter().map(|(label, live)| model_info(label, live)).collect();
+        let keys = self.keys().map(Keys::info).unwrap_or_default();
+        let admission = self.live.admission.snapshot();
+        let [interactive, normal, batch] = admission.waiting;
         ProviderInfo {
             name: self.name.clone(),
             kind: self.kind.as_str().to_owned(),
             base_url: base_url.into(),
             models: self.models.clone(),
             key: key.to_owned(),
-            breaker: vx11_chassis::breaker::info(&self.breaker),
+            health: health(self.is_usable(), &keys, &live),
+            keys,
+            breaker: worst(&live),
+            concurrency: ConcurrencyInfo { limit: admission.limit, in_flight: admission.in_flight },
+            queue: QueueInfo { interactive, normal, batch },
+            live,
         }
     }
 
@@ -180,23 +220,81 @@ impl Provider {
         }
     }
 
+    /// Whether the client of one will do for the other.
+    fn is_reached_like(&self, other: &Self) -> bool {
+        let way = |provider: &Self| (provider.limits.connect, provider.is_called_over_tls());
+        self.name == other.name && self.base_url == other.base_url && way(self) == way(other)
+    }
+
     fn is_called_over_tls(&self) -> bool {
         self.base_url.scheme() == "https" && self.is_usable()
     }
 }
 
-impl Key {
-    fn present(secret: &SecretString) -> anyhow::Result<Self> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
-        value.set_sensitive(true);
-        Ok(Self::Present(value))
+impl Credentials {
+    fn read(name: &str, config: &ProviderConfig, common: &Common) -> anyhow::Result<Self> {
+        let variables = config.key_variables();
+        if variables.is_empty() {
+            return Ok(Self::NotRequired);
+        }
+        let mut keys = Vec::with_capacity(variables.len());
+        for variable in variables {
+            let Some(secret) = common.secrets.get(variable)? else { continue };
+            let header = bearer(&secret).with_context(|| {
+                format!("switch.providers.{name}.api_key_env: the key in {variable} cannot be sent in a header")
+            })?;
+            keys.push(Key { variable: variable.to_owned(), header });
+        }
+        Ok(if keys.is_empty() { Self::Missing } else { Self::Present(Keys::new(keys, config.key_dead_for)) })
     }
+}
+
+/// The `Authorization` header, marked sensitive.
+fn bearer(secret: &SecretString) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What people are shown of one model.
+fn model_info(label: &str, live: &ModelLive) -> ModelInfo {
+    ModelInfo {
+        model: label.to_owned(),
+        breaker: vx11_chassis::breaker::info(&live.breaker),
+        latency_ms: live.latency().as_millis() as u64,
+        error_rate: (live.error_rate() * 1000.0).round() / 1000.0,
+    }
+}
+
+/// The provider as a whole.
+fn health(usable: bool, keys: &[KeyInfo], models: &[ModelInfo]) -> ProviderHealth {
+    let is_closed = |model: &ModelInfo| model.breaker.state == BreakerState::Closed;
+    let works = |key: &KeyInfo| key.state == KeyHealth::Alive;
+    let no_key = !keys.is_empty() && !keys.iter().any(works);
+    if !usable || no_key || (!models.is_empty() && !models.iter().any(is_closed)) {
+        ProviderHealth::Down
+    } else if keys.iter().all(works) && models.iter().all(is_closed) {
+        ProviderHealth::Up
+    } else {
+        ProviderHealth::Degraded
+    }
+}
+
+/// The breaker that is in the worst state, for the whole provider.
+fn worst(models: &[ModelInfo]) -> BreakerInfo {
+    let badness = |breaker: &BreakerInfo| match breaker.state {
+        BreakerState::Open => (2, breaker.failure_count),
+        BreakerState::HalfOpen => (1, breaker.failure_count),
+        BreakerState::Closed => (0, breaker.failure_count),
+    };
+    let worst = models.iter().map(|model| &model.breaker).max_by_key(|breaker| badness(breaker)).cloned();
+    worst.unwrap_or(BreakerInfo { state: BreakerState::Closed, failure_count: 0, last_failure: None })
 }
 
 /// Every provider that is enabled, in the order of their names.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    providers: Vec<Provider>,
+    providers: Vec<Arc<Provider>>,
     tls: Option<http::Tls>,
 }
 
@@ -205,29 +303,45 @@ impl Registry {
     ///
     /// # Errors
     /// When a key cannot be sent, or the system's certificates cannot be read and are needed.
-    pub(crate) fn new(config: &SwitchConfig, common: &Common) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &SwitchConfig, common: &Common, before: Option<&Self>) -> anyhow::Result<Self> {
         let enabled = config.all_providers(&common.urls).into_iter().filter(|(_, provider)| provider.enabled);
         let providers = enabled
-            .map(|(name, provider)| Provider::new(name, provider, common))
+            .map(|(name, provider)| {
+                let before = before.and_then(|before| before.find(&name));
+                Provider::new(name, provider, config.retries, common, before).map(Arc::new)
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         // Without a provider to call over TLS the system's certificates are never read.
-        let tls = match providers.iter().any(Provider::is_called_over_tls) {
+        let tls = match providers.iter().any(|provider| provider.is_called_over_tls()) {
             true => Some(http::Tls::from_system()?),
             false => None,
         };
         Ok(Self { providers, tls })
     }
 
-    /// One worker's clients, one a provider and in the same order: each has its own connections and limits.
+    /// One worker's clients, one a provider and in the same order: each has its own connections and limits. Those of
+    /// `before` whose provider is reached in the same way are kept.
     ///
     /// # Errors
     /// When a client cannot be set up.
-    pub(crate) fn clients(&self) -> reqwest::Result<Vec<Client>> {
-        let client = |provider: &Provider| match &self.tls {
-            Some(tls) if provider.is_called_over_tls() => tls.client(&provider.base_url, provider.limits.connect),
+    pub(crate) fn clients(&self, before: Option<(&Self, &[Client])>) -> reqwest::Result<Vec<Client>> {
+        let kept = |provider: &Provider| {
+            let (registry, clients) = before?;
+            let position = registry.providers.iter().position(|known| known.is_reached_like(provider))?;
+            clients.get(position).cloned()
+        };
+        let client = |provider: &Arc<Provider>| match (&self.tls, kept(provider)) {
+            (_, Some(client)) => Ok(client),
+            (Some(tls), None) if provider.is_called_over_tls() => {
+                tls.client(&provider.base_url, provider.limits.connect)
+            }
             _ => vx11_chassis::client::http_client(provider.limits.connect),
         };
         self.providers.iter().map(client).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().map(|provider| &**provider).find(|provider| provider.name == name)
     }
 
     /// The provider at `index`, as targets name it.
@@ -236,7 +350,7 @@ impl Registry {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> &[Provider] {
+    pub(crate) fn all(&self) -> &[Arc<Provider>] {
         &self.providers
     }
 }

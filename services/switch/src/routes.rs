@@ -1,5 +1,6 @@
 //! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
 
+mod arrange;
 mod billing;
 mod chat;
 mod chat_stream;
@@ -17,6 +18,7 @@ mod targets;
 mod text_completions;
 mod usage;
 mod way;
+mod wishes;
 
 use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;

@@ -60,7 +60,7 @@ impl Default for TentaculoConfig {
             answer_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
             // A service that restarts is back within a second or two; a refused connection costs next to nothing.
-            circuit: BreakerConfig { failure_threshold: 5, open_for: Duration::from_secs(2) },
+            circuit: BreakerConfig { open_for: Duration::from_secs(2), ..BreakerConfig::default() },
             retries: RetryBudgetConfig::default(),
         }
     }

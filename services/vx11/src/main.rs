@@ -1,5 +1,6 @@
 //! The command `vx11`.
 
+mod check_config;
 mod documents;
 mod driver;
 mod stack;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Run every service in this process, until SIGTERM or Ctrl-C.
     Up,
+    /// Say whether the configuration can be used, and start nothing.
+    CheckConfig,
     /// Write the OpenAPI document of every service into a directory.
     Openapi {
         /// The directory; it is made where it is missing.
@@ -40,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Up => up::run(),
+        Command::CheckConfig => check_config::run(),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),
     };

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{BreakerConfig, BreakerSnapshot, BreakerState, Open};
+use super::{BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, Open};
+use crate::ring::Ring;
 
 /// How long one probe keeps others back. A slow answer must not: the target may be well, and its probe a long chat.
 pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -26,11 +27,13 @@ pub(super) struct Machine {
     generation: u64,
     failure_count: u32,
     last_failure: Option<SystemTime>,
+    rate: Option<Rate>,
 }
 
 impl Machine {
-    pub(super) fn new(config: BreakerConfig) -> Self {
-        Self { config, phase: Phase::Closed, generation: 0, failure_count: 0, last_failure: None }
+    pub(super) fn new(config: BreakerConfig, now: Instant) -> Self {
+        let rate = config.failure_rate.map(|limit| Rate::new(limit, now));
+        Self { config, phase: Phase::Closed, generation: 0, failure_count: 0, last_failure: None, rate }
     }
 
     pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, Open> {
@@ -50,7 +53,7 @@ impl Machine {
     }
 
     /// `true` when this closed the breaker.
-    pub(super) fn success(&mut self, admission: Admission) -> bool {
+    pub(super) fn success(&mut self, admission: Admission, now: Instant) -> bool {
         if !self.is_current(admission) {
             return false;
         }
@@ -58,6 +61,11 @@ impl Machine {
         let was_probe = self.is_half_open();
         if was_probe {
             self.enter(Phase::Closed);
+            // What was counted before it opened has been judged already.
+            self.rate = self.config.failure_rate.map(|limit| Rate::new(limit, now));
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.count(now, false);
         }
         was_probe
     }
@@ -69,7 +77,11 @@ impl Machine {
             return false;
         }
         self.failure_count = self.failure_count.saturating_add(1);
-        let opens = self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
+        let too_many = self.rate.as_mut().is_some_and(|rate| {
+            rate.count(now, true);
+            rate.is_exceeded()
+        });
+        let opens = too_many || self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
         if opens {
             self.open(now);
         }
@@ -119,6 +131,39 @@ impl Machine {
     }
 }
 
+/// Decided calls of the last while.
+#[derive(Debug)]
+struct Rate {
+    limit: FailureRate,
+    calls: Ring<Calls>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    all: u32,
+    failed: u32,
+}
+
+impl Rate {
+    fn new(limit: FailureRate, now: Instant) -> Self {
+        Self { limit, calls: Ring::over(limit.window, now) }
+    }
+
+    fn count(&mut self, now: Instant, failed: bool) {
+        let calls = self.calls.at(now);
+        calls.all = calls.all.saturating_add(1);
+        calls.failed = calls.failed.saturating_add(u32::from(failed));
+    }
+
+    /// Whether too large a share has failed, after a call was counted.
+    fn is_exceeded(&self) -> bool {
+        let sum =
+            |count: fn(&Calls) -> u32| self.calls.slots().iter().map(|calls| u64::from(count(calls))).sum::<u64>();
+        let (all, failed) = (sum(|calls| calls.all), sum(|calls| calls.failed));
+        all >= u64::from(self.limit.min_calls) && failed * 100 >= all * u64::from(self.limit.percent)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -152,6 +197,61 @@ mod tests {
         prop::collection::vec(step, 0..200)
     }
 
+    fn config(failure_threshold: u32, failure_rate: Option<FailureRate>) -> BreakerConfig {
+        BreakerConfig { failure_threshold, open_for: PAUSE, failure_rate }
+    }
+
+    #[test]
+    fn a_large_share_of_failures_opens_it_though_never_in_a_row() {
+        let start = Instant::now();
+        let rate = FailureRate { percent: 50, window: Duration::from_secs(10), min_calls: 6 };
+        let mut machine = Machine::new(config(100, Some(rate)), start);
+        let mut decide = |failed: bool, at: Instant| {
+            let admission = machine.admit(at).expect("not open");
+            if failed { machine.failure(admission, at) } else { machine.success(admission, at) }
+        };
+        for _ in 0..2 {
+            assert!(!decide(false, start) && !decide(true, start), "too few calls to judge");
+        }
+        let much_later = start + Duration::from_secs(11);
+        for _ in 0..2 {
+            assert!(!decide(false, much_later) && !decide(true, much_later), "the old ones are forgotten");
+        }
+        assert!(!decide(false, much_later));
+        assert!(decide(true, much_later), "three of six");
+        let after = much_later + PAUSE;
+        assert!(decide(false, after), "the probe closes it");
+        assert!(!decide(true, after), "with a clean slate");
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_opens_it_exactly_when_enough_calls_and_too_many_failures_are_in_the_window(
+            percent in 1u8..=100,
+            min_calls in 1u32..12,
+            calls in prop::collection::vec((any::<bool>(), 0u64..4_000), 1..60),
+        ) {
+            let start = Instant::now();
+            let rate = FailureRate { percent, window: Duration::from_secs(10), min_calls };
+            let mut machine = Machine::new(config(u32::MAX, Some(rate)), start);
+            let (mut at, mut history) = (Duration::ZERO, Vec::new());
+            for (failed, pause_ms) in calls {
+                at += Duration::from_millis(pause_ms);
+                history.push((at.as_secs(), failed));
+                let recent: Vec<_> = history.iter().filter(|(second, _)| at.as_secs() - second < 10).collect();
+                let failures = recent.iter().filter(|(_, failed)| *failed).count();
+                let exceeded = recent.len() >= min_calls as usize && failures * 100 >= recent.len() * usize::from(percent);
+                let now = start + at;
+                let admission = machine.admit(now).expect("closed so far");
+                let opened = if failed { machine.failure(admission, now) } else { machine.success(admission, now) };
+                prop_assert_eq!(opened, failed && exceeded);
+                if opened {
+                    break;
+                }
+            }
+        }
+    }
+
     /// The rules said once more, from the history instead of counters: results since the breaker last closed, and
     /// when it last opened.
     #[derive(Default)]
@@ -182,7 +282,7 @@ mod tests {
         #[test]
         fn it_admits_exactly_what_the_rules_admit(threshold in 1u32..5, steps in steps()) {
             let start = Instant::now();
-            let mut machine = Machine::new(BreakerConfig { failure_threshold: threshold, open_for: PAUSE });
+            let mut machine = Machine::new(config(threshold, None), start);
             let mut model = Model::default();
             // Calls under way: their admission, their number, and whether they were admitted in the present period.
             let mut calls: Vec<(Admission, usize, usize)> = Vec::new();
@@ -210,7 +310,7 @@ mod tests {
                         let is_probe = model.probes.contains(&number);
                         let counts = is_probe || (model.opened_at.is_none() && of_period == period);
                         let changed = match outcome {
-                            Outcome::Success => machine.success(admission),
+                            Outcome::Success => machine.success(admission, now),
                             Outcome::Failure => machine.failure(admission, now),
                             Outcome::Abandoned => { machine.abandon(admission, now); false }
                         };

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
-use vx11_resilience::BreakerConfig;
+use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderConfig {
     /// The wire it speaks.
@@ -18,6 +18,11 @@ pub struct ProviderConfig {
     pub base_url: Option<Url>,
     /// The variable that holds its key, or, with `_FILE` appended, the path of a file that does. Absent: it needs none.
     pub api_key_env: Option<String>,
+    /// More of the kind: while one key is refused or at its limit, the next one is used. Those that are not set are left out.
+    pub api_key_envs: Option<Vec<String>>,
+    /// How long a refused key is left alone. Absent: until the configuration is read again.
+    #[serde(with = "humantime_serde")]
+    pub key_dead_for: Option<Duration>,
     /// Names of the models it serves; a trailing `*` stands for any ending.
     pub models: Option<Vec<String>>,
     /// What it is asked for when only the provider was named; its first model without `*` where absent.
@@ -29,9 +34,12 @@ pub struct ProviderConfig {
     /// Longest wait for a connection. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Longest wait for a whole answer, and for the first event of a stream. Default 15 s.
+    /// Longest wait for a whole answer. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// Longest wait for the first event of a stream; `timeout` where absent.
+    #[serde(with = "humantime_serde")]
+    pub ttft_timeout: Option<Duration>,
     /// Longest silence within a stream. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub stream_idle_timeout: Duration,
@@ -41,8 +49,10 @@ pub struct ProviderConfig {
     /// Whether its models go on from an assistant's message that stands last, so that a broken stream can be finished
     /// there without being answered anew. Default no; most refuse such a message or answer it.
     pub prefill: bool,
-    /// When it is no longer asked, and for how long.
+    /// When one of its models is no longer asked, and for how long.
     pub breaker: BreakerLimits,
+    /// How many calls it gets at a time, and who waits.
+    pub concurrency: ConcurrencyConfig,
     /// `false` takes it out of service.
     pub enabled: bool,
 }
@@ -65,8 +75,8 @@ impl ProviderKind {
     }
 }
 
-/// A provider's circuit breaker.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+/// The circuit breaker of each model at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerLimits {
     /// Failures in a row that open it. Default 3.
@@ -74,17 +84,51 @@ pub struct BreakerLimits {
     /// The pause before it is tried again. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub open_for: Duration,
+    /// The share of failures that opens it too; absent: only failures in a row do.
+    pub failure_rate: Option<FailureRate>,
+}
+
+/// How many calls a provider gets at a time; the number adapts to what it bears.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConcurrencyConfig {
+    /// To begin with. Default 100.
+    pub initial: u32,
+    /// The fewest it comes down to. Default 4.
+    pub min: u32,
+    /// The most it grows to. Default 1000.
+    pub max: u32,
+    /// Calls that wait for a place. Default 1000.
+    pub queue: usize,
+    /// Longest wait for a place. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub queue_timeout: Duration,
+}
+
+impl Default for ConcurrencyConfig {
+    fn default() -> Self {
+        let AdmissionConfig { initial, min, max, queue } = AdmissionConfig::default();
+        Self { initial, min, max, queue, queue_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl From<ConcurrencyConfig> for AdmissionConfig {
+    fn from(config: ConcurrencyConfig) -> Self {
+        let ConcurrencyConfig { initial, min, max, queue, .. } = config;
+        Self { initial, min, max, queue }
+    }
 }
 
 impl Default for BreakerLimits {
     fn default() -> Self {
-        Self { failure_threshold: 3, open_for: Duration::from_secs(30) }
+        Self { failure_threshold: 3, open_for: Duration::from_secs(30), failure_rate: None }
     }
 }
 
 impl From<BreakerLimits> for BreakerConfig {
     fn from(limits: BreakerLimits) -> Self {
-        Self { failure_threshold: limits.failure_threshold, open_for: limits.open_for }
+        let BreakerLimits { failure_threshold, open_for, failure_rate } = limits;
+        Self { failure_threshold, open_for, failure_rate }
     }
 }
 
@@ -94,22 +138,37 @@ impl Default for ProviderConfig {
             kind: ProviderKind::Openai,
             base_url: None,
             api_key_env: None,
+            api_key_envs: None,
+            key_dead_for: None,
             models: None,
             default_model: None,
             text_completions: None,
             stream_usage: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(15),
+            ttft_timeout: None,
             stream_idle_timeout: Duration::from_secs(15),
             stream_total_timeout: Duration::from_secs(300),
             prefill: false,
             breaker: BreakerLimits::default(),
+            concurrency: ConcurrencyConfig::default(),
             enabled: true,
         }
     }
 }
 
 impl ProviderConfig {
+    /// The variables of its keys, in the order of their use, each once.
+    pub fn key_variables(&self) -> Vec<&str> {
+        let mut variables: Vec<&str> = Vec::new();
+        for variable in self.api_key_env.iter().chain(self.api_key_envs.iter().flatten()) {
+            if !variables.contains(&variable.as_str()) {
+                variables.push(variable);
+            }
+        }
+        variables
+    }
+
     /// The names it serves.
     pub fn models(&self) -> &[String] {
         self.models.as_deref().unwrap_or_default()
@@ -137,9 +196,11 @@ impl ProviderConfig {
     pub(super) fn over(self, built_in: Self) -> Self {
         // A default of the built-in's would hide the first of the models that take its models' place.
         let default_model = if self.models.is_some() { None } else { built_in.default_model };
+        // Whoever names keys means these and no others.
+        let api_key_env = if self.api_key_envs.is_some() { None } else { built_in.api_key_env };
         Self {
             base_url: self.base_url.or(built_in.base_url),
-            api_key_env: self.api_key_env.or(built_in.api_key_env),
+            api_key_env: self.api_key_env.or(api_key_env),
             models: self.models.or(built_in.models),
             default_model: self.default_model.or(default_model),
             text_completions: self.text_completions.or(built_in.text_completions),
@@ -175,7 +236,9 @@ impl ProviderConfig {
             (".timeout", self.timeout),
             (".stream_idle_timeout", self.stream_idle_timeout),
             (".stream_total_timeout", self.stream_total_timeout),
+            (".ttft_timeout", self.ttft_timeout.unwrap_or(self.timeout)),
             (".breaker.open_for", self.breaker.open_for),
+            (".breaker.failure_rate.window", self.breaker.failure_rate.unwrap_or_default().window),
         ];
         for (field, limit) in limits {
             if limit.is_zero() {
@@ -184,6 +247,17 @@ impl ProviderConfig {
         }
         if self.breaker.failure_threshold == 0 {
             return unusable(".breaker.failure_threshold", "must be at least 1");
+        }
+        if let Some(rate) = self.breaker.failure_rate
+            && !(1..=100).contains(&rate.percent)
+        {
+            return unusable(".breaker.failure_rate.percent", "must be 1 to 100");
+        }
+        if self.concurrency.min == 0 || self.concurrency.min > self.concurrency.max {
+            return unusable(".concurrency", "needs a `min` of at least 1 and not above `max`");
+        }
+        if self.key_variables().iter().any(|variable| variable.is_empty()) {
+            return unusable(".api_key_envs", "must name variables");
         }
         Ok(())
     }

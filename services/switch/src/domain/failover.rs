@@ -1,8 +1,9 @@
 //! Asks one target after the other until one answers.
 //!
 //! It decides who is asked next and what is left to say when nobody answered; how a provider is asked is the caller's
-//! affair. Each target is asked once. A request that is itself at fault is not carried from provider to provider: the
-//! first refusal is the answer.
+//! affair. A target that may answer a moment later is asked again, as [`RetryPolicy`] says; one that was silent is not, nor
+//! is its provider under another model. A request that is itself at fault is not carried from provider to provider: the
+//! first refusal is the answer, but for one that is too long, which goes to the targets for longer requests.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use bytes::Bytes;
 use vx11_resilience::Deadline;
 
 use super::outcome::{Health, Outcome};
+use super::rejection::Rejection;
+use super::retry::{Next, RetryPolicy};
 use super::routing::Target;
 
 /// A provider's own error answer.
@@ -36,8 +39,12 @@ pub(crate) struct Failure {
     pub(crate) health: Health,
     /// What the provider answered instead.
     pub(crate) refusal: Option<Box<Refusal>>,
-    /// When its breaker lets a call through again.
+    /// What the provider has against the request itself.
+    pub(crate) rejection: Option<Rejection>,
+    /// How long the provider asks to be left alone; where it was not asked, when it can be.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether another of its keys can be used at once.
+    pub(crate) other_key: bool,
     /// The cause, for the log.
     pub(crate) cause: String,
 }
@@ -45,11 +52,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that says about the provider what its outcome usually says.
     pub(crate) fn new(outcome: Outcome, cause: impl Into<String>) -> Self {
-        Self { outcome, health: outcome.health(), refusal: None, retry_after: None, cause: cause.into() }
+        let health = outcome.health();
+        let cause = cause.into();
+        Self { outcome, health, refusal: None, rejection: None, retry_after: None, other_key: false, cause }
     }
 }
 
-/// How one target was tried.
+/// How one call went. A target that was retried has one for each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tried {
     /// Its place among the targets.
@@ -65,14 +74,14 @@ pub(crate) struct Tried {
 pub(crate) struct Answered<A> {
     /// The answer.
     pub(crate) answer: A,
-    /// Every target that was tried, in order; the last one answered.
+    /// Every call, in order; the last one was answered.
     pub(crate) tried: Vec<Tried>,
 }
 
 /// Nobody answered.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
-    /// Every target that was tried, in order.
+    /// Every call, in order.
     pub(crate) tried: Vec<Tried>,
     /// What the caller is to be told.
     pub(crate) reason: Reason,
@@ -89,50 +98,127 @@ pub(crate) enum Reason {
     OutOfTime,
     /// Every breaker is open; the first one lets a call through after this time.
     AllOpen(Duration),
+    /// Every provider is at the limit of its keys; the first one can be used after this time.
+    AllLimited(Duration),
+    /// The gateway itself holds back: every provider has as many calls as it takes.
+    Overloaded(Duration),
+    /// Every provider refused the gateway's keys.
+    CredentialsExhausted,
     /// Everything was tried.
     Exhausted,
 }
 
-/// Asks `targets` in order, within `deadline`.
+/// How the search goes on after a failure.
+pub(crate) struct Retries<'a, B, J> {
+    /// The rules.
+    pub(crate) policy: &'a RetryPolicy,
+    /// Takes one retry of this target from its budget, after this failure; `false` where none is left.
+    pub(crate) budget: B,
+    /// A number from 0 to 1, another one each time.
+    pub(crate) jitter: J,
+}
+
+/// Asks `targets` in order, within `deadline`; those for longer requests only when the request was too long for one.
 pub(crate) async fn first_answer<A>(
     targets: &[Target],
     deadline: Option<Deadline>,
+    retries: Retries<'_, impl Fn(&Target, &Failure) -> bool, impl Fn() -> f64>,
     call: impl AsyncFn(&Target) -> Result<A, Failure>,
 ) -> Result<Answered<A>, Unanswered> {
     let mut tried = Vec::with_capacity(1);
-    let mut last = None;
-    let mut retry_after: Option<Duration> = None;
-    for (index, target) in targets.iter().enumerate() {
-        if deadline.is_some_and(|deadline| deadline.is_expired()) {
-            return Err(Unanswered { tried, reason: Reason::OutOfTime });
+    let mut left_to_say = LeftToSay::default();
+    let mut silent = Vec::new();
+    let mut too_long: Option<Box<Refusal>> = None;
+    'targets: for (index, target) in targets.iter().enumerate() {
+        if target.larger != too_long.is_some() || silent.contains(&target.provider) {
+            continue;
         }
-        let started = Instant::now();
-        let result = call(target).await;
-        let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
-        tried.push(Tried { target: index, outcome, elapsed: started.elapsed() });
-        let failure = match result {
-            Ok(answer) => return Ok(Answered { answer, tried }),
-            Err(failure) => failure,
-        };
-        retry_after = retry_after.into_iter().chain(failure.retry_after).min();
-        match failure.refusal {
-            Some(refusal) if outcome.is_callers_fault() => {
-                return Err(Unanswered { tried, reason: Reason::Refused(refusal) });
+        let mut retried = 0;
+        loop {
+            if deadline.is_some_and(|deadline| deadline.is_expired()) {
+                return Err(Unanswered { tried, reason: Reason::OutOfTime });
             }
-            refusal if outcome.was_asked() => last = Some((outcome, refusal)),
-            _ => {}
+            let started = Instant::now();
+            let result = call(target).await;
+            let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
+            tried.push(Tried { target: index, outcome, elapsed: started.elapsed() });
+            let failure = match result {
+                Ok(answer) => return Ok(Answered { answer, tried }),
+                Err(failure) => failure,
+            };
+            let left = deadline.map(|deadline| deadline.remaining());
+            match (retries.policy.next(&failure, retried, left, (retries.jitter)()), failure.refusal.as_ref()) {
+                (Next::Rotate, _) => continue,
+                (Next::Retry(wait), _) if (retries.budget)(target, &failure) => {
+                    retried += 1;
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                (Next::Answer, Some(refusal)) => {
+                    return Err(Unanswered { tried, reason: Reason::Refused(refusal.clone()) });
+                }
+                (Next::Larger, Some(refusal)) => {
+                    too_long = Some(refusal.clone());
+                    continue 'targets;
+                }
+                (Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger, _) => {}
+            }
+            if outcome == Outcome::Timeout {
+                silent.push(target.provider);
+            }
+            left_to_say.hear(failure);
+            continue 'targets;
         }
     }
-    let reason = match (last, retry_after) {
-        (Some((Outcome::Timeout, _)), _) => Reason::OutOfTime,
-        (Some((outcome, Some(refusal))), _) if is_worth_passing_on(outcome) => Reason::ProviderError(refusal),
-        (None, Some(retry_after)) => Reason::AllOpen(retry_after),
-        _ => Reason::Exhausted,
+    let reason = match too_long {
+        Some(refusal) => Reason::Refused(refusal),
+        None => left_to_say.reason(),
     };
     Err(Unanswered { tried, reason })
 }
 
-/// Whether a provider's status means to the caller what it meant to us. Refused credentials do not: they are ours.
+/// What the failures add up to for the caller.
+#[derive(Debug, Default)]
+struct LeftToSay {
+    /// The last provider that was asked and had something to say about itself.
+    last: Option<(Outcome, Option<Box<Refusal>>)>,
+    credentials: bool,
+    open: Option<Duration>,
+    resting: Option<Duration>,
+    overloaded: Option<Duration>,
+}
+
+impl LeftToSay {
+    fn hear(&mut self, failure: Failure) {
+        let earlier = |known: Option<Duration>| known.into_iter().chain(failure.retry_after).min();
+        match failure.outcome {
+            Outcome::CircuitOpen => self.open = earlier(self.open),
+            Outcome::KeysResting => self.resting = earlier(self.resting),
+            Outcome::Overloaded => self.overloaded = earlier(self.overloaded),
+            Outcome::MissingApiKey => {}
+            outcome if outcome.is_credentials() => self.credentials = true,
+            outcome => self.last = Some((outcome, failure.refusal)),
+        }
+    }
+
+    fn reason(self) -> Reason {
+        match self.last {
+            Some((Outcome::Timeout, _)) => return Reason::OutOfTime,
+            Some((outcome, Some(refusal))) if is_worth_passing_on(outcome) => return Reason::ProviderError(refusal),
+            Some(_) => return Reason::Exhausted,
+            None => {}
+        }
+        match (self.overloaded, self.resting, self.open) {
+            (Some(retry_after), _, _) => Reason::Overloaded(retry_after),
+            (None, Some(retry_after), _) => Reason::AllLimited(retry_after),
+            (None, None, Some(retry_after)) => Reason::AllOpen(retry_after),
+            (None, None, None) if self.credentials => Reason::CredentialsExhausted,
+            (None, None, None) => Reason::Exhausted,
+        }
+    }
+}
+
+/// Whether a provider's status means to the caller what it meant to us.
 fn is_worth_passing_on(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Http(408 | 409 | 429 | 500..=599))
 }
@@ -144,7 +230,12 @@ mod tests {
     use super::*;
 
     fn targets(count: usize) -> Vec<Target> {
-        (0..count).map(|provider| Target { provider, model: "m".into(), label: "m".into() }).collect()
+        let target = |provider| Target { provider, model: "m".into(), label: "m".into(), larger: false };
+        (0..count).map(target).collect()
+    }
+
+    fn policy(attempts: u32) -> RetryPolicy {
+        RetryPolicy { attempts, base: Duration::ZERO, longest: Duration::from_secs(1) }
     }
 
     fn http(status: u16) -> Failure {
@@ -162,11 +253,80 @@ mod tests {
         deadline: Option<Deadline>,
     ) -> (Result<Answered<&'static str>, Unanswered>, usize) {
         let targets = targets(script.len());
+        let (result, asked) = play_at(&targets, 0, script, deadline).await;
+        (result, asked.len())
+    }
+
+    /// Plays one answer after the other, and says at which providers.
+    async fn play_at(
+        targets: &[Target],
+        attempts: u32,
+        script: Vec<Result<&'static str, Failure>>,
+        deadline: Option<Deadline>,
+    ) -> (Result<Answered<&'static str>, Unanswered>, Vec<usize>) {
         let script = RefCell::new(script.into_iter());
-        let result =
-            first_answer(&targets, deadline, async |_| script.borrow_mut().next().expect("one a target")).await;
-        let left = script.into_inner().len();
-        (result, targets.len() - left)
+        let asked = RefCell::new(Vec::new());
+        let retries = Retries { policy: &policy(attempts), budget: |_: &Target, _: &Failure| true, jitter: || 0.5 };
+        let call = async |target: &Target| {
+            asked.borrow_mut().push(target.provider);
+            script.borrow_mut().next().expect("as many as are asked")
+        };
+        let result = first_answer(targets, deadline, retries, call).await;
+        (result, asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_asked_again_on_the_same_target_before_the_next() {
+        let script = vec![Err(http(503)), Err(http(500)), Err(http(429)), Err(http(502)), Ok("hello")];
+        let (result, asked) = play_at(&targets(2), 2, script, None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 0, 0, 1, 1]));
+    }
+
+    #[tokio::test]
+    async fn without_budget_there_is_no_retry() {
+        let retries = Retries { policy: &policy(2), budget: |_: &Target, _: &Failure| false, jitter: || 0.5 };
+        let asked = RefCell::new(0);
+        let call = async |_: &Target| {
+            *asked.borrow_mut() += 1;
+            Err::<(), _>(http(503))
+        };
+        first_answer(&targets(2), None, retries, call).await.expect_err("nobody answers");
+        assert_eq!(asked.into_inner(), 2, "each target once");
+    }
+
+    #[tokio::test]
+    async fn a_silent_provider_is_not_asked_again_under_another_model() {
+        let mut targets = targets(3);
+        targets[1].provider = 0;
+        let (result, asked) =
+            play_at(&targets, 2, vec![Err(Failure::new(Outcome::Timeout, "")), Ok("hello")], None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 2]));
+    }
+
+    #[tokio::test]
+    async fn a_dead_key_makes_room_for_the_next_at_once() {
+        let rotated = |status| Failure { other_key: true, ..http(status) };
+        let script = vec![Err(rotated(401)), Err(rotated(429)), Err(http(403)), Ok("hello")];
+        let (result, asked) = play_at(&targets(2), 0, script, None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 0, 0, 1]));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_too_long_goes_to_the_targets_for_longer_ones_only() {
+        let too_long = || Failure { rejection: Some(Rejection::ContextLength), ..http(400) };
+        let mut targets = targets(4);
+        targets[2].larger = true;
+        targets[3].larger = true;
+        let (result, asked) = play_at(&targets, 2, vec![Err(too_long()), Err(too_long()), Ok("hello")], None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 2, 3]));
+
+        let script = (0..3).map(|_| Err(too_long())).collect();
+        let refused = play_at(&targets, 2, script, None).await.0.expect_err("too long for all");
+        assert!(matches!(refused.reason, Reason::Refused(refusal) if refusal.status == 400));
+
+        let (result, asked) = play_at(&targets, 0, vec![Err(http(503)), Err(http(503))], None).await;
+        assert!(result.is_err());
+        assert_eq!(asked, [0, 1], "a failure is no reason to ask a larger one");
     }
 
     async fn reason(script: Vec<Result<&'static str, Failure>>) -> Reason {
@@ -212,7 +372,10 @@ mod tests {
         assert!(
             matches!(reason(vec![Err(http(503)), Err(open(9))]).await, Reason::ProviderError(refusal) if refusal.status == 503)
         );
-        assert_eq!(reason(vec![Err(http(429)), Err(http(401))]).await, Reason::Exhausted, "our key, not the caller's");
+        assert!(
+            matches!(reason(vec![Err(http(429)), Err(http(401))]).await, Reason::ProviderError(refusal) if refusal.status == 429),
+            "our key is no news to the caller"
+        );
         assert_eq!(reason(vec![Err(http(429)), Err(Failure::new(Outcome::Connect, ""))]).await, Reason::Exhausted);
         assert_eq!(reason(vec![Err(Failure::new(Outcome::Timeout, ""))]).await, Reason::OutOfTime);
         assert_eq!(reason(vec![Err(Failure::new(Outcome::MissingApiKey, ""))]).await, Reason::Exhausted);
@@ -222,6 +385,14 @@ mod tests {
     async fn with_every_breaker_open_the_caller_hears_when_the_first_one_closes() {
         let script = vec![Err(open(30)), Err(Failure::new(Outcome::MissingApiKey, "")), Err(open(7))];
         assert_eq!(reason(script).await, Reason::AllOpen(Duration::from_secs(7)));
+    }
+
+    #[tokio::test]
+    async fn without_a_key_that_works_the_caller_hears_so() {
+        assert_eq!(reason(vec![Err(http(401)), Err(http(403))]).await, Reason::CredentialsExhausted);
+        assert_eq!(reason(vec![Err(Failure::new(Outcome::KeysDead, ""))]).await, Reason::CredentialsExhausted);
+        let resting = Failure { retry_after: Some(Duration::from_secs(3)), ..Failure::new(Outcome::KeysResting, "") };
+        assert_eq!(reason(vec![Err(resting), Err(http(401))]).await, Reason::AllLimited(Duration::from_secs(3)));
     }
 
     #[tokio::test]

@@ -18,8 +18,14 @@ pub(crate) enum Outcome {
     Http(u16),
     /// Its key is not there; it was not asked.
     MissingApiKey,
+    /// The provider refused every key; it was not asked.
+    KeysDead,
+    /// Every key is at its limit; it was not asked.
+    KeysResting,
     /// Its breaker is open; it was not asked.
     CircuitOpen,
+    /// It has as many calls as it takes, and as many waiting; it was not asked.
+    Overloaded,
     /// An answer off its schema.
     InvalidAnswer,
     /// The stream ended before the answer did.
@@ -53,7 +59,10 @@ impl Outcome {
             Self::Connect => "connect",
             Self::Transport => "transport",
             Self::MissingApiKey => "missing_api_key",
+            Self::KeysDead => "keys_dead",
+            Self::KeysResting => "keys_resting",
             Self::CircuitOpen => "circuit_open",
+            Self::Overloaded => "overloaded",
             Self::InvalidAnswer => "invalid_answer",
             Self::StreamCut => "stream_cut",
             Self::Stalled => "stalled",
@@ -69,7 +78,7 @@ impl Outcome {
 
     /// Whether the provider was asked at all.
     pub(crate) fn was_asked(self) -> bool {
-        !matches!(self, Self::MissingApiKey | Self::CircuitOpen)
+        !matches!(self, Self::MissingApiKey | Self::KeysDead | Self::KeysResting | Self::CircuitOpen | Self::Overloaded)
     }
 
     /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and who
@@ -78,11 +87,18 @@ impl Outcome {
         matches!(self, Self::Success | Self::Timeout | Self::StreamCut | Self::Stalled | Self::Cancelled)
     }
 
-    /// What the breaker learns. Refused credentials count as bad: asking again with the same key helps nobody.
+    /// Whether it is the gateway's own credentials that are at fault.
+    pub(crate) fn is_credentials(self) -> bool {
+        matches!(self, Self::Http(401..=403) | Self::KeysDead)
+    }
+
+    /// What the breaker learns, where there is no key that is to blame. Refused credentials count as bad: asking again in
+    /// the same way helps nobody.
     pub(crate) fn health(self) -> Health {
         match self {
             Self::Success | Self::Diverged => Health::Good,
-            Self::MissingApiKey | Self::CircuitOpen | Self::Cancelled | Self::Http(409) => Health::Unknown,
+            Self::Cancelled | Self::Http(409) => Health::Unknown,
+            _ if !self.was_asked() => Health::Unknown,
             _ if self.is_callers_fault() => Health::Good,
             _ => Health::Bad,
         }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use vx11_contracts::switch::Message;
 
 use super::operation::Operation;
@@ -23,6 +24,9 @@ pub(crate) struct ChatRequest {
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
+    /// Where `user` and `metadata` stand; they are read only for routes that ask for them.
+    user: Option<Range<usize>>,
+    metadata: Option<Range<usize>>,
     /// The model that was asked for; empty where the gateway is to choose.
     pub(crate) model: String,
     /// Whether the answer is to be streamed.
@@ -72,6 +76,10 @@ struct Peek<'a> {
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
@@ -94,6 +102,8 @@ impl ChatRequest {
         let model: String = value("model", raw_model, "must be a string")?;
         peek.check_content(operation)?;
         let span = span_of(text, raw_model.get());
+        let user = peek.user.map(|raw| span_of(text, raw.get()));
+        let metadata = peek.metadata.map(|raw| span_of(text, raw.get()));
         let answers = match operation {
             Operation::Embeddings => {
                 Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None }
@@ -106,7 +116,7 @@ impl ChatRequest {
             choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
             as_chat = Some(text_completion::as_chat(&body).and_then(Self::read).map(Box::new));
         }
-        Ok(Self { operation, span, model, stream, choices, usage, max_output, as_chat, body })
+        Ok(Self { operation, span, user, metadata, model, stream, choices, usage, max_output, as_chat, body })
     }
 
     /// The request as it came.
@@ -123,6 +133,8 @@ impl ChatRequest {
             operation: Operation::Chat,
             body: body.into(),
             span: MODEL_AT..MODEL_AT + 2,
+            user: None,
+            metadata: None,
             model: model.to_owned(),
             stream,
             choices: 1,
@@ -135,6 +147,22 @@ impl ChatRequest {
     /// Whether the caller wants a stream's usage as its last chunk.
     pub(crate) fn wants_usage(&self) -> bool {
         self.usage.asked
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// OpenAI's `user`, where it is a text.
+    pub(crate) fn user(&self) -> Option<String> {
+        serde_json::from_slice(&self.body[self.user.clone()?]).ok()
+    }
+
+    /// An entry of `metadata`, where it is a text.
+    pub(crate) fn tag(&self, name: &str) -> Option<String> {
+        let metadata: Map<String, Value> = serde_json::from_slice(&self.body[self.metadata.clone()?]).ok()?;
+        metadata.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The body for a target that knows the model as `model`.
@@ -247,7 +275,7 @@ fn field(name: &'static str, problem: &str) -> BadRequest {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Map, Value, json};
+    use serde_json::json;
     use vx11_contracts::switch::Role;
 
     use super::*;
@@ -275,6 +303,16 @@ mod tests {
         assert_eq!([limit(""), limit(r#", "max_tokens": 7"#)], [None, Some(7)]);
         assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
         assert_eq!(limit(r#", "max_tokens": "many""#), None);
+    }
+
+    #[test]
+    fn user_and_tags_are_read_when_they_are_asked_for() {
+        let request =
+            read(r#"{"model":"m","messages":[],"user":"u\u0031","metadata":{"tier":"free","n":1}}"#).expect("readable");
+        assert_eq!((request.user().as_deref(), request.tag("tier").as_deref()), (Some("u1"), Some("free")));
+        assert_eq!((request.tag("n"), request.tag("none")), (None, None));
+        let request = read(r#"{"model":"m","messages":[],"user":7,"metadata":"x"}"#).expect("not the gateway's affair");
+        assert_eq!((request.user(), request.tag("tier")), (None, None));
     }
 
     #[test]
@@ -357,7 +395,7 @@ mod tests {
             pretty in any::<bool>(),
         ) {
             // Written by hand, because the model is to stand in the middle whatever its neighbours are called.
-            let own = ["model", "messages", "stream", "n"];
+            let own = ["model", "messages", "stream", "n", "user"];
             let (gap, mut body) = if pretty { ("\n\t ", String::from("{")) } else { ("", String::from("{")) };
             let mut write = |key: &str, value: &Value| {
                 let comma = if body.len() == 1 { "" } else { "," };

@@ -1,10 +1,13 @@
 //! Where a model name leads: to an ordered list of targets.
 //!
-//! In this order: a configured name leads to its targets; `provider/model` to that one; a name that providers serve to
+//! In this order: a configured name leads to its targets, as its [`Plan`] arranges them; `provider/model` to that one; a name that providers serve to
 //! each of them, in the order of their names. Anything else leads nowhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use super::strategy::{Asker, Plan};
 
 /// The label of models that only a caller's own spelling names, so that metrics stay bounded.
 const OTHER_MODELS: &str = "other";
@@ -18,6 +21,8 @@ pub(crate) struct Target {
     pub(crate) model: Arc<str>,
     /// The model in metrics: a name or pattern of the configuration.
     pub(crate) label: Arc<str>,
+    /// Whether it is there for requests that are too long for the others, and for no others.
+    pub(crate) larger: bool,
 }
 
 /// What routing knows of a provider.
@@ -40,31 +45,77 @@ pub(crate) enum NoRoute {
     ModelNotFound(Vec<String>),
 }
 
+/// Where one configured name leads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Route {
+    /// The targets, and how they are chosen from.
+    pub(crate) plan: Plan,
+    /// `provider/model` of the targets for longer requests.
+    pub(crate) larger: Vec<String>,
+    /// `provider/model` of the target that gets copies, and of how many in a hundred requests.
+    pub(crate) shadow: Option<(String, u8)>,
+}
+
 /// The routes of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     providers: Vec<Served>,
-    models: BTreeMap<String, Arc<[Target]>>,
+    models: BTreeMap<String, Model>,
+}
+
+#[derive(Clone, Debug)]
+struct Model {
+    /// Those of the plan first, then those for longer requests.
+    targets: Arc<[Target]>,
+    /// Absent where the targets are always asked as listed.
+    plan: Option<Plan>,
+    shadow: Option<(Target, u8)>,
 }
 
 impl Routes {
-    /// Routes over `providers` in registry order; `models` names `(provider, model)` pairs. Pairs of providers that are
-    /// not in the registry are left out.
-    pub(crate) fn new<'t>(
-        providers: Vec<Served>,
-        models: impl IntoIterator<Item = (String, Vec<(&'t str, &'t str)>)>,
-    ) -> Self {
+    /// Routes over `providers` in registry order. Targets at providers that are not in the registry are left out.
+    pub(crate) fn new(providers: Vec<Served>, models: impl IntoIterator<Item = (String, Route)>) -> Self {
         let mut routes = Self { providers, models: BTreeMap::new() };
-        for (name, targets) in models {
-            let targets = targets.into_iter().filter_map(|(provider, model)| {
-                // A configured target is bounded by the configuration: its own name is its label.
-                let model: Arc<str> = model.into();
-                Some(Target { provider: routes.position(provider)?, label: model.clone(), model })
-            });
-            let targets = targets.collect();
-            routes.models.insert(name, targets);
+        for (name, Route { mut plan, larger, shadow }) in models {
+            plan.choices.retain(|choice| routes.target(&choice.name, false).is_some());
+            let usual = plan.choices.iter().filter_map(|choice| routes.target(&choice.name, false));
+            let larger = larger.iter().filter_map(|target| routes.target(target, true));
+            let targets = usual.chain(larger).collect();
+            let shadow = shadow.and_then(|(target, percent)| Some((routes.target(&target, false)?, percent)));
+            let plan = (!plan.is_plain()).then_some(plan);
+            routes.models.insert(name, Model { targets, plan, shadow });
         }
         routes
+    }
+
+    /// The target of this `provider/model`, where its provider is there.
+    fn target(&self, name: &str, larger: bool) -> Option<Target> {
+        let (provider, model) = name.split_once('/')?;
+        // A configured target is bounded by the configuration: its own name is its label.
+        let model: Arc<str> = model.into();
+        Some(Target { provider: self.position(provider)?, label: model.clone(), model, larger })
+    }
+
+    /// `targets`, which were found for `model`, in the order in which this request asks them. `random` gives a number from
+    /// 0 to below 1, another one each time; `cost` how long a target is expected to take.
+    pub(crate) fn arrange(
+        &self,
+        model: &str,
+        targets: Arc<[Target]>,
+        asker: &Asker<'_>,
+        random: impl Fn() -> f64,
+        cost: impl Fn(&Target) -> Duration,
+    ) -> Arc<[Target]> {
+        let Some(plan) = self.models.get(model).and_then(|model| model.plan.as_ref()) else { return targets };
+        let (usual, larger) = targets.split_at(plan.choices.len().min(targets.len()));
+        let order = plan.order(asker, random, |place| usual.get(place).map_or(Duration::MAX, &cost));
+        order.into_iter().filter_map(|place| usual.get(place)).chain(larger).cloned().collect()
+    }
+
+    /// The target that gets a copy of a request to `model`, drawn by `random`, a number from 0 to below 1.
+    pub(crate) fn shadow(&self, model: &str, random: impl Fn() -> f64) -> Option<&Target> {
+        let (target, percent) = self.models.get(model)?.shadow.as_ref()?;
+        (random() * 100.0 < f64::from(*percent)).then_some(target)
     }
 
     /// The targets of `model`, best first, at least one; `pinned` leaves that provider only.
@@ -76,7 +127,9 @@ impl Routes {
         let targets = self.all_targets(model);
         let targets = match pinned {
             None => targets,
-            Some(provider) => targets.iter().filter(|target| target.provider == provider).take(1).cloned().collect(),
+            Some(provider) => {
+                targets.iter().filter(|target| target.provider == provider && !target.larger).take(1).cloned().collect()
+            }
         };
         if targets.is_empty() { Err(NoRoute::ModelNotFound(self.known_models())) } else { Ok(targets) }
     }
@@ -86,7 +139,7 @@ impl Routes {
         match (self.find(default, pinned), pinned.and_then(|name| self.position(name))) {
             (Err(NoRoute::ModelNotFound(_)), Some(provider)) => {
                 let model = self.providers[provider].default_model.clone();
-                Ok([Target { provider, label: model.clone(), model }].into())
+                Ok([Target { provider, label: model.clone(), model, larger: false }].into())
             }
             (found, _) => found,
         }
@@ -100,7 +153,7 @@ impl Routes {
                 listed.entry(&**name).or_insert(&*self.providers[index].name);
             }
         }
-        for (name, targets) in &self.models {
+        for (name, Model { targets, .. }) in &self.models {
             let first = targets.iter().find(|target| usable(target.provider)).or(targets.first());
             if let Some(target) = first {
                 listed.insert(name, &self.providers[target.provider].name);
@@ -110,20 +163,20 @@ impl Routes {
     }
 
     fn all_targets(&self, model: &str) -> Arc<[Target]> {
-        if let Some(targets) = self.models.get(model) {
-            return targets.clone();
+        if let Some(model) = self.models.get(model) {
+            return model.targets.clone();
         }
         if let Some((provider, name)) = model.split_once('/')
             && let Some(provider) = self.position(provider)
             && !name.is_empty()
         {
             let label = self.served(provider, name).cloned().unwrap_or_else(|| OTHER_MODELS.into());
-            return [Target { provider, model: name.into(), label }].into();
+            return [Target { provider, model: name.into(), label, larger: false }].into();
         }
         let name: Arc<str> = model.into();
         let serving = (0..self.providers.len()).filter_map(|provider| {
             let label = self.served(provider, model)?.clone();
-            Some(Target { provider, model: name.clone(), label })
+            Some(Target { provider, model: name.clone(), label, larger: false })
         });
         serving.collect()
     }
@@ -157,6 +210,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::strategy::{Choice, Condition, Strategy};
 
     fn served(name: &str, patterns: &[&str], default_model: &str) -> Served {
         let patterns = patterns.iter().map(|pattern| (*pattern).into()).collect();
@@ -166,10 +220,39 @@ mod tests {
     fn routes() -> Routes {
         let providers = vec![served("a", &["llama", "gpt-*"], "llama"), served("b", &["llama", "meta/llama"], "llama")];
         let models = [
-            ("default".to_owned(), vec![("a", "llama"), ("gone", "x")]),
-            ("both".to_owned(), vec![("b", "llama"), ("a", "gpt-4")]),
+            ("default".to_owned(), route(Strategy::Ordered, &["a/llama", "gone/x"])),
+            ("both".to_owned(), route(Strategy::Ordered, &["b/llama", "a/gpt-4"])),
         ];
         Routes::new(providers, models)
+    }
+
+    fn route(strategy: Strategy, targets: &[&str]) -> Route {
+        let choice = |name: &&str| Choice {
+            name: (*name).to_owned(),
+            weight: 1,
+            price: None,
+            canary: None,
+            when: Condition::default(),
+        };
+        let plan = Plan { strategy, sticky: false, choices: targets.iter().map(choice).collect() };
+        Route { plan, ..Route::default() }
+    }
+
+    #[test]
+    fn the_plan_arranges_what_is_there_and_those_for_longer_requests_stay_last() {
+        let mut fast = route(Strategy::LeastLatency, &["gone/x", "a/slow", "b/fast"]);
+        fast.larger = vec!["a/large".to_owned()];
+        fast.shadow = Some(("b/new".to_owned(), 50));
+        let routes = Routes { models: BTreeMap::new(), ..routes() };
+        let routes = Routes::new(routes.providers, [("fast".to_owned(), fast)]);
+        let asker = Asker { header: &|_| None, tag: &|_| None, bytes: 0, org: None, session: &|| None };
+        let cost = |target: &Target| Duration::from_secs(if &*target.model == "slow" { 2 } else { 1 });
+        let found = routes.find("fast", None).expect("configured");
+        let arranged = routes.arrange("fast", found, &asker, || 0.0, cost);
+        let names: Vec<_> = arranged.iter().map(|target| (&*target.model, target.larger)).collect();
+        assert_eq!(names, [("fast", false), ("slow", false), ("large", true)]);
+        assert_eq!(routes.shadow("fast", || 0.4).map(|target| &*target.model), Some("new"));
+        assert_eq!(routes.shadow("fast", || 0.6), None);
     }
 
     fn names(found: Result<Arc<[Target]>, NoRoute>) -> Vec<String> {

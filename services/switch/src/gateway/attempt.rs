@@ -7,24 +7,37 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Span};
-use vx11_resilience::{BreakerState, Deadline, Permit};
+use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
-use super::Shared;
+use super::{Call, Shared};
 use crate::accounts::{Bill, Charge, Tokens};
 use crate::domain::failover::Failure;
-use crate::domain::operation::Operation;
+use crate::domain::keys::NoKey;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
 use crate::metrics::CallReport;
-use crate::providers::Provider;
+use crate::providers::{InFlight, ModelLive, Provider};
+
+/// What a call needs to be made.
+#[derive(Debug)]
+struct Admitted {
+    /// The number of the provider's key that it is made with.
+    key: Option<usize>,
+    /// The breaker's; taken once it has been told how the call went.
+    permit: Option<Permit>,
+    slot: Slot,
+    _in_flight: InFlight,
+}
 
 /// One call to one provider.
 #[derive(Debug)]
 pub(super) struct Attempt {
     shared: Arc<Shared>,
     target: Target,
-    permit: Option<Permit>,
+    live: Arc<ModelLive>,
+    admitted: Admitted,
     is_over: bool,
     /// The request that it is part of, for its log lines.
     request: Span,
@@ -41,17 +54,13 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Begins a call to `target`, if there is a key for it and its breaker lets it through.
-    pub(super) fn begin(
-        shared: Arc<Shared>,
-        target: Target,
-        operation: Operation,
-        parent: &TraceContext,
-        bill: Bill,
-    ) -> Result<Self, Failure> {
+    /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a place
+    /// for it.
+    pub(super) async fn begin(shared: Arc<Shared>, target: Target, call: &Call<'_>) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
-        let permit = match admit(provider) {
-            Ok(permit) => permit,
+        let live = provider.live.model(&target.label);
+        let admitted = match admit(provider, &live, call.wishes, call.deadline()).await {
+            Ok(admitted) => admitted,
             Err(failure) => {
                 let outcome = failure.outcome.name();
                 shared.metrics.skipped(&provider.name, &target.label, &outcome);
@@ -59,10 +68,14 @@ impl Attempt {
                 return Err(failure);
             }
         };
-        let (span, trace) = genai_span(operation.name(), &provider.name, &target.model, &provider.chat_url, parent);
+        provider.live.retries.record_request();
+        let operation = call.request.operation.name();
+        let (span, trace) =
+            genai_span(operation, &provider.name, &target.model, &provider.chat_url, &call.context.trace);
         Ok(Self {
             target,
-            permit: Some(permit),
+            live,
+            admitted,
             is_over: false,
             request: Span::current(),
             span,
@@ -71,7 +84,7 @@ impl Attempt {
             first_token: None,
             reported: None,
             generated_tokens: 0,
-            bill,
+            bill: call.bill.clone(),
             shared,
         })
     }
@@ -81,14 +94,19 @@ impl Attempt {
         &self.trace
     }
 
-    /// Awaits `call` within the provider's limit for an answer and the caller's deadline.
+    /// The number of the provider's key that it is made with.
+    pub(super) fn key(&self) -> Option<usize> {
+        self.admitted.key
+    }
+
+    /// Awaits `call` within `limit`, the provider's own, and what the caller allows.
     pub(super) async fn bounded<T>(
         &self,
-        deadline: Option<Deadline>,
+        limit: Duration,
+        allowed: Duration,
         call: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let limit = self.provider().limits.answer;
-        let allowed = deadline.map_or(limit, |deadline| deadline.remaining().min(limit));
+        let allowed = allowed.min(limit);
         match tokio::time::timeout(allowed, call.instrument(self.span.clone())).await {
             Ok(result) => result,
             Err(_) => {
@@ -101,7 +119,7 @@ impl Attempt {
     }
 
     /// Takes note of what the provider says was spent on a whole answer, else of how much is `written` in it.
-    pub(super) fn answered(&mut self, usage: Option<Tokens>, written: impl FnOnce() -> u64) {
+    pub(super) fn spent(&mut self, usage: Option<Tokens>, written: impl FnOnce() -> u64) {
         self.reported = usage;
         self.generated_tokens = usage.map_or_else(written, |usage| usage.completion);
     }
@@ -117,19 +135,24 @@ impl Attempt {
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
     pub(super) fn stream_begun(&mut self) {
-        let breaker = &self.provider().breaker;
-        if breaker.snapshot().state != BreakerState::HalfOpen {
+        self.live.record(self.started.elapsed(), false);
+        if self.live.breaker.snapshot().state != BreakerState::HalfOpen {
             return;
         }
-        let breaker = breaker.clone();
-        if let Some(probe) = self.permit.take() {
+        if let Some(probe) = self.admitted.permit.take() {
             self.log_closed(probe.success());
             // Closed now; refused only if others have opened it again in this instant.
-            self.permit = breaker.try_acquire().ok();
+            self.admitted.permit = self.live.breaker.try_acquire().ok();
         }
     }
 
-    /// The call gave a whole answer.
+    /// The call gave a whole answer, at once and not as a stream.
+    pub(super) fn answered(self) {
+        self.live.record(self.started.elapsed(), false);
+        self.succeeded();
+    }
+
+    /// The stream came to its end.
     pub(super) fn succeeded(mut self) {
         self.report(Outcome::Success, Health::Good);
     }
@@ -139,8 +162,10 @@ impl Attempt {
         self.report(Outcome::Diverged, Health::Good);
     }
 
-    /// The call failed.
-    pub(super) fn failed(mut self, failure: &Failure) {
+    /// The call failed. What its key has to do with it is told to the provider's keys, and `failure` learns whether
+    /// another one is left.
+    pub(super) fn failed(mut self, failure: &mut Failure) {
+        self.blame_key(failure);
         let request = self.request.clone();
         request.in_scope(|| {
             let elapsed_ms = self.started.elapsed().as_millis() as u64;
@@ -152,7 +177,26 @@ impl Attempt {
                 tracing::warn!(provider, model, outcome = &*outcome, cause, elapsed_ms, "provider call failed");
             }
         });
+        if failure.health == Health::Bad {
+            // As if it had been waited for: a target that fails fast must not pass for a fast one.
+            self.live.record(self.provider().limits.answer, true);
+        }
         self.report(failure.outcome, failure.health);
+    }
+
+    fn blame_key(&self, failure: &mut Failure) {
+        let (Some(keys), Some(key)) = (self.provider().keys(), self.key()) else { return };
+        let Outcome::Http(status @ (401..=403 | 429)) = failure.outcome else { return };
+        if failure.rejection.is_some() {
+            return;
+        }
+        failure.other_key = keys.refused(key, status, failure.retry_after);
+        // It is the key that is at fault, and the keys remember it.
+        failure.health = Health::Unknown;
+        if status != 429 {
+            let (provider, variable) = (&self.provider().name, keys.variable(key));
+            self.request.in_scope(|| tracing::warn!(provider, variable, status, "a key was refused and is left alone"));
+        }
     }
 
     fn report(&mut self, outcome: Outcome, health: Health) {
@@ -171,13 +215,14 @@ impl Attempt {
             estimated: self.reported.is_none(),
         });
         self.charge(outcome);
-        let Some(permit) = self.permit.take() else { return };
+        self.admitted.slot.learn(load(outcome, health));
+        let Some(permit) = self.admitted.permit.take() else { return };
         match health {
             Health::Good => self.log_closed(permit.success()),
             Health::Bad => {
                 if permit.failure() {
-                    let provider = &self.provider().name;
-                    self.request.in_scope(|| tracing::warn!(provider, "circuit breaker opened"));
+                    let (provider, model) = (&self.provider().name, &*self.target.label);
+                    self.request.in_scope(|| tracing::warn!(provider, model, "circuit breaker opened"));
                 }
             }
             Health::Unknown => drop(permit),
@@ -218,8 +263,8 @@ impl Attempt {
 
     fn log_closed(&self, closed: bool) {
         if closed {
-            let provider = &self.provider().name;
-            self.request.in_scope(|| tracing::info!(provider, "circuit breaker closed"));
+            let (provider, model) = (&self.provider().name, &*self.target.label);
+            self.request.in_scope(|| tracing::info!(provider, model, "circuit breaker closed"));
         }
     }
 
@@ -236,12 +281,52 @@ impl Drop for Attempt {
     }
 }
 
-fn admit(provider: &Provider) -> Result<Permit, Failure> {
+/// What a call says about its provider's load.
+fn load(outcome: Outcome, health: Health) -> Load {
+    match outcome {
+        Outcome::Http(429 | 503 | 529) => Load::TooMuch,
+        Outcome::Timeout if health == Health::Bad => Load::TooMuch,
+        Outcome::Success => Load::Fine,
+        _ if outcome.is_callers_fault() => Load::Fine,
+        _ => Load::Unknown,
+    }
+}
+
+async fn admit(
+    provider: &Provider,
+    live: &Arc<ModelLive>,
+    wishes: &Wishes,
+    deadline: Option<Deadline>,
+) -> Result<Admitted, Failure> {
     if !provider.is_usable() {
         return Err(Failure::new(Outcome::MissingApiKey, "its key is not set"));
     }
-    provider.breaker.try_acquire().map_err(|open| Failure {
-        retry_after: Some(open.retry_after),
-        ..Failure::new(Outcome::CircuitOpen, "its breaker is open")
+    // Looked at before the wait, so that nobody waits in vain, and again after it.
+    pick_key(provider)?;
+    if let Some(left) = live.breaker.snapshot().retry_after {
+        return Err(open(left));
+    }
+    let wait = Deadline::after(provider.live.queue_timeout);
+    let wait = deadline.map_or(wait, |deadline| deadline.min(wait));
+    let slot = provider.live.admission.enter(wishes.priority, wishes.tenant, wait).await;
+    let slot = slot.map_err(|refused| Failure {
+        retry_after: Some(refused.0),
+        ..Failure::new(Outcome::Overloaded, "it has as much work as it takes")
+    })?;
+    let key = pick_key(provider)?;
+    let permit = live.breaker.try_acquire().map_err(|refused| open(refused.retry_after))?;
+    Ok(Admitted { key, permit: Some(permit), slot, _in_flight: live.call() })
+}
+
+fn pick_key(provider: &Provider) -> Result<Option<usize>, Failure> {
+    provider.keys().map(|keys| keys.pick()).transpose().map_err(|none| match none {
+        NoKey::AllDead => Failure::new(Outcome::KeysDead, "every key was refused"),
+        NoKey::Resting(left) => {
+            Failure { retry_after: Some(left), ..Failure::new(Outcome::KeysResting, "every key is at its limit") }
+        }
     })
+}
+
+fn open(left: Duration) -> Failure {
+    Failure { retry_after: Some(left), ..Failure::new(Outcome::CircuitOpen, "its breaker is open") }
 }

@@ -1,5 +1,7 @@
 //! One HTTP exchange with a provider, told in outcomes.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use reqwest::header::{HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
@@ -9,7 +11,8 @@ use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
 use vx11_contracts::headers;
 
 use crate::domain::failover::{Failure, Refusal};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Health, Outcome};
+use crate::domain::{rejection, retry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
@@ -40,11 +43,20 @@ async fn refusal(response: Response) -> Failure {
     let status = response.status().as_u16();
     let retry_after = text(&response, &RETRY_AFTER);
     let retry_after_ms = text(&response, &RETRY_AFTER_MS);
+    let wait = retry::retry_after(retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
     let request_id = request_id(&response);
     // What cannot be read is not passed on; the status stands.
     let body = read_bounded(response).await.ok().filter(|body| is_error(body));
-    let refusal = Refusal { status, body, retry_after, retry_after_ms, request_id };
-    Failure { refusal: Some(Box::new(refusal)), ..Failure::new(Outcome::Http(status), format!("answered {status}")) }
+    let rejection = body.as_deref().and_then(|body| rejection::classify(status, body));
+    let failure = Failure::new(Outcome::Http(status), format!("answered {status}"));
+    Failure {
+        // A provider that judges requests works.
+        health: if rejection.is_some() { Health::Good } else { failure.health },
+        rejection,
+        retry_after: wait,
+        refusal: Some(Box::new(Refusal { status, body, retry_after, retry_after_ms, request_id })),
+        ..failure
+    }
 }
 
 /// Whether a body is an error in the way OpenAI's clients read one.

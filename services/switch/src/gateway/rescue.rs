@@ -28,6 +28,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
 use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
 use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
 
 /// Most calls that are made to finish one stream.
 const MOST_CALLS: u32 = 6;
@@ -39,6 +40,7 @@ pub(crate) struct Rescue {
     /// Who pays for every call.
     pub(super) bill: Bill,
     request: ChatRequest,
+    wishes: Wishes,
     pub(super) targets: Box<[Target]>,
     context: RequestContext,
     started: Instant,
@@ -116,12 +118,13 @@ impl Rescue {
         let target = tried.last()?.target;
         // A text completion is joined by none: its chunks have no delta to go on from.
         let joins = call.request.operation == Operation::Chat;
-        (joins && target + 1 < call.targets.len()).then(|| {
+        (joins && target + 1 < call.targets().len()).then(|| {
             Box::new(Self {
-                gateway: gateway.clone(),
+                gateway: gateway.handle(),
                 bill: call.bill.clone(),
                 request: call.request.clone(),
-                targets: call.targets.into(),
+                wishes: *call.wishes,
+                targets: call.targets().into(),
                 context: call.context.clone(),
                 started: call.started,
                 on_divergence: gateway.shared.on_divergence(&call.request.model),
@@ -247,7 +250,10 @@ impl Rescue {
 
     /// How a target is asked at first.
     fn first_step(&self, target: usize) -> Option<Step> {
-        let provider = self.gateway.shared.registry.get(self.targets.get(target)?.provider);
+        // A target for longer requests is no fallback for others.
+        let larger = self.targets[self.step.target].larger;
+        let (target, found) = self.targets.iter().enumerate().skip(target).find(|(_, found)| found.larger == larger)?;
+        let provider = self.gateway.shared.registry.get(found.provider);
         let prefill = provider.prefill && self.has_one_text_to_go_on_from();
         let manuscript = if prefill { Manuscript::GoingOn(Manner::Prefill) } else { Manuscript::Anew };
         Some(Step { target, manuscript })
@@ -275,6 +281,7 @@ impl Rescue {
             request: &request,
             targets: &self.targets,
             context: &context,
+            wishes: &self.wishes,
             started: self.started,
             bill: &self.bill,
         };

@@ -237,7 +237,7 @@ impl Leg {
         let failure = Failure::new(outcome, "the stream broke after its first event");
         // A stream that is cut off at the gateway's own limit was alive until then.
         let health = if outcome == Outcome::Timeout { Health::Unknown } else { failure.health };
-        attempt.failed(&Failure { health, ..failure });
+        attempt.failed(&mut Failure { health, ..failure });
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 use vx11_chassis::context::is_valid_id;
@@ -12,13 +11,16 @@ use vx11_contracts::error::ErrorBody;
 use vx11_contracts::headers;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
+use super::arrange::{Said, arrange};
 use super::billing::open_bill;
-use super::way::{Way, allowed, pinned_provider};
-use super::{chat_stream, refusal};
+use super::way::{Way, pinned_provider};
+use super::{chat_stream, refusal, wishes};
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
 use crate::domain::request::ChatRequest;
+use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
 use crate::gateway::{Call, Gateway};
 
 /// Answers a conversation.
@@ -41,19 +43,20 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn chat(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     Json(chat): Json<SwitchChatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
+    let wishes = wishes::read(&http)?;
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, &http, started).await;
+        return answer(&gateway, &context, &chat, &http, &wishes, started).await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, &http, started).instrument(span).await
+    answer(&gateway, &context, &chat, &http, &wishes, started).instrument(span).await
 }
 
 /// Checks what the types do not.
@@ -72,6 +75,7 @@ async fn answer(
     context: &RequestContext,
     chat: &SwitchChatRequest,
     http: &HttpRequest,
+    wishes: &Wishes,
     started: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(http));
@@ -81,13 +85,17 @@ async fn answer(
         None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
     };
     let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
-    let targets = allowed(http, &targets);
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
+    let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
+    let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
+    let said = Said { bytes: request.bytes(), tag: &tag, session: &session };
+    let targets: &[Target] = &arrange(gateway, http, model, targets, said);
     let bill = open_bill(gateway, http, context, &request, model, targets, started).await?;
-    let call = Call { request: &request, targets, context, started, bill: &bill };
+    let call = Call { request: &request, targets, context, wishes, started, bill: &bill };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
         refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill })
     };
+    gateway.cast_shadow(&call, model);
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
         let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill };

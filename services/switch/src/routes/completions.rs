@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
@@ -11,7 +10,7 @@ use vx11_contracts::openai::OpenAiError;
 use super::billing::open_bill;
 use super::completions_stream::{self, Wire};
 use super::way::Way;
-use super::{refusal, targets};
+use super::{refusal, targets, wishes};
 use crate::domain::answer;
 use crate::domain::failover::Answered;
 use crate::domain::request::ChatRequest;
@@ -29,7 +28,12 @@ use crate::gateway::{Call, Gateway};
     tag = "openai",
     params(
         ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
-        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask the first target and no other.")
+        ("x-vx11-model" = Option<String>, Header, description = "Route by this model in place of the body's."),
+        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
+        ("x-vx11-priority" = Option<String>, Header, description = "`interactive`, `normal` or `batch`."),
+        ("x-vx11-session-id" = Option<String>, Header, description = "The conversation, for sticky routes."),
+        ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
+        ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first event.")
     ),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
@@ -44,16 +48,19 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn create_chat_completion(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let request = ChatRequest::read(body.0)?;
+    let mut request = ChatRequest::read(body.0)?;
+    let wishes = wishes::read(&http)?;
+    wishes::reroute(&http, &mut request)?;
     let targets = targets::find(&gateway, &http, &request)?;
     let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
+    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
+    gateway.cast_shadow(&call, &request.model);
     if request.stream {
         return completions_stream::answer(&gateway, &call, Wire::Chat).await;
     }

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
@@ -10,7 +9,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::billing::open_bill;
 use super::way::Way;
-use super::{refusal, targets};
+use super::{refusal, targets, wishes};
 use crate::domain::answer;
 use crate::domain::failover::Answered;
 use crate::domain::operation::Operation;
@@ -34,16 +33,18 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn create_embedding(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let request = ChatRequest::read_for(Operation::Embeddings, body.0)?;
+    let mut request = ChatRequest::read_for(Operation::Embeddings, body.0)?;
+    let wishes = wishes::read(&http)?;
+    wishes::reroute(&http, &mut request)?;
     let targets = targets::find(&gateway, &http, &request)?;
     let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context: &context, started, bill: &bill };
+    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
     match gateway.complete(&call, answer::embeddings).await {
         Ok(Answered { answer, tried }) => {
             Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))

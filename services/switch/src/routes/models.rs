@@ -1,6 +1,6 @@
 //! `GET /v1/models`: the models that can be asked for by name.
 
-use actix_web::web::{Json, Path, ThinData};
+use actix_web::web::{Json, Path};
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::{Model, ModelList, OpenAiError};
@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 
 /// Lists the configured models, and those that providers with a key serve under a plain name.
 #[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList)))]
-pub(super) async fn list_models(gateway: ThinData<Gateway>) -> Json<ModelList> {
+pub(super) async fn list_models(gateway: Gateway) -> Json<ModelList> {
     Json(ModelList { object: "list".to_owned(), data: models(&gateway) })
 }
 
@@ -21,7 +21,7 @@ pub(super) async fn list_models(gateway: ThinData<Gateway>) -> Json<ModelList> {
     params(("id" = String, Path, description = "The model's name; may have slashes in it.")),
     responses((status = 200, body = Model), (status = 404, body = OpenAiError))
 )]
-pub(super) async fn find_model(gateway: ThinData<Gateway>, id: Path<String>) -> Result<Json<Model>, ApiError> {
+pub(super) async fn find_model(gateway: Gateway, id: Path<String>) -> Result<Json<Model>, ApiError> {
     let models = models(&gateway);
     if let Some(listed) = models.iter().find(|model| model.id == *id) {
         return Ok(Json(listed.clone()));

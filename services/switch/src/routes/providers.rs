@@ -1,13 +1,12 @@
 //! `GET /switch/providers`: the providers in service and how they are.
 
-use actix_web::web::{Json, ThinData};
+use actix_web::web::Json;
 use vx11_contracts::switch::ProviderList;
 
 use crate::gateway::Gateway;
-use crate::providers::Provider;
 
-/// Every provider in service: where it is, what it serves, whether it has its key, and its circuit breaker.
+/// Every provider in service: where it is, what it serves, how its keys are, and how each model has been of late.
 #[utoipa::path(get, path = "/switch/providers", tag = "switch", responses((status = 200, body = ProviderList)))]
-pub(super) async fn list_providers(gateway: ThinData<Gateway>) -> Json<ProviderList> {
-    Json(ProviderList { providers: gateway.shared.registry.all().iter().map(Provider::info).collect() })
+pub(super) async fn list_providers(gateway: Gateway) -> Json<ProviderList> {
+    Json(ProviderList { providers: gateway.shared.registry.all().iter().map(|provider| provider.info()).collect() })
 }

@@ -1,5 +1,7 @@
 //! What callers are told when a request leads nowhere, or nobody answers.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -80,11 +82,26 @@ pub(super) fn unanswered(reason: &Reason, way: Way<'_>) -> ApiError {
         }
         Reason::AllOpen(retry_after) => {
             let detail = format!("every provider is failing and is left alone for a while: {}", way.sentence());
-            // Rounded up: a caller that comes too early would be refused again.
-            let seconds = retry_after.as_millis().div_ceil(1000).max(1) as u64;
-            ApiError::new(ErrorCode::ServiceUnavailable, detail).with_retry_after(seconds)
+            ApiError::new(ErrorCode::ServiceUnavailable, detail).with_retry_after(whole_seconds(*retry_after))
+        }
+        Reason::AllLimited(retry_after) => {
+            let detail = format!("every provider is at its limit: {}", way.sentence());
+            ApiError::rate_limited(whole_seconds(*retry_after), detail)
+        }
+        Reason::Overloaded(retry_after) => {
+            let detail = format!("every provider has as much work as it takes: {}", way.sentence());
+            ApiError::new(ErrorCode::Overloaded, detail).with_retry_after(whole_seconds(*retry_after))
+        }
+        Reason::CredentialsExhausted => {
+            let detail = format!("no provider accepts the gateway's keys: {}", way.sentence());
+            ApiError::new(ErrorCode::UpstreamCredentialsExhausted, detail)
         }
     }
+}
+
+/// Rounded up: a caller that comes too early would be refused again.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).max(1) as u64
 }
 
 /// The provider's own error answer, where there is one that means to the caller what it meant to the gateway.

@@ -2,7 +2,6 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 use vx11_chassis::extract::Body;
@@ -12,7 +11,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::billing::open_bill;
 use super::way::Way;
-use super::{refusal, responses_stream, targets};
+use super::{refusal, responses_stream, targets, wishes};
 use crate::domain::failover::Answered;
 use crate::domain::responses::{Builder, ResponsesRequest};
 use crate::gateway::{Call, Gateway};
@@ -39,16 +38,18 @@ use crate::gateway::{Call, Gateway};
     )
 )]
 pub(super) async fn create_response(
-    gateway: ThinData<Gateway>,
+    gateway: Gateway,
     context: RequestContext,
     http: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let ResponsesRequest { chat, echo } = ResponsesRequest::read(&body.0)?;
+    let ResponsesRequest { mut chat, echo } = ResponsesRequest::read(&body.0)?;
+    let wishes = wishes::read(&http)?;
+    wishes::reroute(&http, &mut chat)?;
     let targets = targets::find(&gateway, &http, &chat)?;
     let bill = open_bill(&gateway, &http, &context, &chat, &chat.model, &targets, started).await?;
-    let call = Call { request: &chat, targets: &targets, context: &context, started, bill: &bill };
+    let call = Call { request: &chat, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
     let builder = Builder::new(Uuid::new_v4().simple().to_string(), unix_seconds(), &chat.model, echo);
     if chat.stream {
         return responses_stream::answer(&gateway, &call, builder).await;

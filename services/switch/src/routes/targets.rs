@@ -5,13 +5,14 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use vx11_chassis::ApiError;
 
+use super::arrange::{Said, arrange};
 use super::refusal;
-use super::way::{allowed, pinned_provider};
+use super::way::pinned_provider;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
 
-/// The targets of `request`, best first, at least one.
+/// The targets of `request`, in the order in which it asks them, at least one.
 pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest) -> Result<Arc<[Target]>, ApiError> {
     let pinned = pinned_provider(http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
@@ -22,8 +23,8 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
         false => targets.iter().filter(|target| can(target)).cloned().collect(),
     };
     if !able.is_empty() {
-        let allowed = allowed(http, &able);
-        return Ok(if allowed.len() == able.len() { able } else { allowed.into() });
+        let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user() };
+        return Ok(arrange(gateway, http, &request.model, able, said));
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),

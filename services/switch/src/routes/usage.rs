@@ -1,6 +1,6 @@
 //! `GET /switch/usage`: what was asked and spent, by key, organisation, model or day.
 
-use actix_web::web::{Json, ThinData};
+use actix_web::web::Json;
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -37,10 +37,7 @@ pub(super) struct UsageQuery {
     params(UsageQuery),
     responses((status = 200, body = UsageReport), (status = 422, body = ErrorBody), (status = 503, body = ErrorBody))
 )]
-pub(super) async fn usage(
-    gateway: ThinData<Gateway>,
-    Query(query): Query<UsageQuery>,
-) -> Result<Json<UsageReport>, ApiError> {
+pub(super) async fn usage(gateway: Gateway, Query(query): Query<UsageQuery>) -> Result<Json<UsageReport>, ApiError> {
     let by = query.group_by.as_deref().unwrap_or(Grouping::Key.as_str());
     let by = Grouping::parse(by)
         .ok_or_else(|| ApiError::invalid_field("group_by", "must be `key`, `org`, `model` or `day`"))?;

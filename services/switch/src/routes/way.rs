@@ -13,19 +13,10 @@ use crate::domain::failover::Tried;
 use crate::domain::routing::Target;
 use crate::gateway::{Call, Gateway};
 
-/// Header by which a caller says `off` to every other target than the first.
-const FALLBACK: &str = "x-vx11-fallback";
-
 /// The provider that the caller's header allows, where it names one.
 pub(super) fn pinned_provider(request: &HttpRequest) -> Option<&str> {
     // What is no text is no provider's name either, and is refused as such.
     request.headers().get(headers::PROVIDER).map(|value| value.to_str().unwrap_or_default())
-}
-
-/// The targets that the caller's header allows: all of them, or the first one alone, to its end.
-pub(super) fn allowed<'t>(request: &HttpRequest, targets: &'t [Target]) -> &'t [Target] {
-    let off = request.headers().get(FALLBACK).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"off"));
-    if off { &targets[..targets.len().min(1)] } else { targets }
 }
 
 /// Every target that was tried for one request.
@@ -62,7 +53,7 @@ impl<'a> Way<'a> {
     /// Why the first choice did not answer, where another one did.
     pub(super) fn fallback_reason(self) -> Option<String> {
         match self.tried {
-            [first, .., _] => Some(first.outcome.name().into_owned()),
+            [first, .., last] if first.target != last.target => Some(first.outcome.name().into_owned()),
             _ => None,
         }
     }

@@ -58,7 +58,8 @@ impl App {
         Self { url, client, shutdown, serving, _data: data }
     }
 
-    /// With one model `m`, served by `provider` fakes `a`, `b`, … in this order.
+    /// With one model `m`, served by `provider` fakes `a`, `b`, … in this order. Each is asked once, unless `more` sets
+    /// retries.
     pub(crate) async fn in_front_of(providers: &[&str], more: &[(&str, &str)]) -> Self {
         let names: Vec<char> = ('a'..).take(providers.len()).collect();
         let targets: Vec<String> = names.iter().map(|name| format!("\"{name}/m-{name}\"")).collect();
@@ -71,6 +72,9 @@ impl App {
             variables.push((field("MODELS"), format!("[\"m-{name}\",\"any-*\"]")));
         }
         let mut variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+        if !more.iter().any(|(name, _)| name.starts_with("VX11_SWITCH__RETRIES")) {
+            variables.push(("VX11_SWITCH__RETRIES__ATTEMPTS", "0"));
+        }
         variables.extend_from_slice(more);
         Self::start(&variables).await
     }

@@ -13,7 +13,7 @@ async fn after_three_failures_a_provider_is_left_alone() {
     assert_eq!((bad.requests().len(), good.requests().len()), (3, 5));
     let breaker = app.provider("a").await["breaker"].clone();
     assert_eq!((breaker["state"].as_str(), breaker["failure_count"].as_u64()), (Some("open"), Some(3)));
-    assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a"}"#).await, 1.0);
+    assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a/m-a"}"#).await, 1.0);
     assert_eq!(app.metric(r#"vx11_fallbacks_total{reason="circuit_open"}"#).await, 2.0);
     let ready = Answer::of(app.get("/ready")).await;
     assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("degraded")));
@@ -54,7 +54,7 @@ async fn one_good_answer_after_the_pause_closes_it_again() {
         let app = App::in_front_of(&[&fake.url], &limits).await;
         assert_eq!(app.complete().await.status, 500);
         eventually("the pause is over", async || app.provider("a").await["breaker"]["state"] == "half_open").await;
-        assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a"}"#).await, 2.0);
+        assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a/m-a"}"#).await, 2.0);
         let got = if streamed { app.stream().await } else { app.complete().await };
         assert_eq!(got.status, 200);
         assert_eq!(app.provider("a").await["breaker"]["state"], "closed");
@@ -79,4 +79,34 @@ async fn a_stream_that_has_begun_is_proof_enough_while_it_goes_on() {
     let probe = app.post("/v1/chat/completions", r#"{"model":"m","messages":[],"stream":true}"#).send().await.unwrap();
     assert_eq!(probe.status(), 200);
     assert_eq!(app.complete().await.status, 200, "nobody waits for the end of the first stream");
+}
+
+#[tokio::test]
+async fn one_model_of_a_provider_may_fail_while_another_is_asked() {
+    let script = |request: usize| if request < 3 { vec![error(503, "")] } else { vec![completion("hi")] };
+    let fake = Fake::start(script).await;
+    let app = App::in_front_of(&[&fake.url], &[]).await;
+    for _ in 0..3 {
+        assert_eq!(app.complete().await.status, 503);
+    }
+    assert_eq!(app.complete().await.json()["error"]["code"], "service_unavailable", "open for a lone deployment too");
+    let other = app.post("/v1/chat/completions", r#"{"model":"any-other","messages":[]}"#);
+    assert_eq!(Answer::of(other).await.status, 200);
+    let live = app.provider("a").await["live"].clone();
+    assert_eq!((live[0]["model"].as_str(), live[0]["breaker"]["state"].as_str()), (Some("any-*"), Some("closed")));
+    assert_eq!((live[1]["model"].as_str(), live[1]["breaker"]["state"].as_str()), (Some("m-a"), Some("open")));
+    assert!(live[1]["error_rate"].as_f64().unwrap() > 0.0);
+}
+
+#[tokio::test]
+async fn a_large_share_of_failures_opens_it_too() {
+    let script = |request: usize| if request.is_multiple_of(2) { vec![completion("hi")] } else { vec![error(500, "")] };
+    let fake = Fake::start(script).await;
+    let rate = [("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_RATE", r#"{percent=50,min_calls=6,window="60s"}"#)];
+    let app = App::in_front_of(&[&fake.url], &rate).await;
+    for _ in 0..6 {
+        app.complete().await;
+    }
+    assert_eq!(app.complete().await.json()["error"]["code"], "service_unavailable");
+    assert_eq!(fake.requests().len(), 6);
 }

@@ -98,7 +98,7 @@ async fn the_last_providers_error_is_passed_on_where_it_means_something_to_the_c
 
     let unauthorised = Fake::always([error(401, "")]).await;
     let got = App::in_front_of(&[&unauthorised.url], &[]).await.complete().await;
-    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_credentials_exhausted")));
     assert!(!got.body.contains("provider says"), "what a provider says about our key is not for the caller");
 }
 

@@ -32,6 +32,7 @@ impl Mock {
         App::start(&[
             ("VX11_MOCK_PROVIDER_URL", self.url.as_str()),
             ("VX11_SWITCH__MODELS__M__TARGETS", targets.as_str()),
+            ("VX11_SWITCH__RETRIES__ATTEMPTS", "0"),
             ("VX11_SWITCH__PROVIDERS__MOCK__TIMEOUT", "1s"),
             ("VX11_SWITCH__PROVIDERS__MOCK__STREAM_IDLE_TIMEOUT", "1s"),
             ("VX11_SWITCH__PROVIDERS__SPARE__BASE_URL", &format!("{}/v1", self.url)),

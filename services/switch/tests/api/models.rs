@@ -44,11 +44,16 @@ async fn providers_are_shown_with_their_state_and_without_their_secrets() {
     let app = App::start(&variables).await;
     let got = Answer::of(app.get("/switch/providers")).await;
     let breaker = json!({"state": "closed", "failure_count": 0});
+    let concurrency = json!({"limit": 100, "in_flight": 0});
+    let queue = json!({"interactive": 0, "normal": 0, "batch": 0});
     let expected = json!({"providers": [
         {"name": "deepseek_r1", "kind": "openai", "base_url": "https://api.deepseek.com/v1",
-            "models": ["deepseek-reasoner"], "key": "present", "breaker": breaker},
+            "models": ["deepseek-reasoner"], "key": "present", "breaker": breaker,
+            "keys": [{"variable": "DEEPSEEK_API_KEY", "state": "alive"}], "live": [],
+            "health": "up", "concurrency": concurrency, "queue": queue},
         {"name": "mock", "kind": "openai", "base_url": "http://127.0.0.1:8003/v1",
-            "models": ["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"], "key": "not_required", "breaker": breaker},
+            "models": ["mock", "mock-small", "mock-large", "mock-reasoner", "mock*"], "key": "not_required", "breaker": breaker,
+            "keys": [], "live": [], "health": "up", "concurrency": concurrency, "queue": queue},
     ]});
     assert_eq!(got.json(), expected);
     let models = Answer::of(app.get("/v1/models")).await;

@@ -1,0 +1,105 @@
+//! What a provider has against a request, as far as that decides who else is asked.
+//!
+//! Sources: the error codes of OpenAI's and Azure's API references; the sentences of Anthropic, Gemini, vLLM and llama.cpp,
+//! which have no code of their own for it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What the request is rejected for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// It is longer than the model reads; a larger one may.
+    ContextLength,
+    /// It offends the provider's policy. That is the caller's answer, and not a reason to ask around.
+    ContentPolicy,
+}
+
+const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
+const LENGTH_SENTENCES: [&str; 5] = [
+    "maximum context length",
+    "context window",
+    "prompt is too long",
+    "exceeds the maximum number of tokens",
+    "context size",
+];
+const POLICY_CODES: [&str; 5] = [
+    "content_filter",
+    "content_policy_violation",
+    "responsibleaipolicyviolation",
+    "moderation_blocked",
+    "content_policy",
+];
+
+/// Reads what a refusal of this status says; `None` where it is about something else.
+pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default)]
+        code: Value,
+        #[serde(default, rename = "type")]
+        kind: Value,
+        #[serde(default)]
+        message: Value,
+        #[serde(default)]
+        innererror: Value,
+    }
+    if !matches!(status, 400 | 403 | 413 | 422 | 451) {
+        return None;
+    }
+    let Body { error } = serde_json::from_slice(body).ok()?;
+    let lower = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let codes = [lower(&error.code), lower(&error.kind), lower(&error.innererror["code"])];
+    let has = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
+    let message = lower(&error.message);
+    if has(&POLICY_CODES) {
+        Some(Rejection::ContentPolicy)
+    } else if status != 403 && (has(&LENGTH_CODES) || LENGTH_SENTENCES.iter().any(|part| message.contains(part))) {
+        Some(Rejection::ContextLength)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_are_told_by_code_or_sentence() {
+        use Rejection::{ContentPolicy, ContextLength};
+        let cases = [
+            (400, r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#, Some(ContextLength)),
+            (
+                400,
+                r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 9 > 8"}}"#,
+                Some(ContextLength),
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"The input exceeds the maximum number of tokens allowed"}}"#,
+                Some(ContextLength),
+            ),
+            (413, r#"{"error":{"type":"request_too_large"}}"#, Some(ContextLength)),
+            (400, r#"{"error":{"code":"content_filter","message":"x"}}"#, Some(ContentPolicy)),
+            (
+                400,
+                r#"{"error":{"code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+                Some(ContentPolicy),
+            ),
+            (403, r#"{"error":{"code":"content_policy_violation"}}"#, Some(ContentPolicy)),
+            (403, r#"{"error":{"code":"context_length_exceeded"}}"#, None),
+            (400, r#"{"error":{"code":"invalid_value","message":"temperature"}}"#, None),
+            (500, r#"{"error":{"code":"content_filter"}}"#, None),
+            (400, "<html>", None),
+            (400, r#"{"error":"text"}"#, None),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(classify(status, body.as_bytes()), expected, "{status} {body}");
+        }
+    }
+}

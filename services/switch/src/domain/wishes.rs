@@ -1,0 +1,33 @@
+//! What one request asks of the gateway, beside what it asks of a model.
+
+use std::time::Duration;
+
+use vx11_resilience::{Deadline, Priority};
+
+/// A request's own limits and preferences; each can only narrow what the configuration allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes {
+    /// When everything must be over, a stream included.
+    pub(crate) whole: Option<Deadline>,
+    /// How long a provider may take to the first event of a stream.
+    pub(crate) first: Option<Duration>,
+    /// Whether anybody but the first choice may be asked.
+    pub(crate) fallback: bool,
+    /// Who goes first where a provider has as much work as it takes.
+    pub(crate) priority: Priority,
+    /// Whose turn it is counted as, there.
+    pub(crate) tenant: u64,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { whole: None, first: None, fallback: true, priority: Priority::Normal, tenant: 0 }
+    }
+}
+
+impl Wishes {
+    /// When nobody waits for the beginning of the answer any more.
+    pub(crate) fn deadline(&self, callers: Option<Deadline>) -> Option<Deadline> {
+        self.whole.into_iter().chain(callers).min()
+    }
+}

@@ -1,0 +1,64 @@
+//! The headers in which a request says what it asks of the gateway.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use vx11_chassis::ApiError;
+use vx11_contracts::{ErrorCode, headers};
+use vx11_resilience::{Deadline, Priority};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::domain::request::ChatRequest;
+use crate::domain::wishes::Wishes;
+
+/// What the request's headers ask for.
+pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
+    let fallback = match text(request, headers::FALLBACK)? {
+        None | Some("on") => true,
+        Some("off") => false,
+        Some(_) => return Err(malformed(headers::FALLBACK, "must be `on` or `off`")),
+    };
+    let priority = match text(request, headers::PRIORITY)? {
+        None => Priority::default(),
+        Some(word) => Priority::ALL
+            .into_iter()
+            .find(|priority| priority.as_str() == word)
+            .ok_or_else(|| malformed(headers::PRIORITY, "must be `interactive`, `normal` or `batch`"))?,
+    };
+    let whole = milliseconds(request, headers::TIMEOUT_MS)?.map(Deadline::after);
+    let first = milliseconds(request, headers::TTFT_TIMEOUT_MS)?;
+    Ok(Wishes { whole, first, fallback, priority, tenant: tenant(request) })
+}
+
+/// Who waits in turn with others where a provider is busy: the organisation, else the conversation, else whoever has the
+/// same token.
+fn tenant(request: &HttpRequest) -> u64 {
+    let names = [headers::ORG, headers::SESSION_ID, "authorization"];
+    let header = names.into_iter().find_map(|name| request.headers().get(name));
+    header.map_or(0, |value| xxh3_64(value.as_bytes()))
+}
+
+/// Routes `request` by the model that the header names in place of the body's, where it names one.
+pub(super) fn reroute(http: &HttpRequest, request: &mut ChatRequest) -> Result<(), ApiError> {
+    if let Some(model) = text(http, headers::MODEL)? {
+        model.clone_into(&mut request.model);
+    }
+    Ok(())
+}
+
+fn milliseconds(request: &HttpRequest, name: &str) -> Result<Option<Duration>, ApiError> {
+    let Some(value) = text(request, name)? else { return Ok(None) };
+    match value.trim().parse() {
+        Ok(ms @ 1..) => Ok(Some(Duration::from_millis(ms))),
+        _ => Err(malformed(name, "must be a whole number of milliseconds above 0")),
+    }
+}
+
+fn text<'r>(request: &'r HttpRequest, name: &str) -> Result<Option<&'r str>, ApiError> {
+    let value = request.headers().get(name).map(|value| value.to_str());
+    value.transpose().map_err(|_| malformed(name, "must be visible ASCII"))
+}
+
+fn malformed(name: &str, problem: &str) -> ApiError {
+    ApiError::new(ErrorCode::MalformedRequest, format!("the header {name} {problem}"))
+}

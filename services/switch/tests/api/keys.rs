@@ -1,0 +1,91 @@
+//! Several keys of one provider: which one is used, and when.
+
+use crate::app::App;
+use crate::fake::{Fake, completion, error, whole_stream};
+
+/// Two keys for provider `a`.
+const KEYS: [(&str, &str); 3] = [
+    ("VX11_SWITCH__PROVIDERS__A__API_KEY_ENVS", r#"["FIRST_KEY","SECOND_KEY","KEY_NOT_SET"]"#),
+    ("FIRST_KEY", "sk-first"),
+    ("SECOND_KEY", "sk-second"),
+];
+
+/// The key of each request.
+fn keys(fake: &Fake) -> Vec<String> {
+    let key = |request: &String| {
+        let key = request.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
+        key.unwrap_or_default().to_owned()
+    };
+    fake.requests().iter().map(key).collect()
+}
+
+#[tokio::test]
+async fn a_refused_key_is_dead_and_the_next_one_answers() {
+    for status in [401, 402, 403] {
+        let script = move |request: usize| if request == 0 { vec![error(status, "")] } else { vec![completion("hi")] };
+        let fake = Fake::start(script).await;
+        let app = App::in_front_of(&[&fake.url], &KEYS).await;
+        for _ in 0..2 {
+            assert_eq!(app.complete().await.status, 200, "{status}");
+        }
+        assert_eq!(keys(&fake), ["sk-first", "sk-second", "sk-second"], "{status}");
+        let row = app.provider("a").await;
+        assert_eq!(
+            (row["keys"][0]["variable"].as_str(), row["keys"][0]["state"].as_str()),
+            (Some("FIRST_KEY"), Some("dead"))
+        );
+        assert_eq!((row["keys"][1]["state"].as_str(), row["keys"].as_array().unwrap().len()), (Some("alive"), 2));
+        assert_eq!(row["breaker"]["failure_count"], 0, "the provider is well");
+        assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 1.0);
+        assert!(!row.to_string().contains("sk-"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_at_its_limit_rests_and_the_next_one_answers() {
+    let script =
+        |request: usize| if request == 0 { vec![error(429, "retry-after-ms: 60000\r\n")] } else { whole_stream() };
+    let fake = Fake::start(script).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    let got = app.stream().await;
+    assert_eq!((got.status, got.header("x-vx11-attempts")), (200, "2"));
+    assert_eq!(keys(&fake), ["sk-first", "sk-second"]);
+    let key = app.provider("a").await["keys"][0].clone();
+    assert_eq!(key["state"], "resting");
+    assert!((1..=60_000).contains(&key["retry_after_ms"].as_u64().unwrap()), "{key}");
+}
+
+#[tokio::test]
+async fn with_every_key_dead_the_caller_hears_so_and_the_provider_is_left_alone() {
+    let fake = Fake::always([error(401, "")]).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    for got in [app.complete().await, app.complete().await, app.stream().await] {
+        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_credentials_exhausted")));
+    }
+    assert_eq!(fake.requests().len(), 2, "each key once");
+}
+
+#[tokio::test]
+async fn with_every_key_at_its_limit_callers_hear_when_to_come_back() {
+    let fake = Fake::always([error(429, "retry-after: 30\r\n")]).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    assert_eq!(app.complete().await.json()["error"]["message"], "provider says 429");
+    let got = app.complete().await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("rate_limit_exceeded")));
+    assert!((1..=30).contains(&got.header("retry-after").parse::<u64>().unwrap()));
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_dead_key_may_be_tried_again_after_a_time() {
+    let script = |request: usize| if request == 0 { vec![error(401, "")] } else { vec![completion("hi")] };
+    let fake = Fake::start(script).await;
+    let again = [
+        ("VX11_SWITCH__PROVIDERS__A__API_KEY_ENV", "FIRST_KEY"),
+        ("VX11_SWITCH__PROVIDERS__A__KEY_DEAD_FOR", "50ms"),
+        ("FIRST_KEY", "sk-first"),
+    ];
+    let app = App::in_front_of(&[&fake.url], &again).await;
+    assert_eq!(app.complete().await.status, 502);
+    crate::app::eventually("it is tried again", async || app.complete().await.status == 200).await;
+}
