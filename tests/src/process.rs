@@ -1,20 +1,16 @@
 //! One real process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
-/// Log lines that are kept of a process; the oldest go first.
-const MAX_LINES: usize = 200_000;
 /// Longest wait for a process to start, or to stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -23,8 +19,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct Process {
     program: String,
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
+    /// Where it writes: nobody need read along, which would take time from what is measured.
+    stdout: NamedTempFile,
 }
 
 impl Process {
@@ -41,18 +37,15 @@ impl Process {
 
     /// Starts any command; `program` is what it is called in messages.
     pub fn spawn(program: &str, mut command: Command) -> anyhow::Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let stdout = NamedTempFile::new()?;
+        command.stdin(Stdio::piped()).stdout(stdout.reopen()?).stderr(Stdio::inherit());
         for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(inherited) {
                 command.env(inherited, value);
             }
         }
-        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let stdout = child.stdout.take().context("no standard output")?;
-        let kept = lines.clone();
-        let reader = std::thread::spawn(move || keep_lines(stdout, &kept));
-        Ok(Self { program: program.to_owned(), child, lines, reader: Some(reader) })
+        let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        Ok(Self { program: program.to_owned(), child, stdout })
     }
 
     /// The address of each service that says it is listening, once all of `services` have.
@@ -80,13 +73,14 @@ impl Process {
 
     /// The lines that are JSON.
     pub fn log(&self) -> Vec<Value> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Everything on standard output.
+    /// The whole lines on standard output.
     pub fn text(&self) -> String {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        let bytes = std::fs::read(self.stdout.path()).unwrap_or_default();
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
     /// Waits until a line on standard output begins with `start`, and answers with the line.
@@ -126,14 +120,11 @@ impl Process {
         self.wait()
     }
 
-    /// Waits until it has ended, and its last line is read.
+    /// Waits until it has ended.
     pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
-                if let Some(reader) = self.reader.take() {
-                    let _ = reader.join();
-                }
                 return Ok(status);
             }
             if begun.elapsed() > LIMIT {
@@ -154,16 +145,6 @@ impl Drop for Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn keep_lines(stdout: impl Read, kept: &Mutex<Vec<String>>) {
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MAX_LINES {
-            kept.drain(..MAX_LINES / 2);
-        }
-        kept.push(line);
     }
 }
 

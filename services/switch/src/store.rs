@@ -25,6 +25,9 @@ const DAYS: u32 = 90;
 /// How often rows that are too old are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How long rows are gathered for one transaction, and so what a crash can lose of them.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// The ledger. A clone is the same ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
@@ -35,9 +38,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens `switch.sqlite3` in `data_dir`. Blocks: call it while starting.
     pub(crate) fn open(data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
-        let config = StoreConfig { cache_kib: 512, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
+        let config = StoreConfig { cache_kib: 256, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
         let db = Db::open(config, MIGRATIONS)?;
-        let writer = Writer::start(&db, ledger::LedgerSink, WriterConfig::default())?;
+        // Nobody waits for a row.
+        let writer = WriterConfig { gather: GATHER, ..WriterConfig::default() };
+        let writer = Writer::start(&db, ledger::LedgerSink, writer)?;
         writer.register(registry)?;
         Ok(Self { db, writer })
     }

@@ -1,14 +1,20 @@
 //! `vx11 up`: every service in one process, each on its own port, exactly as in five processes.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
+use vx11_chassis::client::http_client;
 use vx11_chassis::config::{Common, Settings};
 use vx11_chassis::process::{Section, listen, section};
 use vx11_chassis::shutdown;
 
 use crate::stack::{Ports, Stack};
 use crate::{summary, token};
+
+/// Longest wait for one answer of a service that is starting.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let settings = Settings::from_process()?;
@@ -34,17 +40,32 @@ async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
     let ports = open_ports(&settings, &mut common)?;
     let telemetry = vx11_telemetry::init(&common.telemetry, "vx11", &Stack::SERVICES)?;
     let stack = Stack::start(&settings, &common, ports)?;
-    summary::print(&common)?;
     let ended = tokio::select! {
         signal = shutdown::signal() => {
             tracing::info!(signal = signal?, "stopping");
             Ok(())
         }
         failed = stack.failed() => Err(failed),
+        Err(failed) = announce(&common) => Err(failed),
     };
     stack.stop().await;
     telemetry.shutdown().await;
     ended
+}
+
+/// Prints the summary once every service answers, so that who reads it can use it. One that never does fails, and says so
+/// itself.
+async fn announce(common: &Common) -> anyhow::Result<Infallible> {
+    let urls = &common.urls;
+    let http = http_client(PATIENCE)?;
+    for url in [&urls.mock_provider, &urls.madre, &urls.switch, &urls.operator, &urls.tentaculo] {
+        let health = url.join("health")?;
+        while http.get(health.clone()).timeout(PATIENCE).send().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    summary::print(common)?;
+    std::future::pending().await
 }
 
 /// Opens every port before any service starts, so that each knows where the others are, and a taken port stops the

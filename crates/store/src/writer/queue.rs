@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
 use super::metrics::Metrics;
-use crate::{WriteError, WriterHealth, time};
+use crate::{WriteError, WriterConfig, WriterHealth, time};
 
 /// What a caller hears of its row.
 pub(super) type Answer = Result<(), WriteError>;
@@ -22,9 +21,6 @@ type Waiter = oneshot::Sender<Answer>;
 /// With this many rows waiting more are on their way, and are waited for; a row that comes alone never waits.
 /// (PostgreSQL's `commit_siblings`.)
 const SIBLINGS: usize = 4;
-/// How long they are waited for. A transaction of many rows costs little more than one of few, because they share the
-/// pages that it writes and the sync. (PostgreSQL's `commit_delay`.)
-const GATHER: Duration = Duration::from_millis(4);
 
 pub(super) struct Queue<R> {
     state: Mutex<State<R>>,
@@ -130,13 +126,13 @@ impl<R> Queue<R> {
         self.metrics.dropped_backlog_full.inc_by(excess as u64);
     }
 
-    /// Waits for rows and takes up to `max` of them. While degraded it waits for `retry_every` instead, and may then
+    /// Waits for rows and takes up to `max_batch` of them. While degraded it waits for `retry_every` instead, and may then
     /// return none. `None` when the writer is to end.
-    pub(super) fn take(&self, max: usize, retry_every: Duration) -> Option<Batch<R>> {
+    pub(super) fn take(&self, config: &WriterConfig) -> Option<Batch<R>> {
         let mut state = self.lock();
         if state.degraded.is_some() && state.phase == Phase::Open {
             let is_open = |state: &mut State<R>| state.phase == Phase::Open;
-            let waited = self.filled.wait_timeout_while(state, retry_every, is_open);
+            let waited = self.filled.wait_timeout_while(state, config.retry_every, is_open);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         } else {
             while state.waiting.is_empty() && state.phase == Phase::Open {
@@ -149,10 +145,10 @@ impl<R> Queue<R> {
         }
         if state.waiting.len() >= SIBLINGS && state.phase == Phase::Open {
             drop(state);
-            std::thread::sleep(GATHER);
+            std::thread::sleep(config.gather);
             state = self.lock();
         }
-        let count = state.waiting.len().min(max.max(1));
+        let count = state.waiting.len().min(config.max_batch.max(1));
         state.in_flight = count;
         let (rows, waiters) = state.waiting.drain(..count).unzip();
         Some(Batch { rows, waiters, settled: 0 })

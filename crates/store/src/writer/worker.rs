@@ -27,7 +27,7 @@ impl<S: Sink> Worker<S> {
     pub(super) fn run(mut self) {
         // Also when the thread panics: nobody may wait for it then.
         let _end = EndOnDrop(self.queue.clone());
-        while let Some(mut batch) = self.queue.take(self.config.max_batch, self.config.retry_every) {
+        while let Some(mut batch) = self.queue.take(&self.config) {
             match self.write(&mut batch) {
                 Ok(()) => self.succeeded(),
                 Err(reason) => {
