@@ -2,6 +2,8 @@
 
 /// The shared token; `Authorization: Bearer` is accepted in its place.
 pub const TOKEN: &str = "x-vx11-token";
+/// Where clients of Anthropic's wire put their key; the shared token is accepted here too.
+pub const API_KEY: &str = "x-api-key";
 /// Ties together everything that one request caused. Echoed by every service; made where absent.
 pub const CORRELATION_ID: &str = "x-correlation-id";
 /// Whole milliseconds that the caller is still willing to wait, counted from when the request was sent.

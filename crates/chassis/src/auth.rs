@@ -15,7 +15,7 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use vx11_contracts::ErrorCode;
-use vx11_contracts::headers::TOKEN;
+use vx11_contracts::headers::{API_KEY, TOKEN};
 
 use crate::error::ApiError;
 use crate::server::Admit;
@@ -70,7 +70,7 @@ impl Guard {
                 Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the stream token is wrong or has expired")),
                 None => Err(ApiError::new(
                     ErrorCode::MissingToken,
-                    "send the token as `x-vx11-token: …` or `Authorization: Bearer …`",
+                    "send the token as `x-vx11-token: …`, `Authorization: Bearer …` or `x-api-key: …`",
                 )),
             },
         }
@@ -105,10 +105,11 @@ fn is_public(method: &Method, path: &str) -> bool {
 /// The token that a request presents in its headers, however it is written there.
 pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text(TOKEN).or_else(|| {
+    let bearer = || {
         let (scheme, token) = text(AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    })
+    };
+    text(TOKEN).or_else(bearer).or_else(|| text(API_KEY))
 }
 
 /// A token for `?token=` on streams: its expiry, and a MAC of it under the shared token.
