@@ -23,12 +23,13 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// Headers that the edge writes itself, or that only a proxy in front of it could know.
-const REPLACED: [&str; 14] = [
+const REPLACED: [&str; 15] = [
     "host",
     "content-length",
     "expect",
     "authorization",
     headers::TOKEN,
+    headers::API_KEY,
     headers::CORRELATION_ID,
     headers::TRACEPARENT,
     headers::TRACESTATE,
