@@ -5,6 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod chunk;
 pub(crate) mod delta;
+pub(crate) mod estimate;
 pub(crate) mod failover;
 pub(crate) mod outcome;
 pub(crate) mod request;

@@ -4,6 +4,7 @@
 //! It knows providers and the OpenAI wire in between; it does not know what the caller of the gateway is answered.
 
 mod attempt;
+mod count;
 mod exchange;
 mod stream;
 
@@ -62,8 +63,10 @@ pub(crate) struct Call<'a> {
 /// A provider's whole answer.
 #[derive(Debug)]
 pub(crate) struct Completed<T> {
-    /// The answer as it came.
+    /// The answer: as it came where the provider speaks the caller's wire, else as a chat completion.
     pub(crate) body: Bytes,
+    /// Whether the body is in the caller's wire already.
+    pub(crate) is_native: bool,
     /// What was read of it.
     pub(crate) read: Read<T>,
     /// Its `x-request-id`.
@@ -80,7 +83,7 @@ impl Gateway {
         Ok(Self { shared, http })
     }
 
-    /// The first whole answer that `read` makes sense of.
+    /// The first whole answer that `read` makes sense of, which sees it as a chat completion.
     pub(crate) async fn complete<T>(
         &self,
         call: &Call<'_>,
@@ -88,13 +91,16 @@ impl Gateway {
     ) -> Result<Answered<Completed<T>>, Unanswered> {
         let result = first_answer(call.targets, call.context.deadline, async |target| {
             let mut attempt = self.begin(call, target)?;
-            let request = self.request(call, target, &attempt);
+            let wire = self.shared.registry.get(target.provider).wire();
+            let is_native = wire == call.request.wire;
             let answer = attempt.bounded(call.context.deadline, async {
-                let response = exchange::send(request).await?;
+                let response = exchange::send(self.request(call, target, &attempt)?, wire).await?;
                 let request_id = exchange::request_id(&response);
                 let body = exchange::body(response).await?;
-                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not a chat completion"))?;
-                Ok(Completed { body, read, request_id })
+                let completion = exchange::completion(&body, wire)?;
+                let read =
+                    read(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not a chat completion"))?;
+                Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
             });
             let answer = answer.await;
             match &answer {
@@ -115,11 +121,11 @@ impl Gateway {
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets, call.context.deadline, async |target| {
             let attempt = self.begin(call, target)?;
-            let request = self.request(call, target, &attempt);
-            let limits = self.shared.registry.get(target.provider).limits;
+            let provider = self.shared.registry.get(target.provider);
             let opened = attempt.bounded(call.context.deadline, async {
-                let response = exchange::send(request).await?;
-                stream::Opened::read(response, call.request.choices, limits).await
+                let response = exchange::send(self.request(call, target, &attempt)?, provider.wire()).await?;
+                let translation = stream::Translation::new(call.request, provider.wire());
+                stream::Opened::read(response, call.request.choices, provider.limits, translation).await
             });
             match opened.await {
                 Ok(opened) => Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream())),
@@ -138,10 +144,11 @@ impl Gateway {
         Attempt::begin(self.shared.clone(), target.clone(), &call.context.trace)
     }
 
-    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> Result<reqwest::RequestBuilder, Failure> {
         let provider = self.shared.registry.get(target.provider);
         let request = provider.chat(&self.http[target.provider], call.request, &target.model);
-        vx11_chassis::client::propagate(request, call.context, attempt.trace())
+        let request = request.map_err(Failure::untranslatable)?;
+        Ok(vx11_chassis::client::propagate(request, call.context, attempt.trace()))
     }
 
     /// Counts what the way to the answer's head took of the gateway itself, and whether a fallback answered.

@@ -1,8 +1,8 @@
 //! The LLM gateway: picks a provider, fails over, streams.
 //!
-//! Callers speak OpenAI's wire (`/v1`) or VX11's own (`/switch/chat`); providers are configuration. The way of a request:
-//! `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls, and
-//! `providers` knows where each provider is and how its wire is spoken. The gateway has no store: what it knows of its
+//! Callers speak OpenAI's wire or Anthropic's (`/v1`), or VX11's own (`/switch/chat`); providers are configuration. The way
+//! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
+//! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. The gateway has no store: what it knows of its
 //! providers' health is lost when it stops, and learnt anew within a few calls.
 
 pub mod config;
@@ -11,6 +11,7 @@ mod gateway;
 mod metrics;
 mod providers;
 mod routes;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

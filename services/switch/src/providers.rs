@@ -2,13 +2,16 @@
 //!
 //! A kind of provider is a wire; each has a file under `providers/` that alone knows its paths and headers.
 
+pub(crate) mod anthropic;
+mod azure;
+mod gemini;
 mod http;
 mod openai;
 
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::header::HeaderValue;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -19,6 +22,7 @@ use vx11_resilience::Breaker;
 use crate::config::{ProviderConfig, ProviderKind, SwitchConfig};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Served;
+use crate::wire::{Defaults, Untranslatable, Wire, translate_request};
 
 /// One provider in service.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct Provider {
     pub(crate) chat_url: Url,
     kind: ProviderKind,
     base_url: Url,
+    api_version: String,
+    defaults: Defaults,
     models: Vec<String>,
     default_model: String,
     key: Key,
@@ -55,7 +61,7 @@ pub(crate) struct Limits {
 enum Key {
     NotRequired,
     Missing,
-    /// The `Authorization` header, marked sensitive, so that it is never printed.
+    /// What its header says, marked sensitive, so that it is never printed.
     Present(HeaderValue),
 }
 
@@ -66,16 +72,19 @@ impl Provider {
             None => Key::NotRequired,
             Some(variable) => match common.secrets.get(variable)? {
                 None => Key::Missing,
-                Some(secret) => Key::present(&secret).with_context(|| {
+                Some(secret) => Key::present(config.kind, &secret).with_context(|| {
                     format!("{}: the key in {variable} cannot be sent in a header", field("api_key_env"))
                 })?,
             },
         };
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
-        let base_url = config.base_url.with_context(|| field("base_url"))?;
+        let base_url = config.base_url().with_context(|| field("base_url"))?;
         let chat_url = match config.kind {
             ProviderKind::Openai => openai::chat_url(&base_url),
+            ProviderKind::Anthropic => anthropic::messages_url(&base_url),
+            // The model is part of the address.
+            ProviderKind::AzureOpenai | ProviderKind::Gemini => base_url.clone(),
         };
         let limits = Limits {
             connect: config.connect_timeout,
@@ -84,7 +93,10 @@ impl Provider {
             stream: config.stream_total_timeout,
         };
         let breaker = Breaker::new(config.breaker.into());
-        Ok(Self { name, limits, breaker, chat_url, kind: config.kind, base_url, models, default_model, key })
+        let defaults = Defaults { max_tokens: config.default_max_tokens };
+        let api_version = config.api_version.unwrap_or_else(|| azure::API_VERSION.to_owned());
+        let kind = config.kind;
+        Ok(Self { name, limits, breaker, chat_url, kind, base_url, api_version, defaults, models, default_model, key })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
@@ -92,14 +104,55 @@ impl Provider {
         !matches!(self.key, Key::Missing)
     }
 
-    /// The request that asks it for `model`.
-    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str) -> RequestBuilder {
-        let key = match &self.key {
-            Key::Present(key) => Some(key),
-            Key::NotRequired | Key::Missing => None,
-        };
+    /// The wire that it speaks.
+    pub(crate) fn wire(&self) -> Wire {
         match self.kind {
-            ProviderKind::Openai => openai::chat(http, &self.chat_url, key, request, model),
+            ProviderKind::Openai | ProviderKind::AzureOpenai => Wire::OpenAi,
+            ProviderKind::Anthropic => Wire::Anthropic,
+            ProviderKind::Gemini => Wire::Gemini,
+        }
+    }
+
+    /// The request that asks it for `model`: the caller's own bytes where both speak the same wire.
+    ///
+    /// # Errors
+    /// When its wire has no words for what is asked.
+    pub(crate) fn chat(
+        &self,
+        http: &Client,
+        request: &ChatRequest,
+        model: &str,
+    ) -> Result<RequestBuilder, Untranslatable> {
+        let body = if request.wire == self.wire() {
+            request.body_for(model)
+        } else {
+            translate_request(request.body(), (request.wire, self.wire()), model, self.defaults)?
+        };
+        let url = match self.kind {
+            ProviderKind::Openai | ProviderKind::Anthropic => self.chat_url.clone(),
+            ProviderKind::AzureOpenai => azure::chat_url(&self.base_url, model, &self.api_version),
+            ProviderKind::Gemini => gemini::chat_url(&self.base_url, model, request.stream),
+        };
+        const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+        let builder = self.post(http, url, request).body(body);
+        Ok(builder.header(ACCEPT, if request.stream { EVENTS } else { JSON }))
+    }
+
+    /// The request that has it count the tokens of a prompt in its own wire. `None`: it does not do that.
+    pub(crate) fn count_tokens(&self, http: &Client, request: &ChatRequest, model: &str) -> Option<RequestBuilder> {
+        let is_asked = self.kind == ProviderKind::Anthropic && request.wire == Wire::Anthropic && self.is_usable();
+        let builder = is_asked.then(|| self.post(http, anthropic::count_url(&self.base_url), request))?;
+        Some(builder.header(ACCEPT, JSON).body(request.body_for(model)))
+    }
+
+    fn post(&self, http: &Client, url: Url, request: &ChatRequest) -> RequestBuilder {
+        let mut builder = http.post(url).header(CONTENT_TYPE, JSON);
+        if let Key::Present(key) = &self.key {
+            builder = builder.header(key_header(self.kind), key.clone());
+        }
+        match self.kind {
+            ProviderKind::Anthropic => anthropic::with_headers(builder, request),
+            ProviderKind::Openai | ProviderKind::AzureOpenai | ProviderKind::Gemini => builder,
         }
     }
 
@@ -136,9 +189,27 @@ impl Provider {
     }
 }
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Where each kind looks for its key.
+const fn key_header(kind: ProviderKind) -> HeaderName {
+    match kind {
+        ProviderKind::Openai => reqwest::header::AUTHORIZATION,
+        ProviderKind::AzureOpenai => HeaderName::from_static("api-key"),
+        ProviderKind::Anthropic => HeaderName::from_static("x-api-key"),
+        ProviderKind::Gemini => HeaderName::from_static("x-goog-api-key"),
+    }
+}
+
 impl Key {
-    fn present(secret: &SecretString) -> anyhow::Result<Self> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
+    fn present(kind: ProviderKind, secret: &SecretString) -> anyhow::Result<Self> {
+        let secret = secret.expose_secret();
+        let mut value = match kind {
+            ProviderKind::Openai => HeaderValue::try_from(format!("Bearer {secret}"))?,
+            ProviderKind::AzureOpenai | ProviderKind::Anthropic | ProviderKind::Gemini => {
+                HeaderValue::try_from(secret)?
+            }
+        };
         value.set_sensitive(true);
         Ok(Self::Present(value))
     }

@@ -1,9 +1,11 @@
-//! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
+//! The gateway's routes: OpenAI's and Anthropic's under `/v1`, VX11's own under `/switch`.
 
 mod chat;
 mod chat_stream;
 mod completions;
 mod completions_stream;
+mod messages;
+mod messages_stream;
 mod models;
 mod providers;
 mod refusal;
@@ -12,7 +14,7 @@ mod way;
 use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;
 
-/// Largest body of `/v1/chat/completions`: images travel in it.
+/// Largest body of `/v1/chat/completions` and `/v1/messages`: images travel in it.
 const COMPLETION_BYTES: usize = 8 * 1024 * 1024;
 /// Largest body of `/switch/chat`.
 const CHAT_BYTES: usize = 1024 * 1024;
@@ -24,6 +26,16 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             web::resource("/v1/chat/completions")
                 .app_data(BodyLimit(COMPLETION_BYTES))
                 .route(web::post().to(completions::create_chat_completion)),
+        )
+        .service(
+            web::resource("/v1/messages")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(messages::create_message)),
+        )
+        .service(
+            web::resource("/v1/messages/count_tokens")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(messages::count_tokens)),
         )
         .service(web::resource("/v1/models").route(web::get().to(models::list_models)))
         // A model's name may have slashes in it.
@@ -38,6 +50,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     info(title = "VX11 switch", description = "The LLM gateway: picks a provider, fails over, streams."),
     paths(
         completions::create_chat_completion,
+        messages::create_message,
+        messages::count_tokens,
         models::list_models,
         models::find_model,
         chat::chat,

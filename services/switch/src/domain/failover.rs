@@ -2,15 +2,18 @@
 //!
 //! It decides who is asked next and what is left to say when nobody answered; how a provider is asked is the caller's
 //! affair. Each target is asked once. A request that is itself at fault is not carried from provider to provider: the
-//! first refusal is the answer.
+//! first refusal is the answer. One that cannot be said in a target's wire is carried on, because the next one's may have
+//! the words; it is refused where nobody could be asked for that reason.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::json;
 use vx11_resilience::Deadline;
 
 use super::outcome::{Health, Outcome};
 use super::routing::Target;
+use crate::wire::Untranslatable;
 
 /// A provider's own error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,16 @@ impl Failure {
     /// A failure that says about the provider what its outcome usually says.
     pub(crate) fn new(outcome: Outcome, cause: impl Into<String>) -> Self {
         Self { outcome, health: outcome.health(), refusal: None, retry_after: None, cause: cause.into() }
+    }
+
+    /// What is asked cannot be said in the target's wire. The refusal is in the pivot, as a provider's would be.
+    pub(crate) fn untranslatable(Untranslatable { field, problem }: Untranslatable) -> Self {
+        let message = format!("{field}: {problem}");
+        let error =
+            json!({"message": message, "type": "invalid_request_error", "param": field, "code": "untranslatable"});
+        let body = json!({"error": error}).to_string().into();
+        let refusal = Refusal { status: 400, body: Some(body), retry_after: None, request_id: None };
+        Self { refusal: Some(Box::new(refusal)), ..Self::new(Outcome::Untranslatable, message) }
     }
 }
 
@@ -99,6 +112,7 @@ pub(crate) async fn first_answer<A>(
 ) -> Result<Answered<A>, Unanswered> {
     let mut tried = Vec::with_capacity(1);
     let mut last = None;
+    let mut untranslatable = None;
     let mut retry_after: Option<Duration> = None;
     for (index, target) in targets.iter().enumerate() {
         if deadline.is_some_and(|deadline| deadline.is_expired()) {
@@ -117,11 +131,13 @@ pub(crate) async fn first_answer<A>(
             Some(refusal) if outcome.is_callers_fault() => {
                 return Err(Unanswered { tried, reason: Reason::Refused(refusal) });
             }
+            Some(refusal) if outcome == Outcome::Untranslatable => _ = untranslatable.get_or_insert(refusal),
             refusal if outcome.was_asked() => last = Some((outcome, refusal)),
             _ => {}
         }
     }
     let reason = match (last, retry_after) {
+        (None, None) if let Some(refusal) = untranslatable => Reason::Refused(refusal),
         (Some((Outcome::Timeout, _)), _) => Reason::OutOfTime,
         (Some((outcome, Some(refusal))), _) if is_worth_passing_on(outcome) => Reason::ProviderError(refusal),
         (None, Some(retry_after)) => Reason::AllOpen(retry_after),
@@ -200,6 +216,18 @@ mod tests {
             let (result, asked) = play(vec![Err(failure), Ok("hello")], None).await;
             assert_eq!((result.expect("an answer").answer, asked), ("hello", 2));
         }
+    }
+
+    #[tokio::test]
+    async fn what_one_wire_cannot_say_another_may() {
+        let cannot =
+            || Failure::untranslatable(Untranslatable { field: "n".to_owned(), problem: "no word".to_owned() });
+        let (result, asked) = play(vec![Err(cannot()), Ok("hello")], None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", 2));
+        let refused = reason(vec![Err(cannot()), Err(cannot())]).await;
+        assert!(matches!(refused, Reason::Refused(refusal) if refusal.status == 400));
+        assert!(matches!(reason(vec![Err(cannot()), Err(http(503))]).await, Reason::ProviderError(_)));
+        assert_eq!(reason(vec![Err(cannot()), Err(open(7))]).await, Reason::AllOpen(Duration::from_secs(7)));
     }
 
     #[tokio::test]

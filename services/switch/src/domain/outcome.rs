@@ -20,6 +20,8 @@ pub(crate) enum Outcome {
     MissingApiKey,
     /// Its breaker is open; it was not asked.
     CircuitOpen,
+    /// What is asked cannot be said in its wire; it was not asked.
+    Untranslatable,
     /// An answer off its schema.
     InvalidAnswer,
     /// The stream ended before the answer did.
@@ -52,6 +54,7 @@ impl Outcome {
             Self::Transport => "transport",
             Self::MissingApiKey => "missing_api_key",
             Self::CircuitOpen => "circuit_open",
+            Self::Untranslatable => "untranslatable",
             Self::InvalidAnswer => "invalid_answer",
             Self::StreamCut => "stream_cut",
             Self::Stalled => "stalled",
@@ -66,14 +69,16 @@ impl Outcome {
 
     /// Whether the provider was asked at all.
     pub(crate) fn was_asked(self) -> bool {
-        !matches!(self, Self::MissingApiKey | Self::CircuitOpen)
+        !matches!(self, Self::MissingApiKey | Self::CircuitOpen | Self::Untranslatable)
     }
 
     /// What the breaker learns. Refused credentials count as bad: asking again with the same key helps nobody.
     pub(crate) fn health(self) -> Health {
         match self {
             Self::Success => Health::Good,
-            Self::MissingApiKey | Self::CircuitOpen | Self::Cancelled | Self::Http(409) => Health::Unknown,
+            Self::MissingApiKey | Self::CircuitOpen | Self::Untranslatable | Self::Cancelled | Self::Http(409) => {
+                Health::Unknown
+            }
             _ if self.is_callers_fault() => Health::Good,
             _ => Health::Bad,
         }

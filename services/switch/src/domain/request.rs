@@ -1,4 +1,4 @@
-//! A chat completion request as bytes: what routing needs of it is read, the rest is passed on as it came.
+//! A chat request as bytes, in the wire of its caller: what routing needs of it is read, the rest is passed on as it came.
 //!
 //! The one change ever made is the model's name, and only where a target knows it by another one: its value is cut out of
 //! the bytes and replaced, so that number formats, key order and unknown fields arrive as the caller wrote them.
@@ -10,9 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use vx11_contracts::switch::Message;
 
+use crate::wire::Wire;
+
 /// A request that can be routed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChatRequest {
+    /// The wire that the body is in, and that its caller wants to be answered in.
+    pub(crate) wire: Wire,
+    /// Headers that belong to that wire, for a provider that speaks it too.
+    pub(crate) headers: Vec<(&'static str, String)>,
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
@@ -22,6 +28,8 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     /// How many choices were asked for.
     pub(crate) choices: u32,
+    /// Whether a stream is to end with a chunk that says what was spent.
+    pub(crate) usage_chunk: bool,
 }
 
 /// Why a request cannot be routed.
@@ -50,11 +58,23 @@ struct Peek<'a> {
     stream: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream_options: Option<&'a RawValue>,
 }
 
 impl ChatRequest {
-    /// Reads what routing needs.
+    /// Reads what routing needs of a request in OpenAI's wire.
     pub(crate) fn read(body: Bytes) -> Result<Self, BadRequest> {
+        Self::read_as(Wire::OpenAi, body)
+    }
+
+    /// Reads what routing needs of a request in Anthropic's wire, of which `headers` are part.
+    pub(crate) fn read_messages(body: Bytes, headers: Vec<(&'static str, String)>) -> Result<Self, BadRequest> {
+        // There is one choice, and what was spent is always told.
+        Ok(Self { headers, choices: 1, usage_chunk: true, ..Self::read_as(Wire::Anthropic, body)? })
+    }
+
+    fn read_as(wire: Wire, body: Bytes) -> Result<Self, BadRequest> {
         let text = std::str::from_utf8(&body)
             .map_err(|error| BadRequest::Malformed(format!("the body is not UTF-8: {error}")))?;
         // serde would take an array for a struct.
@@ -73,8 +93,18 @@ impl ChatRequest {
         let stream: Option<bool> =
             peek.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
         let choices: Option<u32> = peek.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
-        let span = span_of(text, raw_model.get());
-        Ok(Self { span, model, stream: stream.unwrap_or(false), choices: choices.unwrap_or(1), body })
+        // What is wrong with it is for the provider to say.
+        let usage_chunk = peek.stream_options.and_then(|raw| serde_json::from_str::<StreamOptions>(raw.get()).ok());
+        Ok(Self {
+            wire,
+            headers: Vec::new(),
+            span: span_of(text, raw_model.get()),
+            model,
+            stream: stream.unwrap_or(false),
+            choices: choices.unwrap_or(1),
+            usage_chunk: usage_chunk.is_some_and(|options| options.include_usage),
+            body,
+        })
     }
 
     /// The request for a conversation that came in VX11's own words. A stream is asked to report its usage.
@@ -82,10 +112,24 @@ impl ChatRequest {
         const MODEL_AT: usize = br#"{"model":"#.len();
         let stream_options = stream.then_some(StreamOptions { include_usage: true });
         let body = serde_json::to_vec(&Composed { model: "", messages, stream, stream_options })?;
-        Ok(Self { body: body.into(), span: MODEL_AT..MODEL_AT + 2, model: model.to_owned(), stream, choices: 1 })
+        Ok(Self {
+            wire: Wire::OpenAi,
+            headers: Vec::new(),
+            body: body.into(),
+            span: MODEL_AT..MODEL_AT + 2,
+            model: model.to_owned(),
+            stream,
+            choices: 1,
+            usage_chunk: stream,
+        })
     }
 
-    /// The body for a target that knows the model as `model`.
+    /// The body as it came.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body for a target of the same wire that knows the model as `model`.
     pub(crate) fn body_for(&self, model: &str) -> Bytes {
         let Ok(name) = serde_json::to_string(model) else { return self.body.clone() };
         if self.body[self.span.clone()] == *name.as_bytes() {
@@ -109,8 +153,9 @@ struct Composed<'a> {
     stream_options: Option<StreamOptions>,
 }
 
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 struct StreamOptions {
+    #[serde(default)]
     include_usage: bool,
 }
 
@@ -152,6 +197,9 @@ mod tests {
         let request =
             read(r#" {"n": 2, "messages": [], "mod\u0065l": "gpt\u002d4", "stream": true} "#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("gpt-4", true, 2));
+        assert!(!request.usage_chunk);
+        let request = read(r#"{"model": "m", "messages": [], "stream_options": {"include_usage": true}}"#);
+        assert!(request.expect("readable").usage_chunk);
         let request =
             read(r#"{"model": "m", "messages": [{"model": "inner"}], "stream": null, "n": null}"#).expect("readable");
         assert_eq!((request.model.as_str(), request.stream, request.choices), ("m", false, 1));

@@ -133,6 +133,9 @@ impl Attempt {
             let (outcome, cause) = (failure.outcome.name(), &failure.cause);
             if failure.outcome.is_callers_fault() {
                 tracing::info!(provider, model, outcome = &*outcome, elapsed_ms, "provider refused the request");
+            } else if !failure.outcome.was_asked() {
+                // The cause may repeat a value of the body.
+                tracing::info!(provider, model, outcome = &*outcome, "provider passed over");
             } else {
                 tracing::warn!(provider, model, outcome = &*outcome, cause, elapsed_ms, "provider call failed");
             }

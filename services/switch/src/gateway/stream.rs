@@ -3,6 +3,7 @@
 //! It is handed on only once its first event is in, so that until then another provider can take its place unseen. After
 //! that it ends in one of two ways, and says which: the answer is whole, or it broke.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,8 +17,10 @@ use super::exchange;
 use crate::domain::chunk::{Seen, StreamWatch};
 use crate::domain::failover::Failure;
 use crate::domain::outcome::{Health, Outcome};
+use crate::domain::request::ChatRequest;
 use crate::metrics::ActiveStream;
 use crate::providers::Limits;
+use crate::wire::{Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -36,6 +39,7 @@ pub(crate) enum Step {
 }
 
 /// What one look at the provider's stream gave.
+#[derive(Debug)]
 enum Event {
     Frame { frame: Frame, token: bool },
     Comment(Frame),
@@ -53,14 +57,19 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Waits for the first event. The caller bounds the wait.
-    pub(super) async fn read(response: Response, choices: u32, limits: Limits) -> Result<Self, Failure> {
+    pub(super) async fn read(
+        response: Response,
+        choices: u32,
+        limits: Limits,
+        translation: Translation,
+    ) -> Result<Self, Failure> {
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !content_type.starts_with(sse::CONTENT_TYPE) {
             return Err(Failure::new(Outcome::InvalidAnswer, format!("a stream was asked for, `{content_type}` came")));
         }
         let request_id = exchange::request_id(&response);
-        let mut source = Source::new(response, choices, limits);
+        let mut source = Source::new(response, choices, limits, translation);
         loop {
             match source.next().await {
                 Ok(Event::Frame { frame, token }) => {
@@ -99,6 +108,11 @@ impl ChatStream {
     /// What the provider says was spent, once it has.
     pub(crate) fn usage(&self) -> Option<vx11_contracts::chat::Usage> {
         self.source.watch.usage()
+    }
+
+    /// Whether its events are in the caller's own wire, though that is not the pivot.
+    pub(crate) fn is_native(&self) -> bool {
+        self.source.translation.is_native
     }
 
     /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more.
@@ -157,9 +171,29 @@ fn drain(mut response: Response) {
     }
 }
 
+/// How the events of a stream become chunks, and which of the two the caller wants.
+#[derive(Debug)]
+pub(super) struct Translation {
+    /// `None`: they are chunks.
+    translator: Option<StreamTranslator>,
+    /// The caller speaks the provider's wire, so that it gets the events as they came; the chunks are only watched.
+    is_native: bool,
+}
+
+impl Translation {
+    /// For the answer to `request` of a provider that speaks `wire`.
+    pub(super) fn new(request: &ChatRequest, wire: Wire) -> Self {
+        let translator = StreamTranslator::new(wire, exchange::unix_seconds(), request.usage_chunk);
+        Self { is_native: translator.is_some() && wire == request.wire, translator }
+    }
+}
+
 /// The bytes of a stream, cut into events and watched.
 #[derive(Debug)]
 struct Source {
+    translation: Translation,
+    /// What the last event of the provider's has become; a few at most.
+    translated: VecDeque<Event>,
     /// `None` once it has ended.
     response: Option<Response>,
     parser: Parser,
@@ -169,8 +203,10 @@ struct Source {
 }
 
 impl Source {
-    fn new(response: Response, choices: u32, limits: Limits) -> Self {
+    fn new(response: Response, choices: u32, limits: Limits, translation: Translation) -> Self {
         Self {
+            translation,
+            translated: VecDeque::new(),
             response: Some(response),
             parser: Parser::new(MAX_EVENT),
             watch: StreamWatch::new(choices),
@@ -181,8 +217,15 @@ impl Source {
 
     async fn next(&mut self) -> Result<Event, Outcome> {
         loop {
+            if let Some(event) = self.translated.pop_front() {
+                return Ok(event);
+            }
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
-                return self.look_at(frame);
+                if self.translation.translator.is_none() || frame.data().is_empty() {
+                    return self.look_at(frame);
+                }
+                self.translate(frame)?;
+                continue;
             }
             let Some(response) = &mut self.response else {
                 return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
@@ -200,6 +243,33 @@ impl Source {
                 }
             }
         }
+    }
+
+    /// Looks at an event of another wire by way of the chunks that it becomes.
+    fn translate(&mut self, frame: Frame) -> Result<(), Outcome> {
+        let Some(translator) = &mut self.translation.translator else { return Ok(()) };
+        let pieces = match translator.push(frame.data()) {
+            Ok(pieces) => pieces,
+            // Half an event at the end is a cut.
+            Err(_) if self.response.is_none() => return Err(Outcome::StreamCut),
+            Err(_) => return Err(Outcome::InvalidAnswer),
+        };
+        let (mut says_something, mut is_done) = (false, false);
+        for piece in pieces {
+            match piece {
+                Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk))? {
+                    Event::Frame { token, .. } if self.translation.is_native => says_something |= token,
+                    event => self.translated.push_back(event),
+                },
+                Piece::Done => is_done = true,
+            }
+        }
+        if is_done {
+            self.translated.push_back(Event::End);
+        } else if self.translation.is_native {
+            self.translated.push_back(Event::Frame { frame, token: says_something });
+        }
+        Ok(())
     }
 
     fn look_at(&mut self, frame: Frame) -> Result<Event, Outcome> {

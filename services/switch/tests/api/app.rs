@@ -66,6 +66,11 @@ impl App {
         self.client.post(format!("{}{path}", self.url)).bearer_auth("test").timeout(PATIENCE).body(body)
     }
 
+    /// A request without a token.
+    pub(crate) fn stranger(&self, path: &str, body: &'static str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).timeout(PATIENCE).body(body)
+    }
+
     /// Asks `m` for a whole answer.
     pub(crate) async fn complete(&self) -> Answer {
         Answer::of(self.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#)).await

@@ -10,6 +10,8 @@ mod cancel;
 mod chat;
 mod completions;
 mod completions_stream;
+mod kinds;
+mod messages;
 mod mock;
 mod models;
 mod secrets;
