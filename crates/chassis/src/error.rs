@@ -288,11 +288,6 @@ mod tests {
         let (_, body) = ApiError::invalid_field("model", "model: must be a string").anthropic_body();
         assert_eq!(body.error.message, "model: must be a string");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn what_another_service_answered_is_passed_on_whole() {

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use crate::domain::rejection;
+
 /// An error answer in the pivot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProviderError {
@@ -19,7 +21,9 @@ pub(crate) struct ProviderError {
 impl ProviderError {
     /// An error with a sentence of the provider's, which is looked at for what OpenAI has a code for.
     pub(super) fn new(status: u16, message: &str) -> Self {
-        let code = is_too_long(status, message).then_some("context_length_exceeded");
+        // Who has no code for it says it in these words.
+        let is_too_long = matches!(status, 400 | 413) && rejection::is_about_length(message);
+        let code = is_too_long.then_some("context_length_exceeded");
         let param = code.map(|_| "messages");
         let error = json!({"message": message, "type": kind(status), "param": param, "code": code});
         Self { status, body: Some(json!({"error": error}).to_string().into()), retry_after: None }
@@ -50,12 +54,6 @@ fn kind(status: u16) -> &'static str {
         500.. => "server_error",
         _ => "invalid_request_error",
     }
-}
-
-/// Whether a sentence says that the prompt does not fit. Providers have no code for it; these are their words.
-fn is_too_long(status: u16, message: &str) -> bool {
-    let words = ["prompt is too long", "exceed context limit", "exceeds the maximum number of tokens"];
-    status == 400 && words.iter().any(|words| message.contains(words))
 }
 
 #[cfg(test)]
