@@ -100,7 +100,7 @@ pub fn check_config() -> anyhow::Result<String> {
     Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
 }
 
-/// What is in force with `config`; `accounts` are those of the start.
+/// What is in force with `config`; the accounts go on.
 fn share(
     config: &SwitchConfig,
     common: &Common,
