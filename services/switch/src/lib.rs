@@ -1,10 +1,10 @@
 //! The LLM gateway: picks a provider, fails over, streams.
 //!
-//! Callers speak OpenAI's wire (`/v1`) or VX11's own (`/switch/chat`); providers are configuration. The way of a request:
-//! `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls, and
-//! `providers` knows where each provider is and how its wire is spoken. `accounts` keeps who may ask how much, and what was
-//! spent, in the service's own `store`; what the gateway knows of its providers' health is lost when it stops, and learnt
-//! anew within a few calls.
+//! Callers speak OpenAI's wire or Anthropic's (`/v1`), or VX11's own (`/switch/chat`); providers are configuration. The way
+//! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
+//! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. `accounts`
+//! keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway knows of its providers'
+//! health is lost when it stops, and learnt anew within a few calls.
 
 mod accounts;
 pub mod config;
@@ -15,6 +15,7 @@ mod providers;
 mod reload;
 mod routes;
 mod store;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,20 +1,13 @@
 //! `POST /v1/chat/completions`: OpenAI's wire in and out, forwarded as bytes.
 
-use std::time::Instant;
-
-use actix_web::{HttpRequest, HttpResponse};
-use vx11_chassis::extract::Body;
-use vx11_chassis::{ApiError, RequestContext};
+use actix_web::HttpResponse;
+use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
-use super::billing::open_bill;
-use super::completions_stream::{self, Wire};
-use super::way::Way;
-use super::{refusal, targets, wishes};
+use super::completions_stream::{self, Shape};
+use super::order::Arrival;
 use crate::domain::answer;
-use crate::domain::failover::Answered;
 use crate::domain::request::ChatRequest;
-use crate::gateway::{Call, Gateway};
 
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
 ///
@@ -47,27 +40,12 @@ use crate::gateway::{Call, Gateway};
         (status = "default", body = OpenAiError)
     )
 )]
-pub(super) async fn create_chat_completion(
-    gateway: Gateway,
-    context: RequestContext,
-    http: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let mut request = ChatRequest::read(body.0)?;
-    let wishes = wishes::read(&http)?;
-    wishes::reroute(&http, &mut request)?;
-    let targets = targets::find(&gateway, &http, &request)?;
-    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
-    gateway.cast_shadow(&call, &request.model);
-    if request.stream {
-        return completions_stream::answer(&gateway, &call, Wire::Chat).await;
+pub(super) async fn create_chat_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let request = ChatRequest::read(arrival.body.clone())?;
+    let order = arrival.order(request).await?;
+    order.cast_shadow();
+    if order.request().stream {
+        return completions_stream::answer(&order, Shape::Chat).await;
     }
-    match gateway.complete(&call, answer::check).await {
-        Ok(Answered { answer, tried }) => {
-            Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(&gateway, &call, &unanswered.tried)),
-    }
+    order.whole(answer::check, |answer| Ok(answer.body)).await
 }
