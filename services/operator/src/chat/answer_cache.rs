@@ -10,7 +10,9 @@ use vx11_contracts::chat::{ChatResponse, ChatStatus};
 use super::{Accepted, Provider};
 
 /// Bytes that the cache may hold.
-const CAPACITY: u64 = 8 * 1024 * 1024;
+const CAPACITY: u64 = 4 * 1024 * 1024;
+/// What an entry takes beside its texts: the answer's fields, each with an allocation, and the cache's own account of it.
+const OVERHEAD: usize = 1024;
 
 /// Session, message, and who was to answer.
 type Key = (Arc<str>, Arc<str>, Provider);
@@ -26,7 +28,7 @@ impl AnswerCache {
             return Self(None);
         }
         let weigh = |key: &Key, answer: &Arc<ChatResponse>| {
-            u32::try_from(key.0.len() + key.1.len() + answer.response.len() + 512).unwrap_or(u32::MAX)
+            u32::try_from(key.0.len() + key.1.len() + answer.response.len() + OVERHEAD).unwrap_or(u32::MAX)
         };
         Self(Some(Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(ttl).build()))
     }
