@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Installs what tests talk to: Prometheus and Redis (Debian), and a Python environment with the OpenAI client and OTLP's
-# protobuf definitions (PyPI). Does nothing where it is all there.
+# Installs what tests talk to: Prometheus, Redis and Node.js (Debian), other people's clients and OTLP's protobuf definitions
+# (PyPI, npm). All of it stays outside of the checkout, and nothing is done where it is all there.
 set -euo pipefail
 cd "$(dirname "$0")"
 cache="${VX11_TEST_CACHE:-$HOME/.cache/vx11}"
-venv="$cache/venv"
 mkdir -p "$cache"
 
 # Installs Debian's `package` unless `commands` are there. The packages would start servers of their own; the tests start
@@ -27,14 +26,35 @@ install() { # package, commands
   if [ -n "$ours" ]; then rm -f "$ours"; fi
 }
 
-install prometheus prometheus promtool
-install redis-server redis-server
-
-wanted="$(sha256sum python/requirements.txt | cut -d' ' -f1)"
-if [ "$(cat "$venv/.requirements" 2>/dev/null || true)" != "$wanted" ]; then
-  echo "installing the Python clients"
+# Makes the Python environment `name` with what its list names, unless it is as the list says.
+python_env() { # name, list
+  local venv="$cache/$1" list="$2" wanted
+  wanted="$(sha256sum "$list" | cut -d' ' -f1)"
+  [ "$(cat "$venv/.requirements" 2>/dev/null || true)" = "$wanted" ] && return
+  echo "installing Python's packages of $list"
   rm -rf "$venv"
   python3 -m venv "$venv" || { echo "python3 -m venv failed: apt-get install python3-venv"; exit 1; }
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r python/requirements.txt
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$list"
   echo "$wanted" > "$venv/.requirements"
-fi
+}
+
+# Installs npm's packages as the lock file says, unless they are there.
+node_modules() {
+  local folder="$cache/node" wanted
+  wanted="$(sha256sum node/package-lock.json | cut -d' ' -f1)"
+  [ "$(cat "$folder/.lock" 2>/dev/null || true)" = "$wanted" ] && return
+  echo "installing npm's packages"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp node/package.json node/package-lock.json "$folder/"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+  echo "$wanted" > "$folder/.lock"
+}
+
+install prometheus prometheus promtool
+install redis-server redis-server redis-cli
+install nodejs node
+install npm npm
+python_env venv python/requirements.txt
+python_env litellm python/litellm.txt
+node_modules

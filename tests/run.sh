@@ -10,7 +10,7 @@ step() { printf '\n== %s\n' "$1"; }
 
 need cargo "install Rust from https://rustup.rs"
 need cc "install gcc or clang (Debian: apt-get install gcc)"
-need python3 "install Python 3.9 or newer with venv (Debian: apt-get install python3-venv)"
+need python3 "install Python 3.10 or newer with venv (Debian: apt-get install python3-venv)"
 
 step "real servers and clients that the tests use"
 tests/prepare.sh

@@ -6,7 +6,9 @@
 mod caller;
 mod chain;
 mod process;
+mod redis;
 
 pub use caller::{Answer, Caller, send};
 pub use chain::{Chain, TOKEN, base_env};
 pub use process::{Process, binary_dir, wait_until};
+pub use redis::Redis;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 /// Longest wait for a process to start, or to stop.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running program. Dropped, it is killed.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ pub fn binary_dir() -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Waits until `condition` gives something, for up to half a minute; `what` says what was waited for.
+/// Waits until `condition` gives something, for up to a minute; `what` says what was waited for.
 pub async fn wait_until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {

@@ -2,6 +2,7 @@
 
 mod anthropic_client;
 mod classic;
+mod clients;
 mod contracts;
 mod crash;
 mod edge;
@@ -10,14 +11,39 @@ mod failures;
 mod metrics;
 mod one_process;
 mod openai_client;
+mod replicas;
 mod shutdown;
 mod trace;
 
-/// A program of the Python environment that `tests/prepare.sh` makes.
-fn python(script: &str, arguments: &[&str]) -> std::process::Command {
-    let cache = std::env::var("VX11_TEST_CACHE")
-        .unwrap_or_else(|_| format!("{}/.cache/vx11", std::env::var("HOME").expect("a home directory")));
-    let mut command = std::process::Command::new(format!("{cache}/venv/bin/python"));
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A program for Python, with the packages of `requirements.txt`.
+fn python(script: &str, arguments: &[&str]) -> Command {
+    python_of("venv", script, arguments)
+}
+
+/// A program for the Python environment `name` of those that `tests/prepare.sh` makes.
+fn python_of(name: &str, script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(cache().join(name).join("bin/python"));
+    // What clients read from their environment is nothing that the tests are about.
+    command.env_clear();
     command.arg(format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments);
     command
+}
+
+/// A program for Node.js, with the packages of `node/package-lock.json`.
+fn node(script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("node");
+    command.env_clear().env("NODE_PATH", cache().join("node/node_modules"));
+    command.arg(format!("{}/node/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments);
+    command
+}
+
+/// Where `tests/prepare.sh` keeps what it installs.
+fn cache() -> PathBuf {
+    match std::env::var_os("VX11_TEST_CACHE") {
+        Some(folder) => folder.into(),
+        None => PathBuf::from(std::env::var_os("HOME").expect("a home directory")).join(".cache/vx11"),
+    }
 }
