@@ -153,72 +153,69 @@ async fn any_kind_finishes_what_any_other_began_for_callers_of_either_wire() {
         "gemini" => gemini_says(&["He", "llo"], true),
         _ => whole_stream(),
     };
-    for (first, second, path) in kinds
-        .iter()
-        .flat_map(|first| kinds.iter().flat_map(move |second| [CHAT, MESSAGES].map(|path| (*first, *second, path))))
-    {
+    for (first, second) in kinds.iter().flat_map(|first| kinds.iter().map(move |second| (*first, *second))) {
         let (bad, good) = (Fake::always(cut(first.1)).await, Fake::always(good(second.1)).await);
         let configured = [(A_KIND, first.0), (B_KIND, second.0)];
         let configured: Vec<_> = configured.into_iter().filter_map(|(name, kind)| Some((name, kind?))).collect();
         let app = App::in_front_of(&[&bad.url, &good.url], &configured).await;
-        let got = ask(&app, path).await;
-        let why = format!("{} to {} at {path}", first.1, second.1);
-        assert_eq!(whole(path, &got, &why), "Hello", "{why}: {}", got.body);
-        let by: Vec<Value> =
-            events(&got).iter().map(|event| event["vx11"]["provider"].clone()).filter(|by| !by.is_null()).collect();
-        assert_eq!(by, ["b"], "{why}: {}", got.body);
+        for path in [CHAT, MESSAGES] {
+            let got = ask(&app, path).await;
+            let why = format!("{} to {} at {path}", first.1, second.1);
+            assert_eq!(whole(path, &got, &why), "Hello", "{why}: {}", got.body);
+            let by = events(&got).into_iter().map(|mut event| event["vx11"]["provider"].take());
+            assert_eq!(by.filter(|by| !by.is_null()).collect::<Vec<_>>(), ["b"], "{why}: {}", got.body);
+        }
         for (series, value) in [
-            (r#"vx11_provider_requests_total{model="m-a",outcome="stream_cut",provider="a"}"#, 1.0),
-            (r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#, 1.0),
-            (r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#, 2.0),
-            (r#"vx11_stream_rescues_total{outcome="spliced"}"#, 1.0),
+            (r#"vx11_provider_requests_total{model="m-a",outcome="stream_cut",provider="a"}"#, 2.0),
+            (r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#, 2.0),
+            (r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#, 4.0),
+            (r#"vx11_stream_rescues_total{outcome="spliced"}"#, 2.0),
         ] {
             app.wait_for_metric(series, value).await;
         }
+        app.stop().await;
     }
 }
+
+/// The wires of the mock provider: each a kind, and where its API begins.
+const WIRES: [(&str, &str); 3] = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
 
 #[tokio::test]
 async fn the_mock_providers_faults_are_mended_across_its_wires() {
     let mock = Mock::start().await;
-    let addresses = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
-    for (first, second, path) in addresses
-        .iter()
-        .flat_map(|first| addresses.iter().flat_map(move |second| [CHAT, MESSAGES].map(|path| (*first, *second, path))))
-    {
-        let mut told = Vec::new();
-        for fault in ["latency=0ms", "cut=2", "stall=2", "error_frame=2"] {
-            let app = mock.in_two_kinds(fault, first, second).await;
-            let got = ask(&app, path).await;
-            let why = format!("{fault}: {} to {} at {path}", first.0, second.0);
-            told.push((whole(path, &got, &why), why));
+    let faults = ["latency=0ms", "cut=2", "stall=2", "error_frame=2"];
+    for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
+        let app = mock.in_two_kinds(&faults, first, second).await;
+        for path in [CHAT, MESSAGES] {
+            let mut told = Vec::new();
+            for (number, fault) in faults.iter().enumerate() {
+                let body = BODY.replace("\"m\"", &format!("\"m{number}\""));
+                let got = Answer::of(app.post(path, body)).await;
+                told.push(whole(path, &got, &format!("{fault}: {} to {} at {path}", first.0, second.0)));
+            }
+            assert!(told[0].split(' ').count() > 2, "{}", told[0]);
+            assert!(told.iter().all(|text| *text == told[0]), "{} to {} at {path}: {told:?}", first.0, second.0);
         }
-        let (expected, why) = told[0].clone();
-        assert!(expected.split(' ').count() > 2, "{why}: {expected}");
-        assert!(told.iter().all(|(text, _)| *text == expected), "{told:?}");
+        app.stop().await;
     }
 }
 
 #[tokio::test]
 async fn whole_answers_fail_over_between_kinds_too() {
     let mock = Mock::start().await;
-    let addresses = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
-    for (first, second, path) in addresses
-        .iter()
-        .flat_map(|first| addresses.iter().flat_map(move |second| [CHAT, MESSAGES].map(|path| (*first, *second, path))))
-    {
-        let app = mock.in_two_kinds("status=503", first, second).await;
-        let got = Answer::of(app.post(path, BODY.replace("true", "false"))).await;
-        let why = format!("{} to {} at {path}: {}", first.0, second.0, got.body);
-        assert_eq!(
-            (got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")),
-            (200, "b", "2"),
-            "{why}"
-        );
-        let body = got.json();
-        let text =
-            if path == MESSAGES { &body["content"][0]["text"] } else { &body["choices"][0]["message"]["content"] };
-        assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{why}");
+    for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
+        let app = mock.in_two_kinds(&["status=503"], first, second).await;
+        for (path, text) in [(CHAT, "/choices/0/message/content"), (MESSAGES, "/content/0/text")] {
+            let got = Answer::of(app.post(path, BODY.replace("\"m\"", "\"m0\"").replace("true", "false"))).await;
+            let why = format!("{} to {} at {path}: {}", first.0, second.0, got.body);
+            assert_eq!(
+                (got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")),
+                (200, "b", "2"),
+                "{why}"
+            );
+            assert!(got.json().pointer(text).and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "{why}");
+        }
+        app.stop().await;
     }
 }
 

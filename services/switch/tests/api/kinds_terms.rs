@@ -111,6 +111,7 @@ async fn a_refused_key_makes_room_for_the_next_whatever_the_kind() {
         assert_eq!(keys(&fake, header), ["sk-first", "sk-second", "sk-second"], "{kind} at {path}");
         let row = app.provider("a").await;
         assert_eq!((&row["keys"][0]["state"], &row["breaker"]["failure_count"]), (&json!("dead"), &json!(0)), "{kind}");
+        app.stop().await;
     }
 }
 
@@ -127,6 +128,7 @@ async fn what_passes_is_asked_again_and_a_breaker_opens_whatever_the_kind() {
         let app = App::in_front_of(&[&fake.url], &configured).await;
         let got = Answer::of(app.post(path, BODY)).await;
         assert_eq!((got.status, got.header("x-vx11-attempts")), (200, "2"), "{kind} at {path}: {}", got.body);
+        app.stop().await;
 
         let (bad, good) = (Fake::always([error(kind, 500)]).await, Fake::always([completion("hi")]).await);
         let threshold = ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "2");
@@ -136,6 +138,7 @@ async fn what_passes_is_asked_again_and_a_breaker_opens_whatever_the_kind() {
             assert_eq!((got.status, got.header("x-vx11-attempts")), (200, attempts), "{kind} at {path}");
         }
         assert_eq!(app.provider("a").await["breaker"]["state"], "open", "{kind} at {path}");
+        app.stop().await;
     }
 }
 
@@ -178,6 +181,7 @@ async fn what_was_spent_is_billed_whatever_the_kind_and_the_wire() {
                 ([100, 40, 20, 0], &json!("0.000264"), &json!("alice")),
                 "{why}"
             );
+            app.stop().await;
         }
     }
 }

@@ -41,22 +41,26 @@ impl Mock {
         .await
     }
 
-    /// A gateway in which `m` asks this provider in two wires, each a kind and where its API begins; the first time with
-    /// `fault`.
-    pub(crate) async fn in_two_kinds(&self, fault: &str, first: (&str, &str), second: (&str, &str)) -> App {
-        let targets = format!(r#"["a/mock+{fault}","b/mock"]"#);
-        App::start(&[
-            ("VX11_SWITCH__MODELS__M__TARGETS", targets.as_str()),
+    /// A gateway in which `m0`, `m1`, … ask this provider in two wires, each a kind and where its API begins; the first time
+    /// with the fault of that number.
+    pub(crate) async fn in_two_kinds(&self, faults: &[&str], first: (&str, &str), second: (&str, &str)) -> App {
+        let model = |(number, fault): (usize, &&str)| {
+            (format!("VX11_SWITCH__MODELS__M{number}__TARGETS"), format!(r#"["a/mock+{fault}","b/mock"]"#))
+        };
+        let models: Vec<(String, String)> = faults.iter().enumerate().map(model).collect();
+        let (first_url, second_url) = (format!("{}{}", self.url, first.1), format!("{}{}", self.url, second.1));
+        let mut variables = vec![
             ("VX11_SWITCH__RETRIES__ATTEMPTS", "0"),
             ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "500ms"),
             ("VX11_SWITCH__PROVIDERS__A__KIND", first.0),
-            ("VX11_SWITCH__PROVIDERS__A__BASE_URL", &format!("{}{}", self.url, first.1)),
+            ("VX11_SWITCH__PROVIDERS__A__BASE_URL", &first_url),
             ("VX11_SWITCH__PROVIDERS__A__MODELS", r#"["mock*", "mock"]"#),
             ("VX11_SWITCH__PROVIDERS__B__KIND", second.0),
-            ("VX11_SWITCH__PROVIDERS__B__BASE_URL", &format!("{}{}", self.url, second.1)),
+            ("VX11_SWITCH__PROVIDERS__B__BASE_URL", &second_url),
             ("VX11_SWITCH__PROVIDERS__B__MODELS", r#"["mock"]"#),
-        ])
-        .await
+        ];
+        variables.extend(models.iter().map(|(name, targets)| (&**name, &**targets)));
+        App::start(&variables).await
     }
 
     /// What it saw.
