@@ -97,6 +97,14 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Whose the requests of `caller` are: what is one tenant's is no other's.
+    pub(crate) fn tenant<'a>(&'a self, caller: &'a Caller) -> &'a str {
+        match caller {
+            Caller::Internal => &self.internal.tenant.name,
+            Caller::Key(account) => &account.tenant.name,
+        }
+    }
+
     /// The ledger.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -7,6 +7,7 @@
 //! anew within a few calls.
 
 mod accounts;
+mod cache;
 pub mod config;
 mod domain;
 mod gateway;
@@ -31,6 +32,7 @@ use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
 use accounts::Accounts;
+use cache::Cache;
 use config::RetryConfig;
 pub use config::SwitchConfig;
 use domain::retry::RetryPolicy;
@@ -118,6 +120,7 @@ fn share(
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
+    let cache = Cache::new(&config.cache, &metrics.cache);
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
@@ -127,6 +130,7 @@ fn share(
         metrics,
         ping_interval: config.ping_interval,
         accounts,
+        cache,
         on_divergence,
     })
 }

@@ -9,6 +9,7 @@ mod completions_stream;
 mod embeddings;
 mod events;
 mod models;
+mod passage;
 mod pings;
 mod providers;
 mod refusal;

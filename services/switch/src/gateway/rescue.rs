@@ -17,6 +17,7 @@ use super::attempt::Attempt;
 use super::stream::Opened;
 use super::{Call, Gateway};
 use crate::accounts::Bill;
+use crate::cache::Passage;
 use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
 use crate::domain::continuation::{Manner, going_on, shown_to_prefill};
@@ -284,6 +285,7 @@ impl Rescue {
             wishes: &self.wishes,
             started: self.started,
             bill: &self.bill,
+            passage: &Passage::bypass(),
         };
         let opening = Instant::now();
         let result = self.gateway.open(&call, target).await;
@@ -329,7 +331,7 @@ impl Rescue {
 }
 
 /// The event that carries a chunk.
-fn event(chunk: &[u8]) -> Option<Frame> {
+pub(super) fn event(chunk: &[u8]) -> Option<Frame> {
     let mut parser = Parser::new(usize::MAX);
     parser.push(b"data: ");
     parser.push(chunk);

@@ -14,7 +14,7 @@ use super::{events, refusal};
 use crate::domain::manners::{Manners, Passed};
 use crate::domain::outcome::Outcome;
 use crate::domain::text_completion::{self, Chunk};
-use crate::gateway::{Call, ChatStream, Gateway, Step};
+use crate::gateway::{AnswerStream, Call, Gateway, Step};
 
 /// The mark at the end of a whole answer.
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
@@ -32,7 +32,7 @@ pub(super) enum Wire {
 pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, wire: Wire) -> Result<HttpResponse, ApiError> {
     match gateway.stream(call).await {
         Ok(answered) => {
-            let request_id = answered.answer.request_id.clone();
+            let request_id = answered.answer.request_id().map(str::to_owned);
             let manners = Manners::new(call.request.wants_usage());
             let way = Way::of(gateway, call, &answered.tried);
             Ok(events::respond(way, request_id.as_deref(), forward(answered.answer, manners, wire)))
@@ -41,7 +41,11 @@ pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, wire: Wire) -> Re
     }
 }
 
-fn forward(mut stream: ChatStream, mut manners: Manners, wire: Wire) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn forward(
+    mut stream: AnswerStream,
+    mut manners: Manners,
+    wire: Wire,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         loop {
             match stream.next().await {

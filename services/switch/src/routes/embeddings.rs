@@ -9,7 +9,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::billing::open_bill;
 use super::way::Way;
-use super::{refusal, targets, wishes};
+use super::{passage, refusal, targets, wishes};
 use crate::domain::answer;
 use crate::domain::failover::Answered;
 use crate::domain::operation::Operation;
@@ -43,8 +43,17 @@ pub(super) async fn create_embedding(
     let wishes = wishes::read(&http)?;
     wishes::reroute(&http, &mut request)?;
     let targets = targets::find(&gateway, &http, &request)?;
-    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
+    let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
+    let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
+    let call = Call {
+        request: &request,
+        targets: &targets,
+        context: &context,
+        wishes: &wishes,
+        started,
+        bill: &bill,
+        passage: &passage,
+    };
     match gateway.complete(&call, answer::embeddings).await {
         Ok(Answered { answer, tried }) => {
             Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))

@@ -11,7 +11,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::billing::open_bill;
 use super::way::Way;
-use super::{refusal, responses_stream, targets, wishes};
+use super::{passage, refusal, responses_stream, targets, wishes};
 use crate::domain::failover::Answered;
 use crate::domain::responses::{Builder, ResponsesRequest};
 use crate::gateway::{Call, Gateway};
@@ -48,8 +48,17 @@ pub(super) async fn create_response(
     let wishes = wishes::read(&http)?;
     wishes::reroute(&http, &mut chat)?;
     let targets = targets::find(&gateway, &http, &chat)?;
-    let bill = open_bill(&gateway, &http, &context, &chat, &chat.model, &targets, started).await?;
-    let call = Call { request: &chat, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
+    let passage = passage::read(&gateway, &http, &chat, &targets, &wishes)?;
+    let bill = open_bill(&gateway, &http, &context, &chat, &targets, &passage, started).await?;
+    let call = Call {
+        request: &chat,
+        targets: &targets,
+        context: &context,
+        wishes: &wishes,
+        started,
+        bill: &bill,
+        passage: &passage,
+    };
     let builder = Builder::new(Uuid::new_v4().simple().to_string(), unix_seconds(), &chat.model, echo);
     if chat.stream {
         return responses_stream::answer(&gateway, &call, builder).await;

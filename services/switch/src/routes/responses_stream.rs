@@ -13,13 +13,13 @@ use super::way::Way;
 use super::{events, refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::responses::{Builder, Event};
-use crate::gateway::{Call, ChatStream, Gateway, Step};
+use crate::gateway::{AnswerStream, Call, Gateway, Step};
 
 /// Answers `call` with a stream, once its first event is in.
 pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, builder: Builder) -> Result<HttpResponse, ApiError> {
     match gateway.stream(call).await {
         Ok(answered) => {
-            let request_id = answered.answer.request_id.clone();
+            let request_id = answered.answer.request_id().map(str::to_owned);
             let way = Way::of(gateway, call, &answered.tried);
             Ok(events::respond(way, request_id.as_deref(), translate(answered.answer, builder)))
         }
@@ -27,7 +27,7 @@ pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, builder: Builder)
     }
 }
 
-fn translate(mut stream: ChatStream, mut builder: Builder) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn translate(mut stream: AnswerStream, mut builder: Builder) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let last = loop {
             match stream.next().await {

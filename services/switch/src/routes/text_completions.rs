@@ -10,7 +10,7 @@ use vx11_contracts::openai::OpenAiError;
 use super::billing::open_bill;
 use super::completions_stream::{self, Wire};
 use super::way::Way;
-use super::{refusal, targets, wishes};
+use super::{passage, refusal, targets, wishes};
 use crate::domain::failover::Answered;
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
@@ -47,8 +47,17 @@ pub(super) async fn create_completion(
     let wishes = wishes::read(&http)?;
     wishes::reroute(&http, &mut request)?;
     let targets = targets::find(&gateway, &http, &request)?;
-    let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-    let call = Call { request: &request, targets: &targets, context: &context, wishes: &wishes, started, bill: &bill };
+    let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
+    let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
+    let call = Call {
+        request: &request,
+        targets: &targets,
+        context: &context,
+        wishes: &wishes,
+        started,
+        bill: &bill,
+        passage: &passage,
+    };
     if request.stream {
         return completions_stream::answer(&gateway, &call, Wire::Text).await;
     }
