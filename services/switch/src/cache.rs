@@ -114,6 +114,11 @@ impl Cache {
         (self.answers.entry_count(), self.answers.weighted_size())
     }
 
+    /// How many requests have a seat in a call that can be joined.
+    fn pending(&self) -> usize {
+        self.flights().values().map(|flight| flight.seats()).sum()
+    }
+
     fn flights(&self) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }

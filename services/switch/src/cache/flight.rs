@@ -92,6 +92,7 @@ pub(crate) struct Flight {
     told: Notify,
     /// A seat has moved on, or was given up.
     moved: Notify,
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -111,17 +112,26 @@ struct State {
 
 /// Begins a call for `key`: the one who makes it, and the first seat.
 pub(super) fn depart(cache: Arc<Cache>, key: Key, form: Form) -> (Lead, Seat) {
-    let flight = Arc::new(Flight { state: Mutex::default(), told: Notify::new(), moved: Notify::new() });
-    let seat = flight.sit(&mut flight.state(), form);
-    (Lead { cache, key, flight }, seat)
+    let lead = Lead { cache, key, flight: Flight::new(PATIENCE) };
+    let seat = lead.flight.sit(&mut lead.flight.state(), form);
+    (lead, seat)
 }
 
 impl Flight {
+    fn new(patience: Duration) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), told: Notify::new(), moved: Notify::new(), patience })
+    }
+
     /// A seat, unless it is too late for one.
     pub(super) fn board(self: &Arc<Self>, form: Form) -> Option<Seat> {
         let mut state = self.state();
         let open = state.end.is_none() && !state.is_long && !state.seats.is_empty();
         open.then(|| self.sit(&mut state, form))
+    }
+
+    /// How many seats are taken.
+    pub(super) fn seats(&self) -> usize {
+        self.state().seats.len()
     }
 
     fn sit(self: &Arc<Self>, state: &mut State, form: Form) -> Seat {
@@ -205,7 +215,7 @@ impl Lead {
             }
             (state.bytes == 0 || state.bytes + size <= MOST).then_some(())
         };
-        while tokio::time::timeout(PATIENCE, flight.wait(&flight.moved, has_room)).await.is_err() {
+        while tokio::time::timeout(flight.patience, flight.wait(&flight.moved, has_room)).await.is_err() {
             flight.state().leave_behind();
             flight.told.notify_waiters();
         }

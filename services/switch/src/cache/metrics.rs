@@ -75,27 +75,31 @@ struct Fullness {
     watched: Arc<Mutex<Weak<Cache>>>,
     entries: IntGauge,
     bytes: IntGauge,
+    pending: IntGauge,
 }
 
 impl Fullness {
     fn new(watched: Arc<Mutex<Weak<Cache>>>) -> prometheus::Result<Self> {
         let entries = IntGauge::new("vx11_cache_entries", "Answers that the response cache holds.")?;
         let bytes = IntGauge::new("vx11_cache_bytes", "Bytes that they take.")?;
-        Ok(Self { watched, entries, bytes })
+        let pending = "Requests that wait for, or read, the answer of a call that others may join.";
+        let pending = IntGauge::new("vx11_cache_pending", pending)?;
+        Ok(Self { watched, entries, bytes, pending })
     }
 }
 
 impl Collector for Fullness {
     fn desc(&self) -> Vec<&Desc> {
-        [self.entries.desc(), self.bytes.desc()].concat()
+        [self.entries.desc(), self.bytes.desc(), self.pending.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let cache = self.watched.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        let (entries, bytes) = cache.map_or((0, 0), |cache| cache.size());
+        let (entries, bytes) = cache.as_ref().map_or((0, 0), |cache| cache.size());
+        self.pending.set(cache.map_or(0, |cache| cache.pending()).try_into().unwrap_or(i64::MAX));
         self.entries.set(entries.try_into().unwrap_or(i64::MAX));
         self.bytes.set(bytes.try_into().unwrap_or(i64::MAX));
-        [self.entries.collect(), self.bytes.collect()].concat()
+        [self.entries.collect(), self.bytes.collect(), self.pending.collect()].concat()
     }
 }
 

@@ -91,11 +91,10 @@ async fn a_call_goes_on_while_anybody_waits_and_no_longer() {
     assert!(follow(&cache, Form::Whole).is_none(), "nobody boards what is about to be given up");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses_the_seat() {
-    let cache = cache();
-    let (lead, fast) = lead(&cache, Form::Stream);
-    let slow = follow(&cache, Form::Stream).expect("it is on its way");
+    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1)) };
+    let [fast, slow] = [(); 2].map(|()| lead.flight.sit(&mut lead.flight.state(), Form::Stream));
     lead.begin(head());
     let telling = async {
         for _ in 0..12 {
@@ -108,6 +107,7 @@ async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses
         let mut read = 0;
         while let Next::Frame(..) = fast.next().await {
             read += 1;
+            tokio::task::yield_now().await;
         }
         read
     };
@@ -116,23 +116,20 @@ async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses
     assert!(matches!(slow.next().await, Next::End(End::Broken(Outcome::Stalled))));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_only_reader_of_a_long_stream_is_waited_for() {
-    let cache = cache();
-    let (lead, seat) = lead(&cache, Form::Stream);
+#[tokio::test]
+async fn the_only_reader_of_a_long_stream_is_waited_for_and_nobody_joins() {
+    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1)) };
+    let seat = lead.flight.sit(&mut lead.flight.state(), Form::Stream);
     lead.begin(head());
-    let telling = async {
-        for _ in 0..9 {
-            lead.tell(frame(MOST / 4), None).await;
-        }
-        assert!(follow(&cache, Form::Stream).is_none(), "its beginning is gone");
-        lead.end(End::Broken(Outcome::StreamCut));
-    };
-    let reading = async {
-        for _ in 0..9 {
-            tokio::time::sleep(PATIENCE * 3).await;
-            reads(&seat).await;
-        }
-    };
-    tokio::join!(telling, reading);
+    for _ in 0..3 {
+        lead.tell(frame(MOST / 4), None).await;
+    }
+    assert!(lead.flight.board(Form::Stream).is_some(), "all of it is held");
+    lead.tell(frame(MOST / 5), None).await;
+    let mut waiting = Box::pin(lead.tell(frame(MOST / 4), None));
+    let patient = tokio::time::timeout(Duration::from_millis(20), &mut waiting);
+    assert!(patient.await.is_err(), "there is no room until something is read");
+    assert_eq!(reads(&seat).await, MOST / 4);
+    waiting.await;
+    assert!(lead.flight.board(Form::Stream).is_none(), "its beginning is gone");
 }
