@@ -7,6 +7,7 @@
 //! silence. Bodies that only VX11's own services exchange accept them, so that a newer service can talk to an older one
 //! during a rolling upgrade.
 
+pub mod anthropic;
 pub mod chat;
 pub mod error;
 pub mod event;

@@ -88,7 +88,7 @@ impl Guard {
                 Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the stream token is wrong or has expired")),
                 None => Err(ApiError::new(
                     ErrorCode::MissingToken,
-                    "send the token as `x-vx11-token: …` or `Authorization: Bearer …`",
+                    "send the token as `x-vx11-token: …`, `Authorization: Bearer …` or `x-api-key: …`",
                 )),
             },
         }

@@ -1,4 +1,4 @@
-//! One error type for every handler, and its two renderings: VX11's envelope and OpenAI's.
+//! One error type for every handler, and its renderings: VX11's envelope, OpenAI's and Anthropic's.
 //!
 //! A handler returns [`ApiError`]; the request middleware renders it, because only there the correlation id and the
 //! route's wire are known. An internal cause is logged there once and never sent.
@@ -8,6 +8,7 @@ use std::fmt;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
+use vx11_contracts::anthropic::AnthropicError;
 use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
 use vx11_contracts::headers;
 use vx11_contracts::openai::OpenAiError;
@@ -145,11 +146,24 @@ impl ApiError {
 
     /// The status and body on OpenAI routes.
     pub fn openai_body(&self) -> (u16, OpenAiError) {
-        let message = match &self.0.known {
+        OpenAiError::from_code(self.0.code, self.message(), self.0.field.clone())
+    }
+
+    /// The status and body on Anthropic's routes. There is no place for the field but the sentence.
+    pub fn anthropic_body(&self) -> (u16, AnthropicError) {
+        let message = match &self.0.field {
+            Some(field) if !self.0.detail.contains(field.as_str()) => format!("{field}: {}", self.message()),
+            _ => self.message(),
+        };
+        AnthropicError::from_code(self.0.code, message)
+    }
+
+    /// The sentence for wires that have no place for the names that would have been accepted.
+    fn message(&self) -> String {
+        match &self.0.known {
             Some(known) => format!("{}; known: {}", self.0.detail, known.join(", ")),
             None => self.0.detail.clone(),
-        };
-        OpenAiError::from_code(self.0.code, message, self.0.field.clone())
+        }
     }
 
     /// The whole answer in the shape that `wire` wants.
@@ -158,6 +172,10 @@ impl ApiError {
             Wire::Vx11 => (self.0.code.status(), serde_json::to_vec(&self.body(correlation_id))),
             Wire::OpenAi => {
                 let (status, body) = self.openai_body();
+                (status, serde_json::to_vec(&body))
+            }
+            Wire::Anthropic => {
+                let (status, body) = self.anthropic_body();
                 (status, serde_json::to_vec(&body))
             }
         };
@@ -229,18 +247,47 @@ pub enum Wire {
     Vx11,
     /// OpenAI's, on `/v1`.
     OpenAi,
+    /// Anthropic's, on `/v1/messages`.
+    Anthropic,
 }
 
 impl Wire {
     /// The shape for `path`.
     pub fn of(path: &str) -> Self {
-        if path.starts_with("/v1/") { Self::OpenAi } else { Self::Vx11 }
+        match path.strip_prefix("/v1/") {
+            Some("messages") => Self::Anthropic,
+            Some(rest) if rest.starts_with("messages/") => Self::Anthropic,
+            Some(_) => Self::OpenAi,
+            None => Self::Vx11,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shape_of_errors_follows_the_path() {
+        for (path, wire) in [
+            ("/v1/messages", Wire::Anthropic),
+            ("/v1/messages/count_tokens", Wire::Anthropic),
+            ("/v1/messagesx", Wire::OpenAi),
+            ("/v1/chat/completions", Wire::OpenAi),
+            ("/switch/chat", Wire::Vx11),
+            ("/v1", Wire::Vx11),
+        ] {
+            assert_eq!(Wire::of(path), wire, "{path}");
+        }
+    }
+
+    #[test]
+    fn anthropics_sentence_names_the_field() {
+        let (status, body) = ApiError::invalid_field("max_tokens", "is required").anthropic_body();
+        assert_eq!((status, body.error.message.as_str()), (400, "max_tokens: is required"));
+        let (_, body) = ApiError::invalid_field("model", "model: must be a string").anthropic_body();
+        assert_eq!(body.error.message, "model: must be a string");
+    }
 
     #[test]
     fn what_another_service_answered_is_passed_on_whole() {

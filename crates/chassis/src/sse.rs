@@ -38,6 +38,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// An event of our own making, as it would have come over the wire.
+    pub fn of(data: &impl Serialize) -> Self {
+        parse(event(None, None, data))
+    }
+
     /// The payload; several `data:` lines are joined by line breaks. Empty for a comment.
     pub fn data(&self) -> &[u8] {
         self.joined.as_deref().unwrap_or(&self.raw[self.data.clone()])

@@ -19,9 +19,10 @@ mod money;
 mod period;
 mod prices;
 mod shared;
+mod terms;
 mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use vx11_chassis::config::Common;
@@ -31,12 +32,10 @@ use vx11_store::WriterHealth;
 use crate::config::SwitchConfig;
 use crate::store::{Ledger, Spending};
 use account::{Account, Meter, Unit};
-use keys::Keys;
 use local::LocalMeters;
 use meters::Meters;
 use metrics::Metrics;
 use period::{Window, now_ms};
-use prices::PriceTable;
 use shared::{Redis, SharedMeters};
 
 pub(crate) use bill::{Asked, Bill, Charge, Denied};
@@ -45,6 +44,7 @@ pub(crate) use estimate::tokens as estimate_tokens;
 pub(crate) use keys::digest_of_hex;
 pub(crate) use meters::{Level, Refused};
 pub(crate) use money::{Usd, render_picos};
+pub(crate) use terms::Terms;
 pub(crate) use tokens::Tokens;
 
 /// The key that requests with the shared token are under in the ledger.
@@ -53,15 +53,12 @@ pub(crate) const INTERNAL: &str = "internal";
 /// Keys, prices, meters and the ledger. One for all workers.
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    keys: Keys,
+    terms: RwLock<Arc<Terms>>,
     /// Whose the requests with the shared token are.
     internal: Arc<Account>,
-    prices: PriceTable,
     meters: Box<dyn Meters>,
     ledger: Ledger,
     metrics: Metrics,
-    /// Tokens that are reserved for an answer whose request names no limit.
-    assumed_output: u64,
 }
 
 impl Accounts {
@@ -85,14 +82,12 @@ impl Accounts {
         };
         let accounts = Arc::new(Self {
             internal: Arc::new(Account::internal()),
-            keys: Keys::new(config, &common.secrets)?,
-            prices: PriceTable::new(&config.prices),
+            terms: RwLock::new(Arc::new(Terms::new(config, &common.secrets, None)?)),
             meters,
             ledger: Ledger::open(&common.data_dir.0, registry)?,
             metrics,
-            assumed_output: config.assumed_output_tokens,
         });
-        accounts.restore(now_ms()).await?;
+        accounts.restore(&accounts.terms(), now_ms()).await?;
         accounts.metrics.watch(registry, Arc::downgrade(&accounts))?;
         Ok(accounts)
     }
@@ -103,6 +98,21 @@ impl Accounts {
             Caller::Internal => &self.internal.tenant.name,
             Caller::Key(account) => &account.tenant.name,
         }
+    }
+
+    /// What is in force now.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts `terms` in force for new requests. New limits know of what the ledger says was spent already.
+    ///
+    /// # Errors
+    /// When the ledger does not answer; the terms before stay.
+    pub(crate) async fn replace(&self, terms: Terms) -> anyhow::Result<()> {
+        self.restore(&terms, now_ms()).await?;
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+        Ok(())
     }
 
     /// The ledger.
@@ -129,11 +139,11 @@ impl Accounts {
         self.ledger.flush(limit).await;
     }
 
-    /// Fills the process's own counters with what was spent before it began.
-    async fn restore(&self, now_ms: i64) -> anyhow::Result<()> {
+    /// Fills the process's own counters that are new with what was spent before they began.
+    async fn restore(&self, terms: &Terms, now_ms: i64) -> anyhow::Result<()> {
         let mut known: Vec<(Window, Vec<Spending>)> = Vec::new();
-        for account in self.keys.all() {
-            for meter in &account.meters {
+        for account in terms.keys.all() {
+            for meter in account.meters.iter().filter(|meter| local::is_new(&account.tenant, meter)) {
                 let window = meter.period.window(now_ms);
                 let at = match known.iter().position(|(other, _)| *other == window) {
                     Some(at) => at,

@@ -23,8 +23,8 @@ use std::time::Duration;
 use crate::config::CacheConfig;
 
 pub(crate) use control::Control;
-pub(crate) use entry::Entry;
-pub(crate) use flight::{Beginning, End, Form, Head, Landed, Lead, Next, Seat};
+pub(crate) use entry::{Entry, Kind};
+pub(crate) use flight::{Beginning, End, Form, Head, Landed, Lead, Next, Said, Seat};
 pub(crate) use gather::Gather;
 pub(crate) use key::{Key, Scope};
 pub(crate) use metrics::{CacheMetrics, Use};

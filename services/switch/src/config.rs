@@ -376,6 +376,14 @@ mod tests {
                 "switch.providers.x.default_model: ",
             ),
             ("[switch.providers.x]\nmodels = [\"a\"]\nbase_url = \"ftp://x/v1\"", "switch.providers.x.base_url: "),
+            (
+                "[switch.providers.x]\nmodels = [\"a\"]\nbase_url = \"http://x\"\napi_version = \"1\"",
+                "switch.providers.x.api_version: ",
+            ),
+            (
+                "[switch.providers.x]\nkind = \"anthropic\"\nmodels = [\"a\"]\ndefault_max_tokens = 0",
+                "switch.providers.x.default_max_tokens: ",
+            ),
             ("[switch.providers.\"x/y\"]\nmodels = [\"a\"]\nbase_url = \"http://x/v1\"", "switch.providers.x/y: "),
             ("[switch.prices.\"a*b\"]\ninput = 1\noutput = 1", "switch.prices.a*b: "),
             ("[switch.prices.a]\ninput = 0.0000001\noutput = 1", "switch.prices.a.input: "),
@@ -396,6 +404,31 @@ mod tests {
                 .to_string()
                 .contains("timeuot")
         );
+    }
+
+    #[test]
+    fn a_kind_that_is_one_company_needs_no_address() {
+        let config = load_file(
+            r#"
+            [switch.providers.claude]
+            kind = "anthropic"
+            models = ["claude-x"]
+            [switch.providers.google]
+            kind = "gemini"
+            models = ["gemini-x"]
+            [switch.providers.azure]
+            kind = "azure-openai"
+            base_url = "https://x.openai.azure.com"
+            models = ["gpt-x"]
+            api_version = "2024-10-21"
+            "#,
+        )
+        .expect("valid");
+        let providers = config.all_providers(&Urls::default());
+        let address = |name: &str| providers[name].base_url().expect("known").to_string();
+        assert_eq!(address("claude"), "https://api.anthropic.com/v1");
+        assert_eq!(address("google"), "https://generativelanguage.googleapis.com/v1beta");
+        assert_eq!(providers["azure"].kind.as_str(), "azure-openai");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! From a routed request to a provider's answer: one attempt after the other, each with its limits, its span and its
 //! report to breaker and metrics.
 //!
-//! It knows providers and the OpenAI wire in between; it does not know what the caller of the gateway is answered.
+//! It knows providers, and the wires that they and callers speak; it does not know what the caller of the gateway is answered.
 
 mod answer_stream;
 mod attempt;
 mod cached;
+mod count;
 mod exchange;
 mod lead;
 mod rescue;
@@ -37,6 +38,7 @@ use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
 use crate::providers::{Limits, Registry};
+use crate::wire::Wire;
 
 pub(crate) use answer_stream::AnswerStream;
 use attempt::Attempt;
@@ -124,8 +126,10 @@ impl Call<'_> {
 /// A provider's whole answer.
 #[derive(Debug)]
 pub(crate) struct Completed<T> {
-    /// The answer as it came.
+    /// The answer: as it came where the provider speaks the caller's wire, else as a chat completion.
     pub(crate) body: Bytes,
+    /// Whether the body is in the caller's own wire already, though that is not the pivot.
+    pub(crate) is_native: bool,
     /// What was read of it.
     pub(crate) read: Read<T>,
     /// Its `x-request-id`.
@@ -159,7 +163,7 @@ impl Gateway {
         self.shared.routes.arrange(model, targets, asker, rand::random::<f64>, cost)
     }
 
-    /// The first whole answer of a provider that `read` makes sense of.
+    /// The first whole answer of a provider that `read` makes sense of, which sees it in the pivot.
     async fn ask<T>(
         &self,
         call: &Call<'_>,
@@ -167,23 +171,28 @@ impl Gateway {
     ) -> Result<Answered<Completed<T>>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             let mut attempt = self.begin(call, target).await?;
-            let request = self.request(call, target, &attempt);
+            let wire = self.shared.registry.get(target.provider).wire();
             let answer = attempt.bounded(self.limits(target).answer, call.left(), async {
-                let response = exchange::send(request).await?;
+                let response = exchange::send(self.request(call, target, &attempt)?, wire).await?;
                 let request_id = exchange::request_id(&response);
                 let body = exchange::body(response, call.request.operation.answer_limit()).await?;
-                let read = read(&body).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
-                Ok(Completed { body, read, request_id })
+                let completion = exchange::completion(&body, wire)?;
+                let read =
+                    read(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
+                Ok((body, completion, read, request_id))
             });
-            let mut answer = answer.await;
-            match &mut answer {
-                Ok(answer) => {
-                    attempt.spent(answer.read.usage.map(|reported| reported.tokens), || answer::written(&answer.body));
+            match answer.await {
+                Ok((body, completion, read, request_id)) => {
+                    attempt.spent(read.usage.map(|reported| reported.tokens), || answer::written(&completion));
                     attempt.answered();
+                    let is_native = wire != Wire::OpenAi && wire == call.request.wire;
+                    Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
                 }
-                Err(failure) => attempt.failed(failure),
+                Err(mut failure) => {
+                    attempt.failed(&mut failure);
+                    Err(failure)
+                }
             }
-            answer
         });
         let result = result.await;
         self.note(call, &result);
@@ -194,26 +203,26 @@ impl Gateway {
     /// breaks.
     async fn ask_stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
-            let (opened, attempt) = self.open(call, target).await?;
-            Ok(ChatStream::begin(opened, attempt, self.shared.metrics.stream()))
+            self.open(call, target, call.request.wire).await
         });
-        let mut result = result.await;
-        if let Ok(Answered { answer: stream, tried }) = &mut result {
-            stream.prepare(Rescue::plan(self, call, tried, stream.total()));
-        }
+        let result = result.await;
         self.note(call, &result);
-        result
+        let Answered { answer: (mut opened, attempt), tried } = result?;
+        let rescue = Rescue::plan(self, call, &tried, &mut opened);
+        let answer = ChatStream::begin(opened, attempt, rescue, self.shared.metrics.stream());
+        Ok(Answered { answer, tried })
     }
 
-    /// Asks one target for a stream, and waits for its first event.
-    async fn open(&self, call: &Call<'_>, target: &Target) -> Result<(stream::Opened, Attempt), Failure> {
+    /// Asks one target for a stream that is read in the wire `to` or in the pivot, and waits for its first event.
+    async fn open(&self, call: &Call<'_>, target: &Target, to: Wire) -> Result<(stream::Opened, Attempt), Failure> {
         let attempt = self.begin(call, target).await?;
-        let request = self.request(call, target, &attempt);
+        let wire = self.shared.registry.get(target.provider).wire();
         let limits = self.limits(target).within(call.wishes);
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let opened = attempt.bounded(limits.first, first, async {
-            let response = exchange::send(request).await?;
-            stream::Opened::read(response, call.request.choices, limits).await
+            let response = exchange::send(self.request(call, target, &attempt)?, wire).await?;
+            let translation = stream::Translation::new(wire, to);
+            stream::Opened::read(response, call.request.choices, limits, translation).await
         });
         match opened.await {
             Ok(opened) => Ok((opened, attempt)),
@@ -243,10 +252,11 @@ impl Gateway {
         Attempt::begin(self.shared.clone(), target.clone(), call).await
     }
 
-    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> Result<reqwest::RequestBuilder, Failure> {
         let provider = self.shared.registry.get(target.provider);
         let request = provider.chat(&self.http[target.provider], call.request, &target.model, attempt.key());
-        vx11_chassis::client::propagate(request, call.context, attempt.trace())
+        let request = request.map_err(Failure::untranslatable)?;
+        Ok(vx11_chassis::client::propagate(request, call.context, attempt.trace()))
     }
 
     /// Counts what the way to the answer's head took of the gateway itself, and whether a fallback answered.

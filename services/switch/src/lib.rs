@@ -1,10 +1,10 @@
 //! The LLM gateway: picks a provider, fails over, streams.
 //!
-//! Callers speak OpenAI's wire (`/v1`) or VX11's own (`/switch/chat`); providers are configuration. The way of a request:
-//! `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls, and
-//! `providers` knows where each provider is and how its wire is spoken. `accounts` keeps who may ask how much, and what was
-//! spent, in the service's own `store`; what the gateway knows of its providers' health is lost when it stops, and learnt
-//! anew within a few calls.
+//! Callers speak OpenAI's wire or Anthropic's (`/v1`), or VX11's own (`/switch/chat`); providers are configuration. The way
+//! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
+//! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. `accounts`
+//! keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway knows of its providers'
+//! health is lost when it stops, and learnt anew within a few calls. `cache` keeps answers for who asks the same again.
 
 mod accounts;
 mod cache;
@@ -16,6 +16,7 @@ mod providers;
 mod reload;
 mod routes;
 mod store;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ pub fn check_config() -> anyhow::Result<String> {
     Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
 }
 
-/// What is in force with `config`; `accounts` are those of the start.
+/// What is in force with `config`; the accounts go on.
 fn share(
     config: &SwitchConfig,
     common: &Common,

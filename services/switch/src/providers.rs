@@ -1,7 +1,11 @@
-//! The providers in service: where each one is, what it may cost in time, and how its wire is spoken.
+//! The providers in service: what each one may cost in time, how it is, and how it is asked.
 //!
 //! A kind of provider is a wire; each has a file under `providers/` that alone knows its paths and headers.
 
+pub(crate) mod anthropic;
+mod azure;
+mod endpoint;
+mod gemini;
 mod http;
 mod keys;
 mod live;
@@ -11,21 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder};
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use vx11_chassis::config::Common;
 use vx11_contracts::switch::{
     BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
 };
 
-use crate::config::{ProviderConfig, ProviderKind, RetryConfig, SwitchConfig};
-use crate::domain::operation::Operation;
+use crate::config::{ProviderConfig, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Served;
 use crate::domain::wishes::Wishes;
+use crate::wire::{Untranslatable, Wire};
 
+use endpoint::Endpoint;
 use keys::Key;
 pub(crate) use keys::Keys;
 pub(crate) use live::{InFlight, Live, ModelLive};
@@ -41,16 +44,7 @@ pub(crate) struct Provider {
     pub(crate) live: Arc<Live>,
     /// Whether its models go on from an assistant's message that stands last.
     pub(crate) prefill: bool,
-    /// Where chat completions are asked for.
-    pub(crate) chat_url: Url,
-    completions_url: Url,
-    embeddings_url: Url,
-    /// Whether it has text completions of its own.
-    text_completions: bool,
-    /// Whether its streams are asked for their usage.
-    stream_usage: bool,
-    kind: ProviderKind,
-    base_url: Url,
+    endpoint: Endpoint,
     models: Vec<String>,
     default_model: String,
     credentials: Credentials,
@@ -106,15 +100,7 @@ impl Provider {
         let made_of = config.clone();
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
-        let text_completions = config.has_text_completions();
-        let stream_usage = config.asks_stream_usage();
-        let base_url = config.base_url.with_context(|| field("base_url"))?;
-        let url = |operation| match config.kind {
-            ProviderKind::Openai => openai::url(&base_url, operation),
-        };
-        let chat_url = url(Operation::Chat);
-        let completions_url = url(Operation::TextCompletion);
-        let embeddings_url = url(Operation::Embeddings);
+        let endpoint = Endpoint::new(&config).with_context(|| format!("switch.providers.{name}"))?;
         let limits = Limits {
             connect: config.connect_timeout,
             answer: config.timeout,
@@ -127,13 +113,7 @@ impl Provider {
             limits,
             live,
             prefill: config.prefill,
-            chat_url,
-            completions_url,
-            embeddings_url,
-            text_completions,
-            stream_usage,
-            kind: config.kind,
-            base_url,
+            endpoint,
             models,
             default_model,
             credentials,
@@ -147,15 +127,24 @@ impl Provider {
         !matches!(self.credentials, Credentials::Missing)
     }
 
+    /// The wire that it speaks.
+    pub(crate) fn wire(&self) -> Wire {
+        self.endpoint.wire()
+    }
+
+    /// Where its API begins.
+    pub(crate) fn address(&self) -> &Url {
+        &self.endpoint.base_url
+    }
+
     /// Whether it can do what `request` asks for.
     pub(crate) fn can(&self, request: &ChatRequest) -> bool {
-        match request.operation {
-            Operation::Chat => true,
-            Operation::TextCompletion => self.text_completions || matches!(request.as_chat, Some(Ok(_))),
-            Operation::Embeddings => match self.kind {
-                ProviderKind::Openai => true,
-            },
-        }
+        self.endpoint.can(request)
+    }
+
+    /// Whether it counts the tokens of what `request` asks.
+    pub(crate) fn counts(&self, request: &ChatRequest) -> bool {
+        self.endpoint.counts(request)
     }
 
     /// Its keys, where it asks for one and has one.
@@ -167,25 +156,35 @@ impl Provider {
     }
 
     /// The request that asks it for `model`, with the key of this number.
-    pub(crate) fn chat(&self, http: &Client, request: &ChatRequest, model: &str, key: Option<usize>) -> RequestBuilder {
-        let request = match &request.as_chat {
-            Some(Ok(chat)) if !self.text_completions => chat,
-            _ => request,
-        };
-        let url = match request.operation {
-            Operation::Chat => &self.chat_url,
-            Operation::TextCompletion => &self.completions_url,
-            Operation::Embeddings => &self.embeddings_url,
-        };
+    ///
+    /// # Errors
+    /// When its wire has no words for what is asked.
+    pub(crate) fn chat(
+        &self,
+        http: &Client,
+        request: &ChatRequest,
+        model: &str,
+        key: Option<usize>,
+    ) -> Result<RequestBuilder, Untranslatable> {
         let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
-        match self.kind {
-            ProviderKind::Openai => openai::ask(http, url, key, request, model, self.stream_usage),
-        }
+        self.endpoint.ask(http, request, model, key)
+    }
+
+    /// The request that has it count the tokens of a prompt for `model`, with the key of this number.
+    pub(crate) fn count_tokens(
+        &self,
+        http: &Client,
+        request: &ChatRequest,
+        model: &str,
+        key: Option<usize>,
+    ) -> RequestBuilder {
+        let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
+        self.endpoint.count(http, request, model, key)
     }
 
     /// What people are shown of it.
     pub(crate) fn info(&self) -> ProviderInfo {
-        let mut base_url = self.base_url.clone();
+        let mut base_url = self.endpoint.base_url.clone();
         base_url.set_query(None);
         let key = match self.credentials {
             Credentials::NotRequired => "not_required",
@@ -198,7 +197,7 @@ impl Provider {
         let [interactive, normal, batch] = admission.waiting;
         ProviderInfo {
             name: self.name.clone(),
-            kind: self.kind.as_str().to_owned(),
+            kind: self.endpoint.kind.as_str().to_owned(),
             base_url: base_url.into(),
             models: self.models.clone(),
             key: key.to_owned(),
@@ -223,11 +222,11 @@ impl Provider {
     /// Whether the client of one will do for the other.
     fn is_reached_like(&self, other: &Self) -> bool {
         let way = |provider: &Self| (provider.limits.connect, provider.is_called_over_tls());
-        self.name == other.name && self.base_url == other.base_url && way(self) == way(other)
+        self.name == other.name && self.address() == other.address() && way(self) == way(other)
     }
 
     fn is_called_over_tls(&self) -> bool {
-        self.base_url.scheme() == "https" && self.is_usable()
+        self.endpoint.base_url.scheme() == "https" && self.is_usable()
     }
 }
 
@@ -240,20 +239,13 @@ impl Credentials {
         let mut keys = Vec::with_capacity(variables.len());
         for variable in variables {
             let Some(secret) = common.secrets.get(variable)? else { continue };
-            let header = bearer(&secret).with_context(|| {
+            let header = endpoint::key_value(config.kind, &secret).with_context(|| {
                 format!("switch.providers.{name}.api_key_env: the key in {variable} cannot be sent in a header")
             })?;
             keys.push(Key { variable: variable.to_owned(), header });
         }
         Ok(if keys.is_empty() { Self::Missing } else { Self::Present(Keys::new(keys, config.key_dead_for)) })
     }
-}
-
-/// The `Authorization` header, marked sensitive.
-fn bearer(secret: &SecretString) -> anyhow::Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// What people are shown of one model.
@@ -333,7 +325,7 @@ impl Registry {
         let client = |provider: &Arc<Provider>| match (&self.tls, kept(provider)) {
             (_, Some(client)) => Ok(client),
             (Some(tls), None) if provider.is_called_over_tls() => {
-                tls.client(&provider.base_url, provider.limits.connect)
+                tls.client(provider.address(), provider.limits.connect)
             }
             _ => vx11_chassis::client::http_client(provider.limits.connect),
         };

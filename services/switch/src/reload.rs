@@ -13,6 +13,7 @@ use vx11_chassis::Shutdown;
 use vx11_chassis::config::Common;
 use vx11_chassis::process::section;
 
+use crate::accounts::Terms;
 use crate::config::SwitchConfig;
 use crate::gateway::Shared;
 
@@ -80,9 +81,15 @@ async fn read_again(current: &Arc<Current>, common: &Common, file: &Path) {
     // Files and certificates are read.
     let read = tokio::task::spawn_blocking(move || {
         let config: SwitchConfig = section(&common.read_again()?)?;
-        crate::share(&config, &common, &in_force.metrics, in_force.accounts.clone(), Some(&in_force))
+        let accounts = in_force.accounts.clone();
+        let terms = Terms::new(&config, &common.secrets, Some(&accounts.terms()))?;
+        Ok((crate::share(&config, &common, &in_force.metrics, accounts, Some(&in_force))?, terms))
     });
-    match read.await.map_err(anyhow::Error::from).and_then(|read| read) {
+    let read = match read.await.map_err(anyhow::Error::from).and_then(|read| read) {
+        Ok((shared, terms)) => shared.accounts.clone().replace(terms).await.map(|()| shared),
+        Err(error) => Err(error),
+    };
+    match read {
         Ok(shared) => {
             current.replace(shared);
             metrics.reloaded(true);

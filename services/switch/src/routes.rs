@@ -1,4 +1,4 @@
-//! The gateway's routes: OpenAI's under `/v1`, VX11's own under `/switch`.
+//! The gateway's routes: OpenAI's and Anthropic's under `/v1`, VX11's own under `/switch`.
 
 mod arrange;
 mod billing;
@@ -8,7 +8,10 @@ mod completions;
 mod completions_stream;
 mod embeddings;
 mod events;
+mod messages;
+mod messages_stream;
 mod models;
+mod order;
 mod passage;
 mod pings;
 mod providers;
@@ -52,6 +55,16 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .app_data(BodyLimit(COMPLETION_BYTES))
                 .route(web::post().to(embeddings::create_embedding)),
         )
+        .service(
+            web::resource("/v1/messages")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(messages::create_message)),
+        )
+        .service(
+            web::resource("/v1/messages/count_tokens")
+                .app_data(BodyLimit(COMPLETION_BYTES))
+                .route(web::post().to(messages::count_tokens)),
+        )
         .service(web::resource("/v1/models").route(web::get().to(models::list_models)))
         // A model's name may have slashes in it.
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
@@ -69,6 +82,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         responses::create_response,
         text_completions::create_completion,
         embeddings::create_embedding,
+        messages::create_message,
+        messages::count_tokens,
         models::list_models,
         models::find_model,
         chat::chat,

@@ -106,6 +106,7 @@ mod tests {
         let limit = |limit: RateLimitConfig| (limit.per_minute.get(), limit.burst.get(), limit.max_keys);
         assert_eq!(limit(config.token_limit), (90_000, 5_000, 100_000));
         assert_eq!(limit(config.address_limit), (6_000, 1_000, 10));
-        assert_eq!(config.circuit, BreakerConfig { failure_threshold: 9, open_for: Duration::from_secs(2) });
+        let circuit = BreakerConfig { failure_threshold: 9, open_for: Duration::from_secs(2), failure_rate: None };
+        assert_eq!(config.circuit, circuit);
     }
 }

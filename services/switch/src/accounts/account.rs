@@ -59,8 +59,12 @@ pub(crate) struct Meter {
 }
 
 /// One counter: what was settled in its window, and what is reserved.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cell {
+    /// What it counts; with scope and period, what makes it the same one under another configuration.
+    pub(crate) unit: Unit,
+    pub(crate) scope: Arc<str>,
+    pub(crate) period: Period,
     pub(crate) window: Window,
     pub(crate) used: u64,
 }

@@ -14,6 +14,7 @@ use super::credentials::Caller;
 use super::meters::{Refused, Reservation};
 use super::money::Usd;
 use super::period::now_ms;
+use super::terms::Terms;
 use super::tokens::Tokens;
 use super::{Accounts, estimate};
 use crate::store::LedgerRow;
@@ -66,6 +67,7 @@ pub(crate) struct Bill(Arc<Open>);
 #[derive(Debug)]
 struct Open {
     accounts: Arc<Accounts>,
+    terms: Arc<Terms>,
     account: Arc<Account>,
     model: Box<str>,
     correlation_id: Arc<str>,
@@ -106,6 +108,7 @@ impl Accounts {
         if !account.may_use(asked.model) {
             return Err(Denied::Model(account.models.clone().unwrap_or_default()));
         }
+        let terms = self.terms();
         let (at_ms, prompt) = (now_ms(), OnceLock::new());
         let mut reservation = None;
         if !account.meters.is_empty() {
@@ -113,7 +116,7 @@ impl Accounts {
                 true => Amounts { requests: 1, ..Amounts::default() },
                 false => {
                     let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
-                    self.expected(read, &asked, models)
+                    expected(&terms, read, &asked, models)
                 }
             };
             let reserved = self.meters.reserve(&account, amounts, at_ms).await;
@@ -124,6 +127,7 @@ impl Accounts {
         }
         Ok(Bill(Arc::new(Open {
             accounts: self.clone(),
+            terms,
             account,
             model: asked.model.into(),
             correlation_id: asked.correlation_id.clone(),
@@ -135,21 +139,21 @@ impl Accounts {
             spent: Mutex::default(),
         })))
     }
+}
 
-    /// What a request will take, about: of the models that it may end at, the dearest.
-    fn expected<'m>(&self, read: u64, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
-        let written = asked.max_output.unwrap_or(self.assumed_output).saturating_mul(asked.choices.max(1).into());
-        let tokens = Tokens { prompt: read, completion: written, ..Tokens::default() };
-        let costs = models.filter_map(|model| self.prices.find(model)).map(|price| price.of(tokens));
-        Amounts { requests: 1, tokens: tokens.total(), money: costs.max().unwrap_or_default() }
-    }
+/// What a request will take, about: of the models that it may end at, the dearest.
+fn expected<'m>(terms: &Terms, read: u64, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
+    let written = asked.max_output.unwrap_or(terms.assumed_output).saturating_mul(asked.choices.max(1).into());
+    let tokens = Tokens { prompt: read, completion: written, ..Tokens::default() };
+    let costs = models.filter_map(|model| terms.prices.find(model)).map(|price| price.of(tokens));
+    Amounts { requests: 1, tokens: tokens.total(), money: costs.max().unwrap_or_default() }
 }
 
 impl Bill {
     /// Takes in what one provider call spent.
     pub(crate) fn charge(&self, charge: &Charge<'_>) {
         let open = &*self.0;
-        let price = open.accounts.prices.find(charge.model);
+        let price = open.terms.prices.find(charge.model);
         let cost = price.map(|price| price.of(charge.tokens));
         open.accounts.metrics.charged(charge, cost);
         let mut spent = open.spent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,7 +33,8 @@ impl Credentials for Accounts {
         if !request.path().starts_with("/v1/") {
             return false;
         }
-        let Some(account) = self.keys.find(secret) else { return false };
+        let terms = self.terms();
+        let Some(account) = terms.keys.find(secret) else { return false };
         request.extensions_mut().insert(account.clone());
         true
     }

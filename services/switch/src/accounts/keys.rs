@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Secrets;
 
 use super::account::{Account, Cell, Meter, Tenant, Unit};
+use super::local::lock;
 use super::period::{Period, Window};
 use crate::config::{BudgetConfig, KeyConfig, SwitchConfig};
 
@@ -23,34 +24,33 @@ type Digest = [u8; 32];
 pub(crate) struct Keys(HashMap<Digest, Arc<Account>>);
 
 impl Keys {
-    /// The keys of `config`, with secrets from `secrets`. One whose variable is not set is left out.
+    /// The keys of `config`, with secrets from `secrets`. One whose variable is not set is left out. A tenant of `before`
+    /// stays the same one, with its counters.
     ///
     /// # Errors
     /// When a secret cannot be read, or two keys have the same one.
-    pub(crate) fn new(config: &SwitchConfig, secrets: &Secrets) -> anyhow::Result<Self> {
-        let mut tenants: BTreeMap<String, TenantPlan> = BTreeMap::new();
+    pub(crate) fn new(config: &SwitchConfig, secrets: &Secrets, before: Option<&Self>) -> anyhow::Result<Self> {
+        let mut tenants: BTreeMap<String, Arc<Tenant>> = before.map(Self::tenants).unwrap_or_default();
         let mut named = Vec::new();
         for (name, key) in config.keys.iter().filter(|(_, key)| key.enabled != Some(false)) {
             let digest = digest_of(name, key, secrets)?;
             let tenant = key.org.as_ref().map_or_else(|| format!("key:{name}"), |org| format!("org:{org}"));
-            let plan = tenants.entry(tenant.clone()).or_default();
-            let meters = plan.meters_of(name, key, config);
+            let open = || Arc::new(Tenant { name: tenant.clone(), book: Mutex::default() });
+            let tenant = tenants.entry(tenant.clone()).or_insert_with(open).clone();
             if let Some(digest) = digest {
-                named.push((name, key, digest, tenant, meters));
+                named.push((name, key, digest, tenant));
             }
         }
-        let tenants: BTreeMap<String, Arc<Tenant>> =
-            tenants.into_iter().map(|(name, plan)| (name.clone(), plan.open(name))).collect();
         let mut keys = HashMap::with_capacity(named.len());
-        for (name, key, digest, tenant, meters) in named {
+        for (name, key, digest, tenant) in named {
             let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
             let account = Account {
                 key: name.as_str().into(),
                 org: text(&key.org),
                 team: text(&key.team),
                 models: key.models.clone(),
-                meters,
-                tenant: tenants[&tenant].clone(),
+                meters: meters_of(&tenant, name, key, config),
+                tenant,
             };
             if keys.insert(digest, Arc::new(account)).is_some() {
                 anyhow::bail!("switch.keys.{name}: another key has the same secret");
@@ -65,6 +65,10 @@ impl Keys {
             return None;
         }
         self.0.get(&sha256(secret))
+    }
+
+    fn tenants(&self) -> BTreeMap<String, Arc<Tenant>> {
+        self.all().map(|account| (account.tenant.name.clone(), account.tenant.clone())).collect()
     }
 
     /// Every account.
@@ -107,50 +111,40 @@ fn sha256(secret: &str) -> Digest {
     bytes
 }
 
-/// The meters of a tenant, while its keys are read: a team's and an organisation's are shared by their keys.
-#[derive(Default)]
-struct TenantPlan {
-    meters: Vec<Meter>,
+/// The limits of a key, its team and its organisation. Those that a team or an organisation has are shared by its keys.
+fn meters_of(tenant: &Tenant, name: &str, key: &KeyConfig, config: &SwitchConfig) -> Vec<Meter> {
+    let own: Arc<str> = format!("key:{name}").into();
+    let mut meters = Vec::new();
+    let mut add = |scope: &Arc<str>, unit, period, limit: Option<u64>| {
+        meters.extend(limit.map(|limit| meter(tenant, scope, unit, period, limit)));
+    };
+    add(&own, Unit::Requests, Period::Minute, key.requests_per_minute);
+    add(&own, Unit::Tokens, Period::Minute, key.tokens_per_minute);
+    add(&own, Unit::Requests, Period::Day, key.requests_per_day);
+    add(&own, Unit::Tokens, Period::Day, key.tokens_per_day);
+    let mut budget = |scope: &Arc<str>, budget: Option<BudgetConfig>| {
+        if let Some(BudgetConfig { usd, period }) = budget {
+            add(scope, Unit::Money, period.into(), Some(usd.picos()));
+        }
+    };
+    budget(&own, key.budget);
+    if let Some((org_name, org)) = key.org.as_ref().and_then(|org| config.orgs.get_key_value(org)) {
+        if let Some((team_name, team)) = key.team.as_ref().and_then(|team| org.teams.get_key_value(team)) {
+            budget(&format!("team:{team_name}").into(), team.budget);
+        }
+        budget(&format!("org:{org_name}").into(), org.budget);
+    }
+    meters
 }
 
-impl TenantPlan {
-    fn meters_of(&mut self, name: &str, key: &KeyConfig, config: &SwitchConfig) -> Vec<Meter> {
-        let own: Arc<str> = format!("key:{name}").into();
-        let mut meters = Vec::new();
-        let mut add = |scope: &Arc<str>, unit, period, limit: Option<u64>| {
-            meters.extend(limit.map(|limit| self.meter(scope, unit, period, limit)));
-        };
-        add(&own, Unit::Requests, Period::Minute, key.requests_per_minute);
-        add(&own, Unit::Tokens, Period::Minute, key.tokens_per_minute);
-        add(&own, Unit::Requests, Period::Day, key.requests_per_day);
-        add(&own, Unit::Tokens, Period::Day, key.tokens_per_day);
-        let mut budget = |scope: &Arc<str>, budget: Option<BudgetConfig>| {
-            if let Some(BudgetConfig { usd, period }) = budget {
-                add(scope, Unit::Money, period.into(), Some(usd.picos()));
-            }
-        };
-        budget(&own, key.budget);
-        if let Some((org_name, org)) = key.org.as_ref().and_then(|org| config.orgs.get_key_value(org)) {
-            if let Some((team_name, team)) = key.team.as_ref().and_then(|team| org.teams.get_key_value(team)) {
-                budget(&format!("team:{team_name}").into(), team.budget);
-            }
-            budget(&format!("org:{org_name}").into(), org.budget);
-        }
-        meters
-    }
-
-    fn meter(&mut self, scope: &Arc<str>, unit: Unit, period: Period, limit: u64) -> Meter {
-        let same = |meter: &&Meter| meter.scope == *scope && meter.unit == unit && meter.period == period;
-        if let Some(shared) = self.meters.iter().find(same) {
-            return shared.clone();
-        }
-        let meter = Meter { scope: scope.clone(), unit, period, limit, slot: self.meters.len() };
-        self.meters.push(meter.clone());
-        meter
-    }
-
-    fn open(self, name: String) -> Arc<Tenant> {
-        let cells = vec![Cell { window: Window::EMPTY, used: 0 }; self.meters.len()];
-        Arc::new(Tenant { name, book: Mutex::new(cells) })
-    }
+/// A limit with its counter in the tenant's book, a new one where there is none. Counters are never taken out: requests
+/// under way know them by their places.
+fn meter(tenant: &Tenant, scope: &Arc<str>, unit: Unit, period: Period, limit: u64) -> Meter {
+    let mut book = lock(tenant);
+    let same = |cell: &Cell| cell.scope == *scope && cell.unit == unit && cell.period == period;
+    let slot = book.iter().position(same).unwrap_or_else(|| {
+        book.push(Cell { unit, scope: scope.clone(), period, window: Window::EMPTY, used: 0 });
+        book.len() - 1
+    });
+    Meter { scope: scope.clone(), unit, period, limit, slot }
 }

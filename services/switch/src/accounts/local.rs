@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::account::{Account, Amounts, Cell, Meter, Tenant};
 use super::meters::{Level, Meters, Refused, Reservation};
+use super::period::Window;
 
 /// Counts in memory.
 #[derive(Debug, Default)]
@@ -67,11 +68,16 @@ pub(crate) fn settle(reservation: &Reservation, spent: Amounts) {
     }
 }
 
-/// Adds what was spent before this process began.
+/// Whether the counter of `meter` has counted nothing and was not filled yet.
+pub(crate) fn is_new(tenant: &Tenant, meter: &Meter) -> bool {
+    lock(tenant)[meter.slot].window == Window::EMPTY
+}
+
+/// Fills a new counter with what was spent before it began.
 pub(crate) fn restore(tenant: &Tenant, meter: &Meter, used: u64, now_ms: i64) {
     let cell = &mut lock(tenant)[meter.slot];
-    let window = meter.period.window(now_ms);
-    *cell = Cell { window, used };
+    cell.window = meter.period.window(now_ms);
+    cell.used = used;
 }
 
 /// How much is left on each meter.
@@ -97,12 +103,13 @@ pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
 fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
     let cell = &mut book[meter.slot];
     if now_ms >= cell.window.end_ms {
-        *cell = Cell { window: meter.period.window(now_ms), used: 0 };
+        cell.window = meter.period.window(now_ms);
+        cell.used = 0;
     }
     cell
 }
 
-fn lock(tenant: &Tenant) -> MutexGuard<'_, Vec<Cell>> {
+pub(super) fn lock(tenant: &Tenant) -> MutexGuard<'_, Vec<Cell>> {
     tenant.book.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

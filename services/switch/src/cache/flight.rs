@@ -76,11 +76,19 @@ pub(crate) enum Beginning {
     End(End),
 }
 
+/// What is known with an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    /// The usage as far as it was told.
+    pub(crate) usage: Option<Usage>,
+    /// Whether the event is in the caller's own wire, though that is not the pivot.
+    pub(crate) is_native: bool,
+}
+
 /// What comes next of a stream.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// An event, and the usage as far as it is known with it.
-    Frame(Frame, Option<Usage>),
+    Frame(Frame, Said),
     End(End),
 }
 
@@ -98,7 +106,7 @@ pub(crate) struct Flight {
 #[derive(Debug, Default)]
 struct State {
     head: Option<Arc<Head>>,
-    frames: VecDeque<(Frame, Option<Usage>)>,
+    frames: VecDeque<(Frame, Said)>,
     /// The number of the first frame that is held.
     first: usize,
     bytes: usize,
@@ -205,7 +213,7 @@ impl Lead {
     }
 
     /// The next event of the stream. Waits for readers where more than is held was told.
-    pub(crate) async fn tell(&self, frame: Frame, usage: Option<Usage>) {
+    pub(crate) async fn tell(&self, frame: Frame, said: Said) {
         let flight = &*self.flight;
         let size = frame.raw.len();
         let has_room = |state: &mut State| {
@@ -221,7 +229,7 @@ impl Lead {
         }
         let mut state = flight.state();
         state.bytes += size;
-        state.frames.push_back((frame, usage));
+        state.frames.push_back((frame, said));
         drop(state);
         flight.told.notify_waiters();
     }
@@ -289,9 +297,9 @@ impl State {
     fn next(&mut self, seat: u64) -> Option<Next> {
         let Some(reads) = self.seats.get_mut(&seat) else { return Some(Next::End(End::Broken(Outcome::Stalled))) };
         match self.frames.get(*reads - self.first) {
-            Some((frame, usage)) => {
+            Some((frame, said)) => {
                 *reads += 1;
-                let next = Next::Frame(frame.clone(), *usage);
+                let next = Next::Frame(frame.clone(), *said);
                 if self.is_long {
                     self.trim();
                 }

@@ -14,9 +14,13 @@ use serde_json::Value;
 
 use crate::domain::operation::Operation;
 use crate::domain::routing::Target;
+use crate::wire::Wire;
 
 /// Fields of a body that make no difference. The model is part of the scope, where it may be another one.
-const WITHOUT: [&str; 4] = ["model", "stream", "stream_options", "metadata"];
+const WITHOUT: &[&str] = &["model", "stream", "stream_options", "metadata"];
+/// The same in Anthropic's wire, where `metadata` names the end user, and where an answer of a provider that speaks it too is
+/// kept in the form that it came in.
+const WITHOUT_IN_ANTHROPICS: &[&str] = &["model"];
 
 /// What a request is known by: a digest, so that nobody can make two requests alike that are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +34,9 @@ pub(crate) struct Scope<'a> {
     /// The organisation that a caller with the shared token names.
     pub(crate) org: &'a str,
     pub(crate) operation: Operation,
+    pub(crate) wire: Wire,
+    /// Headers that belong to the body.
+    pub(crate) headers: &'a [(&'static str, String)],
     /// The model that is routed by.
     pub(crate) model: &'a str,
     /// Whether anybody but the first choice may answer.
@@ -48,7 +55,11 @@ impl Key {
         for text in [scope.tenant, scope.org, scope.operation.name(), scope.model] {
             write_text(&mut out, text);
         }
-        out.push(scope.fallback.into());
+        for (name, value) in scope.headers {
+            write_text(&mut out, name);
+            write_text(&mut out, value);
+        }
+        out.extend_from_slice(&[b'.', scope.fallback.into(), (scope.wire == Wire::Anthropic).into()]);
         let mut targets: Vec<_> = scope.targets.iter().map(|target| (target.provider, &*target.model)).collect();
         targets.sort_unstable();
         for (provider, model) in targets {
@@ -57,7 +68,8 @@ impl Key {
         }
         out.push(b'.');
         let mut reader = serde_json::Deserializer::from_slice(body);
-        Normalised { out: &mut out, is_body: true }.deserialize(&mut reader).ok()?;
+        let without = if scope.wire == Wire::Anthropic { WITHOUT_IN_ANTHROPICS } else { WITHOUT };
+        Normalised { out: &mut out, without }.deserialize(&mut reader).ok()?;
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, &out).as_ref());
         Some(Self(key))
@@ -73,6 +85,8 @@ fn acts(body: &[u8]) -> bool {
         tools: Option<Vec<Tool>>,
         web_search_options: Option<IgnoredAny>,
         plugins: Option<IgnoredAny>,
+        mcp_servers: Option<IgnoredAny>,
+        container: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     struct Tool {
@@ -84,14 +98,16 @@ fn acts(body: &[u8]) -> bool {
     peek.store.is_some_and(|store| store != Value::Bool(false))
         || peek.web_search_options.is_some()
         || peek.plugins.is_some()
+        || peek.mcp_servers.is_some()
+        || peek.container.is_some()
         || !peek.tools.unwrap_or_default().iter().all(is_callers)
 }
 
 /// Writes a JSON value so that equal values are equal bytes and others are not.
 struct Normalised<'o> {
     out: &'o mut Vec<u8>,
-    /// Whether it is the body itself, some of whose fields are left out.
-    is_body: bool,
+    /// Fields that are left out: of the body itself, not of what is in it.
+    without: &'static [&'static str],
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
@@ -160,7 +176,7 @@ impl<'de> Visitor<'de> for Normalised<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         self.out.push(b'[');
-        while list.next_element_seed(Normalised { out: self.out, is_body: false })?.is_some() {}
+        while list.next_element_seed(Normalised { out: self.out, without: &[] })?.is_some() {}
         self.out.push(b']');
         Ok(())
     }
@@ -168,12 +184,12 @@ impl<'de> Visitor<'de> for Normalised<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            if self.is_body && WITHOUT.contains(&name.as_str()) {
+            if self.without.contains(&name.as_str()) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let mut value = Vec::new();
-            map.next_value_seed(Normalised { out: &mut value, is_body: false })?;
+            map.next_value_seed(Normalised { out: &mut value, without: &[] })?;
             fields.push((name, value));
         }
         // Stable: of a field that comes twice the order stays.

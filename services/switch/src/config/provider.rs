@@ -14,8 +14,13 @@ use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 pub struct ProviderConfig {
     /// The wire it speaks.
     pub kind: ProviderKind,
-    /// Where its API begins, such as `https://api.deepseek.com/v1`.
+    /// Where its API begins, such as `https://api.deepseek.com/v1`. Absent: where the kind's own company has it.
     pub base_url: Option<Url>,
+    /// The version of its API; only for `azure-openai`.
+    pub api_version: Option<String>,
+    /// Tokens that an answer may have where the caller sets no limit; only for `anthropic`, which insists on one.
+    /// Default 4096.
+    pub default_max_tokens: u64,
     /// The variable that holds its key, or, with `_FILE` appended, the path of a file that does. Absent: it needs none.
     pub api_key_env: Option<String>,
     /// More of the kind: while one key is refused or at its limit, the next one is used. Those that are not set are left out.
@@ -59,11 +64,17 @@ pub struct ProviderConfig {
 
 /// The wire that a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum ProviderKind {
     /// OpenAI's, and that of the many servers that are compatible with it.
     #[default]
     Openai,
+    /// OpenAI's at Azure: deployments in the path, a version in the query, a header of its own for the key.
+    AzureOpenai,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
 }
 
 impl ProviderKind {
@@ -71,6 +82,23 @@ impl ProviderKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Openai => "openai",
+            Self::AzureOpenai => "azure-openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+
+    /// Whether it speaks OpenAI's wire.
+    const fn is_openais(self) -> bool {
+        matches!(self, Self::Openai | Self::AzureOpenai)
+    }
+
+    /// Where the API begins of the one company that is meant by the kind.
+    const fn own_address(self) -> Option<&'static str> {
+        match self {
+            Self::Openai | Self::AzureOpenai => None,
+            Self::Anthropic => Some("https://api.anthropic.com/v1"),
+            Self::Gemini => Some("https://generativelanguage.googleapis.com/v1beta"),
         }
     }
 }
@@ -137,6 +165,8 @@ impl Default for ProviderConfig {
         Self {
             kind: ProviderKind::Openai,
             base_url: None,
+            api_version: None,
+            default_max_tokens: 4096,
             api_key_env: None,
             api_key_envs: None,
             key_dead_for: None,
@@ -174,6 +204,11 @@ impl ProviderConfig {
         self.models.as_deref().unwrap_or_default()
     }
 
+    /// Where its API begins.
+    pub fn base_url(&self) -> Option<Url> {
+        self.base_url.clone().or_else(|| Url::parse(self.kind.own_address()?).ok())
+    }
+
     /// What it is asked for when only the provider was named.
     pub fn default_model(&self) -> Option<&str> {
         let first = || self.models().iter().find(|name| !name.ends_with('*')).map(String::as_str);
@@ -182,9 +217,7 @@ impl ProviderConfig {
 
     /// Whether it has text completions.
     pub fn has_text_completions(&self) -> bool {
-        self.text_completions.unwrap_or(match self.kind {
-            ProviderKind::Openai => true,
-        })
+        self.text_completions.unwrap_or(self.kind.is_openais())
     }
 
     /// Whether its streams are asked to report their usage.
@@ -215,7 +248,7 @@ impl ProviderConfig {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/') {
             return unusable("", "a provider's name is visible ASCII without `/`");
         }
-        let Some(url) = &self.base_url else { return unusable(".base_url", "is needed") };
+        let Some(url) = self.base_url() else { return unusable(".base_url", "is needed") };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return unusable(".base_url", "must be an http or https address");
         }
@@ -230,6 +263,15 @@ impl ProviderConfig {
         }
         if self.default_model().is_none_or(|model| model.is_empty() || model.contains('*')) {
             return unusable(".default_model", "is needed, because `models` has no plain name");
+        }
+        if self.api_version.is_some() && self.kind != ProviderKind::AzureOpenai {
+            return unusable(".api_version", "is for providers of the kind `azure-openai` only");
+        }
+        if self.text_completions == Some(true) && !self.kind.is_openais() {
+            return unusable(".text_completions", "is for providers of OpenAI's wire only");
+        }
+        if self.default_max_tokens == 0 {
+            return unusable(".default_max_tokens", "must be at least 1");
         }
         let limits = [
             (".connect_timeout", self.connect_timeout),

@@ -1,6 +1,7 @@
 //! The request that asks a provider to go on from a partial text.
 //!
 //! The body is the caller's with the text put in behind its last message, and its limit of tokens lowered by what came.
+//! OpenAI's wire and Anthropic's have the same words for that.
 
 use std::ops::Range;
 
@@ -75,7 +76,7 @@ pub(crate) fn going_on(request: &ChatRequest, partial: &str, tokens: u64, manner
         copied = span.end;
     }
     changed.push_str(&text[copied..]);
-    ChatRequest::read(Bytes::from(changed)).ok()
+    request.with_body(Bytes::from(changed)).ok()
 }
 
 /// The messages to put in, and the empty place where they belong.

@@ -3,17 +3,21 @@
 //! It decides who is asked next and what is left to say when nobody answered; how a provider is asked is the caller's
 //! affair. A target that may answer a moment later is asked again, as [`RetryPolicy`] says; one that was silent is not, nor
 //! is its provider under another model. A request that is itself at fault is not carried from provider to provider: the
-//! first refusal is the answer, but for one that is too long, which goes to the targets for longer requests.
+//! first refusal is the answer, but for one that is too long, which goes to the targets for longer requests. One that
+//! cannot be said in a target's wire is carried on, because the next one's may have the words; it is refused where nobody
+//! could be asked for that reason.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::json;
 use vx11_resilience::Deadline;
 
 use super::outcome::{Health, Outcome};
 use super::rejection::Rejection;
 use super::retry::{Next, RetryPolicy};
 use super::routing::Target;
+use crate::wire::Untranslatable;
 
 /// A provider's own error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,17 @@ impl Failure {
         let health = outcome.health();
         let cause = cause.into();
         Self { outcome, health, refusal: None, rejection: None, retry_after: None, other_key: false, cause }
+    }
+
+    /// What is asked cannot be said in the target's wire. The refusal is in the pivot, as a provider's would be.
+    pub(crate) fn untranslatable(Untranslatable { field, problem }: Untranslatable) -> Self {
+        let message = format!("{field}: {problem}");
+        let error =
+            json!({"message": message, "type": "invalid_request_error", "param": field, "code": "untranslatable"});
+        let body = json!({"error": error}).to_string().into();
+        let refusal =
+            Refusal { status: 400, body: Some(body), retry_after: None, retry_after_ms: None, request_id: None };
+        Self { refusal: Some(Box::new(refusal)), ..Self::new(Outcome::Untranslatable, message) }
     }
 }
 
@@ -183,6 +198,8 @@ struct LeftToSay {
     /// The last provider that was asked and had something to say about itself.
     last: Option<(Outcome, Option<Box<Refusal>>)>,
     credentials: bool,
+    /// What the first one has against the request whose wire has no words for it.
+    untranslatable: Option<Box<Refusal>>,
     open: Option<Duration>,
     resting: Option<Duration>,
     overloaded: Option<Duration>,
@@ -196,6 +213,7 @@ impl LeftToSay {
             Outcome::KeysResting => self.resting = earlier(self.resting),
             Outcome::Overloaded => self.overloaded = earlier(self.overloaded),
             Outcome::MissingApiKey => {}
+            Outcome::Untranslatable => self.untranslatable = self.untranslatable.take().or(failure.refusal),
             outcome if outcome.is_credentials() => self.credentials = true,
             outcome => self.last = Some((outcome, failure.refusal)),
         }
@@ -213,7 +231,7 @@ impl LeftToSay {
             (None, Some(retry_after), _) => Reason::AllLimited(retry_after),
             (None, None, Some(retry_after)) => Reason::AllOpen(retry_after),
             (None, None, None) if self.credentials => Reason::CredentialsExhausted,
-            (None, None, None) => Reason::Exhausted,
+            (None, None, None) => self.untranslatable.map_or(Reason::Exhausted, Reason::Refused),
         }
     }
 }
@@ -362,6 +380,18 @@ mod tests {
             let (result, asked) = play(vec![Err(failure), Ok("hello")], None).await;
             assert_eq!((result.expect("an answer").answer, asked), ("hello", 2));
         }
+    }
+
+    #[tokio::test]
+    async fn what_one_wire_cannot_say_another_may() {
+        let cannot =
+            || Failure::untranslatable(Untranslatable { field: "n".to_owned(), problem: "no word".to_owned() });
+        let (result, asked) = play(vec![Err(cannot()), Ok("hello")], None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", 2));
+        let refused = reason(vec![Err(cannot()), Err(cannot())]).await;
+        assert!(matches!(refused, Reason::Refused(refusal) if refusal.status == 400));
+        assert!(matches!(reason(vec![Err(cannot()), Err(http(503))]).await, Reason::ProviderError(_)));
+        assert_eq!(reason(vec![Err(cannot()), Err(open(7))]).await, Reason::AllOpen(Duration::from_secs(7)));
     }
 
     #[tokio::test]

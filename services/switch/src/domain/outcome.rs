@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
     CircuitOpen,
     /// It has as many calls as it takes, and as many waiting; it was not asked.
     Overloaded,
+    /// What is asked cannot be said in its wire; it was not asked.
+    Untranslatable,
     /// An answer off its schema.
     InvalidAnswer,
     /// The stream ended before the answer did.
@@ -63,6 +65,7 @@ impl Outcome {
             Self::KeysResting => "keys_resting",
             Self::CircuitOpen => "circuit_open",
             Self::Overloaded => "overloaded",
+            Self::Untranslatable => "untranslatable",
             Self::InvalidAnswer => "invalid_answer",
             Self::StreamCut => "stream_cut",
             Self::Stalled => "stalled",
@@ -78,7 +81,15 @@ impl Outcome {
 
     /// Whether the provider was asked at all.
     pub(crate) fn was_asked(self) -> bool {
-        !matches!(self, Self::MissingApiKey | Self::KeysDead | Self::KeysResting | Self::CircuitOpen | Self::Overloaded)
+        !matches!(
+            self,
+            Self::MissingApiKey
+                | Self::KeysDead
+                | Self::KeysResting
+                | Self::CircuitOpen
+                | Self::Overloaded
+                | Self::Untranslatable
+        )
     }
 
     /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and who

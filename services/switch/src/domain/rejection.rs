@@ -16,10 +16,11 @@ pub(crate) enum Rejection {
 }
 
 const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
-const LENGTH_SENTENCES: [&str; 5] = [
+const LENGTH_SENTENCES: [&str; 6] = [
     "maximum context length",
     "context window",
     "prompt is too long",
+    "exceed context limit",
     "exceeds the maximum number of tokens",
     "context size",
 ];
@@ -30,6 +31,12 @@ const POLICY_CODES: [&str; 5] = [
     "moderation_blocked",
     "content_policy",
 ];
+
+/// Whether a provider's sentence says that a request is too long for the model.
+pub(crate) fn is_about_length(sentence: &str) -> bool {
+    let sentence = sentence.to_ascii_lowercase();
+    LENGTH_SENTENCES.iter().any(|part| sentence.contains(part))
+}
 
 /// Reads what a refusal of this status says; `None` where it is about something else.
 pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
@@ -55,10 +62,9 @@ pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
     let lower = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
     let codes = [lower(&error.code), lower(&error.kind), lower(&error.innererror["code"])];
     let has = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
-    let message = lower(&error.message);
     if has(&POLICY_CODES) {
         Some(Rejection::ContentPolicy)
-    } else if status != 403 && (has(&LENGTH_CODES) || LENGTH_SENTENCES.iter().any(|part| message.contains(part))) {
+    } else if status != 403 && (has(&LENGTH_CODES) || is_about_length(error.message.as_str().unwrap_or_default())) {
         Some(Rejection::ContextLength)
     } else {
         None

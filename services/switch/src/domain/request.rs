@@ -1,8 +1,8 @@
-//! A request of OpenAI's wire as bytes: what routing needs of it is read, the rest is passed on as it came.
+//! A request of OpenAI's wire or Anthropic's as bytes: what routing needs of it is read, the rest is passed on as it came.
 //!
-//! Two changes are ever made: the model's name, where a target knows it by another one, and the wish of a stream to report
-//! its usage, where the caller has none. Their values are cut out of the bytes and replaced, so that number formats, key
-//! order and unknown fields arrive as the caller wrote them.
+//! For a target of the same wire two changes are ever made: the model's name, where it is known there by another one, and
+//! the wish of a stream to report its usage, where the caller has none. Their values are cut out of the bytes and replaced,
+//! so that number formats, key order and unknown fields arrive as the caller wrote them.
 
 use std::ops::Range;
 
@@ -15,10 +15,15 @@ use vx11_contracts::switch::Message;
 use super::operation::Operation;
 use super::stream_options::{self, UsageWish};
 use super::text_completion;
+use crate::wire::Wire;
 
 /// A request that can be routed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChatRequest {
+    /// The wire that the body is in, and that its caller wants to be answered in.
+    pub(crate) wire: Wire,
+    /// Headers that belong to that wire, for a provider that speaks it too.
+    pub(crate) headers: Vec<(&'static str, String)>,
     /// What is asked for.
     pub(crate) operation: Operation,
     body: Bytes,
@@ -88,15 +93,34 @@ impl ChatRequest {
         Self::read_for(Operation::Chat, body)
     }
 
-    /// Reads what routing needs of a request for `operation`.
+    /// Reads what routing needs of a request for `operation`, in OpenAI's wire.
     pub(crate) fn read_for(operation: Operation, body: Bytes) -> Result<Self, BadRequest> {
+        Self::read_as(Wire::OpenAi, operation, body)
+    }
+
+    /// Reads what routing needs of a request in Anthropic's wire, of which `headers` are part.
+    pub(crate) fn read_messages(body: Bytes, headers: Vec<(&'static str, String)>) -> Result<Self, BadRequest> {
+        Ok(Self { headers, ..Self::read_as(Wire::Anthropic, Operation::Chat, body)? })
+    }
+
+    /// The same request with another body of the same wire.
+    pub(super) fn with_body(&self, body: Bytes) -> Result<Self, BadRequest> {
+        Ok(Self { headers: self.headers.clone(), ..Self::read_as(self.wire, self.operation, body)? })
+    }
+
+    fn read_as(wire: Wire, operation: Operation, body: Bytes) -> Result<Self, BadRequest> {
         let text = std::str::from_utf8(&body)
             .map_err(|error| BadRequest::Malformed(format!("the body is not UTF-8: {error}")))?;
         // serde would take an array for a struct.
         if !matches!(text.trim_ascii_start().as_bytes().first(), None | Some(b'{')) {
             return Err(BadRequest::Malformed("the body is not a JSON object".to_owned()));
         }
-        let peek: Peek<'_> = serde_json::from_str(text).map_err(|error| BadRequest::Malformed(error.to_string()))?;
+        let mut peek: Peek<'_> =
+            serde_json::from_str(text).map_err(|error| BadRequest::Malformed(error.to_string()))?;
+        if wire == Wire::Anthropic {
+            // They are no fields of this wire.
+            (peek.n, peek.stream_options) = (None, None);
+        }
 
         let Some(raw_model) = peek.model else { return Err(field("model", "you must provide a model parameter")) };
         let model: String = value("model", raw_model, "must be a string")?;
@@ -110,13 +134,32 @@ impl ChatRequest {
             }
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
-        let Answers { stream, mut choices, usage, max_output } = answers;
+        let Answers { stream, mut choices, mut usage, max_output } = answers;
+        if wire == Wire::Anthropic {
+            // A stream of this wire always says what it spent.
+            usage = UsageWish { asked: true, edit: None };
+        }
         let mut as_chat = None;
         if operation == Operation::TextCompletion {
             choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
             as_chat = Some(text_completion::as_chat(&body).and_then(Self::read).map(Box::new));
         }
-        Ok(Self { operation, span, user, metadata, model, stream, choices, usage, max_output, as_chat, body })
+        let headers = Vec::new();
+        Ok(Self {
+            wire,
+            headers,
+            operation,
+            span,
+            user,
+            metadata,
+            model,
+            stream,
+            choices,
+            usage,
+            max_output,
+            as_chat,
+            body,
+        })
     }
 
     /// The request as it came.
@@ -130,6 +173,8 @@ impl ChatRequest {
         let stream_options = stream.then_some(StreamOptions { include_usage: true });
         let body = serde_json::to_vec(&Composed { model: "", messages, stream, stream_options })?;
         Ok(Self {
+            wire: Wire::OpenAi,
+            headers: Vec::new(),
             operation: Operation::Chat,
             body: body.into(),
             span: MODEL_AT..MODEL_AT + 2,
@@ -154,9 +199,12 @@ impl ChatRequest {
         self.body.len()
     }
 
-    /// OpenAI's `user`, where it is a text.
+    /// For whom the caller asks, where it says so: OpenAI's `user`, Anthropic's `metadata.user_id`.
     pub(crate) fn user(&self) -> Option<String> {
-        serde_json::from_slice(&self.body[self.user.clone()?]).ok()
+        match self.wire {
+            Wire::Anthropic => self.tag("user_id"),
+            Wire::OpenAi | Wire::Gemini => serde_json::from_slice(&self.body[self.user.clone()?]).ok(),
+        }
     }
 
     /// An entry of `metadata`, where it is a text.

@@ -11,6 +11,7 @@ mod chunk;
 mod event;
 mod input;
 mod item;
+mod output;
 mod request;
 mod response;
 mod tools;

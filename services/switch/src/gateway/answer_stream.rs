@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use vx11_chassis::sse::Frame;
+use vx11_chassis::sse::{Frame, Parser};
 use vx11_contracts::chat::Usage;
 use vx11_resilience::Deadline;
 
 use super::Gateway;
 use super::stream::{ChatStream, Step};
 use crate::accounts::Bill;
-use crate::cache::{End, Landed, Next, Seat};
+use crate::cache::{End, Entry, Kind, Landed, Next, Said, Seat, chunks};
+use crate::domain::answer;
 use crate::domain::failover::Tried;
 use crate::domain::outcome::Outcome;
 use crate::domain::routing::Target;
@@ -49,8 +50,17 @@ impl AnswerStream {
     pub(crate) fn usage(&self) -> Option<Usage> {
         match self {
             Self::Live(stream) => stream.usage(),
-            Self::Shared(stream) => stream.usage,
+            Self::Shared(stream) => stream.said.usage,
             Self::Kept(replay) => replay.usage,
+        }
+    }
+
+    /// Whether what came last is in the caller's own wire, though that is not the pivot.
+    pub(crate) fn is_native(&self) -> bool {
+        match self {
+            Self::Live(stream) => stream.is_native(),
+            Self::Shared(stream) => stream.said.is_native,
+            Self::Kept(replay) => replay.is_native,
         }
     }
 
@@ -76,13 +86,13 @@ pub(crate) struct SharedStream {
     seat: Seat,
     /// When this reader wants everything to be over.
     whole: Option<Deadline>,
-    usage: Option<Usage>,
+    said: Said,
     request_id: Option<String>,
 }
 
 impl SharedStream {
     pub(super) fn new(seat: Seat, whole: Option<Deadline>, request_id: Option<String>) -> Self {
-        Self { seat, whole, usage: None, request_id }
+        Self { seat, whole, said: Said::default(), request_id }
     }
 
     async fn next(&mut self) -> Step {
@@ -94,12 +104,12 @@ impl SharedStream {
             None => self.seat.next().await,
         };
         match next {
-            Next::Frame(frame, usage) => {
-                self.usage = usage;
+            Next::Frame(frame, said) => {
+                self.said = said;
                 Step::Frame(frame)
             }
             Next::End(End::Landed(Landed { usage, .. })) => {
-                self.usage = usage;
+                self.said.usage = usage;
                 Step::End
             }
             Next::End(End::Broken(outcome)) => Step::Broken(outcome),
@@ -109,17 +119,31 @@ impl SharedStream {
     }
 }
 
-/// A kept answer, told in chunks.
+/// A kept answer, told in events.
 #[derive(Debug)]
 pub(crate) struct Replay {
     chunks: VecDeque<Frame>,
     usage: Option<Usage>,
+    is_native: bool,
     request_id: Option<String>,
 }
 
 impl Replay {
-    pub(super) fn new(chunks: Vec<Vec<u8>>, usage: Option<Usage>, request_id: Option<String>) -> Self {
-        let chunks = chunks.iter().filter_map(|chunk| super::rescue::event(chunk)).collect();
-        Self { chunks, usage, request_id }
+    /// `None` for an answer that cannot be told in events.
+    pub(super) fn new(entry: &Entry, request_id: Option<String>) -> Option<Self> {
+        let (chunks, usage) = match entry.kind {
+            Kind::Pivot => {
+                let chunks = chunks(&entry.body)?.iter().map(Frame::of).collect();
+                (chunks, answer::check(&entry.body).and_then(|read| read.usage))
+            }
+            Kind::Native => return None,
+            Kind::NativeEvents => {
+                let mut parser = Parser::new(usize::MAX);
+                parser.push(&entry.body);
+                (std::iter::from_fn(|| parser.next_frame().ok().flatten()).collect(), None)
+            }
+        };
+        let usage = usage.map(|reported| reported.usage);
+        Some(Self { chunks, usage, is_native: entry.kind != Kind::Pivot, request_id })
     }
 }

@@ -71,7 +71,7 @@ impl Attempt {
         provider.live.retries.record_request();
         let operation = call.request.operation.name();
         let (span, trace) =
-            genai_span(operation, &provider.name, &target.model, &provider.chat_url, &call.context.trace);
+            genai_span(operation, &provider.name, &target.model, provider.address(), &call.context.trace);
         Ok(Self {
             target,
             live,
@@ -173,6 +173,12 @@ impl Attempt {
             let (outcome, cause) = (failure.outcome.name(), &failure.cause);
             if failure.outcome.is_callers_fault() {
                 tracing::info!(provider, model, outcome = &*outcome, elapsed_ms, "provider refused the request");
+            } else if !failure.outcome.was_asked() {
+                // The cause may repeat a value of the body.
+                tracing::info!(provider, model, outcome = &*outcome, "provider passed over");
+            } else if !failure.outcome.was_asked() {
+                // The cause may repeat a value of the body.
+                tracing::info!(provider, model, outcome = &*outcome, "provider passed over");
             } else {
                 tracing::warn!(provider, model, outcome = &*outcome, cause, elapsed_ms, "provider call failed");
             }

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tracing::Instrument;
 
 use super::answer_stream::{AnswerStream, Replay, SharedStream};
 use super::lead::{self, Owned};
-use super::{Call, Completed, Gateway};
-use crate::cache::{Asked, Beginning, Boarding, End, Entry, Form, Head, Landed, Lead, Origin, Seat, Use, chunks};
-use crate::domain::answer::{self, Read};
+use super::{Call, Completed, Gateway, exchange};
+use crate::cache::{Asked, Beginning, Boarding, End, Entry, Form, Head, Kind, Landed, Lead, Origin, Seat, Use};
+use crate::domain::answer::Read;
 use crate::domain::failover::{Answered, Reason, Tried, Unanswered};
+use crate::wire::Wire;
 
 /// What a request finds, without asking anybody itself.
 enum Found {
@@ -53,11 +55,14 @@ impl Gateway {
         let begun = Instant::now();
         let fly = |owned, lead| drop(tokio::task::spawn_local(lead::whole(owned, lead, read).in_current_span()));
         if let Found::Entry { entry, way, used } = self.find(call, asked, Form::Whole, fly).await?
-            && let Some(read) = read(&entry.body)
+            && let Some(completion) = completion(&entry, call.request.wire)
+            && let Some(read) = read(&completion)
         {
             self.note_use(call, asked, used, begun, || Origin::of(&entry));
             let Way { tried, request_id } = way;
-            return Ok(Answered { answer: Completed { body: entry.body.clone(), read, request_id }, tried });
+            let is_native = entry.kind != Kind::Pivot;
+            let answer = Completed { body: entry.body.clone(), is_native, read, request_id };
+            return Ok(Answered { answer, tried });
         }
         asked.count(Use::Miss);
         self.ask(call, read).await
@@ -70,10 +75,8 @@ impl Gateway {
         let fly = |owned, lead| drop(tokio::task::spawn_local(lead::stream(owned, lead).in_current_span()));
         match self.find(call, asked, Form::Stream, fly).await? {
             Found::Entry { entry, way: Way { tried, request_id }, used } => {
-                if let Some(chunks) = chunks(&entry.body) {
+                if let Some(replay) = Replay::new(&entry, request_id) {
                     self.note_use(call, asked, used, begun, || Origin::of(&entry));
-                    let usage = answer::check(&entry.body).and_then(|read| read.usage);
-                    let replay = Replay::new(chunks, usage.map(|reported| reported.usage), request_id);
                     return Ok(Answered { answer: AnswerStream::Kept(Box::new(replay)), tried });
                 }
             }
@@ -153,6 +156,15 @@ impl Gateway {
         }
         call.bill.answered_by_cache(&origin.provider, &origin.model);
         call.passage.came_from(origin);
+    }
+}
+
+/// A kept answer to a request in `wire`, in the pivot.
+fn completion(entry: &Entry, wire: Wire) -> Option<Bytes> {
+    match entry.kind {
+        Kind::Pivot => Some(entry.body.clone()),
+        Kind::Native => exchange::completion(&entry.body, wire).ok(),
+        Kind::NativeEvents => None,
     }
 }
 

@@ -1,26 +1,26 @@
 //! One HTTP exchange with a provider, told in outcomes.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use reqwest::header::{HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
 use vx11_contracts::headers;
 
 use crate::domain::failover::{Failure, Refusal};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::{rejection, retry};
+use crate::wire::{ProviderError, Wire, translate_answer, translate_error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
+const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
-/// Sends `request`, and answers with the response once its head is in and reports success.
-pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failure> {
+/// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports success.
+pub(super) async fn send(request: RequestBuilder, wire: Wire) -> Result<Response, Failure> {
     let response = request.send().await.map_err(failure)?;
-    if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    if response.status().is_success() { Ok(response) } else { Err(refusal(response, wire).await) }
 }
 
 /// The whole body of an answer of up to `limit` bytes.
@@ -34,39 +34,45 @@ pub(super) async fn body(response: Response, limit: usize) -> Result<Bytes, Fail
     })
 }
 
-/// The provider's own name for the request.
-pub(super) fn request_id(response: &Response) -> Option<String> {
-    text(response, &REQUEST_ID)
+/// An answer in `wire` as a chat completion.
+pub(super) fn completion(body: &Bytes, wire: Wire) -> Result<Bytes, Failure> {
+    if wire == Wire::OpenAi {
+        return Ok(body.clone());
+    }
+    translate_answer(body, wire, unix_seconds())
+        .map_err(|_| Failure::new(Outcome::InvalidAnswer, "not an answer of the provider's wire"))
 }
 
-async fn refusal(response: Response) -> Failure {
+/// The time of an answer, where its own wire does not say it.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The provider's own name for the request.
+pub(super) fn request_id(response: &Response) -> Option<String> {
+    text(response, &REQUEST_ID).or_else(|| text(response, &ANTHROPICS_REQUEST_ID))
+}
+
+async fn refusal(response: Response, wire: Wire) -> Failure {
     let status = response.status().as_u16();
     let retry_after = text(&response, &RETRY_AFTER);
     let retry_after_ms = text(&response, &RETRY_AFTER_MS);
-    let wait = retry::retry_after(retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
     let request_id = request_id(&response);
     // What cannot be read is not passed on; the status stands.
-    let body = read_bounded(response).await.ok().filter(|body| is_error(body));
-    let rejection = body.as_deref().and_then(|body| rejection::classify(status, body));
-    let failure = Failure::new(Outcome::Http(status), format!("answered {status}"));
+    let body = read_bounded(response).await.unwrap_or_default();
+    let ProviderError { status: meant, body, retry_after: seconds } = translate_error(status, &body, wire);
+    let retry_after = retry_after.or_else(|| seconds.map(|seconds| seconds.to_string()));
+    let wait = retry::retry_after(retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
+    let rejection = body.as_deref().and_then(|body| rejection::classify(meant, body));
+    let failure = Failure::new(Outcome::Http(meant), format!("answered {status}"));
     Failure {
         // A provider that judges requests works.
         health: if rejection.is_some() { Health::Good } else { failure.health },
         rejection,
         retry_after: wait,
-        refusal: Some(Box::new(Refusal { status, body, retry_after, retry_after_ms, request_id })),
+        refusal: Some(Box::new(Refusal { status: meant, body, retry_after, retry_after_ms, request_id })),
         ..failure
     }
-}
-
-/// Whether a body is an error in the way OpenAI's clients read one.
-fn is_error(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Error {
-        #[expect(dead_code, reason = "only its presence matters")]
-        error: IgnoredAny,
-    }
-    body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<Error>(body).is_ok()
 }
 
 fn failure(error: reqwest::Error) -> Failure {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use vx11_chassis::RequestContext;
+use vx11_chassis::sse::Frame;
 use vx11_contracts::chat::Usage;
 
 use super::stream::{ChatStream, Step};
 use super::{Call, Gateway};
 use crate::accounts::Bill;
-use crate::cache::{End, Entry, Gather, Head, Landed, Lead, Passage};
+use crate::cache::{End, Entry, Gather, Head, Kind, Landed, Lead, Passage, Said};
 use crate::domain::answer::Read;
 use crate::domain::failover::{Answered, Tried};
 use crate::domain::outcome::Outcome;
@@ -84,7 +85,8 @@ pub(super) async fn whole<T>(owned: Owned, lead: Lead, read: impl Fn(&[u8]) -> O
         Ok(Answered { answer, tried }) => {
             let keeps = owned.is_of_first_choice(&tried);
             let head = owned.head(tried, answer.request_id);
-            land(&owned, lead, head, &answer.body, keeps, None);
+            let kind = if answer.is_native { Kind::Native } else { Kind::Pivot };
+            land(&owned, lead, head, (kind, &answer.body), keeps, None);
         }
         Err(unanswered) => lead.end(End::Unanswered(Arc::new(unanswered))),
     }
@@ -105,11 +107,11 @@ pub(super) async fn stream(owned: Owned, lead: Lead) {
     let keeps = owned.is_of_first_choice(&tried);
     let head = owned.head(tried, stream.request_id.clone());
     lead.begin(head.clone());
-    let mut gather = Gather::new(lead.cache.longest);
+    let mut written = Written::new(lead.cache.longest);
     let last = tokio::select! {
         biased;
         () = lead.abandoned() => return,
-        last = hand_on(&mut stream, &lead, &mut gather) => last,
+        last = hand_on(&mut stream, &lead, &mut written) => last,
     };
     if let Some(outcome) = last {
         return lead.end(End::Broken(outcome));
@@ -117,19 +119,20 @@ pub(super) async fn stream(owned: Owned, lead: Lead) {
     let usage = stream.usage();
     // One that another provider finished is whole, but not what the first choice says.
     let keeps = keeps && stream.way().is_none();
-    match gather.finish() {
-        Some(body) => land(&owned, lead, head, &body, keeps, usage),
+    match written.finish() {
+        Some((kind, body)) => land(&owned, lead, head, (kind, &body), keeps, usage),
         None => lead.land(Landed { head, entry: None, usage }, false),
     }
 }
 
 /// Hands a stream on to its end, and tells how it broke where it did.
-async fn hand_on(stream: &mut ChatStream, lead: &Lead, gather: &mut Gather) -> Option<Outcome> {
+async fn hand_on(stream: &mut ChatStream, lead: &Lead, written: &mut Written) -> Option<Outcome> {
     loop {
         match stream.next().await {
             Step::Frame(frame) => {
-                gather.add(frame.data());
-                lead.tell(frame, stream.usage()).await;
+                let said = Said { usage: stream.usage(), is_native: stream.is_native() };
+                written.add(&frame, said.is_native);
+                lead.tell(frame, said).await;
             }
             Step::End => return None,
             Step::Broken(outcome) => return Some(outcome),
@@ -138,8 +141,39 @@ async fn hand_on(stream: &mut ChatStream, lead: &Lead, gather: &mut Gather) -> O
 }
 
 /// The answer is whole: everybody gets it, and it is kept where that is right.
-fn land(owned: &Owned, lead: Lead, head: Arc<Head>, body: &[u8], keeps: bool, usage: Option<Usage>) {
-    let entry = Arc::new(Entry::new(body, &head.provider, head.model.clone()));
+fn land(owned: &Owned, lead: Lead, head: Arc<Head>, (kind, body): (Kind, &[u8]), keeps: bool, usage: Option<Usage>) {
+    let entry = Arc::new(Entry::new(kind, body, &head.provider, head.model.clone()));
     let keeps = keeps && body.len() <= lead.cache.longest && entry.is_whole(owned.request.operation);
     lead.land(Landed { head, entry: Some(entry), usage }, keeps);
+}
+
+/// What a stream has written, as it may be kept: put together where it is in the pivot, else as it came.
+struct Written {
+    pivot: Gather,
+    native: Vec<u8>,
+    limit: usize,
+}
+
+impl Written {
+    fn new(limit: usize) -> Self {
+        Self { pivot: Gather::new(limit), native: Vec::new(), limit }
+    }
+
+    fn add(&mut self, frame: &Frame, is_native: bool) {
+        if !is_native {
+            self.pivot.add(frame.data());
+        } else if self.native.len() <= self.limit {
+            self.native.extend_from_slice(&frame.raw);
+        }
+    }
+
+    /// `None` where it is too much, or cannot be put together.
+    fn finish(self) -> Option<(Kind, Vec<u8>)> {
+        match (self.native.is_empty(), self.pivot.finish()) {
+            (true, pivot) => pivot.map(|body| (Kind::Pivot, body)),
+            (false, None) if self.native.len() <= self.limit => Some((Kind::NativeEvents, self.native)),
+            // Two have written it, each in a wire of its own.
+            (false, _) => None,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Finishing a stream that broke: which target is asked next, how, and what of its answer the caller still needs.
 //!
+//! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was read in.
 //! The next target goes on from what was delivered where it can (prefill); any other one answers anew, and what the caller
 //! has is left out. When that answer turns out to be another one, the model's policy decides: the same target is told to go
 //! on from the text, or the stream ends with an error. All of it stays within the caller's deadline, the stream's total
@@ -30,6 +31,7 @@ use crate::domain::request::ChatRequest;
 use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
+use crate::wire::Wire;
 
 /// Most calls that are made to finish one stream.
 const MOST_CALLS: u32 = 6;
@@ -115,7 +117,7 @@ impl Lost {
 
 impl Rescue {
     /// For the stream that the last of `tried` began. `None` where no other target may take it over.
-    pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], total: Deadline) -> Option<Box<Self>> {
+    pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], opened: &mut Opened) -> Option<Box<Self>> {
         let target = tried.last()?.target;
         // A text completion is joined by none: its chunks have no delta to go on from.
         let joins = call.request.operation == Operation::Chat;
@@ -129,9 +131,9 @@ impl Rescue {
                 context: call.context.clone(),
                 started: call.started,
                 on_divergence: gateway.shared.on_divergence(&call.request.model),
-                total,
+                total: opened.total(),
                 span: Span::current(),
-                delivered: Delivered::default(),
+                delivered: opened.take_said(),
                 tried: tried.to_vec(),
                 step: Step { target, manuscript: Manuscript::Anew },
                 calls: 0,
@@ -288,7 +290,7 @@ impl Rescue {
             passage: &Passage::bypass(),
         };
         let opening = Instant::now();
-        let result = self.gateway.open(&call, target).await;
+        let result = self.gateway.open(&call, target, Wire::OpenAi).await;
         let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
         self.tried.push(Tried { target: step.target, outcome, elapsed: opening.elapsed() });
         self.calls += u32::from(outcome.was_asked());
@@ -331,7 +333,7 @@ impl Rescue {
 }
 
 /// The event that carries a chunk.
-pub(super) fn event(chunk: &[u8]) -> Option<Frame> {
+fn event(chunk: &[u8]) -> Option<Frame> {
     let mut parser = Parser::new(usize::MAX);
     parser.push(b"data: ");
     parser.push(chunk);

@@ -19,17 +19,20 @@ impl Gateway {
         let provider = self.shared.registry.get(target.provider);
         let place = self.shared.shadows.clone().try_acquire_owned();
         let key = provider.keys().map(|keys| keys.pick()).transpose();
-        let (Ok(place), Ok(key), true) = (place, key, provider.is_usable()) else {
+        let http = &self.http[target.provider];
+        let request = key.ok().and_then(|key| provider.chat(http, call.request, &target.model, key).ok());
+        let (Ok(place), Some(request), true) = (place, request, provider.is_usable()) else {
             self.shared.metrics.shadow(&provider.name, "not_made");
             return;
         };
-        let request = provider.chat(&self.http[target.provider], call.request, &target.model, key);
+        let wire = provider.wire();
         let request = vx11_chassis::client::propagate(request, call.context, &call.context.trace);
         let (name, metrics, limits) = (provider.name.clone(), self.shared.metrics.clone(), provider.limits);
         let limit = if call.request.stream { limits.stream } else { limits.answer };
         tokio::spawn(async move {
             let _place = place;
-            let answered = tokio::time::timeout(limit, async { read_to_the_end(exchange::send(request).await?).await });
+            let answered =
+                tokio::time::timeout(limit, async { read_to_the_end(exchange::send(request, wire).await?).await });
             let outcome = match answered.await {
                 Ok(Ok(())) => Outcome::Success,
                 Ok(Err(failure)) => failure.outcome,

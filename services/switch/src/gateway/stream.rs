@@ -4,11 +4,13 @@
 //! that another one finishes it where that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the
 //! answer is whole, or it broke.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
+use serde::de::IgnoredAny;
 use vx11_chassis::sse::{self, Frame, Parser};
 use vx11_resilience::Deadline;
 
@@ -24,6 +26,7 @@ use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
 use crate::providers::Limits;
+use crate::wire::{Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -45,6 +48,7 @@ pub(crate) enum Step {
 }
 
 /// What one look at the provider's stream gave.
+#[derive(Debug)]
 enum Event {
     Frame { frame: Frame, token: bool },
     Comment(Frame),
@@ -58,30 +62,48 @@ pub(super) struct Opened {
     first: Frame,
     first_is_token: bool,
     request_id: Option<String>,
+    /// What has been read of the answer so far: the first event, and all that was said along with it.
+    said: Delivered,
 }
 
 impl Opened {
     /// Waits for the first event. The caller bounds the wait.
-    pub(super) async fn read(response: Response, choices: u32, limits: Limits) -> Result<Self, Failure> {
+    pub(super) async fn read(
+        response: Response,
+        choices: u32,
+        limits: Limits,
+        translation: Translation,
+    ) -> Result<Self, Failure> {
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !content_type.starts_with(sse::CONTENT_TYPE) {
             return Err(Failure::new(Outcome::InvalidAnswer, format!("a stream was asked for, `{content_type}` came")));
         }
         let request_id = exchange::request_id(&response);
-        let mut source = Source::new(response, choices, limits);
+        let mut source = Source::new(response, choices, limits, translation);
+        let mut said = Delivered::default();
         loop {
-            match source.next(None).await {
+            match source.next(Some(&mut said)).await {
                 Ok(Event::Frame { frame, token }) => {
                     // From now on silence is measured between events.
                     source.idle = limits.idle;
-                    return Ok(Self { source, first: frame, first_is_token: token, request_id });
+                    return Ok(Self { source, first: frame, first_is_token: token, request_id, said });
                 }
                 Ok(Event::Comment(_)) => {}
                 Ok(Event::End) => return Err(Failure::new(Outcome::InvalidAnswer, "the stream is empty")),
                 Err(outcome) => return Err(Failure::new(outcome, "the stream broke before its first event")),
             }
         }
+    }
+
+    /// When the stream must be over.
+    pub(super) fn total(&self) -> Deadline {
+        self.source.total
+    }
+
+    /// What was said so far; to be asked for once.
+    pub(super) fn take_said(&mut self) -> Delivered {
+        std::mem::take(&mut self.said)
     }
 
     /// Lets the stream end by `total`, if its own limit is later.
@@ -104,23 +126,20 @@ pub(crate) struct ChatStream {
 }
 
 impl ChatStream {
-    pub(super) fn begin(mut opened: Opened, attempt: Attempt, active: ActiveStream) -> Self {
+    /// The stream that was `opened`; `rescue` finishes it, should it break.
+    pub(super) fn begin(
+        mut opened: Opened,
+        attempt: Attempt,
+        rescue: Option<Box<Rescue>>,
+        active: ActiveStream,
+    ) -> Self {
         let request_id = opened.request_id.take();
-        Self { leg: Leg::begin(opened, attempt), request_id, rescue: None, broke: None, _active: active }
+        Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, _active: active }
     }
 
-    /// When the stream must be over.
-    pub(super) fn total(&self) -> Deadline {
-        self.leg.source.total
-    }
-
-    /// Lets `rescue` finish the stream, should it break. To be called before anything was read.
-    pub(super) fn prepare(&mut self, rescue: Option<Box<Rescue>>) {
-        self.rescue = rescue;
-        if let (Some(rescue), Some(first)) = (&mut self.rescue, &self.leg.first) {
-            // It is well formed: it was looked at when it came in.
-            let _ = StreamWatch::new(1).observe(first.data(), Some(&mut rescue.delivered));
-        }
+    /// Whether what comes now is in the caller's own wire, though that is not the pivot. Another target goes on in the pivot.
+    pub(crate) fn is_native(&self) -> bool {
+        self.leg.source.translation.is_native
     }
 
     /// What the caller received, in tokens, once a provider has said so.
@@ -250,9 +269,29 @@ fn drain(mut response: Response) {
     }
 }
 
+/// How the events of a stream become chunks, and which of the two are handed on.
+#[derive(Debug)]
+pub(super) struct Translation {
+    /// `None`: they are chunks.
+    translator: Option<StreamTranslator>,
+    /// The events are handed on as they came; the chunks are only watched.
+    is_native: bool,
+}
+
+impl Translation {
+    /// Of a stream in the wire `from`, for a reader of the wire `to` or of the pivot.
+    pub(super) fn new(from: Wire, to: Wire) -> Self {
+        let translator = StreamTranslator::new(from, exchange::unix_seconds());
+        Self { is_native: translator.is_some() && from == to, translator }
+    }
+}
+
 /// The bytes of a stream, cut into events and watched.
 #[derive(Debug)]
 struct Source {
+    translation: Translation,
+    /// What the last event of the provider's has become; a few at most.
+    translated: VecDeque<Event>,
     /// `None` once it has ended.
     response: Option<Response>,
     parser: Parser,
@@ -266,8 +305,10 @@ struct Source {
 }
 
 impl Source {
-    fn new(response: Response, choices: u32, limits: Limits) -> Self {
+    fn new(response: Response, choices: u32, limits: Limits, translation: Translation) -> Self {
         Self {
+            translation,
+            translated: VecDeque::new(),
             response: Some(response),
             parser: Parser::new(MAX_EVENT),
             watch: StreamWatch::new(choices),
@@ -281,7 +322,14 @@ impl Source {
     /// The next event; what it says of the answer is added to `delivered`.
     async fn next(&mut self, mut delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
         loop {
+            if let Some(event) = self.translated.pop_front() {
+                return Ok(event);
+            }
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
+                if self.translation.translator.is_some() && !frame.data().is_empty() {
+                    self.translate(frame, delivered.as_deref_mut())?;
+                    continue;
+                }
                 match self.look_at(frame, delivered.as_deref_mut())? {
                     Some(event) => return Ok(event),
                     None => continue,
@@ -314,6 +362,33 @@ impl Source {
         }
     }
 
+    /// Looks at an event of another wire by way of the chunks that it becomes.
+    fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
+        let Some(translator) = &mut self.translation.translator else { return Ok(()) };
+        let Ok(pieces) = translator.push(frame.data()) else {
+            // What is readable is the provider's own word for a failure, and none that may be left out.
+            let is_garbage = serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
+            return self.leave_out(is_garbage);
+        };
+        let (mut says_something, mut is_done) = (false, false);
+        for piece in pieces {
+            match piece {
+                Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk), delivered.as_deref_mut())? {
+                    Some(Event::Frame { token, .. }) if self.translation.is_native => says_something |= token,
+                    event => self.translated.extend(event),
+                },
+                Piece::Done => is_done = true,
+            }
+        }
+        if is_done {
+            self.end()?;
+            self.translated.push_back(Event::End);
+        } else if self.translation.is_native {
+            self.translated.push_back(Event::Frame { frame, token: says_something });
+        }
+        Ok(())
+    }
+
     /// `None`: a malformed event that is left out.
     fn look_at(&mut self, frame: Frame, delivered: Option<&mut Delivered>) -> Result<Option<Event>, Outcome> {
         let is_error = frame.event() == Some("error");
@@ -323,18 +398,30 @@ impl Source {
                 Ok(Some(Event::Frame { frame, token }))
             }
             Ok(Seen::Nothing) => Ok(Some(Event::Comment(frame))),
-            // What was left out may have been the end of the answer.
-            Ok(Seen::Done) if self.left_out && !self.watch.is_complete() => Err(Outcome::StreamCut),
-            Ok(Seen::Done) => Ok(Some(Event::End)),
-            // Half an event at the end is a cut.
-            _ if self.response.is_none() => Err(Outcome::StreamCut),
-            Err(BadChunk) if self.lenient && !is_error => {
-                self.lenient = false;
-                self.left_out = true;
-                tracing::warn!("a malformed event of a stream was left out");
-                Ok(None)
-            }
-            _ => Err(Outcome::InvalidAnswer),
+            Ok(Seen::Done) => self.end().map(|()| Some(Event::End)),
+            Ok(Seen::Error) | Ok(Seen::Chunk { .. }) => self.leave_out(false).map(|()| None),
+            Err(BadChunk) => self.leave_out(!is_error).map(|()| None),
         }
+    }
+
+    /// The provider says that nothing follows.
+    fn end(&self) -> Result<(), Outcome> {
+        // What was left out may have been the end of the answer.
+        if self.left_out && !self.watch.is_complete() { Err(Outcome::StreamCut) } else { Ok(()) }
+    }
+
+    /// Does without an event that is no part of an answer, where that is `possible`.
+    fn leave_out(&mut self, possible: bool) -> Result<(), Outcome> {
+        if self.response.is_none() {
+            // Half an event at the end is a cut.
+            return Err(Outcome::StreamCut);
+        }
+        if !possible || !self.lenient {
+            return Err(Outcome::InvalidAnswer);
+        }
+        self.lenient = false;
+        self.left_out = true;
+        tracing::warn!("a malformed event of a stream was left out");
+        Ok(())
     }
 }

@@ -1,20 +1,13 @@
 //! `POST /v1/chat/completions`: OpenAI's wire in and out, forwarded as bytes.
 
-use std::time::Instant;
-
-use actix_web::{HttpRequest, HttpResponse};
-use vx11_chassis::extract::Body;
-use vx11_chassis::{ApiError, RequestContext};
+use actix_web::HttpResponse;
+use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
-use super::billing::open_bill;
-use super::completions_stream::{self, Wire};
-use super::way::Way;
-use super::{passage, refusal, targets, wishes};
+use super::completions_stream::{self, Shape};
+use super::order::Arrival;
 use crate::domain::answer;
-use crate::domain::failover::Answered;
 use crate::domain::request::ChatRequest;
-use crate::gateway::{Call, Gateway};
 
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
 ///
@@ -32,6 +25,8 @@ use crate::gateway::{Call, Gateway};
         ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
         ("x-vx11-priority" = Option<String>, Header, description = "`interactive`, `normal` or `batch`."),
         ("x-vx11-session-id" = Option<String>, Header, description = "The conversation, for sticky routes."),
+        ("x-vx11-cache" = Option<String>, Header, description = "`off`: neither answered from the cache nor kept."),
+        ("cache-control" = Option<String>, Header, description = "`no-store`, `no-cache` or `max-age`, of the cache."),
         ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
         ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first event.")
     ),
@@ -47,38 +42,12 @@ use crate::gateway::{Call, Gateway};
         (status = "default", body = OpenAiError)
     )
 )]
-pub(super) async fn create_chat_completion(
-    gateway: Gateway,
-    context: RequestContext,
-    http: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let mut request = ChatRequest::read(body.0)?;
-    let wishes = wishes::read(&http)?;
-    wishes::reroute(&http, &mut request)?;
-    let targets = targets::find(&gateway, &http, &request)?;
-    let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
-    let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
-    let call = Call {
-        request: &request,
-        targets: &targets,
-        context: &context,
-        wishes: &wishes,
-        started,
-        bill: &bill,
-        passage: &passage,
-    };
-    if !passage.is_kept() {
-        gateway.cast_shadow(&call, &request.model);
+pub(super) async fn create_chat_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let request = ChatRequest::read(arrival.body.clone())?;
+    let order = arrival.order(request).await?;
+    order.cast_shadow();
+    if order.request().stream {
+        return completions_stream::answer(&order, Shape::Chat).await;
     }
-    if request.stream {
-        return completions_stream::answer(&gateway, &call, Wire::Chat).await;
-    }
-    match gateway.complete(&call, answer::check).await {
-        Ok(Answered { answer, tried }) => {
-            Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), answer.body))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(&gateway, &call, &unanswered.tried)),
-    }
+    order.whole(answer::check, |answer| Ok(answer.body)).await
 }

@@ -9,49 +9,42 @@ use futures_util::Stream;
 use vx11_chassis::ApiError;
 use vx11_chassis::sse::{self, Frame};
 
-use super::way::Way;
+use super::order::Order;
 use super::{events, refusal};
 use crate::domain::manners::{Manners, Passed};
 use crate::domain::outcome::Outcome;
 use crate::domain::text_completion::{self, Chunk};
-use crate::gateway::{AnswerStream, Call, Gateway, Step};
+use crate::gateway::{AnswerStream, Step};
 
 /// The mark at the end of a whole answer.
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-/// What the caller reads.
+/// What the chunks are for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum Shape {
     /// Chat completions.
     Chat,
     /// Text completions, into which the chunks of providers that only chat are turned.
     Text,
 }
 
-/// Answers `call` with a stream, once its first event is in.
-pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, wire: Wire) -> Result<HttpResponse, ApiError> {
-    match gateway.stream(call).await {
-        Ok(answered) => {
-            let request_id = answered.answer.request_id().map(str::to_owned);
-            let manners = Manners::new(call.request.wants_usage());
-            let way = Way::of(gateway, call, &answered.tried);
-            Ok(events::respond(way, request_id.as_deref(), forward(answered.answer, manners, wire)))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(gateway, call, &unanswered.tried)),
-    }
+/// Answers `order` with a stream, once its first event is in.
+pub(super) async fn answer(order: &Order, shape: Shape) -> Result<HttpResponse, ApiError> {
+    let manners = Manners::new(order.request().wants_usage());
+    order.stream(|stream| forward(stream, manners, shape)).await
 }
 
 fn forward(
     mut stream: AnswerStream,
     mut manners: Manners,
-    wire: Wire,
+    shape: Shape,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         loop {
             match stream.next().await {
                 Step::Frame(frame) => {
                     let usage_is_reported = stream.usage().is_some();
-                    if let Some(bytes) = pass(frame, &mut manners, wire, usage_is_reported) {
+                    if let Some(bytes) = pass(frame, &mut manners, shape, usage_is_reported) {
                         yield Ok(bytes);
                     }
                 }
@@ -72,10 +65,10 @@ fn forward(
 }
 
 /// What the caller gets for one event; as a rule its very bytes.
-fn pass(frame: Frame, manners: &mut Manners, wire: Wire, usage_is_reported: bool) -> Option<Bytes> {
-    let turned = match wire {
-        Wire::Chat => Chunk::AsItCame,
-        Wire::Text => text_completion::from_chunk(frame.data()),
+fn pass(frame: Frame, manners: &mut Manners, shape: Shape, usage_is_reported: bool) -> Option<Bytes> {
+    let turned = match shape {
+        Shape::Chat => Chunk::AsItCame,
+        Shape::Text => text_completion::from_chunk(frame.data()),
     };
     let data = match &turned {
         Chunk::AsItCame => frame.data(),

@@ -36,6 +36,8 @@ pub(super) fn read(
         tenant: gateway.shared.accounts.tenant(&caller),
         org,
         operation: request.operation,
+        wire: request.wire,
+        headers: &request.headers,
         model: &request.model,
         fallback: wishes.fallback,
         targets,

@@ -10,11 +10,13 @@ use vx11_chassis::ApiError;
 use vx11_contracts::{ErrorCode, headers};
 
 use super::way::Way;
-use crate::domain::failover::{Reason, Refusal, Unanswered};
+use crate::domain::failover::{Reason, Refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::BadRequest;
 use crate::domain::responses::Unacceptable;
 use crate::domain::routing::NoRoute;
+use crate::wire::Wire;
+use crate::wire::anthropic::inbound;
 
 /// How much of a provider's own sentence is repeated.
 const MAX_SENTENCE: usize = 500;
@@ -56,9 +58,9 @@ pub(super) fn no_route(no_route: NoRoute, model: &str, pinned: Option<&str>) -> 
     }
 }
 
-/// Nobody answered, as OpenAI's clients are told: in the provider's own words where they mean the same to the caller.
-pub(super) fn openai(unanswered: &Unanswered, way: Way<'_>) -> Result<HttpResponse, ApiError> {
-    passed_on(&unanswered.reason, way).ok_or_else(|| self::unanswered(&unanswered.reason, way))
+/// Nobody answered, as clients of `wire` are told: in the provider's own words where they mean the same to the caller.
+pub(super) fn in_wire(wire: Wire, reason: &Reason, way: Way<'_>) -> Result<HttpResponse, ApiError> {
+    passed_on(wire, reason, way).ok_or_else(|| unanswered(reason, way))
 }
 
 /// Nobody answered, in the codes of the catalogue.
@@ -105,9 +107,13 @@ fn whole_seconds(time: Duration) -> u64 {
 }
 
 /// The provider's own error answer, where there is one that means to the caller what it meant to the gateway.
-fn passed_on(reason: &Reason, way: Way<'_>) -> Option<HttpResponse> {
+fn passed_on(wire: Wire, reason: &Reason, way: Way<'_>) -> Option<HttpResponse> {
     let (Reason::Refused(refusal) | Reason::ProviderError(refusal)) = reason else { return None };
     let body = refusal.body.clone()?;
+    let body = match wire {
+        Wire::OpenAi | Wire::Gemini => body,
+        Wire::Anthropic => serde_json::to_vec(&inbound::error(refusal.status, &body)?).ok()?.into(),
+    };
     let mut response = HttpResponseBuilder::new(StatusCode::from_u16(refusal.status).ok()?);
     way.add_headers(&mut response, refusal.request_id.as_deref());
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));

@@ -1,20 +1,16 @@
 //! `POST /v1/responses`: OpenAI's newer wire, answered by way of chat completions.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use uuid::Uuid;
-use vx11_chassis::extract::Body;
-use vx11_chassis::{ApiError, RequestContext};
+use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::OpenAiError;
 
-use super::billing::open_bill;
-use super::way::Way;
-use super::{passage, refusal, responses_stream, targets, wishes};
-use crate::domain::failover::Answered;
+use super::order::Arrival;
+use super::responses_stream;
 use crate::domain::responses::{Builder, ResponsesRequest};
-use crate::gateway::{Call, Gateway};
 
 /// A response, in OpenAI's Responses wire, from any provider that chats.
 ///
@@ -37,42 +33,18 @@ use crate::gateway::{Call, Gateway};
         (status = "default", body = OpenAiError)
     )
 )]
-pub(super) async fn create_response(
-    gateway: Gateway,
-    context: RequestContext,
-    http: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let ResponsesRequest { mut chat, echo } = ResponsesRequest::read(&body.0)?;
-    let wishes = wishes::read(&http)?;
-    wishes::reroute(&http, &mut chat)?;
-    let targets = targets::find(&gateway, &http, &chat)?;
-    let passage = passage::read(&gateway, &http, &chat, &targets, &wishes)?;
-    let bill = open_bill(&gateway, &http, &context, &chat, &targets, &passage, started).await?;
-    let call = Call {
-        request: &chat,
-        targets: &targets,
-        context: &context,
-        wishes: &wishes,
-        started,
-        bill: &bill,
-        passage: &passage,
-    };
-    let builder = Builder::new(Uuid::new_v4().simple().to_string(), unix_seconds(), &chat.model, echo);
-    if chat.stream {
-        return responses_stream::answer(&gateway, &call, builder).await;
+pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let ResponsesRequest { chat, echo } = ResponsesRequest::read(&arrival.body)?;
+    let order = arrival.order(chat).await?;
+    let id = Uuid::new_v4().simple().to_string();
+    let builder = Builder::new(id, unix_seconds(), &order.request().model, echo);
+    if order.request().stream {
+        return order.stream(|stream| responses_stream::translate(stream, builder)).await;
     }
-    match gateway.complete(&call, Builder::check).await {
-        Ok(Answered { answer, tried }) => {
-            let way = Way::of(&gateway, &call, &tried);
-            let response = builder.whole(&answer.body, unix_seconds());
-            let response =
-                response.ok_or_else(|| ApiError::new(ErrorCode::UpstreamError, "the answer is no chat completion"))?;
-            Ok(way.whole(answer.request_id.as_deref(), String::from(Box::<str>::from(response)).into()))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(&gateway, &call, &unanswered.tried)),
-    }
+    let write =
+        |body: &[u8]| builder.whole(body, unix_seconds()).map(|response| String::from(Box::<str>::from(response)));
+    let no_chat = || ApiError::new(ErrorCode::UpstreamError, "the answer is no chat completion");
+    order.whole(Builder::check, |answer| write(&answer.body).map(Into::into).ok_or_else(no_chat)).await
 }
 
 /// The time, as OpenAI's wire has it.

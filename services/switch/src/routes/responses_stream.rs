@@ -2,32 +2,22 @@
 
 use std::convert::Infallible;
 
-use actix_web::HttpResponse;
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
-use vx11_chassis::{ApiError, sse};
+use vx11_chassis::sse;
 
+use super::refusal;
 use super::responses::unix_seconds;
-use super::way::Way;
-use super::{events, refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::responses::{Builder, Event};
-use crate::gateway::{AnswerStream, Call, Gateway, Step};
+use crate::gateway::{AnswerStream, Step};
 
-/// Answers `call` with a stream, once its first event is in.
-pub(super) async fn answer(gateway: &Gateway, call: &Call<'_>, builder: Builder) -> Result<HttpResponse, ApiError> {
-    match gateway.stream(call).await {
-        Ok(answered) => {
-            let request_id = answered.answer.request_id().map(str::to_owned);
-            let way = Way::of(gateway, call, &answered.tried);
-            Ok(events::respond(way, request_id.as_deref(), translate(answered.answer, builder)))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(gateway, call, &unanswered.tried)),
-    }
-}
-
-fn translate(mut stream: AnswerStream, mut builder: Builder) -> impl Stream<Item = Result<Bytes, Infallible>> {
+/// The events that `stream` becomes.
+pub(super) fn translate(
+    mut stream: AnswerStream,
+    mut builder: Builder,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let last = loop {
             match stream.next().await {

@@ -1,21 +1,15 @@
 //! `POST /v1/completions`: OpenAI's older wire, forwarded as bytes, or as chat to providers that only chat.
 
-use std::time::Instant;
-
-use actix_web::{HttpRequest, HttpResponse};
-use vx11_chassis::extract::Body;
-use vx11_chassis::{ApiError, RequestContext};
+use actix_web::HttpResponse;
+use bytes::Bytes;
+use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
-use super::billing::open_bill;
-use super::completions_stream::{self, Wire};
-use super::way::Way;
-use super::{passage, refusal, targets, wishes};
-use crate::domain::failover::Answered;
+use super::completions_stream::{self, Shape};
+use super::order::Arrival;
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
 use crate::domain::{answer, text_completion};
-use crate::gateway::{Call, Gateway};
 
 /// Text completion, in OpenAI's older wire.
 ///
@@ -36,36 +30,12 @@ use crate::gateway::{Call, Gateway};
         (status = "default", body = OpenAiError)
     )
 )]
-pub(super) async fn create_completion(
-    gateway: Gateway,
-    context: RequestContext,
-    http: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let mut request = ChatRequest::read_for(Operation::TextCompletion, body.0)?;
-    let wishes = wishes::read(&http)?;
-    wishes::reroute(&http, &mut request)?;
-    let targets = targets::find(&gateway, &http, &request)?;
-    let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
-    let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
-    let call = Call {
-        request: &request,
-        targets: &targets,
-        context: &context,
-        wishes: &wishes,
-        started,
-        bill: &bill,
-        passage: &passage,
-    };
-    if request.stream {
-        return completions_stream::answer(&gateway, &call, Wire::Text).await;
+pub(super) async fn create_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let request = ChatRequest::read_for(Operation::TextCompletion, arrival.body.clone())?;
+    let order = arrival.order(request).await?;
+    if order.request().stream {
+        return completions_stream::answer(&order, Shape::Text).await;
     }
-    match gateway.complete(&call, answer::check).await {
-        Ok(Answered { answer, tried }) => {
-            let body = text_completion::from_completion(&answer.body).unwrap_or(answer.body);
-            Ok(Way::of(&gateway, &call, &tried).whole(answer.request_id.as_deref(), body))
-        }
-        Err(unanswered) => refusal::openai(&unanswered, Way::of(&gateway, &call, &unanswered.tried)),
-    }
+    let as_text = |body: Bytes| text_completion::from_completion(&body).unwrap_or(body);
+    order.whole(answer::check, |answer| Ok(as_text(answer.body))).await
 }

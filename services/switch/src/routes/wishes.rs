@@ -33,7 +33,7 @@ pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
 /// Who waits in turn with others where a provider is busy: the organisation, else the conversation, else whoever has the
 /// same token.
 fn tenant(request: &HttpRequest) -> u64 {
-    let names = [headers::ORG, headers::SESSION_ID, "authorization"];
+    let names = [headers::ORG, headers::SESSION_ID, "authorization", headers::API_KEY];
     let header = names.into_iter().find_map(|name| request.headers().get(name));
     header.map_or(0, |value| xxh3_64(value.as_bytes()))
 }

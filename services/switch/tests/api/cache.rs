@@ -142,6 +142,47 @@ async fn other_addresses_use_it_too() {
 }
 
 #[tokio::test]
+async fn messages_are_kept_as_they_came_each_form_by_itself() {
+    const ANTHROPIC: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic");
+    const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"thinking","thinking":"h","signature":"s"},{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}"#;
+    let named = |data: &str| {
+        let kind = serde_json::from_str::<Value>(data).unwrap()["type"].as_str().unwrap().to_owned();
+        Act::Say(format!("event: {kind}\ndata: {data}\n\n"))
+    };
+    let events = [
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let streamed: Vec<Act> = [stream_head()].into_iter().chain(events.iter().map(|data| named(data))).collect();
+    let body = |stream: bool| {
+        json!({ "model": "m", "max_tokens": 9, "stream": stream, "messages": [{ "role": "user", "content": "hello" }] })
+            .to_string()
+    };
+    for (acts, stream) in [(vec![answer(200, "", MESSAGE)], false), (streamed, true)] {
+        let fake = Fake::always(acts).await;
+        let app = App::in_front_of(&[&fake.url], &[ON, ANTHROPIC]).await;
+        let first = Answer::of(app.post("/v1/messages", body(stream))).await;
+        let second = Answer::of(app.post("/v1/messages", body(stream))).await;
+        assert_eq!((used(&first), used(&second)), ((200, "miss"), (200, "hit")), "{}", second.body);
+        assert_eq!(first.body, second.body);
+        assert!(stream || first.body == MESSAGE, "{}", first.body);
+        let newer = app.post("/v1/messages", body(stream)).header("anthropic-version", "2099-01-01");
+        assert_eq!(used(&Answer::of(newer).await), (200, "miss"));
+    }
+    // A provider of another wire.
+    let fake = Fake::always([completion("Hello")]).await;
+    let app = caching(&fake).await;
+    for outcome in ["miss", "hit"] {
+        let got = Answer::of(app.post("/v1/messages", body(false))).await;
+        assert_eq!((used(&got), &got.json()["content"][0]["text"]), ((200, outcome), &json!("Hello")));
+    }
+}
+
+#[tokio::test]
 async fn a_request_says_whether_it_wants_the_cache() {
     let fake = Fake::start(|number| vec![completion(&format!("answer {number}"))]).await;
     let app = caching(&fake).await;
@@ -238,11 +279,7 @@ async fn tenants_never_see_each_others_answers_and_a_hit_costs_a_request_and_not
         key("carol", ""),
     );
     std::fs::write(file.path(), config).unwrap();
-    let secrets = [
-        ("SECRET_ALICE", "sk-alice"),
-        ("SECRET_BOB", "sk-bob"),
-        ("SECRET_CAROL", "sk-carol"),
-    ];
+    let secrets = [("SECRET_ALICE", "sk-alice"), ("SECRET_BOB", "sk-bob"), ("SECRET_CAROL", "sk-carol")];
     let app = App::start_with(Some(file.path()), &secrets).await;
     let body = BODY.replace("]}", r#"],"max_tokens":50}"#);
     let by = async |secret: &str, org: &'static str| {

@@ -11,13 +11,13 @@ use vx11_mock_provider::MockProviderConfig;
 use crate::app::{Answer, App, PATIENCE, eventually};
 
 /// A running mock provider.
-struct Mock {
+pub(crate) struct Mock {
     url: String,
     _serving: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Mock {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = listen("mock-provider", "127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let settings = Settings::load(None, [("VX11_HTTP__WORKERS".to_owned(), "1".to_owned())]).unwrap();
@@ -37,6 +37,24 @@ impl Mock {
             ("VX11_SWITCH__PROVIDERS__MOCK__STREAM_IDLE_TIMEOUT", "1s"),
             ("VX11_SWITCH__PROVIDERS__SPARE__BASE_URL", &format!("{}/v1", self.url)),
             ("VX11_SWITCH__PROVIDERS__SPARE__MODELS", r#"["mock"]"#),
+        ])
+        .await
+    }
+
+    /// A gateway in which `m` asks this provider in two wires, each a kind and where its API begins; the first time with
+    /// `fault`.
+    pub(crate) async fn in_two_kinds(&self, fault: &str, first: (&str, &str), second: (&str, &str)) -> App {
+        let targets = format!(r#"["a/mock+{fault}","b/mock"]"#);
+        App::start(&[
+            ("VX11_SWITCH__MODELS__M__TARGETS", targets.as_str()),
+            ("VX11_SWITCH__RETRIES__ATTEMPTS", "0"),
+            ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "500ms"),
+            ("VX11_SWITCH__PROVIDERS__A__KIND", first.0),
+            ("VX11_SWITCH__PROVIDERS__A__BASE_URL", &format!("{}{}", self.url, first.1)),
+            ("VX11_SWITCH__PROVIDERS__A__MODELS", r#"["mock*", "mock"]"#),
+            ("VX11_SWITCH__PROVIDERS__B__KIND", second.0),
+            ("VX11_SWITCH__PROVIDERS__B__BASE_URL", &format!("{}{}", self.url, second.1)),
+            ("VX11_SWITCH__PROVIDERS__B__MODELS", r#"["mock"]"#),
         ])
         .await
     }

@@ -7,13 +7,18 @@ use crate::fake::{Act, Fake, chunk, completion, error, stream_head};
 
 /// One model `m` at these providers, `a`, `b`, … in this order.
 fn write(file: &Path, fakes: &[&Fake]) {
+    write_with(file, fakes, "");
+}
+
+/// The same, and what `more` says.
+fn write_with(file: &Path, fakes: &[&Fake], more: &str) {
     let mut text = String::from("[switch.retries]\nattempts = 0\n");
     let names: Vec<char> = ('a'..).take(fakes.len()).collect();
     for (name, fake) in names.iter().zip(fakes) {
         text += &format!("[switch.providers.{name}]\nbase_url = \"{}/v1\"\nmodels = [\"m-{name}\"]\n", fake.url);
     }
     let targets: Vec<String> = names.iter().rev().map(|name| format!("\"{name}/m-{name}\"")).collect();
-    text += &format!("[switch.models.m]\ntargets = [{}]\n", targets.join(","));
+    text += &format!("[switch.models.m]\ntargets = [{}]\n{more}", targets.join(","));
     // At once, so that no half of it is read.
     let whole = file.with_extension("new");
     std::fs::write(&whole, text).unwrap();
@@ -84,4 +89,44 @@ async fn what_was_learnt_about_a_provider_outlives_a_change_elsewhere() {
     assert_eq!(app.provider("a").await["breaker"]["state"], "open");
     let ready = Answer::of(app.get("/ready")).await;
     assert_eq!(ready.json()["dependencies"]["a"]["status"], "degraded");
+}
+
+/// The calls that `key` may still make in its day, as the gateway says on an answer; its status where it is refused.
+async fn remaining(app: &App, key: &str) -> Result<u64, u16> {
+    let body = r#"{"model":"m","messages":[],"max_tokens":1}"#;
+    let answer = Answer::of(app.stranger("/v1/chat/completions").bearer_auth(key).body(body)).await;
+    match answer.status {
+        200 => Ok(answer.header("x-ratelimit-remaining-requests").parse().expect("a number")),
+        refused => Err(refused),
+    }
+}
+
+#[tokio::test]
+async fn keys_come_and_go_while_the_counters_of_the_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vx11.toml");
+    let a = answering().await;
+    let write_keys = |keys: &[(&str, u32)]| {
+        let key = |(name, per_day): &(&str, u32)| {
+            let secret = format!("secret_env = \"{}_SECRET\"", name.to_uppercase());
+            format!("[switch.keys.{name}]\norg = \"acme\"\n{secret}\nrequests_per_day = {per_day}\n")
+        };
+        write_with(&file, &[&a], &keys.iter().map(key).collect::<String>());
+    };
+    write_keys(&[("alice", 10), ("bob", 10)]);
+    let app =
+        App::start_with(Some(&file), &[("ALICE_SECRET", "sk-a"), ("BOB_SECRET", "sk-b"), ("CAROL_SECRET", "sk-c")])
+            .await;
+    assert_eq!(remaining(&app, "sk-a").await, Ok(9));
+    assert_eq!(remaining(&app, "sk-b").await, Ok(9));
+    assert_eq!(remaining(&app, "sk-c").await, Err(401));
+
+    write_keys(&[("alice", 20), ("carol", 5)]);
+    eventually("carol is let in", async || remaining(&app, "sk-c").await == Ok(4)).await;
+    assert_eq!(remaining(&app, "sk-b").await, Err(401));
+    assert_eq!(remaining(&app, "sk-a").await, Ok(18), "its limit is another one, and what it used is known");
+
+    write_keys(&[("alice", 20), ("bob", 10)]);
+    eventually("bob is back", async || remaining(&app, "sk-b").await == Ok(8)).await;
+    assert_eq!(remaining(&app, "sk-c").await, Err(401));
 }

@@ -1,49 +1,24 @@
 //! The edge as its callers see it, started on a free port for one test.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, Response};
-use serde_json::Value;
+use reqwest::{Method, RequestBuilder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use vx11_chassis::Shutdown;
-use vx11_chassis::client::http_client;
-use vx11_chassis::config::Settings;
-use vx11_chassis::process::{Start, listen, section};
+use vx11_testing::Running;
+pub(crate) use vx11_testing::{Answer, PATIENCE, eventually};
 
-/// Longest wait for anything in a test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The shared token.
 pub(crate) const TOKEN: &str = "the-right-token";
 
 /// A running edge.
-pub(crate) struct Edge {
-    pub(crate) address: SocketAddr,
-    client: Client,
-    shutdown: Shutdown,
-    serving: JoinHandle<anyhow::Result<()>>,
-}
+pub(crate) struct Edge(Running);
 
 impl Edge {
     /// Starts it with these variables.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
         let common = [("VX11_TOKEN", TOKEN), ("VX11_HTTP__WORKERS", "1"), ("VX11_HTTP__DRAIN_TIMEOUT", "1s")];
-        let variables = common.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::load(None, variables).unwrap();
-        let listener = listen("tentaculo", "127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = Shutdown::new();
-        let start = Start {
-            config: section(&settings).unwrap(),
-            common: settings.common().unwrap(),
-            listener,
-            shutdown: shutdown.clone(),
-        };
-        let serving = tokio::spawn(vx11_tentaculo::serve(start));
-        Self { address, client: http_client(PATIENCE).unwrap(), shutdown, serving }
+        Self(Running::start(None, &[&common, variables].concat(), vx11_tentaculo::serve))
     }
 
     /// With one service in every place.
@@ -56,7 +31,7 @@ impl Edge {
 
     /// A request without a token.
     pub(crate) fn stranger(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address)).timeout(PATIENCE)
+        self.0.request(method, path)
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -69,7 +44,7 @@ impl Edge {
 
     /// A connection of its own, for what no HTTP client would send.
     pub(crate) async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        TcpStream::connect(self.address()).await.unwrap()
     }
 
     /// What comes back for `head`, whose line ends are added, and `body`, until the edge closes the connection.
@@ -87,19 +62,22 @@ impl Edge {
 
     /// The value of one line of `/metrics`, series written as there; 0 where there is none.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
-        let text = self.get("/metrics").send().await.unwrap().text().await.unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        self.0.metric(TOKEN, series).await
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
     }
 
     /// Begins to stop it.
     pub(crate) fn shut_down(&self) {
-        self.shutdown.begin();
+        self.0.shut_down();
     }
 
     /// Waits until it has stopped.
     pub(crate) async fn stopped(self) {
-        tokio::time::timeout(PATIENCE, self.serving).await.expect("stops").unwrap().unwrap();
+        self.0.stopped().await;
     }
 }
 
@@ -137,50 +115,4 @@ pub(crate) async fn read_head(connection: &mut TcpStream) -> String {
     };
     let head = tokio::time::timeout(PATIENCE, reading).await.expect("an answer");
     String::from_utf8_lossy(&head).into_owned()
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never came true: {what}"));
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) async fn of(request: RequestBuilder) -> Self {
-        Self::read(request.send().await.expect("the edge answers")).await
-    }
-
-    async fn read(response: Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.expect("the answer has an end") }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
-    }
-
-    /// Status and code of an error, in either shape; checks that its body says all that it should.
-    pub(crate) fn refusal(&self) -> (u16, String) {
-        let body = self.json();
-        let sentence = if body["detail"].is_string() { &body["detail"] } else { &body["error"]["message"] };
-        assert!(sentence.as_str().is_some_and(|text| !text.is_empty()), "{}", self.body);
-        assert!(!self.header("x-correlation-id").is_empty(), "{self:?}");
-        (self.status, body["error"]["code"].as_str().unwrap().to_owned())
-    }
 }

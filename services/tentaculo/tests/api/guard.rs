@@ -16,6 +16,7 @@ async fn the_token_opens_the_door_in_either_header_and_nothing_else_does() {
         ("authorization", bearer("Bearer")),
         ("authorization", bearer("bEARER")),
         ("authorization", bearer("Bearer  ")),
+        ("x-api-key", TOKEN.to_owned()),
     ] {
         let got = Answer::of(edge.stranger(Method::GET, "/operator/api/status").header(name, &value)).await;
         assert_eq!((got.status, got.body.as_str()), (200, "ok"), "{name}: {value}");
@@ -28,6 +29,7 @@ async fn the_token_opens_the_door_in_either_header_and_nothing_else_does() {
         ("x-vx11-token", "the-right-token2", (403, "invalid_token")),
         ("x-vx11-token", "THE-RIGHT-TOKEN", (403, "invalid_token")),
         ("authorization", "Bearer wrong", (403, "invalid_token")),
+        ("x-api-key", "wrong", (403, "invalid_token")),
         ("authorization", TOKEN, (401, "missing_token")),
         ("authorization", "Basic dGhlLXJpZ2h0LXRva2Vu", (401, "missing_token")),
         ("cookie", "x-vx11-token=the-right-token", (401, "missing_token")),
@@ -60,6 +62,26 @@ async fn openai_clients_get_their_own_shape() {
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
     }
     assert!(service.requests().is_empty());
+}
+
+#[tokio::test]
+async fn anthropics_clients_get_theirs() {
+    let service = Service::well().await;
+    let edge = Edge::in_front_of(&service.url, &[]).await;
+    for token in [None, Some("wrong")] {
+        let mut request = edge.stranger(Method::POST, "/v1/messages").body("{}");
+        if let Some(token) = token {
+            request = request.header("x-api-key", token);
+        }
+        let got = Answer::of(request).await;
+        assert_eq!(got.status, 401, "{got:?}");
+        let body = got.json();
+        assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!("authentication_error")));
+    }
+    let right = edge.stranger(Method::POST, "/v1/messages").header("x-api-key", TOKEN).body("{}");
+    assert_eq!(Answer::of(right).await.status, 200);
+    let [passed] = &service.requests()[..] else { panic!("one request is passed on") };
+    assert!(!format!("{passed:?}").contains("x-api-key"), "the edge presents the token in its own way");
 }
 
 #[tokio::test]

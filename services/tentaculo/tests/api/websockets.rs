@@ -40,7 +40,7 @@ async fn echo() -> (String, tokio::sync::mpsc::UnboundedReceiver<()>) {
 }
 
 async fn open(edge: &Edge, token: Option<&str>) -> Result<Socket, Error> {
-    let mut request = format!("ws://{}/operator/ws?tenant=a", edge.address).into_client_request()?;
+    let mut request = format!("ws://{}/operator/ws?tenant=a", edge.address()).into_client_request()?;
     if let Some(token) = token {
         request.headers_mut().insert("x-vx11-token", token.parse().unwrap());
     }

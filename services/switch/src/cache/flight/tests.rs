@@ -2,9 +2,10 @@ use vx11_chassis::sse::Parser;
 
 use super::super::CacheMetrics;
 use super::*;
-use crate::cache::{Control, Scope};
+use crate::cache::{Control, Kind, Scope};
 use crate::config::CacheConfig;
 use crate::domain::operation::Operation;
+use crate::wire::Wire;
 
 fn cache() -> Arc<Cache> {
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).expect("metrics");
@@ -12,7 +13,16 @@ fn cache() -> Arc<Cache> {
 }
 
 fn key() -> Key {
-    let scope = Scope { tenant: "t", org: "", operation: Operation::Chat, model: "m", fallback: true, targets: &[] };
+    let scope = Scope {
+        tenant: "t",
+        org: "",
+        operation: Operation::Chat,
+        wire: Wire::OpenAi,
+        headers: &[],
+        model: "m",
+        fallback: true,
+        targets: &[],
+    };
     Key::new(scope, b"{}").expect("a key")
 }
 
@@ -52,13 +62,13 @@ async fn who_comes_late_reads_from_the_beginning_and_all_see_the_end() {
     let cache = cache();
     let (lead, first) = lead(&cache, Form::Stream);
     lead.begin(head());
-    lead.tell(frame(1), None).await;
+    lead.tell(frame(1), Said::default()).await;
     assert_eq!(reads(&first).await, 1);
     let second = follow(&cache, Form::Stream).expect("it is on its way");
     let third = follow(&cache, Form::Whole).expect("it is on its way");
-    lead.tell(frame(2), None).await;
+    lead.tell(frame(2), Said::default()).await;
     assert_eq!([reads(&first).await, reads(&second).await, reads(&second).await], [2, 1, 2]);
-    let entry = Arc::new(Entry::new(b"whole", "p", "m".into()));
+    let entry = Arc::new(Entry::new(Kind::Pivot, b"whole", "p", "m".into()));
     lead.land(Landed { head: head(), entry: Some(entry), usage: None }, true);
     assert!(matches!(first.next().await, Next::End(End::Landed(_))));
     let End::Landed(Landed { entry: Some(entry), .. }) = third.end().await else { panic!("not whole") };
@@ -98,7 +108,7 @@ async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses
     lead.begin(head());
     let telling = async {
         for _ in 0..12 {
-            lead.tell(frame(MOST / 4), None).await;
+            lead.tell(frame(MOST / 4), Said::default()).await;
             assert!(lead.flight.state().bytes <= MOST);
         }
         lead.end(End::Broken(Outcome::StreamCut));
@@ -122,11 +132,11 @@ async fn the_only_reader_of_a_long_stream_is_waited_for_and_nobody_joins() {
     let seat = lead.flight.sit(&mut lead.flight.state(), Form::Stream);
     lead.begin(head());
     for _ in 0..3 {
-        lead.tell(frame(MOST / 4), None).await;
+        lead.tell(frame(MOST / 4), Said::default()).await;
     }
     assert!(lead.flight.board(Form::Stream).is_some(), "all of it is held");
-    lead.tell(frame(MOST / 5), None).await;
-    let mut waiting = Box::pin(lead.tell(frame(MOST / 4), None));
+    lead.tell(frame(MOST / 5), Said::default()).await;
+    let mut waiting = Box::pin(lead.tell(frame(MOST / 4), Said::default()));
     let patient = tokio::time::timeout(Duration::from_millis(20), &mut waiting);
     assert!(patient.await.is_err(), "there is no room until something is read");
     assert_eq!(reads(&seat).await, MOST / 4);

@@ -3,8 +3,16 @@ use serde_json::json;
 
 use super::*;
 
-const SCOPE: Scope<'_> =
-    Scope { tenant: "t", org: "", operation: Operation::Chat, model: "m", fallback: true, targets: &[] };
+const SCOPE: Scope<'_> = Scope {
+    tenant: "t",
+    org: "",
+    operation: Operation::Chat,
+    wire: Wire::OpenAi,
+    headers: &[],
+    model: "m",
+    fallback: true,
+    targets: &[],
+};
 
 fn key(body: &str) -> Option<Key> {
     Key::new(SCOPE, body.as_bytes())
@@ -52,6 +60,7 @@ fn so_does_who_asks_and_who_may_answer() {
     let (one, other) = ([target(0, "a"), target(1, "b")], [target(0, "a"), target(1, "c")]);
     let turned = [one[1].clone(), one[0].clone()];
     let of = |scope| Key::new(scope, br#"{"messages":[]}"#).expect("a key");
+    let headers = [("anthropic-version", "2023-06-01".to_owned())];
     let all = Scope { targets: &one, ..SCOPE };
     assert_eq!(of(all), of(Scope { targets: &turned, ..all }));
     for another in [
@@ -60,12 +69,24 @@ fn so_does_who_asks_and_who_may_answer() {
         Scope { model: "n", ..all },
         Scope { operation: Operation::TextCompletion, ..all },
         Scope { fallback: false, ..all },
+        Scope { wire: Wire::Anthropic, ..all },
+        Scope { headers: &headers, ..all },
         Scope { targets: &other, ..all },
         Scope { targets: &one[..1], ..all },
         Scope { tenant: "", org: "t", ..all },
     ] {
         assert_ne!(of(all), of(another), "{another:?}");
     }
+}
+
+#[test]
+fn in_anthropics_wire_the_form_and_the_end_user_make_a_difference() {
+    let scope = Scope { wire: Wire::Anthropic, ..SCOPE };
+    let of = |body: &str| Key::new(scope, body.as_bytes()).expect("a key");
+    let plain = of(r#"{"messages":[],"max_tokens":9,"model":"a"}"#);
+    assert_eq!(of(r#"{"model":"b","max_tokens":9,"messages":[]}"#), plain);
+    assert_ne!(of(r#"{"messages":[],"max_tokens":9,"stream":true}"#), plain);
+    assert_ne!(of(r#"{"messages":[],"max_tokens":9,"metadata":{"user_id":"u"}}"#), plain);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! Counting a prompt's tokens without having it answered.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Call, Gateway, exchange};
+use crate::accounts::Tokens;
+use crate::domain::failover::{Failure, Refusal};
+use crate::domain::outcome::Outcome;
+
+/// Longest wait for a provider's count, which is only better than an estimate, not needed.
+const LIMIT: Duration = Duration::from_secs(5);
+
+impl Gateway {
+    /// The tokens of a prompt: counted by the first provider that does that, else estimated.
+    ///
+    /// # Errors
+    /// When that provider refuses the request as the caller's fault.
+    pub(crate) async fn count_tokens(&self, call: &Call<'_>) -> Result<u64, Box<Refusal>> {
+        let counted = tokio::time::timeout(LIMIT, self.ask_for_count(call)).await;
+        counted.ok().flatten().unwrap_or_else(|| Ok(call.bill.prompt_estimate()))
+    }
+
+    /// `None`: no provider counts, or the one that does could not be asked.
+    async fn ask_for_count(&self, call: &Call<'_>) -> Option<Result<u64, Box<Refusal>>> {
+        let provider = |target: usize| self.shared.registry.get(target);
+        let target = call.targets().iter().find(|target| provider(target.provider).counts(call.request))?;
+        let mut attempt = self.begin(call, target).await.ok()?;
+        // Counting costs nothing, however it ends.
+        attempt.spent(Some(Tokens::default()), || 0);
+        let (provider, http) = (provider(target.provider), &self.http[target.provider]);
+        let request = provider.count_tokens(http, call.request, &target.model, attempt.key());
+        let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
+        let counted = attempt.bounded(provider.limits.answer, call.left(), async {
+            let response = exchange::send(request, provider.wire()).await?;
+            read(&exchange::body(response, call.request.operation.answer_limit()).await?)
+        });
+        match counted.await {
+            Ok(tokens) => {
+                attempt.succeeded();
+                Some(Ok(tokens))
+            }
+            Err(mut failure) => {
+                attempt.failed(&mut failure);
+                failure.refusal.filter(|_| failure.outcome.is_callers_fault()).map(Err)
+            }
+        }
+    }
+}
+
+fn read(body: &[u8]) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Count {
+        input_tokens: u64,
+    }
+    let count: Result<Count, _> = serde_json::from_slice(body);
+    count.map(|count| count.input_tokens).map_err(|_| Failure::new(Outcome::InvalidAnswer, "not a count"))
+}

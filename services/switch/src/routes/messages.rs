@@ -1,0 +1,82 @@
+//! `POST /v1/messages`: Anthropic's wire, answered by a provider of any kind.
+
+use actix_web::HttpResponse;
+use serde_json::Value;
+use vx11_chassis::ApiError;
+use vx11_contracts::anthropic::{AnthropicError, TokenCount};
+
+use super::messages_stream;
+use super::order::Arrival;
+use crate::domain::answer::{self, Read};
+use crate::domain::request::ChatRequest;
+use crate::providers::anthropic::{BETA, VERSION};
+use crate::wire::anthropic::inbound;
+
+/// A message, in Anthropic's wire.
+///
+/// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer is
+/// `text/event-stream` of Anthropic's named events; it ends with `message_stop`, or with `error` when it could not be
+/// finished. A provider of the kind `anthropic` gets the body as it came. A stream that breaks is finished by the next target
+/// where that can be done: its `message_delta` then has a field `vx11` (`provider`, `model`, `rescued`).
+#[utoipa::path(
+    post,
+    path = "/v1/messages",
+    tag = "anthropic",
+    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
+    request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
+    responses(
+        (status = 200, body = serde_json::Value, description = "A message."),
+        (status = 404, body = AnthropicError, description = "Unknown model or provider."),
+        (status = 502, body = AnthropicError, description = "No provider answered."),
+        (status = 503, body = AnthropicError, description = "Every provider is failing; see Retry-After."),
+        (status = 504, body = AnthropicError, description = "No provider answered in time."),
+        (status = "default", body = AnthropicError)
+    )
+)]
+pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let request = request(&arrival)?;
+    let order = arrival.order(request).await?;
+    order.cast_shadow();
+    if order.request().stream {
+        return order.stream(messages_stream::write).await;
+    }
+    let write = |is_native, body, message: Value| if is_native { body } else { message.to_string().into() };
+    order.whole(read, |answer| Ok(write(answer.is_native, answer.body, answer.read.answer))).await
+}
+
+/// The tokens of a prompt: counted by a provider of the kind `anthropic` where the model leads to one, else estimated.
+#[utoipa::path(
+    post,
+    path = "/v1/messages/count_tokens",
+    tag = "anthropic",
+    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
+    request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
+    responses(
+        (status = 200, body = TokenCount),
+        (status = 404, body = AnthropicError, description = "Unknown model or provider."),
+        (status = "default", body = AnthropicError)
+    )
+)]
+pub(super) async fn count_tokens(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    let mut request = request(&arrival)?;
+    // Nothing is written.
+    request.max_output = Some(0);
+    let order = arrival.order(request).await?;
+    match order.count_tokens().await {
+        Ok(input_tokens) => Ok(HttpResponse::Ok().json(TokenCount { input_tokens })),
+        Err(unanswered) => order.refuse(&unanswered),
+    }
+}
+
+fn request(arrival: &Arrival) -> Result<ChatRequest, ApiError> {
+    let header = |name: &'static str| Some((name, arrival.http.headers().get(name)?.to_str().ok()?.to_owned()));
+    let headers = [VERSION, BETA].into_iter().filter_map(header).collect();
+    Ok(ChatRequest::read_messages(arrival.body.clone(), headers)?)
+}
+
+/// Reads a completion as a message.
+fn read(completion: &[u8]) -> Option<Read<Value>> {
+    let usage = answer::check(completion)?.usage;
+    let answer = inbound::answer(&serde_json::from_slice(completion).ok()?).ok()?;
+    Some(Read { answer, usage })
+}

@@ -1,0 +1,140 @@
+//! What the handlers of `/v1` have in common: a request finds its targets, has its bill opened, and is answered in its
+//! caller's wire. A handler says how the body is read, and what becomes of the answer.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::Stream;
+use vx11_chassis::extract::Body;
+use vx11_chassis::{ApiError, RequestContext};
+
+use super::billing::open_bill;
+use super::way::Way;
+use super::{events, passage, refusal, targets, wishes};
+use crate::accounts::Bill;
+use crate::cache::Passage;
+use crate::domain::answer::Read;
+use crate::domain::failover::{Answered, Reason, Unanswered};
+use crate::domain::request::ChatRequest;
+use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
+use crate::gateway::{AnswerStream, Call, Completed, Gateway};
+
+/// A request that has come in, and was not read yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    gateway: Gateway,
+    context: RequestContext,
+    pub(super) http: HttpRequest,
+    pub(super) body: Bytes,
+    started: Instant,
+}
+
+/// A request that may be made.
+#[derive(Debug)]
+pub(super) struct Order {
+    gateway: Gateway,
+    context: RequestContext,
+    request: ChatRequest,
+    targets: Arc<[Target]>,
+    wishes: Wishes,
+    started: Instant,
+    bill: Bill,
+    passage: Passage,
+}
+
+impl FromRequest for Arrival {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(http: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let parts = <(Gateway, RequestContext, HttpRequest, Body)>::from_request(http, payload);
+        Box::pin(async move {
+            let (gateway, context, http, Body(body)) = parts.await?;
+            Ok(Self { gateway, context, http, body, started: Instant::now() })
+        })
+    }
+}
+
+impl Arrival {
+    /// Finds out where `request`, which was read from the body, may go, and opens its bill.
+    ///
+    /// # Errors
+    /// When a header is wrong, the model leads nowhere, or the caller may not ask for it.
+    pub(super) async fn order(self, mut request: ChatRequest) -> Result<Order, ApiError> {
+        let Self { gateway, context, http, started, .. } = self;
+        let wishes = wishes::read(&http)?;
+        wishes::reroute(&http, &mut request)?;
+        let targets = targets::find(&gateway, &http, &request)?;
+        let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
+        let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
+        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage })
+    }
+}
+
+impl Order {
+    pub(super) fn request(&self) -> &ChatRequest {
+        &self.request
+    }
+
+    /// Sends a copy to the model's shadow target, where it has one; not of a request that nobody else is asked.
+    pub(super) fn cast_shadow(&self) {
+        if !self.passage.is_kept() {
+            self.gateway.cast_shadow(&self.call(), &self.request.model);
+        }
+    }
+
+    /// The answer that `read` makes sense of, as the body that `write` makes of it.
+    pub(super) async fn whole<T: 'static>(
+        &self,
+        read: impl Fn(&[u8]) -> Option<Read<T>> + Copy + 'static,
+        write: impl FnOnce(Completed<T>) -> Result<Bytes, ApiError>,
+    ) -> Result<HttpResponse, ApiError> {
+        match self.gateway.complete(&self.call(), read).await {
+            Ok(Answered { mut answer, tried }) => {
+                let request_id = answer.request_id.take();
+                let body = write(answer)?;
+                Ok(Way::of(&self.gateway, &self.call(), &tried).whole(request_id.as_deref(), body))
+            }
+            Err(unanswered) => self.refuse(&unanswered),
+        }
+    }
+
+    /// The answer as a stream of `events`, once its first event is in.
+    pub(super) async fn stream<E>(&self, events: impl FnOnce(AnswerStream) -> E) -> Result<HttpResponse, ApiError>
+    where
+        E: Stream<Item = Result<Bytes, Infallible>> + 'static,
+    {
+        match self.gateway.stream(&self.call()).await {
+            Ok(Answered { answer, tried }) => {
+                let request_id = answer.request_id().map(str::to_owned);
+                let way = Way::of(&self.gateway, &self.call(), &tried);
+                Ok(events::respond(way, request_id.as_deref(), events(answer)))
+            }
+            Err(unanswered) => self.refuse(&unanswered),
+        }
+    }
+
+    /// The tokens of the prompt.
+    pub(super) async fn count_tokens(&self) -> Result<u64, Unanswered> {
+        let counted = self.gateway.count_tokens(&self.call()).await;
+        counted.map_err(|refusal| Unanswered { tried: Vec::new(), reason: Reason::Refused(refusal) })
+    }
+
+    /// Nobody answered.
+    pub(super) fn refuse(&self, unanswered: &Unanswered) -> Result<HttpResponse, ApiError> {
+        let way = Way::of(&self.gateway, &self.call(), &unanswered.tried);
+        refusal::in_wire(self.request.wire, &unanswered.reason, way)
+    }
+
+    fn call(&self) -> Call<'_> {
+        let Self { request, targets, context, wishes, started, bill, passage, .. } = self;
+        Call { request, targets, context, wishes, started: *started, bill, passage }
+    }
+}

@@ -1,0 +1,54 @@
+//! What was spent, in the counting of both wires: Anthropic counts cached tokens beside the prompt, OpenAI within it.
+
+use serde_json::{Value, json};
+
+use crate::wire::json::{count, get};
+use crate::wire::openai::Usage;
+
+/// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far.
+pub(super) fn take(usage: &mut Usage, reported: &Value) {
+    let reports = |name: &str| get(reported, name).is_some();
+    if reports("input_tokens") {
+        usage.cached = count(reported, "cache_read_input_tokens");
+        usage.cache_written = count(reported, "cache_creation_input_tokens");
+        let beside = usage.cached.saturating_add(usage.cache_written);
+        usage.prompt = count(reported, "input_tokens").saturating_add(beside);
+    }
+    if reports("output_tokens") {
+        usage.completion = count(reported, "output_tokens");
+    }
+}
+
+/// OpenAI's numbers as Anthropic has them.
+pub(super) fn write(usage: Usage) -> Value {
+    let beside = usage.cached.saturating_add(usage.cache_written);
+    json!({
+        "input_tokens": usage.prompt.saturating_sub(beside),
+        "cache_creation_input_tokens": usage.cache_written,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.completion,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_tokens_are_counted_once() {
+        let reported = json!({"input_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 3});
+        let mut usage = Usage::default();
+        take(&mut usage, &reported);
+        assert_eq!((usage.prompt, usage.cached, usage.cache_written, usage.completion), (102, 90, 7, 3));
+        assert_eq!(write(usage), reported);
+        assert_eq!(Usage::read(&usage.write()), usage);
+    }
+
+    #[test]
+    fn a_stream_reports_what_it_has_spent_bit_by_bit() {
+        let mut usage = Usage::default();
+        take(&mut usage, &json!({"input_tokens": 5, "output_tokens": 1}));
+        take(&mut usage, &json!({"output_tokens": 42}));
+        assert_eq!((usage.prompt, usage.completion), (5, 42));
+    }
+}

@@ -1,0 +1,11 @@
+//! For callers that speak Anthropic's wire: their requests go into the pivot, answers come to them out of it.
+
+mod answer;
+mod messages;
+mod request;
+mod stream;
+
+pub(crate) use super::error::to_anthropic as error;
+pub(crate) use answer::answer;
+pub(crate) use request::request;
+pub(crate) use stream::Stream;

@@ -1,0 +1,98 @@
+//! A chat completion as one message.
+
+use serde_json::{Value, json};
+
+use super::super::{counted, stop};
+use crate::wire::Malformed;
+use crate::wire::json::{get, list, said, text};
+use crate::wire::openai::Usage;
+
+/// Translates the first choice of a completion; Anthropic's wire has no second one.
+pub(crate) fn answer(completion: &Value) -> Result<Value, Malformed> {
+    let choice = list(completion, "choices").first().ok_or(Malformed)?;
+    let message = get(choice, "message").ok_or(Malformed)?;
+    let calls_tools = !list(message, "tool_calls").is_empty();
+    let reason = stop::to_anthropic(text(choice, "finish_reason").unwrap_or_default(), calls_tools);
+    let usage = get(completion, "usage").map(Usage::read).unwrap_or_default();
+    Ok(json!({
+        "id": message_id(text(completion, "id").unwrap_or_default()),
+        "type": "message",
+        "role": "assistant",
+        "model": text(completion, "model").unwrap_or_default(),
+        "content": blocks(message)?,
+        "stop_reason": reason,
+        "stop_sequence": null,
+        "usage": counted::write(usage),
+    }))
+}
+
+/// The id of a message, after that of the completion.
+pub(super) fn message_id(id: &str) -> String {
+    if id.starts_with("msg_") { id.to_owned() } else { format!("msg_{id}") }
+}
+
+/// The id of a tool call; some servers leave it out.
+pub(super) fn call_id(call: &Value, index: u64) -> String {
+    said(call, "id").map_or_else(|| format!("toolu_{index}"), str::to_owned)
+}
+
+fn blocks(message: &Value) -> Result<Vec<Value>, Malformed> {
+    let mut blocks = list(message, "thinking_blocks").to_vec();
+    if blocks.is_empty()
+        && let Some(reasoning) = said(message, "reasoning_content").or_else(|| said(message, "reasoning"))
+    {
+        blocks.push(json!({"type": "thinking", "thinking": reasoning, "signature": ""}));
+    }
+    let texts = [said(message, "content"), said(message, "refusal")];
+    blocks.extend(texts.into_iter().flatten().map(|text| json!({"type": "text", "text": text})));
+    for (call, index) in list(message, "tool_calls").iter().zip(0..) {
+        let function = get(call, "function").ok_or(Malformed)?;
+        let input = input(text(function, "arguments").unwrap_or_default())?;
+        let name = text(function, "name").ok_or(Malformed)?;
+        blocks.push(json!({"type": "tool_use", "id": call_id(call, index), "name": name, "input": input}));
+    }
+    Ok(blocks)
+}
+
+fn input(arguments: &str) -> Result<Value, Malformed> {
+    if arguments.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_str(arguments).ok().filter(Value::is_object).ok_or(Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_completion_becomes_one_message() {
+        let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}});
+        let completion = json!({
+            "id": "c1", "model": "gpt", "choices": [{"index": 0, "finish_reason": "stop", "message": {
+                "role": "assistant", "content": "hi", "reasoning_content": "hm", "tool_calls": [call],
+            }}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12, "prompt_tokens_details": {"cached_tokens": 4}},
+        });
+        let expected = json!({
+            "id": "msg_c1", "type": "message", "role": "assistant", "model": "gpt", "stop_reason": "tool_use", "stop_sequence": null,
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "text", "text": "hi"},
+                {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+            ],
+            "usage": {"input_tokens": 6, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 2},
+        });
+        assert_eq!(answer(&completion), Ok(expected));
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_no_answer() {
+        for completion in [
+            json!({}),
+            json!({"choices": [{}]}),
+            json!({"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{\"x\":"}}]}}]}),
+        ] {
+            assert_eq!(answer(&completion), Err(Malformed), "{completion}");
+        }
+    }
+}

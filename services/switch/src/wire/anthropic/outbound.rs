@@ -1,0 +1,13 @@
+//! For providers that speak Anthropic's wire: requests go there out of the pivot, answers come back into it.
+
+mod answer;
+mod messages;
+mod parts;
+mod request;
+mod stream;
+mod tools;
+
+pub(crate) use super::error::to_openai as error;
+pub(crate) use answer::answer;
+pub(crate) use request::request;
+pub(crate) use stream::Stream;

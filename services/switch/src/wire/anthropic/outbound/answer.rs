@@ -1,0 +1,107 @@
+//! A whole message as a chat completion.
+
+use serde_json::Value;
+
+use super::super::{counted, stop};
+use crate::wire::Malformed;
+use crate::wire::json::{Object, get, list, said, text};
+use crate::wire::openai::{Head, Usage, choice, tool_call};
+
+/// Translates an answer that came in at `created` (Unix seconds).
+pub(crate) fn answer(message: &Value, created: u64) -> Result<Value, Malformed> {
+    if text(message, "type") != Some("message") || !message["content"].is_array() {
+        return Err(Malformed);
+    }
+    let head = Head {
+        id: text(message, "id").unwrap_or_default().to_owned(),
+        model: text(message, "model").unwrap_or_default().to_owned(),
+        created,
+    };
+    let mut usage = Usage::default();
+    if let Some(reported) = get(message, "usage") {
+        counted::take(&mut usage, reported);
+    }
+    let reason = stop::to_openai(text(message, "stop_reason").unwrap_or_default());
+    Ok(head.completion(vec![choice(0, said_in(list(message, "content")), reason)], usage.write()))
+}
+
+/// What the blocks say, as one message. Blocks of tools that ran at the provider say nothing to the caller.
+fn said_in(blocks: &[Value]) -> Object {
+    let (mut content, mut reasoning) = (String::new(), String::new());
+    let (mut calls, mut thoughts) = (Vec::new(), Vec::new());
+    for block in blocks {
+        match text(block, "type") {
+            Some("text") => content += text(block, "text").unwrap_or_default(),
+            Some("thinking") => {
+                reasoning += text(block, "thinking").unwrap_or_default();
+                thoughts.push(block.clone());
+            }
+            Some("redacted_thinking") => thoughts.push(block.clone()),
+            Some("tool_use") => {
+                let arguments = get(block, "input").map_or_else(|| "{}".to_owned(), Value::to_string);
+                let name = text(block, "name").unwrap_or_default();
+                calls.push(tool_call(text(block, "id").unwrap_or_default(), name, &arguments));
+            }
+            _ => {}
+        }
+    }
+    let mut message = Object::new();
+    message.insert("role".to_owned(), "assistant".into());
+    let is_silent = content.is_empty() && !calls.is_empty();
+    message.insert("content".to_owned(), if is_silent { Value::Null } else { content.into() });
+    message.insert("refusal".to_owned(), Value::Null);
+    if !reasoning.is_empty() {
+        message.insert("reasoning_content".to_owned(), reasoning.into());
+    }
+    // Their signatures are needed when they are sent back.
+    if thoughts.iter().any(|thought| said(thought, "signature").or_else(|| said(thought, "data")).is_some()) {
+        message.insert("thinking_blocks".to_owned(), thoughts.into());
+    }
+    if !calls.is_empty() {
+        message.insert("tool_calls".to_owned(), calls.into());
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_with_thought_text_and_calls_is_one_choice() {
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
+        let message = json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
+            "content": [
+                thought, {"type": "text", "text": "one "}, {"type": "server_tool_use", "id": "x"},
+                {"type": "text", "text": "two"}, {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+                {"type": "tool_use", "id": "b", "name": "g", "input": {}},
+            ],
+            "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 4},
+        });
+        let expected = json!({
+            "id": "msg_1", "object": "chat.completion", "created": 7, "model": "claude",
+            "choices": [{"index": 0, "logprobs": null, "finish_reason": "tool_calls", "message": {
+                "role": "assistant", "content": "one two", "refusal": null, "reasoning_content": "hm",
+                "thinking_blocks": [thought],
+                "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+                    {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+                ],
+            }}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
+        });
+        assert_eq!(answer(&message, 7), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_message_is_malformed() {
+        for body in
+            [json!({}), json!([]), json!({"type": "error", "error": {}}), json!({"type": "message", "content": "x"})]
+        {
+            assert_eq!(answer(&body, 0), Err(Malformed), "{body}");
+        }
+    }
+}

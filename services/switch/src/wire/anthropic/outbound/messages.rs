@@ -1,0 +1,153 @@
+//! The conversation: OpenAI's messages as Anthropic's turns, in which user and assistant alternate, tool results are the
+//! user's, and what the system says stands apart.
+
+use serde_json::{Value, json};
+
+use super::parts;
+use crate::wire::Untranslatable;
+use crate::wire::json::{copy, get, list, said, text};
+
+/// A conversation in Anthropic's form.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    /// What the system says, as text blocks.
+    pub(super) system: Vec<Value>,
+    /// The turns.
+    pub(super) messages: Vec<Value>,
+}
+
+/// Translates `messages`.
+pub(super) fn conversation(pivot: &Value) -> Result<Conversation, Untranslatable> {
+    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut system = Vec::new();
+    for (index, message) in list(pivot, "messages").iter().enumerate() {
+        let turn = turn(message).map_err(|error| error.within(&format!("messages[{index}]")))?;
+        match (turn, turns.last_mut()) {
+            ((_, blocks), _) if blocks.is_empty() => {}
+            (("system", blocks), _) => system.extend(blocks),
+            // The results of parallel calls must come in one turn.
+            ((role, blocks), Some((last, said))) if role == *last => said.extend(blocks),
+            (turn, _) => turns.push(turn),
+        }
+    }
+    let messages = turns.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
+    Ok(Conversation { system, messages })
+}
+
+/// Whose turn a message is, and what is said in it.
+fn turn(message: &Value) -> Result<(&'static str, Vec<Value>), Untranslatable> {
+    match text(message, "role") {
+        Some("system" | "developer") => Ok(("system", parts::blocks(message)?)),
+        Some("user") => Ok(("user", parts::blocks(message)?)),
+        Some("assistant") => Ok(("assistant", assistant(message)?)),
+        Some("tool") => Ok(("user", vec![tool_result(message)?])),
+        Some(role) => Err(Untranslatable::new("role", format!("Anthropic's wire has no role `{role}`"))),
+        None => Err(Untranslatable::new("role", "is required")),
+    }
+}
+
+fn assistant(message: &Value) -> Result<Vec<Value>, Untranslatable> {
+    // Signed thoughts, as they were handed out with the answer, must come back before everything else.
+    let mut blocks = list(message, "thinking_blocks").to_vec();
+    blocks.extend(parts::blocks(message)?);
+    if let Some(refusal) = said(message, "refusal") {
+        blocks.push(parts::text_block(refusal));
+    }
+    for (index, call) in list(message, "tool_calls").iter().enumerate() {
+        blocks.push(tool_use(call).map_err(|error| error.within(&format!("tool_calls[{index}]")))?);
+    }
+    Ok(blocks)
+}
+
+fn tool_use(call: &Value) -> Result<Value, Untranslatable> {
+    let required = |field: &str| Untranslatable::new(field, "is required");
+    let function = get(call, "function").ok_or_else(|| required("function"))?;
+    let id = text(call, "id").ok_or_else(|| required("id"))?;
+    let name = text(function, "name").ok_or_else(|| required("function.name"))?;
+    let input = parts::arguments(text(function, "arguments").unwrap_or_default());
+    let input = input.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
+    Ok(json!({"type": "tool_use", "id": id, "name": name, "input": input}))
+}
+
+fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
+    let id = text(message, "tool_call_id").ok_or_else(|| Untranslatable::new("tool_call_id", "is required"))?;
+    let content = match get(message, "content") {
+        Some(Value::String(text)) => json!(text),
+        _ => parts::blocks(message)?.into(),
+    };
+    let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    if let Some(block) = block.as_object_mut() {
+        copy(message, block, &["cache_control"]);
+    }
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translate(messages: Value) -> Conversation {
+        conversation(&json!({"messages": messages})).expect("translatable")
+    }
+
+    #[test]
+    fn parallel_calls_and_their_results_are_one_turn_each() {
+        let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
+        let got = translate(json!([
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": null, "tool_calls": [call("a", "{\"x\":1}"), call("b", "")]},
+            {"role": "tool", "tool_call_id": "a", "content": "one"},
+            {"role": "tool", "tool_call_id": "b", "content": [{"type": "text", "text": "two"}]},
+            {"role": "user", "content": "and?"},
+        ]));
+        let expected = [
+            json!({"role": "user", "content": [{"type": "text", "text": "go"}]}),
+            json!({"role": "assistant", "content": [
+                {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+                {"type": "tool_use", "id": "b", "name": "f", "input": {}},
+            ]}),
+            json!({"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "a", "content": "one"},
+                {"type": "tool_result", "tool_use_id": "b", "content": [{"type": "text", "text": "two"}]},
+                {"type": "text", "text": "and?"},
+            ]}),
+        ];
+        assert_eq!(got.messages, expected);
+    }
+
+    #[test]
+    fn what_the_system_says_stands_apart_and_signed_thoughts_go_first() {
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let got = translate(json!([
+            {"role": "developer", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
+            {"role": "assistant", "content": "yes", "thinking_blocks": [thought], "reasoning_content": "hm"},
+            {"role": "system", "content": "b"},
+        ]));
+        let system = [
+            json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
+            json!({"type": "text", "text": "b"}),
+        ];
+        assert_eq!(got.system, system);
+        assert_eq!(got.messages, [json!({"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]})]);
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_translated_is_named() {
+        let refused = |message: Value| {
+            let messages = json!([{"role": "user", "content": "x"}, message]);
+            conversation(&json!({"messages": messages})).expect_err("refused").field
+        };
+        let call = |function: Value| json!({"role": "assistant", "tool_calls": [{"id": "a", "function": function}]});
+        for (message, field) in [
+            (json!({"role": "function", "name": "f"}), "messages[1].role"),
+            (json!({"content": "x"}), "messages[1].role"),
+            (json!({"role": "tool", "content": "x"}), "messages[1].tool_call_id"),
+            (json!({"role": "user", "content": 7}), "messages[1].content"),
+            (json!({"role": "user", "content": [{"type": "input_audio"}]}), "messages[1].content[0].type"),
+            (call(json!({"name": "f", "arguments": "[1]"})), "messages[1].tool_calls[0].function.arguments"),
+            (call(json!({"arguments": "{}"})), "messages[1].tool_calls[0].function.name"),
+        ] {
+            assert_eq!(refused(message), field);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The tools that may be called, and which of them must be.
+
+use serde_json::{Value, json};
+
+use crate::wire::Untranslatable;
+use crate::wire::json::{Object, copy, get, list, text};
+
+/// Adds `tools` and `tool_choice` to a request.
+pub(super) fn add(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable> {
+    let mut tools = Vec::new();
+    for (index, one) in list(pivot, "tools").iter().enumerate() {
+        tools.push(tool(one).map_err(|error| error.within(&format!("tools[{index}]")))?);
+    }
+    if tools.is_empty() {
+        return Ok(());
+    }
+    out.insert("tools".to_owned(), tools.into());
+    let one_at_a_time = get(pivot, "parallel_tool_calls").and_then(Value::as_bool) == Some(false);
+    let choice = match get(pivot, "tool_choice") {
+        Some(asked) => choice(asked)?,
+        None if one_at_a_time => json!({"type": "auto"}),
+        None => return Ok(()),
+    };
+    let mut choice = choice;
+    if one_at_a_time && choice["type"] != "none" {
+        choice["disable_parallel_tool_use"] = true.into();
+    }
+    out.insert("tool_choice".to_owned(), choice);
+    Ok(())
+}
+
+fn tool(tool: &Value) -> Result<Value, Untranslatable> {
+    let function = match (text(tool, "type"), get(tool, "function")) {
+        (Some("function"), Some(function)) => function,
+        (Some("function"), None) => return Err(Untranslatable::new("function", "is required")),
+        _ => {
+            return Err(Untranslatable::new(
+                "type",
+                "Anthropic's wire has no counterpart; only `function` is translated",
+            ));
+        }
+    };
+    let name = text(function, "name").ok_or_else(|| Untranslatable::new("function.name", "is required"))?;
+    let schema = get(function, "parameters").cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+    let mut out = Object::new();
+    copy(function, &mut out, &["description", "strict", "cache_control"]);
+    copy(tool, &mut out, &["cache_control"]);
+    out.insert("name".to_owned(), name.into());
+    out.insert("input_schema".to_owned(), schema);
+    Ok(out.into())
+}
+
+fn choice(choice: &Value) -> Result<Value, Untranslatable> {
+    let name = get(choice, "function").and_then(|function| text(function, "name"));
+    match (choice.as_str(), name) {
+        (Some("auto"), _) => Ok(json!({"type": "auto"})),
+        (Some("none"), _) => Ok(json!({"type": "none"})),
+        (Some("required"), _) => Ok(json!({"type": "any"})),
+        (None, Some(name)) => Ok(json!({"type": "tool", "name": name})),
+        _ => Err(Untranslatable::new("tool_choice", "must be `auto`, `none`, `required` or name one function")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translate(pivot: Value) -> Result<Value, Untranslatable> {
+        let mut out = Object::new();
+        add(&pivot, &mut out).map(|()| out.into())
+    }
+
+    #[test]
+    fn tools_and_the_choice_among_them_are_translated() {
+        let tools = json!([
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}},
+            {"type": "function", "function": {"name": "g"}},
+        ]);
+        let got = translate(json!({"tools": tools, "parallel_tool_calls": false})).expect("translatable");
+        let expected = json!({
+            "tools": [
+                {"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": true},
+                {"name": "g", "input_schema": {"type": "object", "properties": {}}},
+            ],
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+        });
+        assert_eq!(got, expected);
+        for (choice, expected) in [
+            (json!("auto"), json!({"type": "auto"})),
+            (json!("none"), json!({"type": "none"})),
+            (json!("required"), json!({"type": "any"})),
+            (json!({"type": "function", "function": {"name": "f"}}), json!({"type": "tool", "name": "f"})),
+        ] {
+            let got = translate(json!({"tools": tools, "tool_choice": choice})).expect("translatable");
+            assert_eq!(got["tool_choice"], expected);
+        }
+        assert_eq!(translate(json!({"tool_choice": "none"})), Ok(json!({})), "no tools, no choice");
+    }
+
+    #[test]
+    fn a_tool_of_another_kind_is_named() {
+        let refused = |pivot: Value| translate(pivot).expect_err("refused").field;
+        assert_eq!(refused(json!({"tools": [{"type": "custom"}]})), "tools[0].type");
+        assert_eq!(refused(json!({"tools": [{"type": "function", "function": {}}]})), "tools[0].function.name");
+        let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+        assert_eq!(refused(json!({"tools": tools, "tool_choice": {"type": "allowed_tools"}})), "tool_choice");
+    }
+}

@@ -1,0 +1,186 @@
+//! The conversation: OpenAI's messages as Gemini's contents, in which the model's turns and the user's alternate.
+
+use serde_json::{Value, json};
+
+use super::parts;
+use crate::wire::json::{get, list, said, text};
+use crate::wire::{Untranslatable, data_url};
+
+/// A conversation in Gemini's form.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    /// What the system says, as text parts.
+    pub(super) system: Vec<Value>,
+    /// The turns.
+    pub(super) contents: Vec<Value>,
+}
+
+/// Translates `messages`.
+pub(super) fn conversation(pivot: &Value) -> Result<Conversation, Untranslatable> {
+    let messages = list(pivot, "messages");
+    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut system = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        let turn = turn(message, &messages[..index]).map_err(|error| error.within(&format!("messages[{index}]")))?;
+        match (turn, turns.last_mut()) {
+            ((_, parts), _) if parts.is_empty() => {}
+            (("system", parts), _) => system.extend(parts),
+            ((role, parts), Some((last, said))) if role == *last => said.extend(parts),
+            (turn, _) => turns.push(turn),
+        }
+    }
+    let contents = turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect();
+    Ok(Conversation { system, contents })
+}
+
+fn turn(message: &Value, before: &[Value]) -> Result<(&'static str, Vec<Value>), Untranslatable> {
+    match text(message, "role") {
+        Some("system" | "developer") => Ok(("system", content(message)?)),
+        Some("user") => Ok(("user", content(message)?)),
+        Some("assistant") => Ok(("model", assistant(message)?)),
+        Some("tool") => Ok(("user", vec![function_response(message, before)?])),
+        Some(role) => Err(Untranslatable::new("role", format!("Gemini's wire has no role `{role}`"))),
+        None => Err(Untranslatable::new("role", "is required")),
+    }
+}
+
+fn content(message: &Value) -> Result<Vec<Value>, Untranslatable> {
+    match get(message, "content") {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![json!({"text": text})]),
+        Some(Value::Array(parts)) => {
+            let part = |(index, part)| self::part(part).map_err(|error| error.within(&format!("content[{index}]")));
+            parts.iter().enumerate().map(part).collect()
+        }
+        Some(_) => Err(Untranslatable::new("content", "must be text or a list of parts")),
+    }
+}
+
+fn part(part: &Value) -> Result<Value, Untranslatable> {
+    match text(part, "type") {
+        Some("text") => Ok(json!({"text": text(part, "text").unwrap_or_default()})),
+        Some("refusal") => Ok(json!({"text": text(part, "refusal").unwrap_or_default()})),
+        Some("image_url") => {
+            let url = get(part, "image_url").and_then(|image| image.as_str().or_else(|| text(image, "url")));
+            media(url, "image_url.url")
+        }
+        Some("file") => media(get(part, "file").and_then(|file| text(file, "file_data")), "file.file_data"),
+        Some("input_audio") => audio(part),
+        Some(kind) => Err(Untranslatable::new("type", format!("Gemini's wire has no counterpart of `{kind}`"))),
+        None => Err(Untranslatable::new("type", "is required")),
+    }
+}
+
+fn media(url: Option<&str>, field: &str) -> Result<Value, Untranslatable> {
+    let url = url.ok_or_else(|| Untranslatable::new(field, "is required"))?;
+    if let Some((mime_type, data)) = data_url::split(url) {
+        return Ok(json!({"inlineData": {"mimeType": mime_type, "data": data}}));
+    }
+    if ["https://", "http://", "gs://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(json!({"fileData": {"fileUri": url}}));
+    }
+    Err(Untranslatable::new(field, "must be an http, https or gs address, or a base64 data URL"))
+}
+
+fn audio(part: &Value) -> Result<Value, Untranslatable> {
+    let field = |name: &str| {
+        let value = get(part, "input_audio").and_then(|audio| text(audio, name));
+        value.ok_or_else(|| Untranslatable::new(format!("input_audio.{name}"), "is required"))
+    };
+    Ok(json!({"inlineData": {"mimeType": format!("audio/{}", field("format")?), "data": field("data")?}}))
+}
+
+fn assistant(message: &Value) -> Result<Vec<Value>, Untranslatable> {
+    let mut out = content(message)?;
+    for (index, call) in list(message, "tool_calls").iter().enumerate() {
+        out.push(function_call(call).map_err(|error| error.within(&format!("tool_calls[{index}]")))?);
+    }
+    Ok(out)
+}
+
+fn function_call(call: &Value) -> Result<Value, Untranslatable> {
+    let function = get(call, "function").ok_or_else(|| Untranslatable::new("function", "is required"))?;
+    let name = text(function, "name").ok_or_else(|| Untranslatable::new("function.name", "is required"))?;
+    let arguments = said(function, "arguments").unwrap_or("{}");
+    let args: Option<Value> = serde_json::from_str(arguments).ok().filter(Value::is_object);
+    let args = args.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
+    let mut part = json!({"functionCall": {"name": name, "args": args}});
+    if let Some(signature) = parts::signature(call) {
+        part["thoughtSignature"] = signature.into();
+    }
+    Ok(part)
+}
+
+/// A result. Gemini wants the function's name, which stands in the call that it answers.
+fn function_response(message: &Value, before: &[Value]) -> Result<Value, Untranslatable> {
+    let id = text(message, "tool_call_id").ok_or_else(|| Untranslatable::new("tool_call_id", "is required"))?;
+    let mut calls = before.iter().rev().flat_map(|message| list(message, "tool_calls"));
+    let call = calls.find(|call| text(call, "id") == Some(id)).and_then(|call| get(call, "function"));
+    let name = call.and_then(|function| text(function, "name"));
+    let name = name.ok_or_else(|| Untranslatable::new("tool_call_id", "names no tool call of an earlier message"))?;
+    let said: Vec<Value> = content(message)?;
+    let said: Option<Vec<&str>> = said.iter().map(|part| text(part, "text")).collect();
+    let said = said.ok_or_else(|| Untranslatable::new("content", "must be text"))?.concat();
+    let response = serde_json::from_str(&said).ok().filter(Value::is_object);
+    let response = response.unwrap_or_else(|| json!({"result": said}));
+    Ok(json!({"functionResponse": {"name": name, "response": response}}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_and_results_are_turns_of_the_model_and_the_user() {
+        let call = |id: &str, name: &str| {
+            json!({"id": id, "function": {"name": name, "arguments": "{\"x\":1}"},
+            "extra_content": {"google": {"thought_signature": "s"}}})
+        };
+        let got = conversation(&json!({"messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+                {"type": "image_url", "image_url": {"url": "https://h/a.png"}},
+                {"type": "input_audio", "input_audio": {"format": "wav", "data": "aGk="}},
+            ]},
+            {"role": "assistant", "content": "", "tool_calls": [call("a", "f"), call("b", "g")]},
+            {"role": "tool", "tool_call_id": "a", "content": "{\"ok\":true}"},
+            {"role": "tool", "tool_call_id": "b", "content": "plain"},
+        ]}))
+        .expect("translatable");
+        assert_eq!(got.system, [json!({"text": "be brief"})]);
+        let called = |name: &str| json!({"functionCall": {"name": name, "args": {"x": 1}}, "thoughtSignature": "s"});
+        let expected = [
+            json!({"role": "user", "parts": [
+                {"text": "see"}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}}, {"fileData": {"fileUri": "https://h/a.png"}},
+                {"inlineData": {"mimeType": "audio/wav", "data": "aGk="}},
+            ]}),
+            json!({"role": "model", "parts": [called("f"), called("g")]}),
+            json!({"role": "user", "parts": [
+                {"functionResponse": {"name": "f", "response": {"ok": true}}},
+                {"functionResponse": {"name": "g", "response": {"result": "plain"}}},
+            ]}),
+        ];
+        assert_eq!(got.contents, expected);
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_translated_is_named() {
+        for (message, field) in [
+            (json!({"role": "function"}), "messages[0].role"),
+            (json!({"role": "tool", "tool_call_id": "x", "content": "y"}), "messages[0].tool_call_id"),
+            (json!({"role": "user", "content": [{"type": "video"}]}), "messages[0].content[0].type"),
+            (
+                json!({"role": "user", "content": [{"type": "image_url", "image_url": "file:///x"}]}),
+                "messages[0].content[0].image_url.url",
+            ),
+            (
+                json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "no"}}]}),
+                "messages[0].tool_calls[0].function.arguments",
+            ),
+        ] {
+            assert_eq!(conversation(&json!({"messages": [message]})).expect_err("refused").field, field);
+        }
+    }
+}

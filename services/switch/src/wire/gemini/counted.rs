@@ -1,0 +1,38 @@
+//! What was spent: Gemini counts thoughts beside the answer, and what tools put into the prompt beside the prompt.
+
+use serde_json::Value;
+
+use crate::wire::json::count;
+use crate::wire::openai::Usage;
+
+/// Reads `usageMetadata`.
+pub(super) fn read(metadata: &Value) -> Usage {
+    let reasoning = count(metadata, "thoughtsTokenCount");
+    Usage {
+        prompt: count(metadata, "promptTokenCount").saturating_add(count(metadata, "toolUsePromptTokenCount")),
+        cached: count(metadata, "cachedContentTokenCount"),
+        cache_written: 0,
+        completion: count(metadata, "candidatesTokenCount").saturating_add(reasoning),
+        reasoning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn thoughts_are_part_of_what_was_written() {
+        let usage = read(&json!({
+            "promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 7, "cachedContentTokenCount": 4,
+            "toolUsePromptTokenCount": 1, "totalTokenCount": 21,
+        }));
+        let expected = json!({
+            "prompt_tokens": 11, "completion_tokens": 10, "total_tokens": 21,
+            "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 7},
+        });
+        assert_eq!(usage.write(), expected);
+    }
+}

@@ -1,0 +1,119 @@
+//! Writing the pivot: chunks, whole completions and usage as OpenAI's clients read them.
+//!
+//! Source: OpenAI's API reference, "Chat" and "Streaming".
+
+use serde_json::{Value, json};
+
+use super::json::{Object, count, get};
+
+/// What one event of another wire means in the pivot.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    /// The payload of a chunk.
+    Chunk(Value),
+    /// The provider says that nothing follows.
+    Done,
+}
+
+/// What all chunks of one answer have in common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) model: String,
+    /// Unix seconds.
+    pub(super) created: u64,
+}
+
+impl Head {
+    /// A chunk that adds to choice `index`.
+    pub(super) fn delta(&self, index: u64, delta: Value) -> Piece {
+        self.chunk(json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": null}]), None)
+    }
+
+    /// The chunks that end choice `index`, and say what was spent.
+    pub(super) fn finish(&self, index: u64, reason: &str, usage: Value) -> Vec<Piece> {
+        let choices = json!([{"index": index, "delta": {}, "logprobs": null, "finish_reason": reason}]);
+        vec![self.chunk(choices, None), self.usage(usage)]
+    }
+
+    /// The chunk that says what was spent.
+    pub(super) fn usage(&self, usage: Value) -> Piece {
+        self.chunk(json!([]), Some(usage))
+    }
+
+    /// A whole completion.
+    pub(super) fn completion(&self, choices: Vec<Value>, usage: Value) -> Value {
+        let Self { id, model, created } = self;
+        json!({
+            "id": id, "object": "chat.completion", "created": created, "model": model, "choices": choices, "usage": usage,
+        })
+    }
+
+    fn chunk(&self, choices: Value, usage: Option<Value>) -> Piece {
+        let Self { id, model, created } = self;
+        let mut chunk = json!({
+            "id": id, "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices,
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage;
+        }
+        Piece::Chunk(chunk)
+    }
+}
+
+/// One choice of a whole completion.
+pub(super) fn choice(index: u64, message: Object, finish_reason: &str) -> Value {
+    json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason})
+}
+
+/// A tool call, whole.
+pub(super) fn tool_call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+/// What was spent, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// All of the prompt, whether it was cached or not.
+    pub(super) prompt: u64,
+    /// Of the prompt, what came from the provider's cache.
+    pub(super) cached: u64,
+    /// Of the prompt, what was written to the provider's cache.
+    pub(super) cache_written: u64,
+    /// All that was generated.
+    pub(super) completion: u64,
+    /// Of that, what was reasoning.
+    pub(super) reasoning: u64,
+}
+
+impl Usage {
+    /// Reads `usage` of a completion or a chunk.
+    pub(super) fn read(usage: &Value) -> Self {
+        let detail = |of: &str, name: &str| get(usage, of).map_or(0, |details| count(details, name));
+        Self {
+            prompt: count(usage, "prompt_tokens"),
+            cached: detail("prompt_tokens_details", "cached_tokens"),
+            cache_written: detail("prompt_tokens_details", "cache_creation_tokens"),
+            completion: count(usage, "completion_tokens"),
+            reasoning: detail("completion_tokens_details", "reasoning_tokens"),
+        }
+    }
+
+    /// As OpenAI's wire has it. Tokens written to a cache have no place there; they get the name that gateways use.
+    pub(super) fn write(self) -> Value {
+        let mut details = json!({"cached_tokens": self.cached});
+        if self.cache_written > 0 {
+            details["cache_creation_tokens"] = self.cache_written.into();
+        }
+        let mut usage = json!({
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt.saturating_add(self.completion),
+            "prompt_tokens_details": details,
+        });
+        if self.reasoning > 0 {
+            usage["completion_tokens_details"] = json!({"reasoning_tokens": self.reasoning});
+        }
+        usage
+    }
+}

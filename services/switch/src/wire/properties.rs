@@ -1,0 +1,5 @@
+//! What holds for every request and every answer, not only for those that somebody thought of.
+
+mod answers;
+mod gather;
+mod requests;
