@@ -3,13 +3,23 @@
 
 use std::time::Duration;
 
-use vx11_tests::{Chain, TOKEN};
+use vx11_tests::Chain;
 
 use crate::load::{self, Outcome, Target};
 use crate::nginx::Nginx;
 use crate::report::{Bound, judge, median};
 use crate::{streams, unlimited, usage};
 
+/// A caller's key with a limit of every sort, none of which is reached.
+const KEY: &str = "sk-bench";
+const LIMITS: [(&str, &str); 6] = [
+    ("BENCH_KEY", KEY),
+    ("VX11_SWITCH__KEYS__BENCH__SECRET_ENV", "BENCH_KEY"),
+    ("VX11_SWITCH__KEYS__BENCH__ORG", "acme"),
+    ("VX11_SWITCH__KEYS__BENCH__REQUESTS_PER_MINUTE", "1000000000"),
+    ("VX11_SWITCH__KEYS__BENCH__TOKENS_PER_DAY", "1000000000000"),
+    ("VX11_SWITCH__KEYS__BENCH__BUDGET", "{usd=1000000,period=\"month\"}"),
+];
 const CONNECTIONS: u64 = 32;
 const STREAMS: usize = 64;
 const REQUEST: &str = r#"{"model":"mock","messages":[{"role":"user","content":"Hello {n}"}]}"#;
@@ -19,7 +29,7 @@ const STREAM: &str =
 /// After how many requests memory is looked at.
 const MANY: u64 = 1_000_000;
 
-/// What the issue of the gateway set as its targets, on two cores with the load beside it.
+/// What is aimed at, on two cores with the load beside it.
 mod targets {
     pub(crate) const CPU_BY_NGINX: f64 = 2.5;
     pub(crate) const RATE_BY_NGINX: f64 = 0.6;
@@ -89,14 +99,14 @@ impl Way {
 }
 
 pub(crate) async fn run(time: Duration, rounds: u64) -> anyhow::Result<()> {
-    let mut chain = Chain::start_with(&unlimited())?;
+    let mut chain = Chain::start_with(&[&unlimited()[..], &LIMITS].concat())?;
     let provider = chain.address("mock-provider").to_owned();
     let nginx = Nginx::in_front_of(&provider)?;
     let switch = chain.process("switch").id();
     let mut ways = vec![
         Way::new("mock-provider, direct", None, &provider, None),
         Way::new("nginx, plain proxy", Some(nginx.id()), nginx.address(), None),
-        Way::new("switch", Some(switch), chain.address("switch"), Some(TOKEN)),
+        Way::new("switch", Some(switch), chain.address("switch"), Some(KEY)),
     ];
     let peer = std::env::var("PEER_URL").ok();
     if let Some(url) = &peer {

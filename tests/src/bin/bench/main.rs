@@ -24,7 +24,7 @@ use vx11_tests::{Chain, Process, TOKEN, base_env};
 const CONNECTIONS: u64 = 64;
 const SERVICES: [&str; 5] = ["tentaculo", "operator", "switch", "madre", "mock-provider"];
 
-/// What the issue of the chat chain set as its targets, on two cores with the load beside it.
+/// What is aimed at, on two cores with the load beside it.
 mod targets {
     pub(crate) const CHAIN_RATIO: f64 = 0.07;
     pub(crate) const P99_PER_P50: f64 = 20.0;
