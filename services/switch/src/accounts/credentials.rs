@@ -26,6 +26,14 @@ impl Caller {
         let account = request.extensions().get::<Arc<Account>>().cloned();
         account.map_or(Self::Internal, Self::Key)
     }
+
+    /// Whether it may ask for `model`.
+    pub(crate) fn may_use(&self, model: &str) -> bool {
+        match self {
+            Self::Internal => true,
+            Self::Key(account) => account.may_use(model),
+        }
+    }
 }
 
 impl Credentials for Accounts {

@@ -88,6 +88,21 @@ async fn a_key_asks_for_its_models_only() {
     assert_eq!((got.status, got.json()["error"]["code"].as_str()), (403, Some("model_not_allowed")));
     assert_eq!(Answer::of(ask(&app, "sk-alice", &BODY.replace("\"m\"", "\"n\""))).await.status, 200);
     assert_eq!(Answer::of(ask(&app, "test", BODY)).await.status, 200, "the shared token asks for all");
+
+    let get = async |secret, path: &str| Answer::of(app.get_as(secret, path)).await;
+    let listed = async |secret| {
+        let list = get(secret, "/v1/models").await.json();
+        list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|model| model["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed("sk-alice").await, ["n"]);
+    assert!(listed("test").await.contains(&"m".to_owned()));
+    assert_eq!(get("sk-alice", "/v1/models/n").await.status, 200);
+    assert_eq!(get("sk-alice", "/v1/models/m").await.status, 404);
 }
 
 #[tokio::test]

@@ -80,7 +80,12 @@ impl App {
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.url)).bearer_auth("test").timeout(PATIENCE)
+        self.get_as("test", path)
+    }
+
+    /// A GET of the caller with this secret.
+    pub(crate) fn get_as(&self, secret: &str, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url)).bearer_auth(secret).timeout(PATIENCE)
     }
 
     pub(crate) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
