@@ -289,6 +289,9 @@ pub struct UsageRow {
     pub reasoning_tokens: u64,
     /// Requests whose tokens are in part an estimate, because a provider did not report them.
     pub estimated_requests: u64,
+    /// Requests that were answered out of the gateway's cache, at no cost and with no tokens.
+    #[serde(default)]
+    pub cache_hits: u64,
     /// US dollars, as an exact decimal number.
     pub cost_usd: String,
 }

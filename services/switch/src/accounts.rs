@@ -92,6 +92,14 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Whose the requests of `caller` are: what is one tenant's is no other's.
+    pub(crate) fn tenant<'a>(&'a self, caller: &'a Caller) -> &'a str {
+        match caller {
+            Caller::Internal => &self.internal.tenant.name,
+            Caller::Key(account) => &account.tenant.name,
+        }
+    }
+
     /// What is in force now.
     pub(crate) fn terms(&self) -> Arc<Terms> {
         self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()

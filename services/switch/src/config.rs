@@ -5,6 +5,7 @@
 //! that holds one.
 
 mod accounts;
+mod cache;
 mod provider;
 mod retries;
 mod routes;
@@ -20,6 +21,7 @@ use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
 pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
+pub use cache::CacheConfig;
 pub use provider::{BreakerLimits, ConcurrencyConfig, ProviderConfig, ProviderKind};
 pub use retries::RetryConfig;
 pub use target::{ConditionConfig, ShadowConfig, TargetConfig};
@@ -43,6 +45,8 @@ pub struct SwitchConfig {
     pub models: BTreeMap<String, ModelConfig>,
     /// When a target that failed is asked again.
     pub retries: RetryConfig,
+    /// Answers that are kept for who asks the same again.
+    pub cache: CacheConfig,
     /// What models cost, by name or pattern, over the shipped table.
     #[serde(skip_serializing)]
     pub prices: BTreeMap<String, PriceConfig>,
@@ -132,6 +136,7 @@ impl Default for SwitchConfig {
             ping_interval: Duration::from_secs(15),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
+            cache: CacheConfig::default(),
             prices: BTreeMap::new(),
             keys: BTreeMap::new(),
             orgs: BTreeMap::new(),
@@ -189,6 +194,7 @@ impl Section for SwitchConfig {
         if self.redis_timeout.is_zero() {
             return Err(ConfigError::unusable("switch.redis_timeout", "must be longer than zero"));
         }
+        self.cache.check()?;
         self.retries.check()
     }
 }
@@ -353,6 +359,8 @@ mod tests {
                 "[switch.models.m]\ntargets = [\"mock/a\"]\nshadow = { target = \"x\" }",
                 "switch.models.m.shadow.target: ",
             ),
+            ("[switch.cache]\nttl = \"0s\"", "switch.cache.ttl: "),
+            ("[switch.cache]\nmax_bytes = 9", "switch.cache.max_answer_bytes: "),
             ("[switch.retries]\nattempts = 3", "switch.retries.attempts: "),
             ("[switch.providers.mock]\nconcurrency = { min = 5, max = 4 }", "switch.providers.mock.concurrency: "),
             ("[switch.providers.mock]\nenabled = false", "switch.models.default.targets: "),

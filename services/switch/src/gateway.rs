@@ -3,9 +3,12 @@
 //!
 //! It knows providers, and the wires that they and callers speak; it does not know what the caller of the gateway is answered.
 
+mod answer_stream;
 mod attempt;
+mod cached;
 mod count;
 mod exchange;
+mod lead;
 mod rescue;
 mod shadow;
 mod stream;
@@ -23,6 +26,7 @@ use vx11_chassis::RequestContext;
 use vx11_resilience::Deadline;
 
 use crate::accounts::{Accounts, Bill};
+use crate::cache::{Cache, Passage};
 use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Retries, Unanswered, first_answer};
@@ -36,10 +40,12 @@ use crate::metrics::Metrics;
 use crate::providers::{Limits, Registry};
 use crate::wire::Wire;
 
+pub(crate) use answer_stream::AnswerStream;
 use attempt::Attempt;
 use rescue::Rescue;
 pub(crate) use shadow::MOST as MOST_SHADOWS;
-pub(crate) use stream::{ChatStream, Step};
+use stream::ChatStream;
+pub(crate) use stream::Step;
 pub(crate) use worker::Worker;
 
 /// What all workers share.
@@ -59,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) ping_interval: Duration,
     /// Who may ask how much.
     pub(crate) accounts: Arc<Accounts>,
+    /// Answers that are kept, where any are.
+    pub(crate) cache: Option<Arc<Cache>>,
     /// What happens when a stream's second answer differs from its first, by the model's name.
     pub(crate) on_divergence: BTreeMap<String, OnDivergence>,
 }
@@ -94,6 +102,8 @@ pub(crate) struct Call<'a> {
     pub(crate) started: Instant,
     /// Who pays: every provider call reports to it.
     pub(crate) bill: &'a Bill,
+    /// Its dealings with the cache.
+    pub(crate) passage: &'a Passage,
 }
 
 impl Call<'_> {
@@ -153,8 +163,8 @@ impl Gateway {
         self.shared.routes.arrange(model, targets, asker, rand::random::<f64>, cost)
     }
 
-    /// The first whole answer that `read` makes sense of, which sees it in the pivot.
-    pub(crate) async fn complete<T>(
+    /// The first whole answer of a provider that `read` makes sense of, which sees it in the pivot.
+    async fn ask<T>(
         &self,
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>>,
@@ -189,8 +199,9 @@ impl Gateway {
         result
     }
 
-    /// The first stream whose first event has come in. The targets after the one that began it finish it if it breaks.
-    pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
+    /// The first stream of a provider whose first event has come in. The targets after the one that began it finish it if it
+    /// breaks.
+    async fn ask_stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             self.open(call, target, call.request.wire).await
         });

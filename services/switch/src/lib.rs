@@ -4,9 +4,10 @@
 //! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
 //! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. `accounts`
 //! keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway knows of its providers'
-//! health is lost when it stops, and learnt anew within a few calls.
+//! health is lost when it stops, and learnt anew within a few calls. `cache` keeps answers for who asks the same again.
 
 mod accounts;
+mod cache;
 pub mod config;
 mod domain;
 mod gateway;
@@ -32,6 +33,7 @@ use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
 use accounts::Accounts;
+use cache::Cache;
 use config::RetryConfig;
 pub use config::SwitchConfig;
 use domain::retry::RetryPolicy;
@@ -119,6 +121,7 @@ fn share(
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
+    let cache = Cache::new(&config.cache, &metrics.cache);
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
@@ -128,6 +131,7 @@ fn share(
         metrics,
         ping_interval: config.ping_interval,
         accounts,
+        cache,
         on_divergence,
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
 
+use crate::cache::CacheMetrics;
 use crate::providers::Provider;
 
 use live::{LiveStates, Watched};
@@ -38,6 +39,8 @@ pub(crate) struct Metrics {
     first_token: HistogramVec,
     output_token: HistogramVec,
     watched: Watched,
+    /// The response cache's.
+    pub(crate) cache: CacheMetrics,
     /// In registry order.
     providers: Vec<ProviderTimes>,
 }
@@ -163,6 +166,7 @@ impl Metrics {
             first_token,
             output_token,
             watched,
+            cache: CacheMetrics::new(registry)?,
             providers: Vec::new(),
         })
     }

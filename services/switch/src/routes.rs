@@ -12,6 +12,7 @@ mod messages;
 mod messages_stream;
 mod models;
 mod order;
+mod passage;
 mod pings;
 mod providers;
 mod refusal;

@@ -34,6 +34,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) correlation_id: &'a Arc<str>,
     /// When it came in.
     pub(crate) started: Instant,
+    /// Whether the answer is kept already, so that nothing will be spent.
+    pub(crate) is_kept: bool,
 }
 
 /// Why a request is not let in.
@@ -86,6 +88,8 @@ struct Spent {
     estimated: bool,
     provider: Box<str>,
     provider_model: Option<Arc<str>>,
+    /// Whether the answer came out of the cache.
+    from_cache: bool,
 }
 
 impl Accounts {
@@ -108,8 +112,13 @@ impl Accounts {
         let (at_ms, prompt) = (now_ms(), OnceLock::new());
         let mut reservation = None;
         if !account.meters.is_empty() {
-            let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
-            let amounts = expected(&terms, read, &asked, models);
+            let amounts = match asked.is_kept {
+                true => Amounts { requests: 1, ..Amounts::default() },
+                false => {
+                    let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
+                    expected(&terms, read, &asked, models)
+                }
+            };
             let reserved = self.meters.reserve(&account, amounts, at_ms).await;
             reservation = Some(reserved.map_err(|refused| {
                 self.metrics.refused(&refused);
@@ -157,6 +166,14 @@ impl Bill {
         spent.provider_model = Some(charge.model.clone());
     }
 
+    /// The answer came out of the cache, where `provider` had given it: it costs nothing.
+    pub(crate) fn answered_by_cache(&self, provider: &str, model: &Arc<str>) {
+        let mut spent = self.0.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.from_cache = true;
+        spent.provider = provider.into();
+        spent.provider_model = Some(model.clone());
+    }
+
     /// What has been spent so far.
     pub(crate) fn cost(&self) -> Usd {
         self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).cost
@@ -187,6 +204,7 @@ impl Drop for Open {
             provider_model: spent.provider_model.unwrap_or_default(),
             tokens: spent.tokens,
             estimated: spent.estimated,
+            from_cache: spent.from_cache,
             cost: spent.cost,
             latency_ms: self.started.elapsed().as_millis() as u64,
         };

@@ -36,7 +36,8 @@ pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id:
     for meter in &account.meters {
         let cell = current(&mut book, meter, now_ms);
         let wanted = meter.unit.of(&amounts);
-        if cell.used.saturating_add(wanted) > meter.limit {
+        // What wants nothing of a meter is not stopped by it.
+        if wanted > 0 && cell.used.saturating_add(wanted) > meter.limit {
             return Err(Refused { scope: meter.scope.clone(), level: level(meter, cell.used, now_ms), wanted });
         }
     }

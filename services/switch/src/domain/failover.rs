@@ -94,7 +94,7 @@ pub(crate) struct Answered<A> {
 }
 
 /// Nobody answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Unanswered {
     /// Every call, in order.
     pub(crate) tried: Vec<Tried>,
@@ -103,7 +103,7 @@ pub(crate) struct Unanswered {
 }
 
 /// Why nobody answered, as far as the caller needs to know.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The request is at fault, as the provider says that was asked last.
     Refused(Box<Refusal>),

@@ -18,6 +18,7 @@ use super::attempt::Attempt;
 use super::stream::Opened;
 use super::{Call, Gateway};
 use crate::accounts::Bill;
+use crate::cache::Passage;
 use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
 use crate::domain::continuation::{Manner, going_on, shown_to_prefill};
@@ -286,6 +287,7 @@ impl Rescue {
             wishes: &self.wishes,
             started: self.started,
             bill: &self.bill,
+            passage: &Passage::bypass(),
         };
         let opening = Instant::now();
         let result = self.gateway.open(&call, target, Wire::OpenAi).await;

@@ -7,11 +7,12 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 
 use crate::accounts::{Asked, Bill, Caller, Denied, Level, Refused};
+use crate::cache::Passage;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
 
-/// Opens the bill of `request`, which asked for `model` and leads to `targets`.
+/// Opens the bill of `request`, which leads to `targets`, unless its answer is kept.
 ///
 /// # Errors
 /// When the key may not use the model, or a limit is reached.
@@ -20,10 +21,11 @@ pub(super) async fn open_bill(
     http: &HttpRequest,
     context: &RequestContext,
     request: &ChatRequest,
-    model: &str,
     targets: &[Target],
+    passage: &Passage,
     started: Instant,
 ) -> Result<Bill, ApiError> {
+    let model = request.model.as_str();
     let asked = Asked {
         model,
         body: request.body(),
@@ -31,6 +33,7 @@ pub(super) async fn open_bill(
         choices: request.choices,
         correlation_id: &context.correlation_id,
         started,
+        is_kept: passage.is_kept(),
     };
     let models = targets.iter().map(|target| &*target.model);
     gateway.shared.accounts.bill(Caller::of(http), asked, models).await.map_err(|denied| refuse(denied, model))

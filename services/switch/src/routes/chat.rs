@@ -15,6 +15,7 @@ use super::arrange::{Said, arrange};
 use super::billing::open_bill;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
+use crate::cache::Passage;
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
@@ -90,19 +91,21 @@ async fn answer(
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
     let said = Said { bytes: request.bytes(), tag: &tag, session: &session };
     let targets: &[Target] = &arrange(gateway, http, model, targets, said);
-    let bill = open_bill(gateway, http, context, &request, model, targets, started).await?;
-    let call = Call { request: &request, targets, context, wishes, started, bill: &bill };
+    // A conversation is between its two sides, and operator repeats what it means to repeat.
+    let passage = &Passage::bypass();
+    let bill = open_bill(gateway, http, context, &request, targets, passage, started).await?;
+    let call = Call { request: &request, targets, context, wishes, started, bill: &bill, passage };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill })
+        refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill, passage })
     };
     gateway.cast_shadow(&call, model);
     if chat.stream {
         let answered = gateway.stream(&call).await.map_err(refuse)?;
-        let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill };
+        let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
     let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
-    let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill };
+    let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
     let mut whole = draft(way);
     let read = answered.answer.read;
     whole.reply = read.answer.content;

@@ -13,19 +13,20 @@ use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 
 use super::way::Way;
 use super::{events, refusal};
+use crate::cache::Passage;
 use crate::domain::delta::Delta;
 use crate::domain::outcome::Outcome;
-use crate::gateway::{ChatStream, Step};
+use crate::gateway::{AnswerStream, Step};
 
 /// The response to a stream whose first event is in; `draft` is completed by what the stream says.
 pub(super) fn respond(
-    stream: ChatStream,
+    stream: AnswerStream,
     way: Way<'_>,
     draft: SwitchChatResponse,
     context: &RequestContext,
     started: Instant,
 ) -> HttpResponse {
-    let request_id = stream.request_id.clone();
+    let request_id = stream.request_id().map(str::to_owned);
     let writer = Writer { whole: draft, correlation_id: context.correlation_id.clone(), started };
     events::respond(way, request_id.as_deref(), writer.write(stream))
 }
@@ -39,7 +40,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(mut self, mut stream: ChatStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn write(mut self, mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream! {
             loop {
                 let last = match stream.next().await {
@@ -81,9 +82,9 @@ impl Writer {
         reasoning.into_iter().chain(delta.content.map(|content| SwitchFrame::Token { content }))
     }
 
-    fn done(mut self, stream: &ChatStream) -> SwitchFrame {
+    fn done(mut self, stream: &AnswerStream) -> SwitchFrame {
         if let Some((gateway, targets, tried, bill)) = stream.way() {
-            let way = Way { gateway, targets, tried, started: self.started, bill };
+            let way = Way { gateway, targets, tried, started: self.started, bill, passage: &Passage::bypass() };
             let (provider, _) = way.last().unwrap_or_default();
             self.whole.provider = provider.to_owned();
             self.whole.fallback_reason = way.fallback_reason();

@@ -25,6 +25,8 @@ use crate::domain::request::ChatRequest;
         ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
         ("x-vx11-priority" = Option<String>, Header, description = "`interactive`, `normal` or `batch`."),
         ("x-vx11-session-id" = Option<String>, Header, description = "The conversation, for sticky routes."),
+        ("x-vx11-cache" = Option<String>, Header, description = "`off`: neither answered from the cache nor kept."),
+        ("cache-control" = Option<String>, Header, description = "`no-store`, `no-cache` or `max-age`, of the cache."),
         ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
         ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first event.")
     ),

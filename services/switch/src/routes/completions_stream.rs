@@ -14,7 +14,7 @@ use super::{events, refusal};
 use crate::domain::manners::{Manners, Passed};
 use crate::domain::outcome::Outcome;
 use crate::domain::text_completion::{self, Chunk};
-use crate::gateway::{ChatStream, Step};
+use crate::gateway::{AnswerStream, Step};
 
 /// The mark at the end of a whole answer.
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
@@ -35,7 +35,7 @@ pub(super) async fn answer(order: &Order, shape: Shape) -> Result<HttpResponse, 
 }
 
 fn forward(
-    mut stream: ChatStream,
+    mut stream: AnswerStream,
     mut manners: Manners,
     shape: Shape,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {

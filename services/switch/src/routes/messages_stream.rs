@@ -11,11 +11,11 @@ use vx11_chassis::sse;
 
 use super::refusal;
 use crate::domain::outcome::Outcome;
-use crate::gateway::{ChatStream, Step};
+use crate::gateway::{AnswerStream, Step};
 use crate::wire::anthropic::inbound;
 
 /// The events that `stream` becomes.
-pub(super) fn write(mut stream: ChatStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+pub(super) fn write(mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let mut events = inbound::Stream::default();
     stream! {
         loop {

@@ -16,14 +16,15 @@ use vx11_chassis::{ApiError, RequestContext};
 
 use super::billing::open_bill;
 use super::way::Way;
-use super::{events, refusal, targets, wishes};
+use super::{events, passage, refusal, targets, wishes};
 use crate::accounts::Bill;
+use crate::cache::Passage;
 use crate::domain::answer::Read;
 use crate::domain::failover::{Answered, Reason, Unanswered};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
-use crate::gateway::{Call, ChatStream, Completed, Gateway};
+use crate::gateway::{AnswerStream, Call, Completed, Gateway};
 
 /// A request that has come in, and was not read yet.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub(super) struct Order {
     wishes: Wishes,
     started: Instant,
     bill: Bill,
+    passage: Passage,
 }
 
 impl FromRequest for Arrival {
@@ -70,8 +72,9 @@ impl Arrival {
         let wishes = wishes::read(&http)?;
         wishes::reroute(&http, &mut request)?;
         let targets = targets::find(&gateway, &http, &request)?;
-        let bill = open_bill(&gateway, &http, &context, &request, &request.model, &targets, started).await?;
-        Ok(Order { gateway, context, request, targets, wishes, started, bill })
+        let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
+        let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
+        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage })
     }
 }
 
@@ -80,15 +83,17 @@ impl Order {
         &self.request
     }
 
-    /// Sends a copy to the model's shadow target, where it has one.
+    /// Sends a copy to the model's shadow target, where it has one; not of a request that nobody else is asked.
     pub(super) fn cast_shadow(&self) {
-        self.gateway.cast_shadow(&self.call(), &self.request.model);
+        if !self.passage.is_kept() {
+            self.gateway.cast_shadow(&self.call(), &self.request.model);
+        }
     }
 
     /// The answer that `read` makes sense of, as the body that `write` makes of it.
-    pub(super) async fn whole<T>(
+    pub(super) async fn whole<T: 'static>(
         &self,
-        read: impl Fn(&[u8]) -> Option<Read<T>>,
+        read: impl Fn(&[u8]) -> Option<Read<T>> + Copy + 'static,
         write: impl FnOnce(Completed<T>) -> Result<Bytes, ApiError>,
     ) -> Result<HttpResponse, ApiError> {
         match self.gateway.complete(&self.call(), read).await {
@@ -102,13 +107,13 @@ impl Order {
     }
 
     /// The answer as a stream of `events`, once its first event is in.
-    pub(super) async fn stream<E>(&self, events: impl FnOnce(ChatStream) -> E) -> Result<HttpResponse, ApiError>
+    pub(super) async fn stream<E>(&self, events: impl FnOnce(AnswerStream) -> E) -> Result<HttpResponse, ApiError>
     where
         E: Stream<Item = Result<Bytes, Infallible>> + 'static,
     {
         match self.gateway.stream(&self.call()).await {
             Ok(Answered { answer, tried }) => {
-                let request_id = answer.request_id.clone();
+                let request_id = answer.request_id().map(str::to_owned);
                 let way = Way::of(&self.gateway, &self.call(), &tried);
                 Ok(events::respond(way, request_id.as_deref(), events(answer)))
             }
@@ -129,7 +134,7 @@ impl Order {
     }
 
     fn call(&self) -> Call<'_> {
-        let Self { request, targets, context, wishes, started, bill, .. } = self;
-        Call { request, targets, context, wishes, started: *started, bill }
+        let Self { request, targets, context, wishes, started, bill, passage, .. } = self;
+        Call { request, targets, context, wishes, started: *started, bill, passage }
     }
 }

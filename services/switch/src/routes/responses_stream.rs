@@ -11,10 +11,13 @@ use super::refusal;
 use super::responses::unix_seconds;
 use crate::domain::outcome::Outcome;
 use crate::domain::responses::{Builder, Event};
-use crate::gateway::{ChatStream, Step};
+use crate::gateway::{AnswerStream, Step};
 
 /// The events that `stream` becomes.
-pub(super) fn translate(mut stream: ChatStream, mut builder: Builder) -> impl Stream<Item = Result<Bytes, Infallible>> {
+pub(super) fn translate(
+    mut stream: AnswerStream,
+    mut builder: Builder,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let last = loop {
             match stream.next().await {

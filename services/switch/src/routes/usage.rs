@@ -59,6 +59,7 @@ fn row(sum: UsageSum) -> UsageRow {
         completion_tokens: sum.completion_tokens,
         reasoning_tokens: sum.reasoning_tokens,
         estimated_requests: sum.estimated_requests,
+        cache_hits: sum.cache_hits,
         cost_usd: render_picos(sum.cost_picos),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{AGE, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use vx11_contracts::headers;
 use vx11_contracts::switch::Attempt;
 
 use crate::accounts::Bill;
+use crate::cache::Passage;
 use crate::domain::failover::Tried;
 use crate::domain::routing::Target;
 use crate::gateway::{Call, Gateway};
@@ -29,12 +30,14 @@ pub(super) struct Way<'a> {
     pub(super) started: Instant,
     /// What it has cost.
     pub(super) bill: &'a Bill,
+    /// Its dealings with the cache.
+    pub(super) passage: &'a Passage,
 }
 
 impl<'a> Way<'a> {
     /// The way that `call` took.
     pub(super) fn of(gateway: &'a Gateway, call: &Call<'a>, tried: &'a [Tried]) -> Self {
-        Self { gateway, targets: call.targets, tried, started: call.started, bill: call.bill }
+        Self { gateway, targets: call.targets, tried, started: call.started, bill: call.bill, passage: call.passage }
     }
 
     /// The response with a whole answer in JSON.
@@ -45,9 +48,10 @@ impl<'a> Way<'a> {
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
     }
 
-    /// The target that was tried last: the one that answered, where one did.
+    /// The target that was tried last: the one that answered, where one did; or whose answer was kept.
     pub(super) fn last(self) -> Option<(&'a str, &'a str)> {
-        self.tried.last().map(|tried| self.name(tried))
+        let kept = || self.passage.origin().map(|origin| (&*origin.provider, &*origin.model));
+        self.tried.last().map(|tried| self.name(tried)).or_else(kept)
     }
 
     /// Why the first choice did not answer, where another one did.
@@ -97,11 +101,16 @@ impl<'a> Way<'a> {
             add(headers::REQUEST_ID, request_id);
         }
         let at_providers: Duration = self.tried.iter().map(|tried| tried.elapsed).sum();
-        let overhead = self.started.elapsed().saturating_sub(at_providers);
+        let origin = self.passage.origin();
+        let waited = at_providers + origin.map_or(Duration::ZERO, |origin| origin.waited);
+        let overhead = self.started.elapsed().saturating_sub(waited);
         add(headers::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
-        add(headers::CACHE, "miss");
+        add(headers::CACHE, self.passage.status().as_str());
         let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
         response.insert_header((headers::ATTEMPTS, calls));
+        if let Some(origin) = origin {
+            response.insert_header((AGE, origin.age.as_secs()));
+        }
     }
 
     fn name(self, tried: &Tried) -> (&'a str, &'a str) {

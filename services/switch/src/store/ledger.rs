@@ -26,6 +26,8 @@ pub(crate) struct LedgerRow {
     pub(crate) tokens: Tokens,
     /// Whether a part of the tokens is an estimate.
     pub(crate) estimated: bool,
+    /// Whether the answer came out of the cache.
+    pub(crate) from_cache: bool,
     pub(crate) cost: Usd,
     pub(crate) latency_ms: u64,
 }
@@ -54,6 +56,7 @@ impl Sink for LedgerSink {
                 column::completion_tokens.eq(whole(row.tokens.completion)),
                 column::reasoning_tokens.eq(whole(row.tokens.reasoning)),
                 column::estimated.eq(row.estimated),
+                column::from_cache.eq(row.from_cache),
                 column::cost_picos.eq(whole(row.cost.picos())),
                 column::latency_ms.eq(whole(row.latency_ms)),
             );

@@ -1,8 +1,8 @@
 //! The tables, as the migrations make them.
 
 diesel::table! {
-    usage_ledger (id) {
-        id -> BigInt,
+    // Rows have an `id` besides, which nobody asks for.
+    usage_ledger (correlation_id) {
         timestamp -> Text,
         correlation_id -> Text,
         org -> Text,
@@ -18,5 +18,6 @@ diesel::table! {
         estimated -> Bool,
         cost_picos -> BigInt,
         latency_ms -> BigInt,
+        from_cache -> Bool,
     }
 }

@@ -54,6 +54,7 @@ pub(crate) struct UsageSum {
     pub(crate) completion_tokens: u64,
     pub(crate) reasoning_tokens: u64,
     pub(crate) estimated_requests: u64,
+    pub(crate) cache_hits: u64,
     pub(crate) cost_picos: u128,
 }
 
@@ -84,6 +85,8 @@ struct SumRow {
     reasoning: i64,
     #[diesel(sql_type = BigInt)]
     estimates: i64,
+    #[diesel(sql_type = BigInt)]
+    hits: i64,
     #[diesel(sql_type = BigInt)]
     cost_high: i64,
     #[diesel(sql_type = BigInt)]
@@ -117,7 +120,7 @@ pub(super) fn usage(
 ) -> QueryResult<Vec<UsageSum>> {
     let query = format!(
         "SELECT {group} AS name, COUNT(*) AS requests, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
-                SUM(completion_tokens) AS completion, SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates,
+                SUM(completion_tokens) AS completion, SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates, SUM(from_cache) AS hits,
                 SUM(cost_picos / {PART}) AS cost_high, SUM(cost_picos % {PART}) AS cost_low
          FROM usage_ledger
          WHERE timestamp >= COALESCE(?, '') AND timestamp < COALESCE(?, '~')
@@ -134,6 +137,7 @@ pub(super) fn usage(
         completion_tokens: count(row.completion),
         reasoning_tokens: count(row.reasoning),
         estimated_requests: count(row.estimates),
+        cache_hits: count(row.hits),
         cost_picos: joined(row.cost_high, row.cost_low),
     };
     Ok(rows.into_iter().map(sum).collect())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// One thing that the provider does after it has read a request.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(crate) enum Act {
     Say(String),
     /// Does nothing until the caller closes the connection.
     Wait,
+    /// Does nothing until it is told to go on; who waits first goes first.
+    Until(Arc<Notify>),
     /// Closes the connection with a reset.
     Reset,
 }
@@ -82,6 +85,17 @@ async fn serve(
                 let mut rest = Vec::new();
                 let _ = connection.read_to_end(&mut rest).await;
                 gone.fetch_add(1, Ordering::SeqCst);
+            }
+            Act::Until(gate) => {
+                // A caller that hangs up is not waited for.
+                let mut rest = [0; 1];
+                tokio::select! {
+                    () = gate.notified() => {}
+                    _ = connection.read(&mut rest) => {
+                        gone.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                }
             }
             Act::Reset => {
                 let _ = connection.set_zero_linger();

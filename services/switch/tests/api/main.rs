@@ -8,6 +8,7 @@ mod fake;
 mod accounts;
 mod admission;
 mod breaker;
+mod cache;
 mod cancel;
 mod chat;
 mod completions;

@@ -5,7 +5,7 @@
 //! and a counter for each meter and window (the rest). All have the tenant's name in braces, so that a cluster keeps
 //! them together.
 
-/// Sets amounts aside on every counter, or on none.
+/// Sets amounts aside on every counter, or on none; a counter of which nothing is wanted does not refuse.
 ///
 /// Arguments: now, when the reservation ends, its id; then for each counter the amount, the limit and how long the counter
 /// is kept (0: for ever). Answers with the number of the counter that refused, 0 where none did, and what is used of each.
@@ -28,7 +28,8 @@ local again = redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1
 for i = 3, #KEYS do
   local at = 4 + (i - 3) * 3
   used[i - 2] = redis.call('GET', KEYS[i]) or '0'
-  if not again and refused == 0 and tonumber(used[i - 2]) + tonumber(ARGV[at]) > tonumber(ARGV[at + 1]) then
+  local wanted = tonumber(ARGV[at])
+  if not again and refused == 0 and wanted > 0 and tonumber(used[i - 2]) + wanted > tonumber(ARGV[at + 1]) then
     refused = i - 2
   end
 end
