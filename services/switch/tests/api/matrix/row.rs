@@ -126,6 +126,21 @@ pub(super) const fn refused(status: u16, code: &'static str, first: u64) -> Expe
     Expected { end: End::Refused { status, code }, ..whole(first, 0) }
 }
 
+/// Refused at once, and nobody else is asked.
+pub(super) const fn rejected(code: &'static str) -> Expected<'static> {
+    refused(400, code, 1)
+}
+
+/// Nobody answered.
+pub(super) const fn failed(first: u64) -> Expected<'static> {
+    refused(502, "upstream_error", first)
+}
+
+/// Nobody answered in time.
+pub(super) const fn late(first: u64) -> Expected<'static> {
+    refused(504, "deadline_exceeded", first)
+}
+
 pub(super) const fn broken_off(tokens: u64) -> Expected<'static> {
     Expected { end: End::BrokenOff(tokens), ..whole(1, 0) }.and(tokens)
 }
