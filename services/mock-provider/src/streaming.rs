@@ -69,6 +69,11 @@ impl<R: Renderer> Streamed<R> {
                     broken = true;
                     yield Ok(self.renderer.malformed());
                 }
+                if reached(self.plan.garbled) && chunk.is_some() {
+                    broken = true;
+                    yield Ok(self.renderer.malformed());
+                    continue;
+                }
                 if reached(self.plan.error_frame) {
                     open.will_end("error");
                     yield Ok(self.error_frame(is_first));

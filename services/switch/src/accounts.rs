@@ -45,7 +45,7 @@ pub(crate) use keys::digest_of_hex;
 pub(crate) use meters::{Level, Refused};
 pub(crate) use money::{Usd, render_picos};
 pub(crate) use terms::Terms;
-pub(crate) use tokens::Tokens;
+pub(crate) use tokens::{SoFar, Tokens};
 
 /// The key that requests with the shared token are under in the ledger.
 pub(crate) const INTERNAL: &str = "internal";

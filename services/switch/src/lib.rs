@@ -10,6 +10,8 @@ mod accounts;
 mod cache;
 pub mod config;
 mod domain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gateway;
 mod metrics;
 mod providers;

@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 pub(crate) use failure::ProviderError;
 pub(crate) use openai::Piece;
 
+use crate::accounts::SoFar;
+
 /// A way to put chat into JSON over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
@@ -127,6 +129,14 @@ impl StreamTranslator {
             Wire::OpenAi => None,
             Wire::Anthropic => Some(Self::Anthropic(anthropic::outbound::Stream::new(created))),
             Wire::Gemini => Some(Self::Gemini(gemini::Stream::new(created))),
+        }
+    }
+
+    /// What the provider has said of its tokens so far, if anything; how the stream is billed should it break.
+    pub(crate) fn so_far(&self) -> Option<SoFar> {
+        match self {
+            Self::Anthropic(stream) => stream.so_far(),
+            Self::Gemini(stream) => stream.so_far(),
         }
     }
 

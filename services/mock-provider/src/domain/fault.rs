@@ -33,6 +33,8 @@ pub(crate) struct FaultPlan {
     pub(crate) stall: Option<u64>,
     /// Send a chunk that is not JSON after this many tokens.
     pub(crate) malformed: Option<u64>,
+    /// Send nothing but chunks that are not JSON after this many tokens.
+    pub(crate) garbled: Option<u64>,
     /// Send an error frame after this many tokens, and close.
     pub(crate) error_frame: Option<u64>,
     /// Say nothing of tokens used.

@@ -120,7 +120,7 @@ pub(super) fn whole(state: &State, wire: Wire, plan: &FaultPlan, mut open: Open,
             open.will_end("hung");
         };
         answer.body(SizedStream::new(length, Box::pin(cut_after(half, held))))
-    } else if plan.malformed.is_some() {
+    } else if plan.malformed.or(plan.garbled).is_some() {
         open.close(200, "malformed");
         answer.body(half)
     } else {

@@ -70,6 +70,15 @@ async fn stopping_breaks_off_what_stalls() {
 }
 
 #[tokio::test]
+async fn a_garbled_stream_says_nothing_more_that_can_be_read() {
+    let mock = Mock::start().await;
+    let (text, is_whole) = stream(&mock, "garbled=3").await;
+    assert_eq!((tokens(&text).as_str(), is_whole), ("a b c", true));
+    assert!(text.matches("chatcmpl-broken").count() > 5 && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert_eq!(mock.last().await["outcome"], "malformed");
+}
+
+#[tokio::test]
 async fn a_malformed_chunk_comes_once_among_good_ones() {
     let mock = Mock::start().await;
     for n in [0, 2, 9] {

@@ -35,6 +35,23 @@ impl Tokens {
     }
 }
 
+/// What a provider has said of its tokens while its answer is not whole yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SoFar {
+    /// Tokens until now; of those written perhaps but some.
+    pub(crate) tokens: Tokens,
+    /// Whether all that was written until now is counted.
+    pub(crate) counts_written: bool,
+}
+
+impl SoFar {
+    /// What was spent where `written` tokens were counted on their way: an estimate that stands in for what was not said.
+    pub(crate) fn with_written(self, written: u64) -> Tokens {
+        let said = self.tokens.completion;
+        Tokens { completion: if self.counts_written { said } else { said.max(written) }, ..self.tokens }
+    }
+}
+
 impl From<Usage> for Tokens {
     fn from(usage: Usage) -> Self {
         Self { prompt: usage.prompt_tokens, completion: usage.completion_tokens, ..Self::default() }
@@ -78,6 +95,15 @@ mod tests {
     fn each_kind_of_token_has_its_own_price_and_is_paid_once() {
         let tokens = Tokens { prompt: 100, cached: 40, completion: 30, reasoning: 10 };
         assert_eq!(picos(1000, 100, 7, 5).of(tokens), Usd::from_picos(60 * 1000 + 40 * 100 + 20 * 7 + 10 * 5));
+    }
+
+    #[test]
+    fn only_what_was_not_said_is_estimated() {
+        let tokens = Tokens { prompt: 9, cached: 4, completion: 3, reasoning: 1 };
+        let completion = |counts_written, written| SoFar { tokens, counts_written }.with_written(written);
+        assert_eq!(completion(true, 7), tokens);
+        assert_eq!(completion(false, 7), Tokens { completion: 7, ..tokens });
+        assert_eq!(completion(false, 1), tokens);
     }
 
     #[test]

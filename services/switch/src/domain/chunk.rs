@@ -60,7 +60,9 @@ impl StreamWatch {
             Some(_) if data == DONE => return Ok(Seen::Done),
             Some(_) => return Err(BadChunk),
         }
-        let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| BadChunk)?;
+        // serde would skip what is not looked at, whatever its bytes; readers of the chunk would stumble over them.
+        let text = std::str::from_utf8(data).map_err(|_| BadChunk)?;
+        let chunk: Chunk<'_> = serde_json::from_str(text).map_err(|_| BadChunk)?;
         if chunk.error.is_some() {
             return Ok(Seen::Error);
         }
@@ -357,8 +359,14 @@ mod tests {
         let first = br#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
         assert_eq!(watch.observe(first, None), Ok(Seen::Chunk { token: false }));
         assert_eq!(watch.observe(br#"{"error":{"message":"overloaded"}}"#, None), Ok(Seen::Error));
-        let faults: [&[u8]; 5] =
-            [b"{\"choices\":[{\"del", b"[]", b"null", br#"{"choices":"none"}"#, br#"{"choices":[{"index":"first"}]}"#];
+        let faults: [&[u8]; 6] = [
+            b"{\"choices\":[{\"del",
+            b"[]",
+            b"null",
+            br#"{"choices":"none"}"#,
+            br#"{"choices":[{"index":"first"}]}"#,
+            b"{\"id\":\"\x80\",\"choices\":[]}",
+        ];
         for fault in faults {
             assert_eq!(watch.observe(fault, None), Err(BadChunk), "{}", String::from_utf8_lossy(fault));
         }

@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     Connect,
     /// The connection broke before the answer began.
     Transport,
+    /// The connection broke within a whole answer.
+    AnswerCut,
     /// An error status.
     Http(u16),
     /// Its key is not there; it was not asked.
@@ -60,6 +62,7 @@ impl Outcome {
             Self::Timeout => "timeout",
             Self::Connect => "connect",
             Self::Transport => "transport",
+            Self::AnswerCut => "answer_cut",
             Self::MissingApiKey => "missing_api_key",
             Self::KeysDead => "keys_dead",
             Self::KeysResting => "keys_resting",
@@ -95,7 +98,10 @@ impl Outcome {
     /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and who
     /// hangs up pays for what was done until then.
     pub(crate) fn may_have_spent(self) -> bool {
-        matches!(self, Self::Success | Self::Timeout | Self::StreamCut | Self::Stalled | Self::Cancelled)
+        matches!(
+            self,
+            Self::Success | Self::Timeout | Self::AnswerCut | Self::StreamCut | Self::Stalled | Self::Cancelled
+        )
     }
 
     /// Whether it is the gateway's own credentials that are at fault.

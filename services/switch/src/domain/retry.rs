@@ -62,7 +62,10 @@ impl RetryPolicy {
 /// Whether the same provider may answer the same request a moment later. One that was silent is not asked again: it would
 /// take the rest of the caller's time.
 fn is_passing(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Http(408 | 409 | 429 | 500..=599) | Outcome::Transport | Outcome::Connect)
+    matches!(
+        outcome,
+        Outcome::Http(408 | 409 | 429 | 500..=599) | Outcome::Transport | Outcome::AnswerCut | Outcome::Connect
+    )
 }
 
 /// How long a provider asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date.
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn what_passes_is_asked_again_twice() {
         let statuses = [408, 409, 429, 500, 502, 503, 504, 529].map(Outcome::Http);
-        for outcome in statuses.into_iter().chain([Outcome::Transport, Outcome::Connect]) {
+        for outcome in statuses.into_iter().chain([Outcome::Transport, Outcome::AnswerCut, Outcome::Connect]) {
             let next = |retries| POLICY.next(&failure(outcome), retries, None, 1.0);
             assert_eq!(next(0), Next::Retry(Duration::from_millis(100)), "{outcome}");
             assert_eq!(next(1), Next::Retry(Duration::from_millis(200)), "{outcome}");

@@ -11,7 +11,7 @@ use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
 use super::{Call, Shared};
-use crate::accounts::{Bill, Charge, Tokens};
+use crate::accounts::{Bill, Charge, SoFar, Tokens};
 use crate::domain::failover::Failure;
 use crate::domain::keys::NoKey;
 use crate::domain::outcome::{Health, Outcome};
@@ -31,6 +31,17 @@ struct Admitted {
     _in_flight: InFlight,
 }
 
+/// How far a stream has got, in tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Written until now, counted on their way where the provider does not say.
+    pub(super) written: u64,
+    /// What the provider says of the whole answer, once it does.
+    pub(super) reported: Option<Tokens>,
+    /// What it has said before that.
+    pub(super) so_far: Option<SoFar>,
+}
+
 /// One call to one provider.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -47,6 +58,8 @@ pub(super) struct Attempt {
     first_token: Option<Duration>,
     /// As the provider says.
     reported: Option<Tokens>,
+    /// As it said before the answer was whole.
+    so_far: Option<SoFar>,
     /// Tokens written, counted on their way where the provider does not say.
     generated_tokens: u64,
     /// Who pays.
@@ -83,6 +96,7 @@ impl Attempt {
             started: Instant::now(),
             first_token: None,
             reported: None,
+            so_far: None,
             generated_tokens: 0,
             bill: call.bill.clone(),
             shared,
@@ -125,12 +139,13 @@ impl Attempt {
     }
 
     /// Takes note of how far a stream has got.
-    pub(super) fn streamed(&mut self, token: bool, generated_tokens: u64, usage: Option<Tokens>) {
+    pub(super) fn streamed(&mut self, token: bool, progress: Progress) {
         if token && self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
         }
-        self.generated_tokens = generated_tokens;
-        self.reported = usage.or(self.reported);
+        self.generated_tokens = progress.written;
+        self.reported = progress.reported.or(self.reported);
+        self.so_far = progress.so_far;
     }
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
@@ -176,9 +191,6 @@ impl Attempt {
             } else if !failure.outcome.was_asked() {
                 // The cause may repeat a value of the body.
                 tracing::info!(provider, model, outcome = &*outcome, "provider passed over");
-            } else if !failure.outcome.was_asked() {
-                // The cause may repeat a value of the body.
-                tracing::info!(provider, model, outcome = &*outcome, "provider passed over");
             } else {
                 tracing::warn!(provider, model, outcome = &*outcome, cause, elapsed_ms, "provider call failed");
             }
@@ -208,7 +220,8 @@ impl Attempt {
     fn report(&mut self, outcome: Outcome, health: Health) {
         self.is_over = true;
         let name = outcome.name();
-        self.close_span(outcome, &name);
+        let said = self.said();
+        self.close_span(outcome, &name, said);
         self.shared.metrics.call(CallReport {
             index: self.target.provider,
             provider: &self.provider().name,
@@ -216,11 +229,11 @@ impl Attempt {
             outcome: &name,
             duration: self.started.elapsed(),
             first_token: self.first_token,
-            prompt_tokens: self.reported.map_or(0, |tokens| tokens.prompt),
-            generated_tokens: self.generated_tokens,
+            prompt_tokens: said.map_or(0, |tokens| tokens.prompt),
+            generated_tokens: said.map_or(self.generated_tokens, |tokens| tokens.completion),
             estimated: self.reported.is_none(),
         });
-        self.charge(outcome);
+        self.charge(outcome, said);
         self.admitted.slot.learn(load(outcome, health));
         let Some(permit) = self.admitted.permit.take() else { return };
         match health {
@@ -235,12 +248,18 @@ impl Attempt {
         }
     }
 
-    /// Puts what was spent on the bill: what the provider reported; else, where it has worked for the request, an estimate.
-    fn charge(&self, outcome: Outcome) {
+    /// What the provider says was spent. Of a stream that broke, that is what it had said until then, and an estimate of
+    /// what it wrote besides.
+    fn said(&self) -> Option<Tokens> {
+        self.reported.or_else(|| Some(self.so_far?.with_written(self.generated_tokens)))
+    }
+
+    /// Puts what was spent on the bill: what the provider `said`; else, where it has worked for the request, an estimate.
+    fn charge(&self, outcome: Outcome, said: Option<Tokens>) {
         let estimate =
             || Tokens { prompt: self.bill.prompt_estimate(), completion: self.generated_tokens, ..Tokens::default() };
-        let has_worked = self.generated_tokens > 0 || outcome.may_have_spent();
-        let tokens = match self.reported {
+        let has_worked = said.is_some() || self.generated_tokens > 0 || outcome.may_have_spent();
+        let tokens = match said {
             Some(tokens) => tokens,
             None if has_worked => estimate(),
             None => Tokens::default(),
@@ -254,7 +273,7 @@ impl Attempt {
         });
     }
 
-    fn close_span(&self, outcome: Outcome, name: &str) {
+    fn close_span(&self, outcome: Outcome, name: &str, said: Option<Tokens>) {
         if let Outcome::Http(status) = outcome {
             self.span.record("http.response.status_code", i64::from(status));
         }
@@ -262,8 +281,8 @@ impl Attempt {
             self.span.record("otel.status_code", "ERROR").record("error.type", name);
         }
         let reported = |tokens: u64| (tokens > 0).then_some(tokens);
-        let (input_tokens, output_tokens) =
-            (self.reported.and_then(|tokens| reported(tokens.prompt)), reported(self.generated_tokens));
+        let input_tokens = said.and_then(|tokens| reported(tokens.prompt));
+        let output_tokens = reported(said.map_or(self.generated_tokens, |tokens| tokens.completion));
         record_genai(&self.span, GenAiUsage { model: None, input_tokens, output_tokens });
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn body(response: Response, limit: usize) -> Result<Bytes, Fail
     read_at_most(response, limit).await.map_err(|error| {
         let outcome = match &error {
             CallError::Schema(_) => Outcome::InvalidAnswer,
-            _ => Outcome::Transport,
+            _ => Outcome::AnswerCut,
         };
         Failure::new(outcome, error.to_string())
     })

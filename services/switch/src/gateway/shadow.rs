@@ -48,7 +48,7 @@ async fn read_to_the_end(mut response: Response) -> Result<(), Failure> {
         match response.chunk().await {
             Ok(Some(_)) => {}
             Ok(None) => return Ok(()),
-            Err(_) => return Err(Failure::new(Outcome::Transport, "the answer broke off")),
+            Err(_) => return Err(Failure::new(Outcome::AnswerCut, "the answer broke off")),
         }
     }
 }

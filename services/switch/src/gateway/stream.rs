@@ -15,7 +15,7 @@ use vx11_chassis::sse::{self, Frame, Parser};
 use vx11_resilience::Deadline;
 
 use super::Gateway;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Progress};
 use super::exchange;
 use super::rescue::{Cause, Rescue};
 use crate::accounts::Bill;
@@ -225,7 +225,7 @@ impl Leg {
     fn begin(opened: Opened, mut attempt: Attempt) -> Self {
         let Opened { source, first, first_is_token, .. } = opened;
         attempt.stream_begun();
-        attempt.streamed(first_is_token, source.watch.tokens_written(), source.watch.tokens());
+        attempt.streamed(first_is_token, source.progress());
         Self { source, attempt: Some(attempt), first: Some(first) }
     }
 
@@ -235,7 +235,7 @@ impl Leg {
         }
         let event = self.source.next(delivered).await?;
         if let (Event::Frame { token, .. }, Some(attempt)) = (&event, &mut self.attempt) {
-            attempt.streamed(*token, self.source.watch.tokens_written(), self.source.watch.tokens());
+            attempt.streamed(*token, self.source.progress());
         }
         Ok(event)
     }
@@ -326,6 +326,10 @@ impl Source {
                 return Ok(event);
             }
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
+                // The blank line that ends the last event, where that had one.
+                if frame.raw.trim_ascii().is_empty() {
+                    continue;
+                }
                 if self.translation.translator.is_some() && !frame.data().is_empty() {
                     self.translate(frame, delivered.as_deref_mut())?;
                     continue;
@@ -350,6 +354,15 @@ impl Source {
                     self.parser.push(b"\n\n");
                 }
             }
+        }
+    }
+
+    /// How far it has got, in tokens.
+    fn progress(&self) -> Progress {
+        Progress {
+            written: self.watch.tokens_written(),
+            reported: self.watch.tokens(),
+            so_far: self.translation.translator.as_ref().and_then(StreamTranslator::so_far),
         }
     }
 

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::json::{Object, count, get};
+use crate::accounts::{SoFar, Tokens};
 
 /// What one event of another wire means in the pivot.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +98,12 @@ impl Usage {
             completion: count(usage, "completion_tokens"),
             reasoning: detail("completion_tokens_details", "reasoning_tokens"),
         }
+    }
+
+    /// The same before the answer is whole, where something was said: gateways send noughts until then.
+    pub(super) fn so_far(self, counts_written: bool) -> Option<SoFar> {
+        let Self { prompt, cached, completion, reasoning, .. } = self;
+        (prompt > 0).then_some(SoFar { tokens: Tokens { prompt, cached, completion, reasoning }, counts_written })
     }
 
     /// As OpenAI's wire has it. Tokens written to a cache have no place there; they get the name that gateways use.

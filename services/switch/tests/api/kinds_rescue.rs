@@ -59,7 +59,7 @@ fn gemini_says(pieces: &[&str], is_whole: bool) -> Vec<Act> {
         if is_whole && number == last {
             candidate["finishReason"] = "STOP".into();
         }
-        let usage = json!({"promptTokenCount": 3, "candidatesTokenCount": 2});
+        let usage = json!({"promptTokenCount": 3, "candidatesTokenCount": number + 1});
         event(
             &json!({"responseId": "r1", "modelVersion": "gemini", "candidates": [candidate], "usageMetadata": usage})
                 .to_string(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{FaultPlan, Kind, Prefill, Span};
 
-const WITH_VALUE: [&str; 16] = [
+const WITH_VALUE: [&str; 17] = [
     "latency",
     "first_token",
     "drip",
@@ -18,6 +18,7 @@ const WITH_VALUE: [&str; 16] = [
     "cut",
     "stall",
     "malformed",
+    "garbled",
     "error_frame",
     "cached_tokens",
     "reasoning_tokens",
@@ -77,6 +78,7 @@ impl FaultPlan {
             "cut" => self.cut = Some(value.parse().ok()?),
             "stall" => self.stall = Some(value.parse().ok()?),
             "malformed" => self.malformed = Some(value.parse().ok()?),
+            "garbled" => self.garbled = Some(value.parse().ok()?),
             "error_frame" => self.error_frame = Some(value.parse().ok()?),
             "cached_tokens" => self.cached_tokens = Some(value.parse().ok()?),
             "reasoning_tokens" => self.reasoning_tokens = Some(value.parse().ok()?),
@@ -139,6 +141,7 @@ impl fmt::Display for FaultPlan {
             self.cut.map(|n| format!("cut={n}")),
             self.stall.map(|n| format!("stall={n}")),
             self.malformed.map(|n| format!("malformed={n}")),
+            self.garbled.map(|n| format!("garbled={n}")),
             self.error_frame.map(|n| format!("error_frame={n}")),
             self.no_usage.then(|| NO_USAGE.to_owned()),
             self.cached_tokens.map(|n| format!("cached_tokens={n}")),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{blocked, name, refusal};
 use super::parts::{self, Said};
 use super::{counted, ended};
+use crate::accounts::SoFar;
 use crate::wire::Malformed;
 use crate::wire::json::{count, get, list, said};
 use crate::wire::openai::{Head, Piece, Usage};
@@ -18,6 +19,8 @@ use crate::wire::openai::{Head, Piece, Usage};
 pub(crate) struct Stream {
     head: Head,
     usage: Usage,
+    /// Whether the last word on usage counted what was written; some count that at the end alone.
+    counts_written: bool,
     /// Tool calls of each candidate that has spoken.
     calls: BTreeMap<u64, u64>,
     has_ended: bool,
@@ -27,7 +30,7 @@ impl Stream {
     /// A stream that began at `created` (Unix seconds).
     pub(crate) fn new(created: u64) -> Self {
         let head = Head { created, ..Head::default() };
-        Self { head, usage: Usage::default(), calls: BTreeMap::new(), has_ended: false }
+        Self { head, usage: Usage::default(), counts_written: false, calls: BTreeMap::new(), has_ended: false }
     }
 
     /// Takes in the next partial answer.
@@ -38,6 +41,7 @@ impl Stream {
         name(response, &mut self.head);
         if let Some(metadata) = get(response, "usageMetadata") {
             self.usage = counted::read(metadata);
+            self.counts_written = get(metadata, "candidatesTokenCount").is_some();
         }
         let mut out = Vec::new();
         for candidate in list(response, "candidates") {
@@ -50,6 +54,11 @@ impl Stream {
             out.push(self.head.usage(self.usage.write()));
         }
         Ok(out)
+    }
+
+    /// What was said of tokens so far.
+    pub(crate) fn so_far(&self) -> Option<SoFar> {
+        self.usage.so_far(self.counts_written)
     }
 
     fn add(&mut self, candidate: &Value, out: &mut Vec<Piece>) -> Result<(), Malformed> {
@@ -137,6 +146,18 @@ mod tests {
         assert_eq!((&chunk["choices"], &chunk["usage"]["prompt_tokens"]), (&json!([]), &json!(3)));
         let late = stream.push(&json!({"usageMetadata": {"promptTokenCount": 5}})).expect("well formed");
         assert_eq!(late.len(), 1, "the last word counts");
+    }
+
+    #[test]
+    fn usage_is_known_before_the_end_where_it_is_said() {
+        let mut stream = Stream::new(0);
+        let mut so_far = |metadata: Value| {
+            stream.push(&json!({"candidates": [], "usageMetadata": metadata})).expect("well formed");
+            stream.so_far().map(|so_far| (so_far.tokens.prompt, so_far.tokens.completion, so_far.counts_written))
+        };
+        assert_eq!(so_far(json!({})), None);
+        assert_eq!(so_far(json!({"promptTokenCount": 3})), Some((3, 0, false)));
+        assert_eq!(so_far(json!({"promptTokenCount": 3, "candidatesTokenCount": 2})), Some((3, 2, true)));
     }
 
     #[test]

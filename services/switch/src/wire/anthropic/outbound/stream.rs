@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::{counted, stop};
+use crate::accounts::SoFar;
 use crate::wire::Malformed;
 use crate::wire::json::{count, get, said, text};
 use crate::wire::openai::{Head, Piece, Usage};
@@ -53,6 +54,11 @@ impl Stream {
             // A ping, or what newer versions say beside the answer.
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// What was said of tokens so far: the prompt's at the beginning, with a first few of the answer's.
+    pub(crate) fn so_far(&self) -> Option<SoFar> {
+        self.usage.so_far(false)
     }
 
     fn start(&mut self, message: &Value) -> Piece {
@@ -132,6 +138,7 @@ fn arguments_delta(index: u64, arguments: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::Tokens;
 
     fn deltas(pieces: Vec<Piece>) -> Vec<Value> {
         let delta = |piece: Piece| match piece {
@@ -193,7 +200,10 @@ mod tests {
     fn the_end_says_why_and_what_was_spent() {
         let mut stream = Stream::new(7);
         let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 3, "output_tokens": 1}}});
+        assert_eq!(stream.so_far(), None);
         stream.push(&start).expect("well formed");
+        let tokens = Tokens { prompt: 3, completion: 1, ..Tokens::default() };
+        assert_eq!(stream.so_far(), Some(SoFar { tokens, counts_written: false }));
         let end =
             json!({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 9}});
         let pieces = stream.push(&end).expect("well formed");

@@ -1,0 +1,101 @@
+//! A cell of the matrix: one request, held against its row.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::caller::{Told, Wire};
+use super::row::{End, Expected, Kind, Row};
+use super::stage::Stage;
+use super::{MESSAGE_TOKENS, PROMPT_TOKENS, WORDS};
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) row: &'static Row,
+    pub(super) stream: bool,
+    pub(super) wire: Wire,
+}
+
+/// What was billed, by the model of the cell.
+pub(super) type Ledger = BTreeMap<String, Value>;
+
+impl Cell {
+    fn name(&self) -> String {
+        format!("{}, {}", self.row.name, if self.stream { "streamed" } else { "in JSON" })
+    }
+
+    /// The model that it asks for; its own, so that its bill is.
+    fn model(&self) -> String {
+        Stage::model(self.row, self.stream)
+    }
+
+    /// Sends the request. What came of it, where that is not what the row says.
+    pub(super) async fn play(&self, stage: &Stage) -> Option<String> {
+        stage.set(self.row).await;
+        let got = stage.ask(self.wire.path(), self.wire.ask(&self.model(), self.stream), &self.model()).await;
+        let told = match self.wire.read(&got, self.stream) {
+            Ok(told) => told,
+            Err(problem) => return Some(format!("{}: {problem}", self.name())),
+        };
+        let expected = self.row.expected(self.stream);
+        // A beginning that was given to the one who goes on is a message more, which the gateway cannot tell from the prompt.
+        let read = PROMPT_TOKENS + if expected.prefilled > 0 { MESSAGE_TOKENS } else { 0 };
+        let seen = (end(&told, got.status, &stage.answer, read), stage.asked(&self.model()).await);
+        let wanted = (Some(self.in_my_words(expected.end)), expected.asked);
+        (seen != wanted).then(|| format!("{}: {seen:?} and not {wanted:?}: {} {told:?}", self.name(), got.status))
+    }
+
+    /// `end` as the caller's wire has it.
+    fn in_my_words(&self, end: End<'static>) -> End<'static> {
+        match end {
+            End::Refused { status, code } => End::Refused { status, code: self.wire.code(status, code) },
+            other => other,
+        }
+    }
+
+    /// What is wrong with its bill.
+    pub(super) fn audit(&self, ledger: &Ledger, first: Kind) -> Option<String> {
+        let Some(row) = ledger.get(&self.model()) else { return Some(format!("{}: no bill", self.name())) };
+        let count = |field: &str| row[field].as_u64().unwrap_or_default();
+        let (read, written) = (count("prompt_tokens"), count("completion_tokens"));
+        let Expected { end, wasted, prefilled, .. } = self.row.expected(self.stream);
+        let answered = match end {
+            End::Whole if prefilled > 0 => (PROMPT_TOKENS + MESSAGE_TOKENS + prefilled, WORDS - prefilled),
+            End::Whole => (PROMPT_TOKENS, WORDS),
+            End::Declined => (PROMPT_TOKENS, 0),
+            End::Refused { .. } | End::BrokenOff(_) => (0, 0),
+        };
+        // Anthropic's wire says at once how long the prompt is; else that of a call which came to nothing is estimated.
+        let says_at_once = first == Kind::Anthropic && wasted.is_some_and(|tokens| tokens > 0);
+        let is_read_right = match wasted {
+            None => read == answered.0,
+            Some(_) if says_at_once => read == answered.0 + PROMPT_TOKENS,
+            Some(_) => read > answered.0,
+        };
+        let is_right = is_read_right
+            && written == answered.1 + wasted.unwrap_or_default()
+            && count("estimated_requests") == u64::from(wasted.is_some())
+            && count("requests") == 1
+            && row["cost_usd"] == Stage::price(read, written);
+        (!is_right).then(|| format!("{}: {answered:?} and {wasted:?} make no {row}", self.name()))
+    }
+}
+
+/// How it ended for a caller who was `told` this, of the whole `answer` to a prompt of `read` tokens. `None`: as it never should.
+fn end<'t>(told: &'t Told, status: u16, answer: &str, read: u64) -> Option<End<'t>> {
+    match told.error.as_deref() {
+        Some(code) if status != 200 => Some(End::Refused { status, code }),
+        Some(_) => {
+            let is_beginning = answer.starts_with(&told.text) && told.reason.is_empty();
+            is_beginning.then_some(End::BrokenOff(told.text.split(' ').count() as u64))
+        }
+        None if told.text == answer && told.usage == (read, WORDS) => {
+            ["stop", "end_turn"].contains(&told.reason.as_str()).then_some(End::Whole)
+        }
+        None => {
+            let declines = told.text.is_empty() && ["content_filter", "refusal"].contains(&told.reason.as_str());
+            declines.then_some(End::Declined)
+        }
+    }
+}
