@@ -13,22 +13,30 @@
 //!   describes a state of the target that has been judged already.
 //! - Somebody else may see the target answer again, such as a health check: it ends the pause, and the next caller is the
 //!   probe.
+//! - The same target may have a breaker in every replica. Each says what it found out by itself ([`Breaker::news`]) and
+//!   takes in what the others did ([`Breaker::hear`]); how word gets around, and whether the replicas agree on one probe
+//!   ([`Permit::is_probe`], [`Permit::postpone`]), is their owners' affair.
 //!
 //! The rules are in [`machine`], a plain state machine that is handed the time; this file makes it shareable.
 
 mod machine;
+mod news;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+pub use machine::PROBE_PATIENCE;
 use machine::{Admission, Machine};
+pub use news::{News, Verdict};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerConfig {
+    /// `false`: it counts, and never opens. Default true.
+    pub enabled: bool,
     /// Failures in a row that open it; 0 counts as 1. Default 5.
     pub failure_threshold: u32,
     /// The pause before a probe is let through. Default 60 s.
@@ -40,7 +48,7 @@ pub struct BreakerConfig {
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self { failure_threshold: 5, open_for: Duration::from_secs(60), failure_rate: None }
+        Self { enabled: true, failure_threshold: 5, open_for: Duration::from_secs(60), failure_rate: None }
     }
 }
 
@@ -130,8 +138,9 @@ impl Breaker {
 
     /// Asks to make one call. The call's outcome goes to the permit.
     pub fn try_acquire(&self) -> Result<Permit, Open> {
-        let admission = self.lock().admit(Instant::now())?;
-        Ok(Permit { breaker: self.clone(), admission, decided: false })
+        let mut machine = self.lock();
+        let admission = machine.admit(Instant::now())?;
+        Ok(Permit { breaker: self.clone(), admission, is_probe: machine.is_half_open(), decided: false })
     }
 
     /// The target has been seen to answer: where the breaker is open, the next caller becomes the probe now.
@@ -156,10 +165,22 @@ impl Breaker {
 pub struct Permit {
     breaker: Breaker,
     admission: Admission,
+    is_probe: bool,
     decided: bool,
 }
 
 impl Permit {
+    /// Whether the call is the one that shows if the target is well again.
+    pub fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
+    /// The call is not made, because somebody else makes the probe: there is none here until `wait` is over.
+    pub fn postpone(mut self, wait: Duration) {
+        self.decided = true;
+        self.breaker.lock().postpone(self.admission, wait, Instant::now());
+    }
+
     /// The call succeeded. `true` when this closed the breaker.
     pub fn success(mut self) -> bool {
         self.decided = true;
@@ -215,6 +236,16 @@ mod tests {
         breaker.try_acquire().expect_err("one probe at a time");
         assert!(probe.failure(), "this opens it for another pause");
         breaker.try_acquire().expect_err("open");
+    }
+
+    #[test]
+    fn one_that_is_off_counts_and_never_opens() {
+        let breaker = Breaker::new(BreakerConfig { enabled: false, failure_threshold: 1, ..BreakerConfig::default() });
+        for _ in 0..3 {
+            assert!(!breaker.try_acquire().expect("closed").failure());
+        }
+        assert!(!breaker.hear(1, Verdict::Open(Duration::from_secs(60))), "nor at the word of others");
+        assert_eq!((breaker.snapshot().state, breaker.snapshot().failure_count), (BreakerState::Closed, 3));
     }
 
     #[test]

@@ -30,13 +30,14 @@ use vx11_contracts::health::DependencyState;
 use vx11_store::WriterHealth;
 
 use crate::config::SwitchConfig;
+use crate::redis::Redis;
 use crate::store::{Ledger, Spending};
 use account::{Account, Meter, Unit};
 use local::LocalMeters;
 use meters::Meters;
 use metrics::Metrics;
 use period::{Window, now_ms};
-use shared::{Redis, SharedMeters};
+use shared::SharedMeters;
 
 pub(crate) use bill::{Asked, Bill, Charge, Denied};
 pub(crate) use credentials::Caller;
@@ -62,23 +63,21 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// The accounts of `config`, with what the ledger says that they have spent already. Needs a tokio runtime.
+    /// The accounts of `config`, with what the ledger says that they have spent already; counted in `redis`, where there is
+    /// one. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When a key's secret, Redis' address or the ledger cannot be used.
+    /// When a key's secret or the ledger cannot be used.
     pub(crate) async fn open(
         config: &SwitchConfig,
         common: &Common,
+        redis: Option<Arc<Redis>>,
         registry: &prometheus::Registry,
     ) -> anyhow::Result<Arc<Self>> {
         let metrics = Metrics::new(registry)?;
-        let meters: Box<dyn Meters> = match &config.redis_url {
+        let meters: Box<dyn Meters> = match redis {
             None => Box::new(LocalMeters),
-            Some(url) => {
-                let redis = Redis::connect(url, config.redis_timeout)?;
-                redis.probe().await;
-                Box::new(SharedMeters::start(redis, metrics.settlements_dropped.clone()))
-            }
+            Some(redis) => Box::new(SharedMeters::start(redis, metrics.settlements_dropped.clone())),
         };
         let accounts = Arc::new(Self {
             internal: Arc::new(Account::internal()),

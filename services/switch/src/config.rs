@@ -45,6 +45,8 @@ pub struct SwitchConfig {
     pub models: BTreeMap<String, ModelConfig>,
     /// When a target that failed is asked again.
     pub retries: RetryConfig,
+    /// Whether a provider that fails is no longer asked for a while; `false`: breakers count, and never open.
+    pub use_circuit_breakers: bool,
     /// Answers that are kept for who asks the same again.
     pub cache: CacheConfig,
     /// What models cost, by name or pattern, over the shipped table.
@@ -58,10 +60,11 @@ pub struct SwitchConfig {
     pub orgs: BTreeMap<String, OrgConfig>,
     /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
     pub assumed_output_tokens: u64,
-    /// Where replicas share limits and budgets, such as `redis://redis:6379`. Absent: each process counts for itself.
+    /// Where replicas share limits, budgets and what they know of providers, such as `redis://redis:6379`. Absent: each
+    /// process is on its own.
     #[serde(skip_serializing)]
     pub redis_url: Option<SecretString>,
-    /// Longest wait for Redis before a request is counted in this process alone. Default 100 ms.
+    /// Longest wait for Redis before this process counts and decides alone. Default 100 ms.
     #[serde(with = "humantime_serde")]
     pub redis_timeout: Duration,
 }
@@ -144,6 +147,7 @@ impl Default for SwitchConfig {
             redis_url: None,
             redis_timeout: Duration::from_millis(100),
             retries: RetryConfig::default(),
+            use_circuit_breakers: true,
         }
     }
 }

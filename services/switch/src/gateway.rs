@@ -38,6 +38,7 @@ use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
 use crate::providers::{Limits, Registry};
+use crate::replicas::Replicas;
 use crate::wire::Wire;
 
 pub(crate) use answer_stream::AnswerStream;
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) ping_interval: Duration,
     /// Who may ask how much.
     pub(crate) accounts: Arc<Accounts>,
+    /// The other replicas, where there may be any.
+    pub(crate) replicas: Option<Arc<Replicas>>,
     /// Answers that are kept, where any are.
     pub(crate) cache: Option<Arc<Cache>>,
     /// What happens when a stream's second answer differs from its first, by the model's name.

@@ -4,7 +4,8 @@
 //! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
 //! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. `accounts`
 //! keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway knows of its providers'
-//! health is lost when it stops, and learnt anew within a few calls. `cache` keeps answers for who asks the same again.
+//! health is lost when it stops, and learnt anew within a few calls, or from other `replicas` through `redis`. `cache`
+//! keeps answers for who asks the same again.
 
 mod accounts;
 mod cache;
@@ -15,7 +16,9 @@ pub mod fuzz;
 mod gateway;
 mod metrics;
 mod providers;
+mod redis;
 mod reload;
+mod replicas;
 mod routes;
 mod store;
 mod wire;
@@ -43,7 +46,9 @@ use domain::routing::Routes;
 use gateway::{Shared, Worker};
 use metrics::Metrics;
 use providers::Registry;
+use redis::Redis;
 use reload::Current;
+use replicas::{Known, Replicas};
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
@@ -54,14 +59,16 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Serves until `start.shutdown` begins and the requests under way are done.
 ///
 /// # Errors
-/// When a key or the system's certificates cannot be used, or the listener cannot.
+/// When a key, Redis' address or the system's certificates cannot be used, or the listener cannot.
 pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
     let metrics = Metrics::new(service_metrics.registry())?;
     config.check()?;
-    let accounts = Accounts::open(&config, &common, service_metrics.registry()).await?;
-    let shared = share(&config, &common, &metrics, accounts.clone(), None)?;
+    let redis = Redis::open(&config).await?;
+    let accounts = Accounts::open(&config, &common, redis.clone(), service_metrics.registry()).await?;
+    let replicas = redis.map(|redis| Arc::new(Replicas::new(redis)));
+    let shared = Shared { replicas: replicas.clone(), ..share(&config, &common, &metrics, accounts.clone(), None)? };
     // Each worker makes its own clients, where a failure cannot be reported any more.
     shared.registry.clients(None)?;
     let current = Arc::new(Current::new(shared));
@@ -73,6 +80,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded(common.retention_days.clone()));
+    let in_step = replicas.map(|replicas| tokio::spawn(keep_in_step(replicas, current.clone())));
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Worker::new(current.clone()) {
         Ok(worker) => {
             app.app_data(ThinData(worker)).configure(routes::routes);
@@ -81,6 +89,9 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     })
     .await;
     upkeep.abort();
+    if let Some(in_step) = in_step {
+        in_step.abort();
+    }
     accounts.flush(FLUSH_LIMIT).await;
     served
 }
@@ -104,7 +115,18 @@ pub fn check_config() -> anyhow::Result<String> {
     Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
 }
 
-/// What is in force with `config`; the accounts go on.
+/// Goes on telling other replicas of the providers in force, and hearing of them.
+async fn keep_in_step(replicas: Arc<Replicas>, current: Arc<Current>) {
+    let known = || {
+        let Shared { registry, routes, .. } = &*current.get();
+        let providers = registry.all().iter().cloned().enumerate();
+        let labels = |provider| routes.labels(provider).into_iter().map(Arc::from).collect();
+        providers.map(|(index, provider)| Known { provider, labels: labels(index) }).collect()
+    };
+    replicas.keep_in_step(known).await;
+}
+
+/// What is in force with `config`; the accounts go on, and what replicas share.
 fn share(
     config: &SwitchConfig,
     common: &Common,
@@ -133,6 +155,7 @@ fn share(
         metrics,
         ping_interval: config.ping_interval,
         accounts,
+        replicas: before.and_then(|before| before.replicas.clone()),
         cache,
         on_divergence,
     })

@@ -7,6 +7,7 @@ mod azure;
 mod endpoint;
 mod gemini;
 mod http;
+mod identity;
 mod keys;
 mod live;
 mod openai;
@@ -44,6 +45,7 @@ pub(crate) struct Provider {
     pub(crate) live: Arc<Live>,
     /// Whether its models go on from an assistant's message that stands last.
     pub(crate) prefill: bool,
+    identity: String,
     endpoint: Endpoint,
     models: Vec<String>,
     default_model: String,
@@ -51,6 +53,7 @@ pub(crate) struct Provider {
     /// What it was made of, to see whether that has changed.
     config: ProviderConfig,
     retries: RetryConfig,
+    use_breakers: bool,
 }
 
 /// How long a provider may take.
@@ -85,18 +88,20 @@ enum Credentials {
 
 impl Provider {
     /// `before` is the provider of that name in the configuration before; what was learnt about it is kept where its
-    /// settings are the same. Its keys begin anew.
+    /// settings and those of `all` are the same. Its keys begin anew.
     fn new(
         name: String,
         config: ProviderConfig,
-        retries: RetryConfig,
+        all: &SwitchConfig,
         common: &Common,
         before: Option<&Self>,
     ) -> anyhow::Result<Self> {
         let field = |field: &str| format!("switch.providers.{name}.{field}");
-        let credentials = Credentials::read(&name, &config, common)?;
-        let same = before.filter(|before| before.config == config && before.retries == retries);
-        let live = same.map_or_else(|| Arc::new(Live::new(&config, retries)), |same| same.live.clone());
+        let (retries, use_breakers) = (all.retries, all.use_circuit_breakers);
+        let credentials = Credentials::read(&name, &config, common, before.is_some())?;
+        let settings = |before: &Self| (before.retries, before.use_breakers);
+        let same = before.filter(|before| before.config == config && settings(before) == (retries, use_breakers));
+        let live = same.map_or_else(|| Arc::new(Live::new(&config, retries, use_breakers)), |same| same.live.clone());
         let made_of = config.clone();
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
@@ -109,6 +114,7 @@ impl Provider {
             stream: config.stream_total_timeout,
         };
         Ok(Self {
+            identity: identity::provider(&name, &endpoint.base_url),
             name,
             limits,
             live,
@@ -119,12 +125,18 @@ impl Provider {
             credentials,
             config: made_of,
             retries,
+            use_breakers,
         })
     }
 
     /// Whether it can be asked at all: its key is there, or it needs none.
     pub(crate) fn is_usable(&self) -> bool {
         !matches!(self.credentials, Credentials::Missing)
+    }
+
+    /// What it is called among replicas: the same where it has the same name and address.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// The wire that it speaks.
@@ -231,7 +243,7 @@ impl Provider {
 }
 
 impl Credentials {
-    fn read(name: &str, config: &ProviderConfig, common: &Common) -> anyhow::Result<Self> {
+    fn read(name: &str, config: &ProviderConfig, common: &Common, again: bool) -> anyhow::Result<Self> {
         let variables = config.key_variables();
         if variables.is_empty() {
             return Ok(Self::NotRequired);
@@ -242,9 +254,9 @@ impl Credentials {
             let header = endpoint::key_value(config.kind, &secret).with_context(|| {
                 format!("switch.providers.{name}.api_key_env: the key in {variable} cannot be sent in a header")
             })?;
-            keys.push(Key { variable: variable.to_owned(), header });
+            keys.push(Key::new(variable.to_owned(), header));
         }
-        Ok(if keys.is_empty() { Self::Missing } else { Self::Present(Keys::new(keys, config.key_dead_for)) })
+        Ok(if keys.is_empty() { Self::Missing } else { Self::Present(Keys::new(keys, config.key_dead_for, again)) })
     }
 }
 
@@ -300,7 +312,7 @@ impl Registry {
         let providers = enabled
             .map(|(name, provider)| {
                 let before = before.and_then(|before| before.find(&name));
-                Provider::new(name, provider, config.retries, common, before).map(Arc::new)
+                Provider::new(name, provider, config, common, before).map(Arc::new)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         // Without a provider to call over TLS the system's certificates are never read.

@@ -106,7 +106,8 @@ mod tests {
         let limit = |limit: RateLimitConfig| (limit.per_minute.get(), limit.burst.get(), limit.max_keys);
         assert_eq!(limit(config.token_limit), (90_000, 5_000, 100_000));
         assert_eq!(limit(config.address_limit), (6_000, 1_000, 10));
-        let circuit = BreakerConfig { failure_threshold: 9, open_for: Duration::from_secs(2), failure_rate: None };
+        let circuit =
+            BreakerConfig { failure_threshold: 9, open_for: Duration::from_secs(2), ..BreakerConfig::default() };
         assert_eq!(config.circuit, circuit);
     }
 }

@@ -1,12 +1,14 @@
 //! The breaker's rules, on plain data and a time that is handed in.
 
+mod words;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, Open};
 use crate::ring::Ring;
 
 /// How long one probe keeps others back. A slow answer must not: the target may be well, and its probe a long chat.
-pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The state in which a call was admitted. Every change of state starts a new generation, so that results of calls
 /// from before it can be told apart.
@@ -28,12 +30,25 @@ pub(super) struct Machine {
     failure_count: u32,
     last_failure: Option<SystemTime>,
     rate: Option<Rate>,
+    /// When it found out by itself what it is now, as long as no other breaker of the target was told.
+    untold_since: Option<Instant>,
+    /// The last word of others that it took in, or its own that they were told.
+    last_word: Option<u64>,
 }
 
 impl Machine {
     pub(super) fn new(config: BreakerConfig, now: Instant) -> Self {
         let rate = config.failure_rate.map(|limit| Rate::new(limit, now));
-        Self { config, phase: Phase::Closed, generation: 0, failure_count: 0, last_failure: None, rate }
+        Self {
+            config,
+            phase: Phase::Closed,
+            generation: 0,
+            failure_count: 0,
+            last_failure: None,
+            rate,
+            untold_since: None,
+            last_word: None,
+        }
     }
 
     pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, Open> {
@@ -60,9 +75,8 @@ impl Machine {
         self.failure_count = 0;
         let was_probe = self.is_half_open();
         if was_probe {
-            self.enter(Phase::Closed);
-            // What was counted before it opened has been judged already.
-            self.rate = self.config.failure_rate.map(|limit| Rate::new(limit, now));
+            self.close(now);
+            self.untold_since = Some(now);
         }
         if let Some(rate) = &mut self.rate {
             rate.count(now, false);
@@ -81,9 +95,11 @@ impl Machine {
             rate.count(now, true);
             rate.is_exceeded()
         });
-        let opens = too_many || self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
+        let too_many = too_many || self.is_half_open() || self.failure_count >= self.config.failure_threshold.max(1);
+        let opens = too_many && self.config.enabled;
         if opens {
-            self.open(now);
+            self.open(now, self.config.open_for);
+            self.untold_since = Some(now);
         }
         opens
     }
@@ -111,18 +127,26 @@ impl Machine {
         BreakerSnapshot { state, failure_count: self.failure_count, last_failure: self.last_failure, retry_after }
     }
 
-    fn open(&mut self, now: Instant) {
+    fn open(&mut self, now: Instant, pause: Duration) {
         /// Longer than anybody means; keeps the sum of an instant and a configured duration in range.
         const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-        self.enter(Phase::Open { until: now + self.config.open_for.min(LONGEST) });
+        self.enter(Phase::Open { until: now + pause.min(LONGEST) });
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.enter(Phase::Closed);
+        self.failure_count = 0;
+        // What was counted before it opened has been judged already.
+        self.rate = self.config.failure_rate.map(|limit| Rate::new(limit, now));
     }
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.generation += 1;
+        self.untold_since = None;
     }
 
-    fn is_half_open(&self) -> bool {
+    pub(super) fn is_half_open(&self) -> bool {
         matches!(self.phase, Phase::HalfOpen { .. })
     }
 
@@ -198,7 +222,7 @@ mod tests {
     }
 
     fn config(failure_threshold: u32, failure_rate: Option<FailureRate>) -> BreakerConfig {
-        BreakerConfig { failure_threshold, open_for: PAUSE, failure_rate }
+        BreakerConfig { failure_threshold, open_for: PAUSE, failure_rate, ..BreakerConfig::default() }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! oldest beyond the bound are dropped and counted, and the ledger still has them. An operation that timed out may have
 //! been carried out, so each can be repeated without counting twice. A reservation that nobody settles ends by itself.
 
-mod redis;
+mod counters;
 mod script;
 mod settler;
 
@@ -21,13 +21,14 @@ use super::account::{Account, Amounts};
 use super::local;
 use super::meters::{Meters, Refused, Reservation};
 
-pub(crate) use redis::Redis;
+use crate::redis::Redis;
+use counters::Counters;
 use settler::{Settlement, Settler};
 
 /// Counts in Redis.
 #[derive(Debug)]
 pub(crate) struct SharedMeters {
-    redis: Arc<Redis>,
+    counters: Arc<Counters>,
     settler: Settler,
     /// The next reservation's number. It starts at random, so that no two processes use the same ones.
     next_id: AtomicU64,
@@ -35,11 +36,11 @@ pub(crate) struct SharedMeters {
 
 impl SharedMeters {
     /// Begins to settle in the background. Needs a tokio runtime.
-    pub(crate) fn start(redis: Redis, dropped: IntCounter) -> Self {
-        let redis = Arc::new(redis);
-        let settler = Settler::start(redis.clone(), dropped);
+    pub(crate) fn start(redis: Arc<Redis>, dropped: IntCounter) -> Self {
+        let counters = Arc::new(Counters::new(redis));
+        let settler = Settler::start(counters.clone(), dropped);
         let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-        Self { redis, settler, next_id: AtomicU64::new(random) }
+        Self { counters, settler, next_id: AtomicU64::new(random) }
     }
 }
 
@@ -66,7 +67,7 @@ impl Meters for SharedMeters {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
         let reservation = Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id };
         let mut asking = Asking { settler: &self.settler, reservation: reservation.clone(), is_over: false };
-        match self.redis.reserve(account, amounts, now_ms, id).await {
+        match self.counters.reserve(account, amounts, now_ms, id).await {
             Some(answer) => {
                 asking.is_over = true;
                 answer?;
@@ -85,7 +86,7 @@ impl Meters for SharedMeters {
     }
 
     fn trouble(&self) -> Option<&'static str> {
-        self.redis.is_lost().then_some("Redis does not answer; limits are those of this replica alone")
+        self.counters.redis.is_lost().then_some("Redis does not answer; limits are those of this replica alone")
     }
 
     async fn flush(&self, limit: Duration) {

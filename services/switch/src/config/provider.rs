@@ -156,7 +156,7 @@ impl Default for BreakerLimits {
 impl From<BreakerLimits> for BreakerConfig {
     fn from(limits: BreakerLimits) -> Self {
         let BreakerLimits { failure_threshold, open_for, failure_rate } = limits;
-        Self { failure_threshold, open_for, failure_rate }
+        Self { enabled: true, failure_threshold, open_for, failure_rate }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which of a provider's keys is used next.
 //!
-//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over. Keys
-//! are numbers here; what they say is no business of this file.
+//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over. What
+//! other replicas were told by the provider holds beside what was found out here, for as long as they say. Keys are numbers
+//! here; what they say is no business of this file.
 
 use std::time::{Duration, Instant};
 
@@ -31,14 +32,25 @@ pub(crate) enum NoKey {
 /// The state of every key of one provider.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyStates {
+    /// As it was found out here.
     states: Vec<KeyState>,
+    /// As other replicas say.
+    others: Vec<KeyState>,
+    /// What other replicas were told; `None` where it must be taken back.
+    told: Vec<Option<KeyState>>,
     current: usize,
 }
 
 impl KeyStates {
     /// That many keys, all alive.
     pub(crate) fn new(count: usize) -> Self {
-        Self { states: vec![KeyState::Alive; count], current: 0 }
+        let alive = vec![KeyState::Alive; count];
+        Self { others: alive.clone(), told: vec![Some(KeyState::Alive); count], states: alive, current: 0 }
+    }
+
+    /// That many keys, all alive again: whatever other replicas were told of them is taken back.
+    pub(crate) fn revived(count: usize) -> Self {
+        Self { told: vec![None; count], ..Self::new(count) }
     }
 
     /// The key to use at `now`: the one used last, or the next one that can be used.
@@ -79,9 +91,48 @@ impl KeyStates {
 
     /// How `key` is at `now`.
     pub(crate) fn state(&self, key: usize, now: Instant) -> KeyState {
-        match self.states[key] {
-            KeyState::Resting(until) | KeyState::Dead(Some(until)) if until <= now => KeyState::Alive,
+        self.states[key].at(now).or_worse(self.others[key].at(now))
+    }
+
+    /// What was found out here at `now` and other replicas were not told.
+    pub(crate) fn news(&self, now: Instant) -> Vec<(usize, KeyState)> {
+        let news = |(key, state): (usize, &KeyState)| match self.told[key] {
+            Some(told) if told == *state || state.at(now) == KeyState::Alive => None,
+            _ => Some((key, state.at(now))),
+        };
+        self.states.iter().enumerate().filter_map(news).collect()
+    }
+
+    /// Other replicas were told that `key` is in `state`.
+    pub(crate) fn told(&mut self, key: usize, state: KeyState) {
+        self.told[key] = Some(state);
+    }
+
+    /// Other replicas say that `key` is in `state`, and say it anew for as long as that is so. `true` where it is dead by
+    /// that, and was not.
+    pub(crate) fn hear(&mut self, key: usize, state: KeyState, now: Instant) -> bool {
+        let is_dead = |keys: &Self| matches!(keys.state(key, now), KeyState::Dead(_));
+        let was_dead = is_dead(self);
+        self.others[key] = state;
+        !was_dead && is_dead(self)
+    }
+}
+
+impl KeyState {
+    /// This state, as long as it has not ended.
+    fn at(self, now: Instant) -> Self {
+        match self {
+            Self::Resting(until) | Self::Dead(Some(until)) if until <= now => Self::Alive,
             state => state,
+        }
+    }
+
+    fn or_worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Dead(Some(one)), Self::Dead(Some(other))) => Self::Dead(Some(one.max(other))),
+            (Self::Resting(one), Self::Resting(other)) => Self::Resting(one.max(other)),
+            (Self::Dead(None), _) | (_, Self::Alive) | (Self::Dead(_), Self::Resting(_)) => self,
+            _ => other,
         }
     }
 }
@@ -130,6 +181,54 @@ mod tests {
         lone.limited(0, now, None);
         two.limited(0, now, None);
         assert_eq!((lone.pick(now), two.pick(now)), (Ok(0), Ok(1)));
+    }
+
+    #[test]
+    fn a_key_that_others_were_refused_with_is_left_alone_while_they_say_so() {
+        let (mut keys, now) = (KeyStates::new(2), Instant::now());
+        assert!(keys.hear(0, KeyState::Dead(Some(now + 60 * SECOND)), now));
+        assert!(!keys.hear(0, KeyState::Dead(Some(now + 60 * SECOND)), now), "that is known");
+        assert_eq!((keys.pick(now), keys.pick(now + 60 * SECOND)), (Ok(1), Ok(1)), "one key is used until it fails");
+        assert_eq!(keys.state(0, now + 60 * SECOND), KeyState::Alive, "it ends though nobody says so");
+        keys.hear(1, KeyState::Dead(Some(now + 60 * SECOND)), now);
+        assert_eq!(keys.pick(now), Err(NoKey::AllDead));
+        keys.hear(0, KeyState::Alive, now);
+        assert_eq!(keys.pick(now), Ok(0));
+        assert_eq!(keys.news(now), [], "hearsay is not passed on");
+    }
+
+    #[test]
+    fn what_others_say_never_shortens_what_was_found_out_here() {
+        let (mut keys, now) = (KeyStates::new(3), Instant::now());
+        let later = now + 5 * SECOND;
+        keys.refused(0, now, None);
+        keys.refused(1, now, Some(9 * SECOND));
+        keys.limited(2, now, Some(9 * SECOND));
+        for key in 0..3 {
+            for heard in [KeyState::Alive, KeyState::Resting(later)] {
+                keys.hear(key, heard, now);
+            }
+        }
+        assert_eq!(keys.state(0, now), KeyState::Dead(None));
+        assert_eq!(keys.state(1, now), KeyState::Dead(Some(now + 9 * SECOND)));
+        assert_eq!(keys.state(2, now), KeyState::Resting(now + 9 * SECOND));
+    }
+
+    #[test]
+    fn others_are_told_once_and_hear_when_the_keys_are_revived() {
+        let (mut keys, now) = (KeyStates::new(2), Instant::now());
+        keys.refused(1, now, Some(SECOND));
+        let dead = KeyState::Dead(Some(now + SECOND));
+        assert_eq!(keys.news(now), [(1, dead)]);
+        keys.told(1, dead);
+        assert_eq!((keys.news(now), keys.news(now + SECOND)), (vec![], vec![]));
+        keys.limited(0, now, Some(SECOND));
+        assert_eq!(keys.news(now + SECOND), [], "over before it was told");
+
+        let mut revived = KeyStates::revived(1);
+        assert_eq!(revived.news(now), [(0, KeyState::Alive)]);
+        revived.told(0, KeyState::Alive);
+        assert_eq!(revived.news(now), []);
     }
 
     #[derive(Clone, Copy, Debug)]

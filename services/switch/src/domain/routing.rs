@@ -3,7 +3,7 @@
 //! In this order: a configured name leads to its targets, as its [`Plan`] arranges them; `provider/model` to that one; a name that providers serve to
 //! each of them, in the order of their names. Anything else leads nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +94,15 @@ impl Routes {
         // A configured target is bounded by the configuration: its own name is its label.
         let model: Arc<str> = model.into();
         Some(Target { provider: self.position(provider)?, label: model.clone(), model, larger })
+    }
+
+    /// Every label that the models of this provider can have.
+    pub(crate) fn labels(&self, provider: usize) -> BTreeSet<&str> {
+        let Served { patterns, default_model, .. } = &self.providers[provider];
+        let served = patterns.iter().chain([default_model]).map(|label| &**label);
+        let configured = self.models.values().flat_map(|model| model.targets.iter());
+        let configured = configured.filter(|target| target.provider == provider).map(|target| &*target.label);
+        served.chain(configured).chain([OTHER_MODELS]).collect()
     }
 
     /// `targets`, which were found for `model`, in the order in which this request asks them. `random` gives a number from
@@ -278,6 +287,17 @@ mod tests {
     fn what_callers_choose_freely_is_labelled_by_its_pattern() {
         assert_eq!(names(routes().find("gpt-4o", None)), ["a/gpt-4o gpt-*"]);
         assert_eq!(names(routes().find("b/anything", None)), ["b/anything other"]);
+    }
+
+    #[test]
+    fn the_labels_of_a_provider_are_those_that_its_targets_can_have() {
+        let routes = routes();
+        for name in ["both", "default", "gpt-4o", "b/anything", "b/llama"] {
+            for target in routes.find(name, None).expect("a route").iter() {
+                assert!(routes.labels(target.provider).contains(&*target.label), "{name}: {}", target.label);
+            }
+        }
+        assert!(!routes.labels(0).contains("anything"));
     }
 
     #[test]

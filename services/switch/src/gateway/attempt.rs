@@ -72,7 +72,7 @@ impl Attempt {
     pub(super) async fn begin(shared: Arc<Shared>, target: Target, call: &Call<'_>) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let live = provider.live.model(&target.label);
-        let admitted = match admit(provider, &live, call.wishes, call.deadline()).await {
+        let admitted = match admit(&shared, &target, &live, call.wishes, call.deadline()).await {
             Ok(admitted) => admitted,
             Err(failure) => {
                 let outcome = failure.outcome.name();
@@ -318,11 +318,13 @@ fn load(outcome: Outcome, health: Health) -> Load {
 }
 
 async fn admit(
-    provider: &Provider,
+    shared: &Shared,
+    target: &Target,
     live: &Arc<ModelLive>,
     wishes: &Wishes,
     deadline: Option<Deadline>,
 ) -> Result<Admitted, Failure> {
+    let provider = shared.registry.get(target.provider);
     if !provider.is_usable() {
         return Err(Failure::new(Outcome::MissingApiKey, "its key is not set"));
     }
@@ -340,6 +342,13 @@ async fn admit(
     })?;
     let key = pick_key(provider)?;
     let permit = live.breaker.try_acquire().map_err(|refused| open(refused.retry_after))?;
+    if permit.is_probe()
+        && let Some(replicas) = &shared.replicas
+        && let Some(left) = replicas.probe_elsewhere(provider, &target.label).await
+    {
+        permit.postpone(left);
+        return Err(open(left));
+    }
     Ok(Admitted { key, permit: Some(permit), slot, _in_flight: live.call() })
 }
 

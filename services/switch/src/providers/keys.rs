@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderValue;
 use vx11_contracts::switch::{KeyHealth, KeyInfo};
 
+use super::identity;
 use crate::domain::keys::{KeyState, KeyStates, NoKey};
 
 /// The keys of one provider that asks for one; at least one.
@@ -20,16 +21,26 @@ pub(crate) struct Keys {
 #[derive(Debug)]
 pub(super) struct Key {
     /// The variable that it came from.
-    pub(super) variable: String,
+    variable: String,
     /// What is sent, marked sensitive, so that it is never printed.
-    pub(super) header: HeaderValue,
+    header: HeaderValue,
+    /// What it is called among replicas.
+    digest: String,
+}
+
+impl Key {
+    /// From a variable; `header` is what is sent.
+    pub(super) fn new(variable: String, header: HeaderValue) -> Self {
+        Self { digest: identity::key(header.as_bytes()), variable, header }
+    }
 }
 
 impl Keys {
-    /// All alive; a refused one is dead for `dead_for`, or for as long as these keys are in use.
-    pub(super) fn new(keys: Vec<Key>, dead_for: Option<Duration>) -> Self {
-        let states = Mutex::new(KeyStates::new(keys.len()));
-        Self { keys, dead_for, states }
+    /// All alive; a refused one is dead for `dead_for`, or for as long as these keys are in use. Where the keys are
+    /// `read_again`, that is so for the other replicas too.
+    pub(super) fn new(keys: Vec<Key>, dead_for: Option<Duration>, read_again: bool) -> Self {
+        let states = if read_again { KeyStates::revived(keys.len()) } else { KeyStates::new(keys.len()) };
+        Self { keys, dead_for, states: Mutex::new(states) }
     }
 
     /// The key to use now.
@@ -56,6 +67,37 @@ impl Keys {
     /// The name of the variable of `key`, for the log.
     pub(crate) fn variable(&self, key: usize) -> &str {
         &self.keys[key].variable
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// What `key` is called among replicas: the same where it is the same key, and nothing that tells it.
+    pub(crate) fn digest(&self, key: usize) -> &str {
+        &self.keys[key].digest
+    }
+
+    /// What other replicas are to be told of these keys.
+    pub(crate) fn news(&self) -> Vec<(usize, KeyState)> {
+        self.states().news(Instant::now())
+    }
+
+    /// Other replicas were told this.
+    pub(crate) fn told(&self, key: usize, state: KeyState) {
+        self.states().told(key, state);
+    }
+
+    /// Other replicas say this of `key`, at most for as long as a refused key is left alone here. `true` where it is dead by
+    /// that, and was not.
+    pub(crate) fn hear(&self, key: usize, state: KeyState) -> bool {
+        let now = Instant::now();
+        let state = match (state, self.dead_for) {
+            (KeyState::Dead(Some(until)), Some(time)) => KeyState::Dead(Some(until.min(now + time))),
+            (state, _) => state,
+        };
+        self.states().hear(key, state, now)
     }
 
     /// Every key as people are shown it: by its variable, and never itself.

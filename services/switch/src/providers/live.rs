@@ -45,12 +45,12 @@ struct Measured {
 
 impl Live {
     /// Nothing is known yet.
-    pub(super) fn new(config: &ProviderConfig, retries: RetryConfig) -> Self {
+    pub(super) fn new(config: &ProviderConfig, retries: RetryConfig, use_breakers: bool) -> Self {
         Self {
             retries: RetryBudget::new(retries.budget()),
             admission: Admission::new(config.concurrency.into()),
             queue_timeout: config.concurrency.queue_timeout,
-            breaker: config.breaker.into(),
+            breaker: BreakerConfig { enabled: use_breakers, ..config.breaker.into() },
             models: RwLock::default(),
         }
     }

@@ -110,3 +110,16 @@ async fn a_large_share_of_failures_opens_it_too() {
     assert_eq!(app.complete().await.json()["error"]["code"], "service_unavailable");
     assert_eq!(fake.requests().len(), 6);
 }
+
+#[tokio::test]
+async fn with_the_flag_off_a_provider_is_asked_however_often_it_fails() {
+    let fake = Fake::always([error(500, "")]).await;
+    let off = [("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false")];
+    let app = App::in_front_of(&[&fake.url], &off).await;
+    for _ in 0..5 {
+        assert_eq!(app.complete().await.status, 500);
+    }
+    let breaker = app.provider("a").await["breaker"].clone();
+    assert_eq!((breaker["state"].as_str(), breaker["failure_count"].as_u64()), (Some("closed"), Some(5)));
+    assert_eq!(fake.requests().len(), 5);
+}

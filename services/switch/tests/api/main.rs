@@ -26,6 +26,7 @@ mod models;
 mod passing;
 mod redis;
 mod reload;
+mod replicas;
 mod rescue;
 mod responses;
 mod retries;

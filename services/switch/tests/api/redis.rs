@@ -9,14 +9,14 @@ use crate::app::{Answer, App, eventually};
 use crate::fake::{Fake, answer};
 
 /// Debian's `redis-server` on a port of its own; `tests/prepare.sh` installs it.
-struct Redis {
+pub(crate) struct Redis {
     port: u16,
     home: TempDir,
     process: Child,
 }
 
 impl Redis {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let home = tempfile::tempdir().unwrap();
         let process = Self::run(port, &home);
@@ -38,24 +38,24 @@ impl Redis {
     }
 
     /// Ends it as a crash would.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
     /// Starts it again, with what it had written.
-    async fn come_back(&mut self) {
+    pub(crate) async fn come_back(&mut self) {
         self.process = Self::run(self.port, &self.home);
         self.wait().await;
     }
 
     /// What Redis answers to a command of plain words.
-    fn command(&self, words: &[&str]) -> String {
+    pub(crate) fn command(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 }
@@ -84,7 +84,7 @@ async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
     app
 }
 
-async fn limits_status(app: &App) -> String {
+pub(crate) async fn limits_status(app: &App) -> String {
     let ready: Value = Answer::of(app.get("/ready")).await.json();
     ready["dependencies"]["limits"]["status"].as_str().unwrap().to_owned()
 }

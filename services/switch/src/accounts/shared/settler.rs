@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tokio::sync::Notify;
 
-use super::redis::Redis;
+use super::counters::Counters;
 use crate::accounts::account::Amounts;
 use crate::accounts::meters::Reservation;
 
@@ -49,10 +49,10 @@ struct Waiting {
 }
 
 impl Settler {
-    pub(super) fn start(redis: Arc<Redis>, dropped: IntCounter) -> Self {
+    pub(super) fn start(counters: Arc<Counters>, dropped: IntCounter) -> Self {
         let queue =
             Arc::new(Queue { waiting: Mutex::default(), filled: Notify::new(), emptied: Notify::new(), dropped });
-        let task = tokio::spawn(run(redis, queue.clone()));
+        let task = tokio::spawn(run(counters, queue.clone()));
         Self { queue, task }
     }
 
@@ -119,23 +119,23 @@ impl Queue {
     }
 }
 
-async fn run(redis: Arc<Redis>, queue: Arc<Queue>) {
+async fn run(counters: Arc<Counters>, queue: Arc<Queue>) {
     let mut pause = tokio::time::interval(PAUSE);
     loop {
-        if redis.is_lost() {
+        if counters.redis.is_lost() {
             pause.tick().await;
-            redis.probe().await;
+            counters.redis.probe().await;
             continue;
         }
         let Some(settlement) = queue.next() else {
             queue.emptied.notify_waiters();
             // Redis may be gone without anybody asking.
             if tokio::time::timeout(LOOK, queue.filled.notified()).await.is_err() {
-                redis.probe().await;
+                counters.redis.probe().await;
             }
             continue;
         };
-        if !redis.settle(&settlement.reservation, settlement.spent).await {
+        if !counters.settle(&settlement.reservation, settlement.spent).await {
             queue.give_back(settlement);
         }
     }

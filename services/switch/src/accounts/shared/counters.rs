@@ -1,0 +1,101 @@
+//! The counters in Redis: what the scripts are asked, and what their answers mean.
+
+use std::sync::Arc;
+
+use super::script::{RESERVE, SETTLE};
+use crate::accounts::account::{Account, Amounts, Meter};
+use crate::accounts::local;
+use crate::accounts::meters::{Refused, Reservation};
+use crate::redis::{Redis, Script};
+
+/// How long a reservation holds that nobody settles: longer than any request may take.
+const RESERVATION_MS: i64 = 15 * 60 * 1000;
+/// How long it is remembered that a reservation was settled: longer than a settlement is repeated after a lost answer.
+const SETTLED_MS: i64 = 5 * 60 * 1000;
+/// How much longer than its window a counter is kept, for late settlements.
+const KEPT_MS: i64 = 60 * 60 * 1000;
+
+/// The counters of all replicas.
+#[derive(Debug)]
+pub(super) struct Counters {
+    pub(super) redis: Arc<Redis>,
+    reserve: Script,
+    settle: Script,
+}
+
+impl Counters {
+    /// Those that are kept in `redis`.
+    pub(super) fn new(redis: Arc<Redis>) -> Self {
+        Self { redis, reserve: Script::new(RESERVE), settle: Script::new(SETTLE) }
+    }
+
+    /// Sets `amounts` aside, and makes the process's own counters equal to those of all. `None`: it does not answer.
+    pub(super) async fn reserve(
+        &self,
+        account: &Arc<Account>,
+        amounts: Amounts,
+        now_ms: i64,
+        id: u64,
+    ) -> Option<Result<(), Refused>> {
+        if account.meters.is_empty() || self.redis.is_lost() {
+            return account.meters.is_empty().then_some(Ok(()));
+        }
+        let mut arguments = vec![now_ms.to_string(), (now_ms + RESERVATION_MS).to_string(), name(id)];
+        for meter in &account.meters {
+            let amount = meter.unit.of(&amounts).min(i64::MAX as u64);
+            let limit = meter.limit.min(i64::MAX as u64);
+            arguments.extend([amount.to_string(), limit.to_string(), kept_ms(meter, now_ms, now_ms).to_string()]);
+        }
+        let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await?;
+        // A counter that was settled below nothing is empty.
+        let mut numbers = answer.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
+        let refused = numbers.next()?;
+        let used: Vec<u64> = numbers.collect();
+        local::adopt(account, &used, now_ms);
+        let Some(index) = usize::try_from(refused).ok()?.checked_sub(1) else { return Some(Ok(())) };
+        let (meter, used) = (account.meters.get(index)?, *used.get(index)?);
+        let level = local::level(meter, used, now_ms);
+        Some(Err(Refused { scope: meter.scope.clone(), level, wanted: meter.unit.of(&amounts) }))
+    }
+
+    /// Replaces what `reservation` holds by `spent`. `false`: it does not answer.
+    pub(super) async fn settle(&self, reservation: &Reservation, spent: Amounts) -> bool {
+        let Reservation { account, reserved, at_ms, id } = reservation;
+        if account.meters.is_empty() {
+            return true;
+        }
+        let now_ms = crate::accounts::period::now_ms();
+        let mut arguments = vec![(now_ms + SETTLED_MS).to_string(), name(*id)];
+        for meter in &account.meters {
+            let whole = meter.unit.of(&spent).min(i64::MAX as u64) as i64;
+            let held = meter.unit.of(reserved).min(i64::MAX as u64) as i64;
+            let kept_ms = kept_ms(meter, *at_ms, now_ms);
+            arguments.extend([(whole - held).to_string(), whole.to_string(), kept_ms.to_string()]);
+        }
+        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await.is_some()
+    }
+}
+
+/// The keys that the scripts take for a request of `at_ms`.
+fn keys(account: &Account, at_ms: i64) -> Vec<String> {
+    let tenant = &account.tenant.name;
+    let own = |rest: &str| format!("vx11:{{{tenant}}}:{rest}");
+    let counter = |meter: &Meter| {
+        let start_ms = meter.period.window(at_ms).start_ms;
+        let start_ms = if start_ms == i64::MIN { 0 } else { start_ms };
+        own(&format!("{}:{}:{}:{start_ms}", meter.scope, meter.unit.as_str(), meter.period.as_str()))
+    };
+    [own("ends"), own("held")].into_iter().chain(account.meters.iter().map(counter)).collect()
+}
+
+/// How long the counter of `meter` is kept from `now_ms` on; 0: for ever.
+fn kept_ms(meter: &Meter, at_ms: i64, now_ms: i64) -> i64 {
+    match meter.period.window(at_ms).end_ms {
+        i64::MAX => 0,
+        end_ms => (end_ms - now_ms + KEPT_MS).max(1),
+    }
+}
+
+fn name(id: u64) -> String {
+    format!("{id:x}")
+}

@@ -1,0 +1,58 @@
+//! The two scripts, and the names of what they work on. All have the same word in braces, so that a cluster keeps them
+//! together.
+
+/// The hash of all words.
+pub(super) const WORDS: &str = "vx11:{replicas}:words";
+
+/// Who makes the probe of this breaker.
+pub(super) fn lease(breaker: &str) -> String {
+    format!("vx11:{{replicas}}:probe:{breaker}")
+}
+
+/// Writes words and answers with all that hold: name, text and milliseconds left of each. Those that are over are removed.
+/// A word does not take the place of one that was found out later.
+///
+/// Arguments: for each word its name, its text, for how many milliseconds it holds (0: it is taken back), and how many ago it
+/// was found out.
+pub(super) const EXCHANGE: &str = r"
+local function parse(word)
+  local ends, found, text = string.match(word or '', '^(%d+) (%d+) (.*)$')
+  return tonumber(ends), tonumber(found), text
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+for i = 1, #ARGV, 4 do
+  local left, found = tonumber(ARGV[i + 2]), now - tonumber(ARGV[i + 3])
+  local ends, later = parse(redis.call('HGET', KEYS[1], ARGV[i]))
+  if left <= 0 then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  elseif not ends or ends <= now or later <= found then
+    redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f %.0f %s', now + left, found, ARGV[i + 1]))
+  end
+end
+local words = {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local ends, _, text = parse(all[i + 1])
+  if ends and ends > now then
+    words[#words + 1] = all[i]
+    words[#words + 1] = text
+    words[#words + 1] = string.format('%.0f', ends - now)
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return words
+";
+
+/// Gives the probe to who asks, unless another one has it. Answers with 0, or for how many milliseconds the other one has it.
+///
+/// Arguments: who asks, and for how many milliseconds.
+pub(super) const LEASE: &str = r"
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  return math.max(redis.call('PTTL', KEYS[1]), 1)
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 0
+";
