@@ -1,4 +1,4 @@
-//! Loads the release build and prints what it does: to the bare mock provider, through the switch, and through the
+//! Loads the programs that lie beside it and prints what they do: to the bare mock provider, through the switch, and through the
 //! whole chain with storage, logs and metrics on; as ratios to the bare provider, interleaved in one run.
 //!
 //! Then the gateway beside nginx as a plain proxy.
