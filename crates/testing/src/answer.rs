@@ -1,10 +1,12 @@
 //! An HTTP answer, read to its end.
 
+use std::ops::Index;
+
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// A whole answer.
+/// A whole answer. `answer["name"]` is a field of its body; null where there is none.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -13,6 +15,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body, as text.
     pub body: String,
+    json: Option<Value>,
 }
 
 impl Answer {
@@ -30,7 +33,8 @@ impl Answer {
     /// When it has none.
     pub async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.expect("the answer has an end") }
+        let body = response.text().await.expect("the answer has an end");
+        Self { status, headers, json: serde_json::from_str(&body).ok(), body }
     }
 
     /// The body as JSON.
@@ -38,7 +42,7 @@ impl Answer {
     /// # Panics
     /// When it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
+        self.json.clone().unwrap_or_else(|| panic!("not JSON: {}", self.body))
     }
 
     /// A header's value; empty where there is none.
@@ -63,6 +67,31 @@ impl Answer {
         events.map(|event| serde_json::from_str(event).expect("JSON")).collect()
     }
 
+    /// `data` of a success in VX11's envelope.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn data(&self) -> &Value {
+        assert_eq!((self.status, &self["ok"]), (200, &json!(true)), "{}", self.body);
+        &self["data"]
+    }
+
+    /// The request's name as the body gives it; empty where it does not.
+    pub fn correlation_id(&self) -> &str {
+        self["correlation_id"].as_str().unwrap_or_default()
+    }
+
+    /// The code of an error; empty where there is none.
+    pub fn code(&self) -> &str {
+        self["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    /// The field that an error names; empty where it names none.
+    pub fn field(&self) -> &str {
+        self["error"]["field"].as_str().unwrap_or_default()
+    }
+
     /// The text of a chat completion's first choice.
     ///
     /// # Panics
@@ -84,5 +113,13 @@ impl Answer {
         assert!(sentence.as_str().is_some_and(|text| !text.is_empty()), "{}", self.body);
         assert!(!self.header("x-correlation-id").is_empty(), "{self:?}");
         (self.status, error["code"].as_str().expect("a code").to_owned())
+    }
+}
+
+impl Index<&str> for Answer {
+    type Output = Value;
+
+    fn index(&self, name: &str) -> &Value {
+        self.json.as_ref().and_then(|body| body.get(name)).unwrap_or(&Value::Null)
     }
 }

@@ -1,4 +1,4 @@
-//! What the services' in-process tests share: a service on a free port ([`Running`]), its answers ([`Answer`]), and
+//! What the services' in-process tests share: a service on a free port ([`Port`], [`Running`]), its answers ([`Answer`]), and
 //! waiting for something to come true ([`eventually`]).
 //!
 //! For tests only, so everything here panics where something is not as it should be.
@@ -9,7 +9,7 @@ mod running;
 use std::time::Duration;
 
 pub use answer::Answer;
-pub use running::Running;
+pub use running::{Port, Running};
 
 /// Longest wait for anything in a test.
 pub const PATIENCE: Duration = Duration::from_secs(20);

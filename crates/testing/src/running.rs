@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -13,6 +13,53 @@ use vx11_chassis::config::Settings;
 use vx11_chassis::process::{Section, Start, listen, section};
 
 use crate::{Answer, PATIENCE};
+
+/// A free port of the loopback interface, taken for a service that is to know its address before it starts.
+#[derive(Debug)]
+pub struct Port {
+    /// Where the service will listen.
+    pub address: SocketAddr,
+    listener: TcpListener,
+}
+
+impl Port {
+    /// Takes one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn take() -> Self {
+        let listener = listen("a test", ([127, 0, 0, 1], 0).into()).expect("a port");
+        Self { address: listener.local_addr().expect("an address"), listener }
+    }
+
+    /// Starts here what `serve` serves, with this configuration file and these variables over it, of which later ones win.
+    ///
+    /// # Panics
+    /// When the settings are wrong.
+    pub fn start<C, Served>(
+        self,
+        file: Option<&Path>,
+        variables: &[(&str, &str)],
+        serve: impl FnOnce(Start<C>) -> Served,
+    ) -> Running
+    where
+        C: Section,
+        Served: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
+        let settings = Settings::load(file, variables).expect("settings");
+        let shutdown = Shutdown::new();
+        let start = Start {
+            config: section(&settings).expect("a section"),
+            common: settings.common().expect("common settings"),
+            listener: self.listener,
+            shutdown: shutdown.clone(),
+        };
+        let serving = tokio::spawn(serve(start));
+        Running { address: self.address, client: http_client(PATIENCE).expect("a client"), shutdown, serving }
+    }
+}
 
 /// A running service.
 #[derive(Debug)]
@@ -25,11 +72,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts what `serve` serves on a free port of the loopback interface, with this configuration file and these
-    /// variables over it, of which later ones win.
-    ///
-    /// # Panics
-    /// When the settings are wrong.
+    /// Starts what `serve` serves on a free port, like [`Port::start`].
     pub fn start<C, Served>(
         file: Option<&Path>,
         variables: &[(&str, &str)],
@@ -39,20 +82,7 @@ impl Running {
         C: Section,
         Served: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
-        let settings = Settings::load(file, variables).expect("settings");
-        let listener = listen(C::NAME, ([127, 0, 0, 1], 0).into()).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let shutdown = Shutdown::new();
-        let start = Start {
-            config: section(&settings).expect("a section"),
-            common: settings.common().expect("common settings"),
-            listener,
-            shutdown: shutdown.clone(),
-        };
-        let serving = tokio::spawn(serve(start));
-        Self { address, client: http_client(PATIENCE).expect("a client"), shutdown, serving }
+        Port::take().start(file, variables, serve)
     }
 
     /// Where `path` is.

@@ -1,9 +1,10 @@
 //! The chat of last resort.
 
 use insta::assert_json_snapshot;
+use reqwest::Method;
 use serde_json::json;
 
-use crate::fixture::{Home, client};
+use crate::fixture::{Answer, Home};
 
 #[tokio::test]
 async fn what_harms_nothing_is_answered_at_once_and_always_alike() {
@@ -20,9 +21,9 @@ async fn what_harms_nothing_is_answered_at_once_and_always_alike() {
     ] {
         let answer = madre.chat(message).await;
         assert_eq!(answer.status, 200, "{message}");
-        assert_eq!(answer.body["status"], "DONE", "{message}");
-        assert_json_snapshot!(name, answer.body);
-        assert_eq!(madre.chat(message).await.body, answer.body, "{message}");
+        assert_eq!(answer["status"], "DONE", "{message}");
+        assert_json_snapshot!(name, answer.json());
+        assert_eq!(madre.chat(message).await.json(), answer.json(), "{message}");
     }
 }
 
@@ -37,12 +38,12 @@ async fn what_could_do_harm_waits_and_says_what_would_happen() {
         ("delete_logs", "delete the logs"),
     ] {
         let answer = madre.chat(message).await;
-        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("WAITING")), "{message}");
-        assert_json_snapshot!(name, answer.body, { ".plan_id" => "[id]", ".confirm_token" => "[token]" });
+        assert_eq!((answer.status, &answer["status"]), (200, &json!("WAITING")), "{message}");
+        assert_json_snapshot!(name, answer.json(), { ".plan_id" => "[id]", ".confirm_token" => "[token]" });
     }
     assert!(home.driver.take_calls().is_empty(), "nothing runs unconfirmed");
-    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"HIGH\",status=\"WAITING\"}").await.as_deref(), Some("3"));
-    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"MEDIUM\",status=\"WAITING\"}").await.as_deref(), Some("1"));
+    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"HIGH\",status=\"WAITING\"}").await, 3.0);
+    assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"MEDIUM\",status=\"WAITING\"}").await, 1.0);
 }
 
 #[tokio::test]
@@ -54,12 +55,12 @@ async fn a_chat_leaves_its_trail_under_the_bodys_correlation_id() {
             json!({ "message": "top secret question", "session_id": "s1", "correlation_id": "c-1", "new_field": 1 }),
         )
         .await;
-    assert_eq!((answer.status, answer.correlation_id.as_str()), (200, "c-1"));
+    assert_eq!((answer.status, answer.header("x-correlation-id")), (200, "c-1"));
 
     let trail = madre.get("/madre/audit/c-1").await;
-    assert_json_snapshot!("trail", trail.body, { ".actions[].timestamp" => "[time]" });
-    assert!(!trail.body.to_string().contains("secret"), "a trail tells what was done, not what was said");
-    assert_eq!(madre.get("/madre/audit/never").await.body, json!({ "actions": [] }));
+    assert_json_snapshot!("trail", trail.json(), { ".actions[].timestamp" => "[time]" });
+    assert!(!trail.body.contains("secret"), "a trail tells what was done, not what was said");
+    assert_eq!(madre.get("/madre/audit/never").await.json(), json!({ "actions": [] }));
 }
 
 #[tokio::test]
@@ -77,18 +78,17 @@ async fn bad_requests_get_the_documented_errors() {
         let answer = madre.post("/madre/chat", body.clone()).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{body}");
     }
-    let request = client().post(format!("{}/madre/chat", madre.base)).header("x-vx11-token", "test-token");
-    assert_eq!(request.body("{\"message\": ").send().await.expect("an answer").status(), 400);
-    assert_eq!(madre.chat(&"borra ".repeat(1600)).await.body["status"], "WAITING", "the longest message is understood");
+    let half = madre.request(Method::POST, "/madre/chat").body("{\"message\": ");
+    assert_eq!(Answer::of(half).await.status, 400);
+    assert_eq!(madre.chat(&"borra ".repeat(1600)).await["status"], "WAITING", "the longest message is understood");
 }
 
 #[tokio::test]
 async fn without_the_token_nobody_is_let_in() {
     let madre = Home::new().start().await;
     for path in ["/madre/plans", "/madre/power/state", "/madre/audit/x", "/madre/power/token"] {
-        let url = format!("{}{path}", madre.base);
-        assert_eq!(client().get(&url).send().await.expect("an answer").status(), 401, "{path}");
-        let wrong = client().get(&url).header("x-vx11-token", "wrong").send().await.expect("an answer");
-        assert_eq!(wrong.status(), 403, "{path}");
+        assert_eq!(Answer::of(madre.anyone(Method::GET, path)).await.status, 401, "{path}");
+        let wrong = madre.anyone(Method::GET, path).header("x-vx11-token", "wrong");
+        assert_eq!(Answer::of(wrong).await.status, 403, "{path}");
     }
 }

@@ -4,35 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
-use serde_json::Value;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use vx11_chassis::Shutdown;
-use vx11_chassis::config::Settings;
-use vx11_chassis::process::{Section, Start, listen};
-use vx11_madre::{DriverError, MadreConfig, PowerDriver, ServiceState};
+use vx11_madre::{DriverError, PowerDriver, ServiceState};
 use vx11_store::Connection;
+use vx11_testing::Running;
+pub(crate) use vx11_testing::{Answer, eventually};
 
 pub(crate) const TOKEN: &str = "test-token";
-
-/// A status and a JSON body.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-    pub(crate) correlation_id: String,
-}
-
-impl Answer {
-    pub(crate) fn code(&self) -> &str {
-        self.body["error"]["code"].as_str().unwrap_or_default()
-    }
-}
 
 /// What a madre is started with.
 pub(crate) struct Home {
@@ -78,78 +62,62 @@ impl Home {
 
     /// Starts madre here.
     pub(crate) async fn start(&self) -> Madre {
-        let settings = Settings::load(None, self.variables.clone()).expect("settings");
-        let config: MadreConfig = vx11_chassis::process::section(&settings).expect("a section");
-        assert_eq!(config.bind().port(), 8001);
-        let common = settings.common().expect("common settings");
-        let listener = listen("madre", ([127, 0, 0, 1], 0).into()).expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let shutdown = Shutdown::new();
-        let start = Start { config, common, listener, shutdown: shutdown.clone() };
-        let serving = tokio::spawn(vx11_madre::serve(start, self.driver.clone()));
-        let madre = Madre { base, http: client(), shutdown, serving };
-        eventually("madre answers", async || madre.http.get(format!("{}/health", madre.base)).send().await.is_ok())
-            .await;
+        let variables: Vec<(&str, &str)> = self.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let driver = self.driver.clone();
+        let madre = Madre(Running::start(None, &variables, |start| vx11_madre::serve(start, driver)));
+        assert_eq!(Answer::of(madre.anyone(Method::GET, "/health")).await.status, 200);
         madre
     }
 }
 
 /// A running madre.
-pub(crate) struct Madre {
-    pub(crate) base: String,
-    http: reqwest::Client,
-    shutdown: Shutdown,
-    serving: JoinHandle<anyhow::Result<()>>,
-}
+pub(crate) struct Madre(Running);
 
 impl Madre {
+    /// A request without a token.
+    pub(crate) fn anyone(&self, method: Method, path: &str) -> RequestBuilder {
+        self.0.request(method, path)
+    }
+
+    /// A request with the token.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anyone(method, path).header("x-vx11-token", TOKEN)
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(self.http.get(format!("{}{path}", self.base))).await
+        Answer::of(self.request(Method::GET, path)).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(self.http.post(format!("{}{path}", self.base)).json(&body)).await
+        Answer::of(self.request(Method::POST, path).json(&body)).await
     }
 
     pub(crate) async fn chat(&self, message: &str) -> Answer {
-        self.post("/madre/chat", serde_json::json!({ "message": message, "session_id": "s1" })).await
+        self.post("/madre/chat", json!({ "message": message, "session_id": "s1" })).await
     }
 
     /// A chat that waits: its plan's id and token.
     pub(crate) async fn waiting(&self, message: &str) -> (String, String) {
         let answer = self.chat(message).await;
-        assert_eq!(answer.body["status"], "WAITING", "{}", answer.body);
-        let text = |field: &str| answer.body[field].as_str().expect("a text").to_owned();
+        assert_eq!(answer["status"], "WAITING", "{}", answer.body);
+        let text = |field: &str| answer[field].as_str().expect("a text").to_owned();
         (text("plan_id"), text("confirm_token"))
     }
 
     pub(crate) async fn confirm(&self, plan_id: &str, token: &str) -> Answer {
-        self.post(&format!("/madre/plans/{plan_id}/confirm"), serde_json::json!({ "confirm_token": token })).await
+        self.post(&format!("/madre/plans/{plan_id}/confirm"), json!({ "confirm_token": token })).await
     }
 
-    pub(crate) async fn metric(&self, line: &str) -> Option<String> {
-        let text =
-            self.http.get(format!("{}/metrics", self.base)).send().await.expect("metrics").text().await.expect("text");
-        text.lines().find_map(|found| found.strip_prefix(line)).map(|value| value.trim().to_owned())
+    /// The value of one line of `/metrics`, series written as there.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        self.0.metric(TOKEN, series).await
     }
 
     /// Stops in order, and waits for it.
     pub(crate) async fn stop(self) {
-        self.shutdown.begin();
-        self.serving.await.expect("no panic").expect("stopped in order");
+        self.0.shut_down();
+        self.0.stopped().await;
     }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.header("x-vx11-token", TOKEN).send().await.expect("an answer");
-        let status = response.status().as_u16();
-        let correlation_id = response.headers()["x-correlation-id"].to_str().expect("ASCII").to_owned();
-        let body = response.json().await.expect("JSON");
-        Answer { status, body, correlation_id }
-    }
-}
-
-pub(crate) fn client() -> reqwest::Client {
-    vx11_chassis::client::http_client(Duration::from_secs(2)).expect("a client")
 }
 
 /// Remembers what runs and what it was told; on request it fails or hangs.
@@ -246,15 +214,6 @@ impl PowerDriver for FakeDriver {
             std::future::pending::<()>().await;
         }
         Ok(if self.runs(service) { ServiceState::Running } else { ServiceState::Stopped })
-    }
-}
-
-/// Waits until `holds`, at most ten seconds.
-pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < Duration::from_secs(10), "still not so after 10 s: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

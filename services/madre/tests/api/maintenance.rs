@@ -83,7 +83,7 @@ async fn every_store_is_checked_counted_and_backed_up_and_the_evidence_matches()
     madre.waiting("delete the logs").await;
 
     let answer = madre.post(POST_TASK, json!({ "reason": "after a deploy" })).await;
-    let report = answer.body;
+    let report = answer.json();
     assert_eq!((answer.status, &report["status"]), (200, &json!("ok")), "{report}");
     assert_eq!((&report["reason"], &report["apply_retention"]), (&json!("after a deploy"), &json!(false)));
     assert_eq!(report["counts"]["madre"]["plans"], 1);
@@ -97,7 +97,7 @@ async fn every_store_is_checked_counted_and_backed_up_and_the_evidence_matches()
     evidence_matches(&report);
     assert_eq!(operator.asked(), [json!({ "apply": false, "reason": "after a deploy" })]);
 
-    let trail = madre.get(&format!("/madre/audit/{}", answer.correlation_id)).await.body;
+    let trail = madre.get(&format!("/madre/audit/{}", answer.header("x-correlation-id"))).await.json();
     assert_eq!(trail["actions"][0]["action"], "post_task");
 }
 
@@ -113,15 +113,15 @@ async fn without_an_operator_the_rest_is_done_and_the_gap_is_named() {
         let home = Home::new().with("VX11_OPERATOR_URL", url);
         let madre = home.start().await;
         let answer = madre.post(POST_TASK, json!({})).await;
-        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("partial")), "{url}");
+        assert_eq!((answer.status, &answer["status"]), (200, &json!("partial")), "{url}");
         for part in ["integrity", "retention", "backup_rotation", "counts"] {
-            assert_eq!(answer.body[part]["operator"]["status"], "error", "{part}");
-            let error = answer.body[part]["operator"]["error"].as_str().expect("a text");
+            assert_eq!(answer[part]["operator"]["status"], "error", "{part}");
+            let error = answer[part]["operator"]["error"].as_str().expect("a text");
             assert!(error.starts_with(why), "{error}");
         }
-        assert_eq!(answer.body["integrity"]["madre"]["state"], "ok");
-        assert_eq!(answer.body["scorecard"]["score"], 60);
-        evidence_matches(&answer.body);
+        assert_eq!(answer["integrity"]["madre"]["state"], "ok");
+        assert_eq!(answer["scorecard"]["score"], 60);
+        evidence_matches(&answer.json());
     }
 }
 
@@ -135,10 +135,10 @@ async fn retention_counts_until_it_is_applied() {
     let madre = home.start().await;
     home.stranger().batch_execute(OLD_ROWS).expect("rows");
 
-    let planned = madre.post(POST_TASK, json!({})).await.body;
+    let planned = madre.post(POST_TASK, json!({})).await.json();
     assert_eq!(planned["retention"]["madre"]["tables"][0]["rows"], 2);
     assert_eq!(planned["counts"]["madre"]["copilot_actions_log"], 5);
-    let applied = madre.post(POST_TASK, json!({ "apply": true })).await.body;
+    let applied = madre.post(POST_TASK, json!({ "apply": true })).await.json();
     assert_eq!(applied["apply_retention"], true);
     assert_eq!(applied["retention"]["madre"]["tables"][0]["rows"], 2);
     // The three younger ones, and the row of the run before.
@@ -151,13 +151,13 @@ async fn low_power_and_configuration_shorten_what_is_kept() {
     let operator = FakeOperator::healthy();
     let home = Home::new().with("VX11_OPERATOR_URL", &operator.url).with("VX11_MADRE__POWER_MODE", "low_power");
     let madre = home.start().await;
-    let report = madre.post(POST_TASK, json!({})).await.body;
+    let report = madre.post(POST_TASK, json!({})).await.json();
     assert_eq!(report["retention"]["madre"]["tables"][0]["days"], 7);
     assert_eq!(report["retention"]["madre"]["tables"][1]["days"], 90);
     assert_eq!(operator.asked()[0]["log_days"], 7);
 
     let home = Home::new().with("VX11_RETENTION_COPILOT_ACTIONS_LOG_DAYS", "3");
-    let report = home.start().await.post(POST_TASK, json!({})).await.body;
+    let report = home.start().await.post(POST_TASK, json!({})).await.json();
     assert_eq!(report["retention"]["madre"]["tables"][0]["days"], 3);
 }
 
@@ -186,9 +186,9 @@ async fn evidence_that_cannot_be_written_is_reported_and_fails_nothing() {
     std::fs::create_dir_all(home.data_dir().join("madre")).expect("a directory");
     std::fs::write(home.data_dir().join("madre/evidence"), "in the way").expect("a file");
     let answer = madre.post(POST_TASK, json!({})).await;
-    assert_eq!((answer.status, &answer.body["status"], &answer.body["out_dir"]), (200, &json!("partial"), &json!("")));
-    assert!(answer.body["scorecard"]["evidence"].is_string());
-    assert_eq!(answer.body["integrity"]["madre"]["state"], "ok");
+    assert_eq!((answer.status, &answer["status"], &answer["out_dir"]), (200, &json!("partial"), &json!("")));
+    assert!(answer["scorecard"]["evidence"].is_string());
+    assert_eq!(answer["integrity"]["madre"]["state"], "ok");
 }
 
 #[tokio::test]

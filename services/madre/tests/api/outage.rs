@@ -13,25 +13,25 @@ async fn with_a_locked_store_chat_answers_and_nothing_risky_runs() {
     stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
 
     let low = madre.chat("status").await;
-    assert_eq!((low.status, &low.body["status"]), (200, &json!("DONE")));
-    let warnings = low.body["warnings"].to_string();
+    assert_eq!((low.status, &low["status"]), (200, &json!("DONE")));
+    let warnings = low["warnings"].to_string();
     assert!(warnings.contains("not durable"), "{warnings}");
 
     let high = madre.chat("stop the switch").await;
-    assert_eq!((high.status, &high.body["status"]), (200, &json!("ERROR")));
-    assert!(high.body["warnings"].to_string().contains("could not be stored"), "{}", high.body);
-    assert!(high.body["plan_id"].is_null() && high.body["confirm_token"].is_null());
+    assert_eq!((high.status, &high["status"]), (200, &json!("ERROR")));
+    assert!(high["warnings"].to_string().contains("could not be stored"), "{}", high.body);
+    assert!(high["plan_id"].is_null() && high["confirm_token"].is_null());
     assert!(home.driver.take_calls().is_empty());
 
     let window = madre.post("/madre/power/window/open", json!({ "services": ["switch"] })).await;
     assert_eq!((window.status, window.code()), (503, "store_unavailable"));
-    let ready = madre.get("/ready").await.body;
+    let ready = madre.get("/ready").await.json();
     assert_eq!((&ready["status"], &ready["dependencies"]["store"]["status"]), (&json!("degraded"), &json!("degraded")));
 
     stranger.batch_execute("ROLLBACK").expect("unlocked");
-    eventually("madre is ready again", async || madre.get("/ready").await.body["status"] == "ready").await;
+    eventually("madre is ready again", async || madre.get("/ready").await["status"] == "ready").await;
     eventually("the trail is complete", async || {
-        let trail = madre.get(&format!("/madre/audit/{}", low.correlation_id)).await.body;
+        let trail = madre.get(&format!("/madre/audit/{}", low.header("x-correlation-id"))).await.json();
         trail["actions"].as_array().is_some_and(|actions| actions.len() == 1)
     })
     .await;
@@ -49,8 +49,8 @@ async fn a_full_disk_does_not_stop_chat() {
              CREATE TRIGGER full_log BEFORE INSERT ON copilot_actions_log BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END;",
         )
         .expect("triggers");
-    assert_eq!(madre.chat("help").await.body["status"], "DONE");
-    assert_eq!(madre.chat("delete the logs").await.body["status"], "ERROR");
+    assert_eq!(madre.chat("help").await["status"], "DONE");
+    assert_eq!(madre.chat("delete the logs").await["status"], "ERROR");
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn what_was_answered_while_the_store_was_locked_is_written_before_madre_st
     madre.stop().await;
 
     let madre = home.start().await;
-    let trail = madre.get(&format!("/madre/audit/{}", low.correlation_id)).await.body;
+    let trail = madre.get(&format!("/madre/audit/{}", low.header("x-correlation-id"))).await.json();
     assert_eq!(trail["actions"].as_array().map(Vec::len), Some(1));
 }
 
@@ -74,7 +74,7 @@ async fn a_driver_that_hangs_costs_the_status_that_service_only() {
     home.driver.hang("switch");
     let madre = home.start().await;
     let answer = madre.chat("status").await;
-    assert_eq!(answer.body["status"], "DONE");
-    let response = answer.body["response"].as_str().expect("a text");
+    assert_eq!(answer["status"], "DONE");
+    let response = answer["response"].as_str().expect("a text");
     assert!(response.contains("switch (unknown)") && response.contains("operator (running, core)"), "{response}");
 }

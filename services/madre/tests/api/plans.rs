@@ -16,11 +16,11 @@ async fn a_confirmed_plan_is_run_through_the_driver_once() {
 
     let done = madre.confirm(&plan_id, &token).await;
     assert_eq!(done.status, 200);
-    assert_json_snapshot!("confirmed", done.body, {
+    assert_json_snapshot!("confirmed", done.json(), {
         ".plan_id" => "[id]", ".correlation_id" => "[id]", ".created_at" => "[time]", ".updated_at" => "[time]"
     });
     assert_eq!(home.driver.take_calls(), ["stop switch", "stop mock-provider", "start mock-provider"]);
-    assert_eq!(madre.get(&format!("/madre/plans/{plan_id}")).await.body, done.body);
+    assert_eq!(madre.get(&format!("/madre/plans/{plan_id}")).await.json(), done.json());
 
     let again = madre.confirm(&plan_id, &token).await;
     assert_eq!((again.status, again.code()), (409, "conflict"));
@@ -63,8 +63,8 @@ async fn a_wrong_token_is_refused_and_spends_nothing() {
     assert_eq!((shape.status, shape.code()), (422, "invalid_field"));
 
     let done = madre.confirm(&plan_id, &token).await;
-    assert_eq!((done.status, &done.body["status"]), (200, &json!("DONE")));
-    let result = done.body["result"].as_str().expect("a text");
+    assert_eq!((done.status, &done["status"]), (200, &json!("DONE")));
+    let result = done["result"].as_str().expect("a text");
     assert!(result.contains("nothing automatic exists"), "{result}");
 }
 
@@ -75,8 +75,8 @@ async fn what_keeps_vx11_alive_is_not_stopped_even_when_confirmed() {
     for message in ["stop madre", "restart tentaculo"] {
         let (plan_id, token) = madre.waiting(message).await;
         let refused = madre.confirm(&plan_id, &token).await;
-        assert_eq!((refused.status, &refused.body["status"]), (200, &json!("ERROR")), "{message}");
-        let result = refused.body["result"].as_str().expect("a text");
+        assert_eq!((refused.status, &refused["status"]), (200, &json!("ERROR")), "{message}");
+        let result = refused["result"].as_str().expect("a text");
         assert!(result.contains("never stopped by power"), "{result}");
     }
     assert!(home.driver.take_calls().is_empty());
@@ -87,10 +87,10 @@ async fn a_dry_run_is_not_reported_as_done() {
     let home = Home::new();
     home.driver.pretend();
     let madre = home.start().await;
-    let answer = madre.chat("stop the switch").await.body;
+    let answer = madre.chat("stop the switch").await.json();
     assert!(answer["warnings"].to_string().contains("only pretends"), "{answer}");
     let (plan_id, token) = madre.waiting("stop the switch").await;
-    assert_eq!(madre.confirm(&plan_id, &token).await.body["result"], "stop switch: dry run, nothing was really done.");
+    assert_eq!(madre.confirm(&plan_id, &token).await["result"], "stop switch: dry run, nothing was really done.");
 }
 
 #[tokio::test]
@@ -102,8 +102,8 @@ async fn a_driver_that_fails_or_hangs_is_an_error_in_the_result() {
     for (message, why) in [("stop the switch", "out of order"), ("stop mock-provider", "did not stop within 50 ms")] {
         let (plan_id, token) = madre.waiting(message).await;
         let failed = madre.confirm(&plan_id, &token).await;
-        assert_eq!(failed.body["status"], "ERROR", "{message}");
-        assert!(failed.body["result"].as_str().expect("a text").contains(why), "{}", failed.body);
+        assert_eq!(failed["status"], "ERROR", "{message}");
+        assert!(failed["result"].as_str().expect("a text").contains(why), "{}", failed.body);
     }
 }
 
@@ -115,7 +115,7 @@ async fn a_plan_waits_across_a_restart_and_its_token_still_works() {
     madre.stop().await;
 
     let madre = home.start().await;
-    assert_eq!(madre.get(&format!("/madre/plans/{plan_id}")).await.body["status"], "WAITING");
+    assert_eq!(madre.get(&format!("/madre/plans/{plan_id}")).await["status"], "WAITING");
     assert_eq!(madre.confirm(&plan_id, &token).await.status, 200);
 }
 
@@ -138,10 +138,8 @@ async fn a_plan_whose_time_is_up_is_not_run() {
     let (plan_id, token) = madre.waiting("restart the switch").await;
     let late = madre.confirm(&plan_id, &token).await;
     assert_eq!((late.status, late.code()), (409, "conflict"));
-    eventually("the plan is ended", async || {
-        madre.get(&format!("/madre/plans/{plan_id}")).await.body["status"] == "ERROR"
-    })
-    .await;
+    eventually("the plan is ended", async || madre.get(&format!("/madre/plans/{plan_id}")).await["status"] == "ERROR")
+        .await;
     assert!(home.driver.take_calls().is_empty());
 }
 
@@ -156,10 +154,8 @@ async fn a_plan_that_ran_when_madre_died_is_ended_at_the_next_start() {
         .expect("updated");
 
     let madre = home.start().await;
-    eventually("the plan is ended", async || {
-        madre.get(&format!("/madre/plans/{plan_id}")).await.body["status"] == "ERROR"
-    })
-    .await;
+    eventually("the plan is ended", async || madre.get(&format!("/madre/plans/{plan_id}")).await["status"] == "ERROR")
+        .await;
     assert_eq!(madre.confirm(&plan_id, &token).await.status, 409);
 }
 
@@ -177,7 +173,7 @@ async fn plans_are_listed_in_pages_newest_first() {
     let mut listed = Vec::new();
     let mut path = "/madre/plans?status=WAITING&limit=2".to_owned();
     loop {
-        let page = madre.get(&path).await.body;
+        let page = madre.get(&path).await.json();
         let items = page["items"].as_array().expect("a list");
         listed.extend(items.iter().map(|plan| plan["plan_id"].as_str().expect("an id").to_owned()));
         match page["next"].as_str() {
@@ -187,7 +183,7 @@ async fn plans_are_listed_in_pages_newest_first() {
     }
     made.reverse();
     assert_eq!(listed, made);
-    assert_eq!(madre.get("/madre/plans").await.body["items"].as_array().map(Vec::len), Some(6));
+    assert_eq!(madre.get("/madre/plans").await["items"].as_array().map(Vec::len), Some(6));
     for bad in ["status=waiting", "limit=0", "limit=101", "before=x", "stauts=DONE"] {
         assert_eq!(madre.get(&format!("/madre/plans?{bad}")).await.status, 422, "{bad}");
     }

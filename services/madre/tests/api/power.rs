@@ -9,13 +9,13 @@ const OPEN: &str = "/madre/power/window/open";
 const CLOSE: &str = "/madre/power/window/close";
 
 async fn apply(madre: &Madre, action: &str, service: &str) -> Answer {
-    let token = madre.get("/madre/power/token").await.body["power_token"].clone();
+    let token = madre.get("/madre/power/token").await["power_token"].clone();
     let body = json!({ "apply": true, "power_token": token, "confirmation": format!("{action} {service}") });
     madre.post(&format!("/madre/power/service/{service}/{action}"), body).await
 }
 
 async fn state(madre: &Madre) -> Value {
-    madre.get("/madre/power/state").await.body
+    madre.get("/madre/power/state").await.json()
 }
 
 #[tokio::test]
@@ -27,21 +27,20 @@ async fn a_window_starts_what_does_not_run_and_stops_only_that() {
     let body = json!({ "services": ["switch", "operator", "switch"], "ttl_sec": 300, "reason": "a demo" });
     let opened = madre.post(OPEN, body).await;
     assert_eq!(opened.status, 200);
-    assert_json_snapshot!("opened", opened.body, {
+    assert_json_snapshot!("opened", opened.json(), {
         ".window_id" => "[id]", ".created_at" => "[time]", ".deadline" => "[time]"
     });
     assert_json_snapshot!("state_in_a_window", state(&madre).await, {
         ".window.window_id" => "[id]", ".window.created_at" => "[time]", ".window.deadline" => "[time]",
         ".window.ttl_remaining_sec" => "[seconds]"
     });
-    eventually("the gauge", async || madre.metric("vx11_madre_power_windows_open ").await.as_deref() == Some("1"))
-        .await;
+    eventually("the gauge", async || madre.metric("vx11_madre_power_windows_open").await == 1.0).await;
 
     let second = madre.post(OPEN, json!({ "services": ["switch"] })).await;
     assert_eq!((second.status, second.code()), (409, "conflict"));
 
     let closed = madre.post(CLOSE, json!({})).await;
-    assert_json_snapshot!("closed", closed.body, { ".window_id" => "[id]", ".closed_at" => "[time]" });
+    assert_json_snapshot!("closed", closed.json(), { ".window_id" => "[id]", ".closed_at" => "[time]" });
     assert_eq!(home.driver.take_calls(), ["start switch", "stop switch"]);
     assert!(home.driver.runs("operator"));
 
@@ -56,8 +55,8 @@ async fn a_window_for_what_is_not_there_names_what_is() {
     for service in ["madre", "tentaculo", "nonsense"] {
         let refused = madre.post(OPEN, json!({ "services": [service] })).await;
         assert_eq!((refused.status, refused.code()), (422, "invalid_field"), "{service}");
-        assert_eq!(refused.body["error"]["known"], json!(["operator", "switch", "mock-provider"]));
-        assert_eq!(refused.body["error"]["field"], "services");
+        assert_eq!(refused["error"]["known"], json!(["operator", "switch", "mock-provider"]));
+        assert_eq!(refused["error"]["field"], "services");
     }
     for body in [
         json!({ "services": [] }),
@@ -83,7 +82,7 @@ async fn a_window_closes_by_itself_and_one_on_hold_does_not() {
     assert!(!home.driver.runs("switch"));
 
     let held = madre.post(OPEN, json!({ "services": ["switch"], "ttl_sec": 1, "mode": "hold" })).await;
-    assert_eq!((&held.body["deadline"], &held.body["ttl_remaining_sec"]), (&Value::Null, &Value::Null));
+    assert_eq!((&held["deadline"], &held["ttl_remaining_sec"]), (&Value::Null, &Value::Null));
     assert_eq!(state(&madre).await["mode"], "windowed");
 }
 
@@ -93,7 +92,7 @@ async fn a_window_that_expires_while_madre_is_down_is_closed_at_its_start() {
     home.driver.set("switch", false);
     let madre = home.start().await;
     let opened = madre.post(OPEN, json!({ "services": ["switch"], "ttl_sec": 1 })).await;
-    let deadline = opened.body["deadline"].as_str().expect("a time").to_owned();
+    let deadline = opened["deadline"].as_str().expect("a time").to_owned();
     madre.stop().await;
     home.driver.set("switch", true);
     home.driver.take_calls();
@@ -116,7 +115,7 @@ async fn a_window_that_is_still_open_after_a_restart_gets_its_services_back() {
     let madre = home.start().await;
     eventually("the switch runs", async || home.driver.runs("switch")).await;
     let closed = madre.post(CLOSE, json!({})).await;
-    assert_eq!(closed.body["services_stopped"], json!(["switch"]));
+    assert_eq!(closed["services_stopped"], json!(["switch"]));
 }
 
 #[tokio::test]
@@ -154,21 +153,21 @@ async fn the_policy_stops_what_last_resort_does_not_need_and_keeps_it_off() {
     let home = Home::new();
     let madre = home.start().await;
     let policy = "/madre/power/policy/solo_madre";
-    assert_eq!(madre.get(&format!("{policy}/status")).await.body["active"], false);
+    assert_eq!(madre.get(&format!("{policy}/status")).await["active"], false);
 
     let applied = madre.post(&format!("{policy}/apply"), json!({})).await;
-    assert_json_snapshot!("policy_applied", applied.body);
+    assert_json_snapshot!("policy_applied", applied.json());
     assert_eq!(home.driver.take_calls(), ["stop switch", "stop mock-provider"]);
     for service in ["madre", "tentaculo", "operator"] {
         assert!(home.driver.runs(service), "{service}");
     }
     let refused = apply(&madre, "start", "switch").await;
-    assert_json_snapshot!("kept_off", refused.body["error"]);
+    assert_json_snapshot!("kept_off", refused["error"]);
     assert_eq!(refused.status, 403);
 
     madre.post(OPEN, json!({ "services": ["switch"] })).await;
     assert!(home.driver.runs("switch"), "a window lifts the policy");
-    assert_eq!(madre.get(&format!("{policy}/status")).await.body["active"], false);
+    assert_eq!(madre.get(&format!("{policy}/status")).await["active"], false);
     madre.stop().await;
 
     home.driver.set("mock-provider", true);
@@ -178,7 +177,7 @@ async fn the_policy_stops_what_last_resort_does_not_need_and_keeps_it_off() {
     madre.post(&format!("{policy}/apply"), json!({})).await;
     assert!(!home.driver.runs("switch"), "applying it closes the window");
 
-    assert_eq!(madre.post(&format!("{policy}/release"), json!({})).await.body["active"], false);
+    assert_eq!(madre.post(&format!("{policy}/release"), json!({})).await["active"], false);
     assert_eq!(apply(&madre, "start", "switch").await.status, 200);
 }
 
@@ -188,9 +187,9 @@ async fn an_action_is_planned_first_and_applied_with_token_and_phrase() {
     let madre = home.start().await;
     let path = "/madre/power/service/switch/restart";
     let planned = madre.post(path, json!({})).await;
-    assert_json_snapshot!("planned", planned.body);
+    assert_json_snapshot!("planned", planned.json());
 
-    let token = madre.get("/madre/power/token").await.body;
+    let token = madre.get("/madre/power/token").await.json();
     assert_eq!(token["ttl_sec"], 60);
     let token = token["power_token"].clone();
     for body in [
@@ -206,12 +205,12 @@ async fn an_action_is_planned_first_and_applied_with_token_and_phrase() {
 
     let body = json!({ "apply": true, "power_token": token, "confirmation": "restart switch" });
     let applied = madre.post(path, body).await;
-    assert_json_snapshot!("applied", applied.body);
+    assert_json_snapshot!("applied", applied.json());
     assert_eq!(home.driver.take_calls(), ["stop switch", "start switch"]);
 
     let seventh = madre.post(path, json!({})).await;
     assert_eq!((seventh.status, seventh.code()), (429, "rate_limited"));
-    assert!(seventh.body["retry_after"].as_u64() > Some(0));
+    assert!(seventh["retry_after"].as_u64() > Some(0));
     assert_eq!(
         madre.post("/madre/power/service/switch/stop", json!({})).await.status,
         200,
@@ -223,7 +222,7 @@ async fn an_action_is_planned_first_and_applied_with_token_and_phrase() {
 async fn a_power_token_works_once() {
     let home = Home::new();
     let madre = home.start().await;
-    let token = madre.get("/madre/power/token").await.body["power_token"].clone();
+    let token = madre.get("/madre/power/token").await["power_token"].clone();
     let body = json!({ "apply": true, "power_token": token, "confirmation": "stop switch" });
     assert_eq!(madre.post("/madre/power/service/switch/stop", body.clone()).await.status, 200);
     let again = madre.post("/madre/power/service/switch/stop", body).await;
@@ -235,12 +234,12 @@ async fn what_power_must_not_do_is_refused_with_advice() {
     let madre = Home::new().start().await;
     let refused = madre.post("/madre/power/service/madre/stop", json!({})).await;
     assert_eq!(refused.status, 403);
-    assert_json_snapshot!("protected", refused.body["error"]);
+    assert_json_snapshot!("protected", refused["error"]);
     assert_eq!(madre.post("/madre/power/service/tentaculo/restart", json!({})).await.code(), "off_by_policy");
 
     let unknown = madre.post("/madre/power/service/nonsense/stop", json!({})).await;
     assert_eq!((unknown.status, unknown.code()), (404, "not_found"));
-    assert!(unknown.body["error"]["known"].as_array().is_some_and(|known| known.contains(&json!("switch"))));
+    assert!(unknown["error"]["known"].as_array().is_some_and(|known| known.contains(&json!("switch"))));
     assert_eq!(madre.post("/madre/power/service/switch/explode", json!({})).await.status, 404);
 }
 
@@ -250,7 +249,7 @@ async fn what_a_window_did_is_in_the_trail_of_its_request() {
     home.driver.set("switch", false);
     let madre = home.start().await;
     let opened = madre.post(OPEN, json!({ "services": ["switch"], "reason": "demo" })).await;
-    let trail = madre.get(&format!("/madre/audit/{}", opened.correlation_id)).await.body;
+    let trail = madre.get(&format!("/madre/audit/{}", opened.header("x-correlation-id"))).await.json();
     let actions: Vec<&str> =
         trail["actions"].as_array().expect("a list").iter().filter_map(|row| row["action"].as_str()).collect();
     assert_eq!(actions, ["power_start", "power_window_open"]);

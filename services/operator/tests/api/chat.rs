@@ -14,8 +14,8 @@ fn members(value: &Value) -> Vec<&str> {
 async fn a_chat_is_answered_flat_by_the_switch() {
     let app = App::start().await;
     let answer = app.chat(json!({ "message": "hello", "session_id": "s-1", "metadata": { "client": "test" } })).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let body = &answer.body;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body = &answer.json();
     let mut expected = vec![
         "response",
         "model_used",
@@ -68,7 +68,7 @@ async fn a_session_with_long_answers_goes_on_with_as_much_of_them_as_the_switch_
     app.switch.on("/switch/chat", Does::Answer(200, reply(&"\u{1}".repeat(40 * 1024))));
     for n in 0..6 {
         let answer = app.chat(json!({ "message": format!("m{n}"), "session_id": "s" })).await;
-        assert_eq!((answer.status, &answer.body["provider"]), (200, &json!("switch")));
+        assert_eq!((answer.status, &answer["provider"]), (200, &json!("switch")));
     }
     let last = app.switch.asked("/switch/chat").pop().expect("asked").body;
     let messages = last["messages"].as_array().expect("a list");
@@ -82,8 +82,8 @@ async fn a_repeated_message_is_answered_from_memory_in_its_session_alone() {
     let hello = json!({ "message": "hello", "session_id": "s" });
     let first = app.chat(hello.clone()).await;
     let second = app.chat(hello.clone()).await;
-    assert_eq!((&first.body["cache_hit"], &second.body["cache_hit"]), (&Value::Null, &json!(true)));
-    assert_eq!(second.body["response"], first.body["response"]);
+    assert_eq!((&first["cache_hit"], &second["cache_hit"]), (&Value::Null, &json!(true)));
+    assert_eq!(second["response"], first["response"]);
     assert_ne!(second.correlation_id(), first.correlation_id());
     assert_eq!(app.switch.asked("/switch/chat").len(), 1);
     assert_eq!(app.count("SELECT count(*) FROM turns"), 1, "a repetition is no turn");
@@ -91,12 +91,12 @@ async fn a_repeated_message_is_answered_from_memory_in_its_session_alone() {
     assert_eq!(app.count("SELECT count(*) FROM performance_logs WHERE endpoint = '/operator/api/chat'"), 2);
 
     for other in [json!({ "message": "hello" }), json!({ "message": "hello", "session_id": "t" })] {
-        assert_eq!(app.chat(other).await.body["cache_hit"], Value::Null);
+        assert_eq!(app.chat(other).await["cache_hit"], Value::Null);
     }
     let by_madre = app.chat(json!({ "message": "hello", "session_id": "s", "provider": "madre" })).await;
-    assert_eq!((&by_madre.body["cache_hit"], &by_madre.body["provider"]), (&Value::Null, &json!("madre")));
+    assert_eq!((&by_madre["cache_hit"], &by_madre["provider"]), (&Value::Null, &json!("madre")));
     let any = app.chat(json!({ "message": "hello", "session_id": "s", "provider": "switch" })).await;
-    assert_eq!(any.body["cache_hit"], true, "`switch` is the default");
+    assert_eq!(any["cache_hit"], true, "`switch` is the default");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn an_answer_is_forgotten_after_its_time() {
     let app = App::with(&[("VX11_OPERATOR__CHAT__ANSWER_CACHE_TTL", "1ms")]).await;
     let hello = json!({ "message": "hello", "session_id": "s" });
     app.chat(hello.clone()).await;
-    eventually("it is forgotten", async || app.chat(hello.clone()).await.body["cache_hit"] == Value::Null).await;
+    eventually("it is forgotten", async || app.chat(hello.clone()).await["cache_hit"] == Value::Null).await;
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn the_eleventh_message_of_a_session_has_to_wait() {
     }
     let refused = app.chat(json!({ "message": "m0", "session_id": "s" })).await;
     assert_eq!((refused.status, refused.code()), (429, "rate_limited"), "the cache is no way around it");
-    let seconds = refused.body["retry_after"].as_u64().expect("seconds");
+    let seconds = refused["retry_after"].as_u64().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
     assert_eq!(refused.header("retry-after"), seconds.to_string());
     assert_eq!(app.chat(json!({ "message": "m", "session_id": "t" })).await.status, 200);
@@ -173,7 +173,7 @@ async fn a_session_may_have_any_visible_name() {
     let app = App::start().await;
     for id in ["a/b", "..", "%2F", "a,b?c#d&e=f", "';DROP--", "\"<>\\", &"x".repeat(128)] {
         let chat = app.chat(json!({ "message": "hello", "session_id": id })).await;
-        assert_eq!((chat.status, &chat.body["session_id"]), (200, &json!(id)));
+        assert_eq!((chat.status, &chat["session_id"]), (200, &json!(id)));
         let escaped: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
         if id == ".." {
             continue; // No client sends that as a path.
@@ -192,7 +192,7 @@ async fn a_locked_store_defers_the_rows_and_not_the_answer() {
     stranger.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
     let answer = app.say("hello").await;
     assert_eq!((answer.status, answer.header("x-vx11-storage")), (200, "deferred"));
-    assert_eq!(answer.body["storage"], "deferred");
+    assert_eq!(answer["storage"], "deferred");
     let streamed = app.stream("hello").await.pop().expect("an end");
     assert_eq!((streamed.name.as_str(), &streamed.data["storage"]), ("done", &json!("deferred")));
     let command = json!({ "command": "message", "args": { "message": "hello" } });

@@ -21,8 +21,8 @@ async fn windows_are_off_by_policy_unless_the_operator_is_in_control() {
     let app = App::start().await;
     let close = app.post("/operator/api/chat/window/close", json!({})).await;
     for refused in [open_window(&app).await, close] {
-        assert_eq!((refused.status, refused.code()), (403, "off_by_policy"), "{}", refused.text);
-        let error = &refused.body["error"];
+        assert_eq!((refused.status, refused.code()), (403, "off_by_policy"), "{}", refused.body);
+        let error = &refused["error"];
         assert_eq!(error["service"], "operator");
         assert!(error["message"].is_string() && error["recommended_action"].is_string(), "{error}");
     }
@@ -61,7 +61,7 @@ async fn what_madre_refuses_is_passed_on() {
     for (status, code) in [(409, "conflict"), (422, "invalid_field"), (403, "off_by_policy")] {
         app.madre.on("/madre/power/window/open", Does::Answer(status, error(code)));
         let answer = open_window(&app).await;
-        assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
+        assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.body);
     }
     let mut whole = error("off_by_policy");
     whole["error"] = json!({
@@ -71,7 +71,7 @@ async fn what_madre_refuses_is_passed_on() {
     whole["retry_after"] = json!(7);
     app.madre.on("/madre/power/window/open", Does::Answer(403, whole.clone()));
     let answer = open_window(&app).await;
-    assert_eq!((&answer.body["error"], answer.header("retry-after")), (&whole["error"], "7"), "{}", answer.text);
+    assert_eq!((&answer["error"], answer.header("retry-after")), (&whole["error"], "7"), "{}", answer.body);
     app.madre.on("/madre/power/window/open", Does::Answer(200, json!({ "state": "open" })));
     assert_eq!(open_window(&app).await.code(), "service_unavailable");
     let bad = app.post("/operator/api/chat/window/open", json!({ "services": "switch" })).await;
@@ -178,7 +178,7 @@ async fn upkeep_reports_and_refuses_to_keep_nothing() {
     let app = App::start().await;
     app.say("hello").await;
     let report = app.post("/operator/api/maintenance", json!({})).await;
-    assert_eq!(report.status, 200, "{}", report.text);
+    assert_eq!(report.status, 200, "{}", report.body);
     let backed_up = app.get("/operator/api/status").await.data()["db_health"]["last_backup"].clone();
     assert!(backed_up.is_string(), "{backed_up}");
     let nothing = app.post("/operator/api/maintenance", json!({ "log_days": 0 })).await;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, Event, Reader, TOKEN, events, eventually};
+use crate::app::{Answer, App, TOKEN, eventually};
+use crate::event_stream::{Event, Reader, events};
 
 const PATH: &str = "/operator/api/events";
 
@@ -21,9 +22,9 @@ async fn backlog(app: &App, last: Option<&str>) -> Vec<Event> {
         None => request,
     })
     .await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"), "{}", answer.text);
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"), "{}", answer.body);
     assert_eq!(answer.header("cache-control"), "no-cache");
-    events(&answer.text)
+    events(&answer.body)
 }
 
 fn ids(events: &[Event]) -> Vec<i64> {
@@ -48,7 +49,7 @@ async fn without_following_the_backlog_is_sent_and_the_stream_ends() {
     assert_eq!(ids(&backlog(&app, Some("-7")).await), [1, 2, 3]);
     assert_eq!(backlog(&app, Some("9223372036854775807")).await, []);
     let by_query = app.get(&format!("{PATH}?last_event_id=4")).await;
-    assert_eq!(ids(&events(&by_query.text)), [5]);
+    assert_eq!(ids(&events(&by_query.body)), [5]);
     for unusable in ["x", "", "1.5", "9223372036854775808"] {
         let answer = Answer::of(app.request(Method::GET, PATH).header("last-event-id", unusable)).await;
         assert_eq!((answer.status, answer.field()), (422, "Last-Event-ID"), "{unusable}");
@@ -122,7 +123,7 @@ async fn a_stream_token_opens_the_stream_and_nothing_else() {
     assert!(!token.contains(TOKEN));
     let anyone = async |method: Method, path: &str| Answer::of(app.anyone(method, path)).await;
     let opened = anyone(Method::GET, &format!("{PATH}?token={token}")).await;
-    assert_eq!((opened.status, ids(&events(&opened.text))), (200, vec![1]));
+    assert_eq!((opened.status, ids(&events(&opened.body))), (200, vec![1]));
     for wrong in ["nonsense", "", TOKEN, "9999999999.00", &format!("9{token}")] {
         let answer = anyone(Method::GET, &format!("{PATH}?token={wrong}")).await;
         assert_eq!((answer.status, answer.code()), (403, "invalid_token"), "{wrong}");

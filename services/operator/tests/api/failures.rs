@@ -7,8 +7,8 @@ use crate::fake::{Beat, Does, error, reply};
 
 /// Who answered, whether as a fallback, and why.
 fn who(answer: &Answer) -> (u16, &str, bool, &str) {
-    let text = |name: &str| answer.body[name].as_str().unwrap_or_default();
-    (answer.status, text("provider"), answer.body["degraded"] == true, text("fallback_source"))
+    let text = |name: &str| answer[name].as_str().unwrap_or_default();
+    (answer.status, text("provider"), answer["degraded"] == true, text("fallback_source"))
 }
 
 #[tokio::test]
@@ -17,12 +17,12 @@ async fn a_dead_switch_is_asked_once_and_then_madre_answers() {
     assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""));
     app.switch.die().await;
     let first = app.say("hello").await;
-    assert_eq!((first.status, &first.body["provider"], &first.body["degraded"]), (200, &json!("madre"), &json!(true)));
-    assert!(["connect", "transport"].contains(&who(&first).3), "{}", first.text);
+    assert_eq!((first.status, &first["provider"], &first["degraded"]), (200, &json!("madre"), &json!(true)));
+    assert!(["connect", "transport"].contains(&who(&first).3), "{}", first.body);
     for _ in 0..3 {
         assert_eq!(who(&app.say("hello").await), (200, "madre", true, "switch_unhealthy"));
     }
-    assert_eq!(app.get("/ready").await.body["dependencies"]["switch"]["status"], "down");
+    assert_eq!(app.get("/ready").await["dependencies"]["switch"]["status"], "down");
     let id = first.correlation_id();
     let degraded = format!("SELECT count(*) FROM performance_logs WHERE correlation_id = '{id}' AND degraded = 1");
     assert_eq!(app.count(&degraded), 1);
@@ -87,9 +87,9 @@ async fn a_plan_that_waits_is_not_made_twice() {
     app.switch.on("/switch/chat", Does::Answer(500, Value::Null));
     let stop = json!({ "message": "stop the switch", "session_id": "s" });
     let first = app.chat(stop.clone()).await;
-    assert_eq!((&first.body["status"], &first.body["plan_id"]), (&json!("WAITING"), &json!("p-1")));
+    assert_eq!((&first["status"], &first["plan_id"]), (&json!("WAITING"), &json!("p-1")));
     let second = app.chat(stop).await;
-    assert_eq!((&second.body["cache_hit"], &second.body["confirm_token"]), (&json!(true), &json!("t-1")));
+    assert_eq!((&second["cache_hit"], &second["confirm_token"]), (&json!(true), &json!("t-1")));
     assert_eq!(app.madre.asked("/madre/chat").len(), 1);
 }
 
@@ -99,7 +99,7 @@ async fn a_provider_that_does_not_exist_is_the_callers_to_mend() {
     app.switch.on("/switch/chat", Does::Answer(404, error("unknown_provider")));
     let answer = app.chat(json!({ "message": "hello", "provider": "nobody" })).await;
     assert_eq!((answer.status, answer.code()), (404, "unknown_provider"));
-    assert_eq!(answer.body["error"]["known"], json!(["mock"]));
+    assert_eq!(answer["error"]["known"], json!(["mock"]));
     assert_eq!(app.switch.asked("/switch/chat")[0].body["provider"], "nobody");
     assert!(app.madre.asked("/madre/chat").is_empty());
 }
@@ -115,8 +115,8 @@ async fn when_madre_fails_too_the_caller_is_told_and_the_trail_keeps_it() {
     for does in [Does::Answer(500, Value::Null), Does::Answer(200, json!({ "response": 7 })), Does::Hang] {
         app.madre.on("/madre/chat", does);
         let answer = app.chat(json!({ "message": "hello", "session_id": "s" })).await;
-        assert_eq!((answer.status, answer.code()), (503, "service_unavailable"), "{}", answer.text);
-        assert!(!answer.text.contains("http_500"), "the cause is for the log: {}", answer.text);
+        assert_eq!((answer.status, answer.code()), (503, "service_unavailable"), "{}", answer.body);
+        assert!(!answer.body.contains("http_500"), "the cause is for the log: {}", answer.body);
         let id = answer.correlation_id();
         let of = |table: &str| app.count(&format!("SELECT count(*) FROM {table} WHERE correlation_id = '{id}'"));
         assert_eq!([of("turns"), of("copilot_actions_log"), of("performance_logs")], [0, 1, 1]);
@@ -153,7 +153,7 @@ async fn a_switch_that_comes_back_is_used_again() {
     ])
     .await;
     let asked_again = async |answer: &str| {
-        eventually(answer, async || app.say("hello").await.body["provider"] == answer).await;
+        eventually(answer, async || app.say("hello").await["provider"] == answer).await;
     };
     for bad in [Does::Hang, Does::Answer(503, Value::Null), Does::Answer(200, json!({ "status": "ill" }))] {
         app.switch.on("/health", bad);
@@ -174,10 +174,10 @@ async fn a_switch_that_died_under_many_calls_is_used_as_soon_as_it_is_seen_to_an
     app.switch.on("/switch/chat", Does::Hang);
     futures_util::future::join_all((0..8).map(|_| app.say("hello"))).await;
     let breakers = app.get("/operator/api/circuit-breakers").await;
-    assert!(breakers.data()["switch"]["failure_count"].as_u64() >= Some(5), "{}", breakers.text);
+    assert!(breakers.data()["switch"]["failure_count"].as_u64() >= Some(5), "{}", breakers.body);
     app.switch.on("/switch/chat", Does::Say("well again"));
     // Well within the minute that the breaker alone would have waited.
-    eventually("chats go to it", async || app.say("hello").await.body["provider"] == "switch").await;
+    eventually("chats go to it", async || app.say("hello").await["provider"] == "switch").await;
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_dead_madre_is_known_before_a_chat_needs_it_and_so_is_its_return() {
         ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TIMEOUT", "50ms"),
     ])
     .await;
-    let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+    let madre = async || app.get("/ready").await["dependencies"]["madre"]["status"].clone();
     app.madre.on("/health", Does::Hang);
     eventually("it is seen to be down", async || madre().await == "down").await;
     let good = json!({ "status": "ok", "module": "madre", "version": "1", "timestamp": "t" });
@@ -225,7 +225,7 @@ async fn ready_tells_a_service_that_is_gone_from_one_that_only_fails_at_chats() 
     // With a pause of zero the circuit is half open as soon as it would be open.
     for (open_for, expected) in [("60s", "degraded"), ("0s", "up")] {
         let app = App::with(&[("VX11_OPERATOR__CHAT__BREAKER__OPEN_FOR", open_for)]).await;
-        let madre = async || app.get("/ready").await.body["dependencies"]["madre"]["status"].clone();
+        let madre = async || app.get("/ready").await["dependencies"]["madre"]["status"].clone();
         app.madre.on("/madre/chat", Does::Answer(500, Value::Null));
         for _ in 0..5 {
             app.chat(to_madre.clone()).await;
@@ -235,7 +235,7 @@ async fn ready_tells_a_service_that_is_gone_from_one_that_only_fails_at_chats() 
     let app = App::start().await;
     app.madre.die().await;
     app.chat(to_madre).await;
-    assert_eq!(app.get("/ready").await.body["dependencies"]["madre"]["status"], "down", "a chat found it gone");
+    assert_eq!(app.get("/ready").await["dependencies"]["madre"]["status"], "down", "a chat found it gone");
 }
 
 #[tokio::test]

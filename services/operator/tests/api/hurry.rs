@@ -21,8 +21,8 @@ async fn a_deadline_leaves_madre_her_part_of_it() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
     let answer = say_within(&app, "3000").await;
-    assert_eq!((answer.status, &answer.body["fallback_source"]), (200, &json!("timeout")), "{}", answer.text);
-    let latency = answer.body["latency_ms"].as_u64().expect("a number");
+    assert_eq!((answer.status, &answer["fallback_source"]), (200, &json!("timeout")), "{}", answer.body);
+    let latency = answer["latency_ms"].as_u64().expect("a number");
     assert!(latency < 3000, "{latency}");
     let told = |asked: &[crate::fake::Asked]| asked[0].headers["x-vx11-deadline-ms"].parse::<u64>().expect("a number");
     assert!(told(&app.switch.asked("/switch/chat")) <= 2400);
@@ -36,7 +36,7 @@ async fn nobody_in_time_is_a_missed_deadline() {
     app.madre.on("/madre/chat", Does::Hang);
     for ms in ["0", "1", "300"] {
         let answer = say_within(&app, ms).await;
-        assert_eq!((answer.status, answer.code()), (504, "deadline_exceeded"), "{ms}: {}", answer.text);
+        assert_eq!((answer.status, answer.code()), (504, "deadline_exceeded"), "{ms}: {}", answer.body);
     }
     assert_eq!(app.count("SELECT count(*) FROM performance_logs WHERE error_type = 'deadline_exceeded'"), 3);
 }
@@ -51,7 +51,7 @@ async fn a_caller_in_a_hurry_does_not_take_the_switch_from_the_others() {
     }
     assert_eq!(failures(&app).await, [0, 0]);
     app.switch.on("/switch/chat", Does::Say("from the switch"));
-    assert_eq!(app.say("hello").await.body["provider"], "switch");
+    assert_eq!(app.say("hello").await["provider"], "switch");
 }
 
 #[tokio::test]
@@ -73,9 +73,9 @@ async fn a_pinned_provider_that_fails_does_not_open_the_circuit_for_the_others()
     app.switch.on("/switch/chat", Does::Answer(502, error("upstream_error")));
     for _ in 0..6 {
         let answer = app.chat(json!({ "message": "hello", "provider": "broken" })).await;
-        assert_eq!(answer.body["fallback_source"], "http_502", "{}", answer.text);
+        assert_eq!(answer["fallback_source"], "http_502", "{}", answer.body);
     }
     assert_eq!(failures(&app).await, [0, 0]);
     app.switch.on("/switch/chat", Does::Say("from the switch"));
-    assert_eq!(app.say("hello").await.body["provider"], "switch");
+    assert_eq!(app.say("hello").await["provider"], "switch");
 }

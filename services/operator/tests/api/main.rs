@@ -4,6 +4,7 @@ mod access;
 mod app;
 mod chat;
 mod control;
+mod event_stream;
 mod events;
 mod failures;
 mod fake;

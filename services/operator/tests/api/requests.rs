@@ -44,9 +44,9 @@ async fn a_body_that_cannot_be_used_gets_the_documented_code_and_its_field() {
     for (body, status, code, field) in cases {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let answer = Answer::of(app.request(Method::POST, "/operator/api/chat").body(body)).await;
-        assert_eq!((answer.status, answer.code(), answer.field()), (status, code, field), "{shown}: {}", answer.text);
-        assert_eq!((&answer.body["ok"], answer.header("content-type")), (&json!(false), "application/json"));
-        assert!(answer.body["detail"].is_string() && answer.body["timestamp"].is_string(), "{}", answer.text);
+        assert_eq!((answer.status, answer.code(), answer.field()), (status, code, field), "{shown}: {}", answer.body);
+        assert_eq!((&answer["ok"], answer.header("content-type")), (&json!(false), "application/json"));
+        assert!(answer["detail"].is_string() && answer["timestamp"].is_string(), "{}", answer.body);
     }
     assert!(app.switch.asked("/switch/chat").is_empty() && app.madre.asked("/madre/chat").is_empty());
 }
@@ -57,10 +57,10 @@ async fn the_longest_message_and_odd_text_arrive_as_they_were_sent() {
     for message in [&"x".repeat(4000), &"ñ".repeat(4000), "a\0b", "🐟 \u{202e}abc\u{2028}", "'; DROP TABLE turns; --"]
     {
         let answer = app.say(message).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.status, 200, "{}", answer.body);
         let asked = app.switch.asked("/switch/chat").pop().expect("asked");
         assert_eq!(asked.body["messages"][0]["content"], message);
-        let path = format!("/operator/api/sessions/{}", answer.body["session_id"].as_str().expect("an id"));
+        let path = format!("/operator/api/sessions/{}", answer["session_id"].as_str().expect("an id"));
         assert_eq!(app.get(&path).await.data()["history"][0]["message"], message);
     }
 }

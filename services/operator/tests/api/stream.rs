@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, Event, events, eventually};
+use crate::app::{Answer, App, eventually};
+use crate::event_stream::{Event, events};
 use crate::fake::{Beat, Does, done, frame, token};
 
 fn names(events: &[Event]) -> Vec<&str> {
@@ -24,7 +25,7 @@ async fn a_streamed_chat_has_a_start_its_tokens_and_the_whole_answer() {
     let answer = app.chat(body).await;
     assert_eq!((answer.header("content-type"), answer.header("cache-control")), ("text/event-stream", "no-cache"));
     assert_eq!(answer.header("x-correlation-id"), "c");
-    let events = events(&answer.text);
+    let events = events(&answer.body);
     assert_eq!(names(&events), ["start", "reasoning", "token", "token", "done"]);
     assert_eq!(events[0].data, json!({ "type": "start", "correlation_id": "c", "session_id": "s" }));
     let last = &events[4].data;
@@ -44,7 +45,7 @@ async fn the_accept_header_asks_for_a_stream_too_and_a_repetition_streams_from_m
     let hello = json!({ "message": "hello", "session_id": "s" });
     for (cache_hit, asked) in [(Value::Null, 1), (json!(true), 1)] {
         let request = app.chat_request(&hello).header("accept", "application/json;q=0.5, text/event-stream");
-        let events = events(&Answer::of(request).await.text);
+        let events = events(&Answer::of(request).await.body);
         assert_eq!(names(&events), ["start", "token", "done"]);
         assert_eq!((events[2].data["cache_hit"].clone(), text(&events).as_str()), (cache_hit, "from the switch"));
         assert_eq!(app.switch.asked("/switch/chat").len(), asked);
@@ -75,7 +76,7 @@ async fn a_stream_that_breaks_is_made_void_and_madre_answers() {
         (vec![Beat::Raw("x".repeat(2 * 1024 * 1024))], "invalid_answer"),
     ];
     for (rest, why) in cases {
-        eventually("the switch is believed in", async || app.get("/ready").await.body["status"] == "ready").await;
+        eventually("the switch is believed in", async || app.get("/ready").await["status"] == "ready").await;
         let beats = [token("void")].into_iter().chain(rest).collect();
         app.switch.on("/switch/chat", Does::Stream(beats));
         let events = app.stream("hello").await;
@@ -115,7 +116,7 @@ async fn without_the_switch_madres_answer_is_streamed() {
         assert_eq!((&events[2].data["degraded"], text(&events).as_str()), (&json!(true), "from madre"));
     }
     let chosen = app.chat(json!({ "message": "hello", "provider": "madre", "stream": true })).await;
-    assert_eq!(events(&chosen.text)[2].data["degraded"], false);
+    assert_eq!(events(&chosen.body)[2].data["degraded"], false);
 }
 
 #[tokio::test]
@@ -123,10 +124,10 @@ async fn a_stream_keeps_to_its_callers_deadline() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Stream(vec![token("slow"), Beat::Wait]));
     let request = app.chat_request(&json!({ "message": "hello", "stream": true })).header("x-vx11-deadline-ms", "500");
-    let events = events(&Answer::of(request).await.text);
+    let events = events(&Answer::of(request).await.body);
     assert_eq!(names(&events), ["start", "token", "fallback", "token", "done"]);
     assert_eq!(events[2].data["reason"], "timeout");
-    assert_eq!(app.get("/ready").await.body["dependencies"]["switch"]["status"], "up", "its caller was in a hurry");
+    assert_eq!(app.get("/ready").await["dependencies"]["switch"]["status"], "up", "its caller was in a hurry");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_session_that_is_not_there_is_not_found_whatever_its_name() {
     let app = App::start().await;
     for id in ["nobody", "%00", "%FF%FE", "%2e%2e%2f", "a%20b", "%27%20OR%201=1", &"x".repeat(4000)] {
         let answer = app.get(&format!("/operator/api/sessions/{id}")).await;
-        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{id}: {}", answer.text);
+        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{id}: {}", answer.body);
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_request_that_left_no_trail_is_not_found_unless_madre_cannot_say() {
     assert_eq!(app.get("/operator/api/audit/nobody").await.code(), "not_found");
     app.madre.die().await;
     let answer = app.get("/operator/api/audit/nobody").await;
-    assert!(answer.data()["incomplete"]["madre"].is_string(), "{}", answer.text);
+    assert!(answer.data()["incomplete"]["madre"].is_string(), "{}", answer.body);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, mock_provider};
 use crate::fake::{Act, Fake, answer, chunk, completion, error, event, stream_head, whole_stream};
 
 #[tokio::test]
@@ -52,26 +52,26 @@ async fn one_provider_can_be_asked_for_by_name() {
     assert_eq!(app.chat(json!({"provider": "b"})).await.json()["reply"], "from b");
     assert_eq!(app.chat(json!({"model": "any-thing", "provider": "b"})).await.json()["provider"], "b");
     let keyless = app.chat(json!({"provider": "deepseek_r1"})).await;
-    assert_eq!((keyless.status, keyless.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
+    assert_eq!((keyless.status, keyless.code()), (502, "upstream_error"));
     assert!(keyless.json()["detail"].as_str().unwrap().contains("deepseek_r1/deepseek-reasoner: missing_api_key"));
     let unknown = app.chat(json!({"provider": "nobody"})).await;
-    assert_eq!((unknown.status, unknown.json()["error"]["code"].as_str()), (404, Some("unknown_provider")));
+    assert_eq!((unknown.status, unknown.code()), (404, "unknown_provider"));
     assert_eq!(unknown.json()["error"]["known"], json!(["a", "b", "deepseek_r1", "local", "mock"]));
     let unknown = app.chat(json!({"model": "gpt-9"})).await;
-    assert_eq!((unknown.status, unknown.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+    assert_eq!((unknown.status, unknown.code()), (404, "model_not_found"));
 }
 
 #[tokio::test]
 async fn when_nobody_answers_the_detail_names_the_attempts() {
     let (reset, limited) = (Fake::always([Act::Reset]).await, Fake::always([error(429, "retry-after: 7\r\n")]).await);
     let got = App::in_front_of(&[&limited.url, &reset.url], &[]).await.chat(json!({})).await;
-    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
+    assert_eq!((got.status, got.code()), (502, "upstream_error"));
     assert_eq!(got.json()["detail"], "no provider answered: a/m-a: http_429, b/m-b: transport");
     let got = App::in_front_of(&[&reset.url, &limited.url], &[]).await.chat(json!({})).await;
     assert_eq!((got.status, got.json()["retry_after"].as_u64(), got.header("retry-after")), (429, Some(7), "7"));
     let refusing = Fake::always([error(400, "")]).await;
     let got = App::in_front_of(&[&refusing.url], &[]).await.chat(json!({})).await;
-    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (400, Some("malformed_request")));
+    assert_eq!((got.status, got.code()), (400, "malformed_request"));
     assert_eq!(got.json()["detail"], "a refused the request: provider says 400");
 }
 
@@ -102,7 +102,7 @@ async fn bad_requests_name_their_field() {
         assert_eq!((got.status, error["code"].as_str(), &error["field"]), (status, Some(code), &field), "{body}");
     }
     let huge = Answer::of(app.post("/switch/chat", vec![b' '; 1024 * 1024 + 1])).await;
-    assert_eq!((huge.status, huge.json()["error"]["code"].as_str()), (413, Some("payload_too_large")));
+    assert_eq!((huge.status, huge.code()), (413, "payload_too_large"));
 }
 
 /// The events of a streamed chat: name and payload.
@@ -153,5 +153,18 @@ async fn a_streamed_chat_that_breaks_says_so() {
         assert_eq!(frames.len(), 2);
         assert_eq!((frames[1].0.as_str(), frames[1].1["error"]["code"].as_str()), ("error", Some("upstream_error")));
         assert_eq!(frames[1].1["correlation_id"], "c");
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_chat_and_a_whole_one_say_the_same() {
+    let mock = mock_provider();
+    let app = App::start(&[("VX11_MOCK_PROVIDER_URL", &mock.url(""))]).await;
+    let whole = app.chat(json!({})).await.json();
+    let streamed = app.chat(json!({"stream": true})).await;
+    let done = streamed.events().last().map(|data| serde_json::from_str::<Value>(data).unwrap()).unwrap();
+    for field in ["reply", "engine_used", "usage", "provider"] {
+        assert_eq!(whole[field], done[field], "{field}");
+        assert!(!whole[field].is_null(), "{field}");
     }
 }

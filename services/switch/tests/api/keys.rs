@@ -60,7 +60,7 @@ async fn with_every_key_dead_the_caller_hears_so_and_the_provider_is_left_alone(
     let fake = Fake::always([error(401, "")]).await;
     let app = App::in_front_of(&[&fake.url], &KEYS).await;
     for got in [app.complete().await, app.complete().await, app.stream().await] {
-        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_credentials_exhausted")));
+        assert_eq!((got.status, got.code()), (502, "upstream_credentials_exhausted"));
     }
     assert_eq!(fake.requests().len(), 2, "each key once");
 }
@@ -71,7 +71,7 @@ async fn with_every_key_at_its_limit_callers_hear_when_to_come_back() {
     let app = App::in_front_of(&[&fake.url], &KEYS).await;
     assert_eq!(app.complete().await.json()["error"]["message"], "provider says 429");
     let got = app.complete().await;
-    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("rate_limit_exceeded")));
+    assert_eq!((got.status, got.code()), (429, "rate_limit_exceeded"));
     assert!((1..=30).contains(&got.header("retry-after").parse::<u64>().unwrap()));
     assert_eq!(fake.requests().len(), 2);
 }

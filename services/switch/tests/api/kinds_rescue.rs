@@ -1,10 +1,10 @@
 //! Streams that break at a provider of one kind and are finished by one of another, for callers of either wire.
 
 use serde_json::{Value, json};
+use vx11_testing::Running;
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, mock_provider};
 use crate::fake::{Act, Fake, STOP, USAGE, chunk, error, event, stream_head, whole_stream};
-use crate::mock::Mock;
 
 const A_KIND: &str = "VX11_SWITCH__PROVIDERS__A__KIND";
 const B_KIND: &str = "VX11_SWITCH__PROVIDERS__B__KIND";
@@ -180,12 +180,34 @@ async fn any_kind_finishes_what_any_other_began_for_callers_of_either_wire() {
 /// The wires of the mock provider: each a kind, and where its API begins.
 const WIRES: [(&str, &str); 3] = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
 
+/// A gateway in which `m0`, `m1`, … ask `mock` in two wires, each a kind and where its API begins; the first time with the
+/// fault of that number.
+async fn in_two_kinds(mock: &Running, faults: &[&str], first: (&str, &str), second: (&str, &str)) -> App {
+    let model = |(number, fault): (usize, &&str)| {
+        (format!("VX11_SWITCH__MODELS__M{number}__TARGETS"), format!(r#"["a/mock+{fault}","b/mock"]"#))
+    };
+    let models: Vec<(String, String)> = faults.iter().enumerate().map(model).collect();
+    let (first_url, second_url) = (mock.url(first.1), mock.url(second.1));
+    let mut variables = vec![
+        ("VX11_SWITCH__RETRIES__ATTEMPTS", "0"),
+        ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "500ms"),
+        ("VX11_SWITCH__PROVIDERS__A__KIND", first.0),
+        ("VX11_SWITCH__PROVIDERS__A__BASE_URL", &first_url),
+        ("VX11_SWITCH__PROVIDERS__A__MODELS", r#"["mock*", "mock"]"#),
+        ("VX11_SWITCH__PROVIDERS__B__KIND", second.0),
+        ("VX11_SWITCH__PROVIDERS__B__BASE_URL", &second_url),
+        ("VX11_SWITCH__PROVIDERS__B__MODELS", r#"["mock"]"#),
+    ];
+    variables.extend(models.iter().map(|(name, targets)| (&**name, &**targets)));
+    App::start(&variables).await
+}
+
 #[tokio::test]
 async fn the_mock_providers_faults_are_mended_across_its_wires() {
-    let mock = Mock::start().await;
+    let mock = mock_provider();
     let faults = ["latency=0ms", "cut=2", "stall=2", "error_frame=2"];
     for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
-        let app = mock.in_two_kinds(&faults, first, second).await;
+        let app = in_two_kinds(&mock, &faults, first, second).await;
         for path in [CHAT, MESSAGES] {
             let mut told = Vec::new();
             for (number, fault) in faults.iter().enumerate() {
@@ -202,9 +224,9 @@ async fn the_mock_providers_faults_are_mended_across_its_wires() {
 
 #[tokio::test]
 async fn whole_answers_fail_over_between_kinds_too() {
-    let mock = Mock::start().await;
+    let mock = mock_provider();
     for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
-        let app = mock.in_two_kinds(&["status=503"], first, second).await;
+        let app = in_two_kinds(&mock, &["status=503"], first, second).await;
         for (path, text) in [(CHAT, "/choices/0/message/content"), (MESSAGES, "/content/0/text")] {
             let got = Answer::of(app.post(path, BODY.replace("\"m\"", "\"m0\"").replace("true", "false"))).await;
             let why = format!("{} to {} at {path}: {}", first.0, second.0, got.body);

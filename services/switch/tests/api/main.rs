@@ -21,7 +21,6 @@ mod kinds_terms;
 mod limits;
 mod matrix;
 mod messages;
-mod mock;
 mod models;
 mod passing;
 mod redis;

@@ -67,6 +67,7 @@ const MATRIX: &[Row] = &[
 
     row("a page",                  Always("html"),                         SPARE,          whole(1, 1),                        whole(1, 1)),
     row("an empty body",           Always("empty"),                        SPARE,          whole(1, 1),                        whole(1, 1)),
+    row("half a body",             Always("truncate"),                     SPARE,          whole(1, 0),                        whole(3, 1).and(0)),
 
     row("cut",                     Always("cut=3"),                        SPARE,          whole(1, 1).and(3),                 whole(3, 1).and(0)),
     row("cut once",                Once("cut=3"),                          SPARE,          whole(1, 1).and(3),                 whole(2, 0).and(0)),

@@ -127,7 +127,7 @@ async fn replicas_spend_a_budget_once_and_what_was_not_spent_comes_back() {
     // At 0.004 the next reservation of 0.002 does not fit, at neither of them.
     for app in &replicas {
         let got = ask(app, 200).await;
-        assert_eq!((got.status, got.json()["error"]["code"].as_str()), (429, Some("insufficient_quota")));
+        assert_eq!((got.status, got.code()), (429, "insufficient_quota"));
     }
 }
 

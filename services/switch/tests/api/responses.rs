@@ -195,9 +195,9 @@ async fn what_cannot_be_kept_is_refused_by_name_and_reaches_no_provider() {
         );
     }
     let unknown = ask(&app, json!({ "model": "gpt-9", "input": "Hi" })).await;
-    assert_eq!((unknown.status, unknown.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+    assert_eq!((unknown.status, unknown.code()), (404, "model_not_found"));
     let broken = Answer::of(app.post("/v1/responses", "{")).await;
-    assert_eq!((broken.status, broken.json()["error"]["code"].as_str()), (400, Some("invalid_request")));
+    assert_eq!((broken.status, broken.code()), (400, "invalid_request"));
     assert_eq!(Answer::of(app.get("/v1/responses")).await.status, 405);
     assert!(fake.requests().is_empty());
 }

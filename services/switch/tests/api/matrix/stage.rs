@@ -10,6 +10,7 @@ use vx11_testing::{Answer, Running, eventually};
 use super::PROMPT;
 use super::cell::Ledger;
 use super::row::{Kind, Plan, Row};
+use crate::app::mock_provider;
 
 const TOKEN: &str = "test";
 
@@ -27,8 +28,7 @@ pub(super) struct Stage {
 impl Stage {
     /// With models for `rows`; the providers speak the wires of `kinds`.
     pub(super) async fn start(rows: &[Row], kinds: (Kind, Kind)) -> Self {
-        let mock = || Running::start(None, &[("VX11_HTTP__WORKERS", "1")], vx11_mock_provider::serve);
-        let (first, spare) = (mock(), mock());
+        let (first, spare) = (mock_provider(), mock_provider());
         let (file, data) = (NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(file.path(), config(rows, (&first, kinds.0), (&spare, kinds.1))).unwrap();
         let variables =
