@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span};
 use url::Url;
 use vx11_contracts::{ErrorBody, headers};
+use vx11_http_client::{Client, Connector, Error, InvalidAddress, Request, Response};
 use vx11_resilience::Deadline;
 use vx11_telemetry::{TraceContext, client_span};
 
@@ -18,6 +21,13 @@ use crate::context::RequestContext;
 
 /// Largest answer that is read from another service.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
+const DEADLINE_MS: HeaderName = HeaderName::from_static(headers::DEADLINE_MS);
+const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
+const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(headers::TRACESTATE);
 
 /// Why a call gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -62,21 +72,13 @@ impl CallError {
     }
 }
 
-impl From<reqwest::Error> for CallError {
-    fn from(error: reqwest::Error) -> Self {
-        // `without_url`: a URL may hold credentials.
-        let error = error.without_url();
-        if error.is_timeout() {
-            Self::Timeout
-        } else if error.is_connect() {
-            Self::Connect(chain(&error))
-        } else {
-            Self::Transport(chain(&error))
-        }
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        if error.is_connect() { Self::Connect(chain(&error)) } else { Self::Transport(chain(&error)) }
     }
 }
 
-/// An error with its causes, because reqwest's own text is only "error sending request".
+/// An error with its causes.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -88,43 +90,34 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A client for calls between services: no proxy, no redirects, no delay for small writes.
-///
-/// Each worker makes its own, because connections that two threads share cost wake-ups on every request.
-///
-/// # Errors
-/// When the TLS back end cannot be set up.
-pub fn http_client(connect_timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    // Two services or two tests in one process may both come here; the first one wins.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .http1_only()
-        .tcp_nodelay(true)
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .redirect(reqwest::redirect::Policy::none())
-        // Whoever calls decides about retries; reqwest would copy each request for its own.
-        .retry(reqwest::retry::never().max_retries_per_request(0))
-        .user_agent(concat!("vx11/", env!("CARGO_PKG_VERSION")))
-        // Services speak plain HTTP among themselves; loading the system's certificates would only cost start-up time.
-        .tls_certs_only([])
-        .build()
-}
-
 /// One service, as another one calls it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ServiceClient {
-    http: reqwest::Client,
+    http: Client,
     name: &'static str,
     base: Url,
-    token: Option<SecretString>,
+    /// Marked sensitive, so that it is never printed.
+    token: Option<HeaderValue>,
 }
 
 impl ServiceClient {
-    /// Calls the service `name` at `base`, presenting `token`.
-    pub fn new(http: reqwest::Client, name: &'static str, base: Url, token: Option<SecretString>) -> Self {
-        Self { http, name, base, token }
+    /// Calls the service `name` at `base`, presenting `token`. `connect` bounds the making of a connection.
+    ///
+    /// # Errors
+    /// When nothing can be called at `base`.
+    pub fn new(
+        name: &'static str,
+        base: &Url,
+        token: Option<&SecretString>,
+        connect: Duration,
+    ) -> Result<Self, InvalidAddress> {
+        let http = Client::new(Connector::plain(base, connect)?);
+        // A token that no header can hold is refused with the configuration.
+        let token = token.and_then(|token| HeaderValue::from_str(token.expose_secret()).ok()).map(|mut token| {
+            token.set_sensitive(true);
+            token
+        });
+        Ok(Self { http, name, base: base.clone(), token })
     }
 
     /// The service's name.
@@ -177,7 +170,7 @@ impl ServiceClient {
         limit: Duration,
     ) -> Result<Response, CallError> {
         let (span, trace) = client_span(Method::POST.as_str(), self.name, &self.base, &context.trace);
-        let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit);
+        let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit)?;
         let call = async {
             let response = request.send().await?;
             match response.status() {
@@ -197,7 +190,7 @@ impl ServiceClient {
         limit: Duration,
     ) -> Result<A, CallError> {
         let (span, trace) = client_span(method.as_str(), self.name, &self.base, &context.trace);
-        let request = self.request(method, path, body, context, &trace, limit);
+        let request = self.request(method, path, body, context, &trace, limit)?;
         let call = async {
             let response = request.send().await?;
             if !response.status().is_success() {
@@ -217,30 +210,32 @@ impl ServiceClient {
         context: &RequestContext,
         trace: &TraceContext,
         limit: Duration,
-    ) -> RequestBuilder {
-        let mut url = self.base.clone();
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url.set_query(query);
-        let mut request = propagate(self.http.request(method, url), context, trace)
-            .header(headers::DEADLINE_MS, Deadline::after(limit).header_value());
+    ) -> Result<Request, CallError> {
+        let prefix = self.base.path().trim_end_matches('/');
+        let target = if prefix.is_empty() { path.parse() } else { format!("{prefix}{path}").parse() };
+        let target: PathAndQuery = target.map_err(|_| CallError::Connect(format!("`{path}` is no path")))?;
+        let deadline = HeaderValue::from(Deadline::after(limit).header_value());
+        let mut request = propagate(self.http.request(method, target), context, trace).header(DEADLINE_MS, deadline);
         if let Some(token) = &self.token {
-            request = request.header(headers::TOKEN, token.expose_secret());
+            request = request.header(TOKEN, token.clone());
         }
-        if let Some(body) = body {
-            request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
-        }
-        request
+        Ok(match body {
+            Some(body) => request.header(CONTENT_TYPE, JSON).body(body),
+            None => request,
+        })
     }
 }
 
 /// Adds the correlation id and the trace context to an outgoing request.
-pub fn propagate(request: RequestBuilder, context: &RequestContext, trace: &TraceContext) -> RequestBuilder {
-    let request = request
-        .header(headers::CORRELATION_ID, &*context.correlation_id)
-        .header(headers::TRACEPARENT, trace.traceparent());
+pub fn propagate(request: Request, context: &RequestContext, trace: &TraceContext) -> Request {
+    let with = |request: Request, name, value: &str| match HeaderValue::from_str(value) {
+        Ok(value) => request.header(name, value),
+        Err(_) => request,
+    };
+    let request = with(request, CORRELATION_ID, &context.correlation_id);
+    let request = with(request, TRACEPARENT, &trace.traceparent());
     match trace.tracestate() {
-        Some(state) => request.header(headers::TRACESTATE, state),
+        Some(state) => with(request, TRACESTATE, state),
         None => request,
     }
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 use reqwest::{Client, Method, RequestBuilder};
 use tokio::task::JoinHandle;
 use vx11_chassis::Shutdown;
-use vx11_chassis::client::http_client;
 use vx11_chassis::config::Settings;
 use vx11_chassis::process::{Section, Start, listen, section};
 
@@ -57,7 +56,7 @@ impl Port {
             shutdown: shutdown.clone(),
         };
         let serving = tokio::spawn(serve(start));
-        Running { address: self.address, client: http_client(PATIENCE).expect("a client"), shutdown, serving }
+        Running { address: self.address, client: client(), shutdown, serving }
     }
 }
 
@@ -117,4 +116,12 @@ impl Running {
     pub async fn stopped(self) {
         tokio::time::timeout(PATIENCE, self.serving).await.expect("stops").expect("no panic").expect("in order");
     }
+}
+
+/// A client as callers have one: their own proxy settings do not count, and it follows no redirect.
+fn client() -> Client {
+    // Two tests in one process may both come here; the first one wins.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().no_proxy().tcp_nodelay(true).redirect(reqwest::redirect::Policy::none());
+    client.connect_timeout(PATIENCE).build().expect("a client")
 }

@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use url::Url;
 use vx11_chassis::Shutdown;
-use vx11_chassis::client::{ServiceClient, http_client};
+use vx11_chassis::client::ServiceClient;
 use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
 use vx11_contracts::health::DependencyState;
+use vx11_http_client::InvalidAddress;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
 use vx11_store::{StoreConfig, WriterHealth};
 
@@ -81,14 +82,13 @@ impl Shared {
     }
 
     /// What the handlers of one worker use; its connections are the worker's own.
-    pub(crate) fn worker_state(&self) -> reqwest::Result<State> {
-        let http = http_client(CONNECT_TIMEOUT)?;
+    pub(crate) fn worker_state(&self) -> Result<State, InvalidAddress> {
         let urls = &self.common.urls;
-        let client = |name, url: &Url| ServiceClient::new(http.clone(), name, url.clone(), self.common.token.clone());
-        let madre = Madre::new(client("madre", &urls.madre), self.madre.gate.clone(), self.madre.breaker.clone());
+        let client = |name, url: &Url| ServiceClient::new(name, url, self.common.token.as_ref(), CONNECT_TIMEOUT);
+        let madre = Madre::new(client("madre", &urls.madre)?, self.madre.gate.clone(), self.madre.breaker.clone());
         let config = &self.config.chat;
         let engine = Engine {
-            switch: Switch::new(client("switch", &urls.switch), self.switch.gate.clone(), self.switch.breaker.clone()),
+            switch: Switch::new(client("switch", &urls.switch)?, self.switch.gate.clone(), self.switch.breaker.clone()),
             madre: madre.clone(),
             metrics: self.metrics.clone(),
             switch_timeout: config.switch_timeout,
@@ -105,10 +105,9 @@ impl Shared {
             history_turns: config.history_turns,
             answered: self.answered.clone(),
         };
-        let peer = |name, role, url: &Url| Peer {
-            role,
-            port: url.port_or_known_default().unwrap_or(0),
-            client: client(name, url),
+        let peer = |name, role, url: &Url| {
+            let port = url.port_or_known_default().unwrap_or(0);
+            client(name, url).map(|client| Peer { role, port, client })
         };
         Ok(State {
             config: self.config.clone(),
@@ -119,11 +118,11 @@ impl Shared {
             summaries: self.summaries.clone(),
             rows_total: self.rows_total.clone(),
             services: Arc::new([
-                peer("tentaculo", "edge", &urls.tentaculo),
-                peer("operator", "API for people", &urls.operator),
-                peer("switch", "LLM gateway", &urls.switch),
-                peer("madre", "orchestrator", &urls.madre),
-                peer("mock-provider", "deterministic provider", &urls.mock_provider),
+                peer("tentaculo", "edge", &urls.tentaculo)?,
+                peer("operator", "API for people", &urls.operator)?,
+                peer("switch", "LLM gateway", &urls.switch)?,
+                peer("madre", "orchestrator", &urls.madre)?,
+                peer("mock-provider", "deterministic provider", &urls.mock_provider)?,
             ]),
             places: Arc::new(Places {
                 backups: self.common.data_dir.0.join("backups"),
@@ -135,18 +134,17 @@ impl Shared {
     }
 
     /// Starts what runs beside the workers; it ends when the set is dropped.
-    pub(crate) fn start_background(&self) -> reqwest::Result<JoinSet<()>> {
+    pub(crate) fn start_background(&self) -> Result<JoinSet<()>, InvalidAddress> {
         let mut tasks = JoinSet::new();
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;
-        let http = http_client(CONNECT_TIMEOUT)?;
         for (name, url, Watched { gate, breaker }) in
             [("switch", &urls.switch, self.switch.clone()), ("madre", &urls.madre, self.madre.clone())]
         {
             let watch = HealthWatch {
-                client: ServiceClient::new(http.clone(), name, url.clone(), None),
+                client: ServiceClient::new(name, url, None, CONNECT_TIMEOUT)?,
                 gate,
                 breaker,
                 limit: self.config.chat.switch_health_timeout,

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::Client;
 use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
+use vx11_http_client::{Client, InvalidAddress, Request};
 use vx11_resilience::Deadline;
 
 use crate::accounts::{Accounts, Bill};
@@ -86,8 +86,8 @@ impl Shared {
 pub(crate) struct Gateway {
     /// What all workers share.
     pub(crate) shared: Arc<Shared>,
-    /// In registry order.
-    http: Rc<[Client]>,
+    /// In registry order; none for a provider that is not asked.
+    http: Rc<[Option<Client>]>,
 }
 
 /// One request, and where it may go.
@@ -144,8 +144,8 @@ impl Gateway {
     /// connections with them.
     ///
     /// # Errors
-    /// When a client cannot be set up.
-    fn new(shared: Arc<Shared>, before: Option<&Self>) -> reqwest::Result<Self> {
+    /// When a provider's address cannot be called.
+    fn new(shared: Arc<Shared>, before: Option<&Self>) -> Result<Self, InvalidAddress> {
         let kept = before.map(|before| (&before.shared.registry, &*before.http));
         let http = shared.registry.clients(kept)?.into();
         Ok(Self { shared, http })
@@ -255,11 +255,18 @@ impl Gateway {
         Attempt::begin(self.shared.clone(), target.clone(), call).await
     }
 
-    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> Result<reqwest::RequestBuilder, Failure> {
+    fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> Result<Request, Failure> {
         let provider = self.shared.registry.get(target.provider);
-        let request = provider.chat(&self.http[target.provider], call.request, &target.model, attempt.key());
+        let http = self.client(target.provider)?;
+        let request = provider.chat(http, call.request, &target.model, attempt.key());
         let request = request.map_err(Failure::untranslatable)?;
         Ok(vx11_chassis::client::propagate(request, call.context, attempt.trace()))
+    }
+
+    /// The client of the provider at `index`.
+    fn client(&self, index: usize) -> Result<&Client, Failure> {
+        let client = self.http.get(index).and_then(Option::as_ref);
+        client.ok_or_else(|| Failure::new(Outcome::MissingApiKey, "it is not asked"))
     }
 
     /// Counts what the way to the answer's head took of the gateway itself, and whether a fallback answered.

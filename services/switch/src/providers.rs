@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, RequestBuilder};
 use url::Url;
 use vx11_chassis::config::Common;
 use vx11_contracts::switch::{
     BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
 };
+use vx11_http_client::{Client, Connector, InvalidAddress, Request};
 
 use crate::config::{ProviderConfig, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
@@ -177,7 +177,7 @@ impl Provider {
         request: &ChatRequest,
         model: &str,
         key: Option<usize>,
-    ) -> Result<RequestBuilder, Untranslatable> {
+    ) -> Result<Request, Untranslatable> {
         let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
         self.endpoint.ask(http, request, model, key)
     }
@@ -189,7 +189,7 @@ impl Provider {
         request: &ChatRequest,
         model: &str,
         key: Option<usize>,
-    ) -> RequestBuilder {
+    ) -> anyhow::Result<Request> {
         let key = self.keys().zip(key).map(|(keys, key)| keys.header(key));
         self.endpoint.count(http, request, model, key)
     }
@@ -323,23 +323,28 @@ impl Registry {
         Ok(Self { providers, tls })
     }
 
-    /// One worker's clients, one a provider and in the same order: each has its own connections and limits. Those of
-    /// `before` whose provider is reached in the same way are kept.
+    /// One worker's clients, one a provider and in the same order; none for one that is not asked. Each has its own
+    /// connections and limits. Those of `before` whose provider is reached in the same way are kept.
     ///
     /// # Errors
-    /// When a client cannot be set up.
-    pub(crate) fn clients(&self, before: Option<(&Self, &[Client])>) -> reqwest::Result<Vec<Client>> {
+    /// When a provider's address cannot be called.
+    pub(crate) fn clients(
+        &self,
+        before: Option<(&Self, &[Option<Client>])>,
+    ) -> Result<Vec<Option<Client>>, InvalidAddress> {
         let kept = |provider: &Provider| {
             let (registry, clients) = before?;
             let position = registry.providers.iter().position(|known| known.is_reached_like(provider))?;
-            clients.get(position).cloned()
+            clients.get(position)?.clone()
         };
-        let client = |provider: &Arc<Provider>| match (&self.tls, kept(provider)) {
-            (_, Some(client)) => Ok(client),
-            (Some(tls), None) if provider.is_called_over_tls() => {
-                tls.client(provider.address(), provider.limits.connect)
+        let client = |provider: &Arc<Provider>| {
+            let (address, connect) = (provider.address(), provider.limits.connect);
+            match (&self.tls, kept(provider)) {
+                _ if !provider.is_usable() => Ok(None),
+                (_, Some(client)) => Ok(Some(client)),
+                (Some(tls), None) if provider.is_called_over_tls() => tls.client(address, connect).map(Some),
+                _ => Connector::plain(address, connect).map(Client::new).map(Some),
             }
-            _ => vx11_chassis::client::http_client(provider.limits.connect),
         };
         self.providers.iter().map(client).collect()
     }

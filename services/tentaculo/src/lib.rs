@@ -22,7 +22,6 @@ use std::time::Duration;
 use actix_web::web::Data;
 use utoipa::OpenApi as _;
 use vx11_chassis::auth::Credentials;
-use vx11_chassis::client::http_client;
 use vx11_chassis::health::Dependencies;
 use vx11_chassis::process::Start;
 use vx11_chassis::{Service, server};
@@ -36,7 +35,7 @@ use metrics::Metrics;
 use state::State;
 use switch_keys::SwitchKeys;
 use trusted::TrustedProxies;
-use upstream::Upstreams;
+use upstream::{Clients, Upstreams};
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "tentaculo";
@@ -58,7 +57,7 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
     let trusted = TrustedProxies::new(&config.trusted_proxies);
     let limits = Limits::new(&config, trusted.clone(), metrics.clone());
     let state = State {
-        http: http_client(CONNECT_TIMEOUT)?,
+        http: Clients::new(&upstreams, CONNECT_TIMEOUT)?,
         upstreams: upstreams.clone(),
         limits: limits.clone(),
         trusted,
@@ -82,11 +81,13 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
             tokio::time::sleep(GAUGE_INTERVAL).await;
         }
     });
-    let served = vx11_chassis::serve(service, listener, shutdown, move |app| match http_client(CONNECT_TIMEOUT) {
-        Ok(http) => {
-            app.app_data(Data::new(State { http, ..state.clone() })).configure(routes::routes);
+    let served = vx11_chassis::serve(service, listener, shutdown, move |app| {
+        match Clients::new(&state.upstreams, CONNECT_TIMEOUT) {
+            Ok(http) => {
+                app.app_data(Data::new(State { http, ..state.clone() })).configure(routes::routes);
+            }
+            Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
         }
-        Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
     })
     .await;
     gauges.abort();

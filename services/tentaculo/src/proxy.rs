@@ -12,13 +12,14 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::StreamExt;
+use http::uri::PathAndQuery;
 use tracing::Instrument;
-use url::Url;
 use vx11_chassis::context::is_valid_id;
 use vx11_chassis::server::Admission;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::headers::CORRELATION_ID;
+use vx11_http_client::Response;
 use vx11_telemetry::client_span;
 
 use crate::state::State;
@@ -64,18 +65,18 @@ pub(crate) async fn proxy(
     let (span, trace) = client_span(http.method().as_str(), upstream.name.as_str(), &upstream.base, &context.trace);
     let request = send::Outgoing {
         method: headers::method(http.method())?,
-        url: target(upstream, &http),
+        target: target(upstream, &http)?,
         headers: headers::outgoing(&http, &context, &trace, &state, is_upgrade),
         body,
     };
-    let sent = send::send(&state, request, &context).instrument(span.clone()).await;
+    let sent = send::send(&state, upstream, request, &context).instrument(span.clone()).await;
     let outcome = sent.as_ref().map_or_else(send::Failure::kind, |_| "ok");
     state.metrics.passed_on(upstream.name, outcome, started.elapsed());
     let response = match sent {
         Ok(response) => {
             permit.success();
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
-            if response.status() == reqwest::StatusCode::UNAUTHORIZED && switch_keys::has_key(&http) {
+            if response.status() == http::StatusCode::UNAUTHORIZED && switch_keys::has_key(&http) {
                 state.limits.wrong_token(&http);
             }
             response
@@ -104,27 +105,22 @@ async fn read(state: &State, http: &HttpRequest, payload: Payload, limit: usize)
 }
 
 /// A body may name another correlation id than the header; the service has answered under that, and so does the edge.
-fn adopt_correlation_id(http: &HttpRequest, context: RequestContext, response: &reqwest::Response) {
+fn adopt_correlation_id(http: &HttpRequest, context: RequestContext, response: &Response) {
     let answered = response.headers().get(CORRELATION_ID).and_then(|value| value.to_str().ok());
     if let Some(id) = answered.filter(|id| is_valid_id(id) && **id != *context.correlation_id) {
         http.extensions_mut().insert(context.with_correlation_id(id));
     }
 }
 
-/// The same path and query at the service. The query is taken as it is; the path has no segments to resolve.
-fn target(upstream: &Upstream, http: &HttpRequest) -> Url {
-    let mut url = upstream.base.clone();
+/// The same path and query at the service. Both are taken as they are; the path has no segments to resolve.
+fn target(upstream: &Upstream, http: &HttpRequest) -> Result<PathAndQuery, ApiError> {
     let prefix = upstream.base.path().trim_end_matches('/');
-    if prefix.is_empty() {
-        url.set_path(http.uri().path());
-    } else {
-        url.set_path(&format!("{prefix}{}", http.uri().path()));
-    }
-    url.set_query(http.uri().query());
-    url
+    let asked = http.uri().path_and_query().map_or("/", |asked| asked.as_str());
+    let target = if prefix.is_empty() { asked.parse() } else { format!("{prefix}{asked}").parse() };
+    target.map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the path has characters that no path has"))
 }
 
-fn answer(state: &State, http: &HttpRequest, response: reqwest::Response) -> HttpResponse {
+fn answer(state: &State, http: &HttpRequest, response: Response) -> HttpResponse {
     let mut answer = headers::answer(&response);
     let length = response.content_length();
     let without_body = *http.method() == Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
@@ -144,8 +140,8 @@ fn answer(state: &State, http: &HttpRequest, response: reqwest::Response) -> Htt
     }
 }
 
-fn is_event_stream(response: &reqwest::Response) -> bool {
-    let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
+fn is_event_stream(response: &Response) -> bool {
+    let content_type = response.headers().get(http::header::CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 

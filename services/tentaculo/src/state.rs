@@ -10,13 +10,13 @@ use crate::config::TentaculoConfig;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::trusted::TrustedProxies;
-use crate::upstream::Upstreams;
+use crate::upstream::{Clients, Upstreams};
 
 /// Cheap handles; one set a worker, because the client's connections belong to their worker.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<TentaculoConfig>,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Clients,
     pub(crate) upstreams: Upstreams,
     pub(crate) limits: Limits,
     pub(crate) trusted: TrustedProxies,

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use url::Url;
 use vx11_chassis::config::Urls;
+use vx11_http_client::{Client, Connector, InvalidAddress};
 use vx11_resilience::{Breaker, BreakerConfig};
 
 /// Path prefixes and the services they lead to. The only place that knows them.
@@ -65,6 +68,29 @@ impl Upstreams {
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let (_, name) = TABLE.iter().find(|(prefix, _)| below(prefix))?;
         self.0.iter().find(|upstream| upstream.name == *name)
+    }
+}
+
+/// One worker's connections to the services. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients([Client; 3]);
+
+impl Clients {
+    /// `connect` bounds the making of a connection.
+    pub(crate) fn new(upstreams: &Upstreams, connect: Duration) -> Result<Self, InvalidAddress> {
+        let client = |upstream: &Upstream| Connector::plain(&upstream.base, connect).map(Client::new);
+        let [operator, madre, switch] = &*upstreams.0;
+        Ok(Self([client(operator)?, client(madre)?, client(switch)?]))
+    }
+
+    /// The one that calls `name`.
+    pub(crate) fn of(&self, name: Name) -> &Client {
+        let [operator, madre, switch] = &self.0;
+        match name {
+            Name::Operator => operator,
+            Name::Madre => madre,
+            Name::Switch => switch,
+        }
     }
 }
 

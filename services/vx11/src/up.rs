@@ -4,8 +4,11 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Method;
+use http::uri::PathAndQuery;
+use vx11_http_client::{Client, Connector};
+
 use anyhow::Context;
-use vx11_chassis::client::http_client;
 use vx11_chassis::config::{Common, Settings};
 use vx11_chassis::process::{Section, listen, section};
 use vx11_chassis::shutdown;
@@ -57,10 +60,10 @@ async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
 /// itself.
 async fn announce(common: &Common) -> anyhow::Result<Infallible> {
     let urls = &common.urls;
-    let http = http_client(PATIENCE)?;
     for url in [&urls.mock_provider, &urls.madre, &urls.switch, &urls.operator, &urls.tentaculo] {
-        let health = url.join("health")?;
-        while http.get(health.clone()).timeout(PATIENCE).send().await.is_err() {
+        let service = Client::new(Connector::plain(url, PATIENCE)?);
+        let health = || service.request(Method::GET, PathAndQuery::from_static("/health")).send();
+        while !matches!(tokio::time::timeout(PATIENCE, health()).await, Ok(Ok(_))) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

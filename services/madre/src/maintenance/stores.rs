@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 use vx11_chassis::RequestContext;
-use vx11_chassis::client::{ServiceClient, chain, http_client};
+use vx11_chassis::client::ServiceClient;
 use vx11_contracts::maintenance::PostTaskRequest;
 use vx11_store::upkeep::{StoreReport, Upkeep};
 
@@ -43,8 +43,8 @@ impl OperatorStore {
         request: &PostTaskRequest,
         context: &RequestContext,
     ) -> Result<StoreReport, String> {
-        let http = http_client(CONNECT_LIMIT).map_err(|error| chain(&error))?;
-        let client = ServiceClient::new(http, "operator", self.base.clone(), self.token.clone());
+        let client = ServiceClient::new("operator", &self.base, self.token.as_ref(), CONNECT_LIMIT);
+        let client = client.map_err(|error| error.to_string())?;
         let report = client.post("/operator/api/maintenance", request, context, self.limit).await;
         report.map_err(|error| format!("operator {error}"))
     }

@@ -9,6 +9,7 @@ use vx11_chassis::sse::{self, Parser};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::{ChatFrame, ChatResponse};
 use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
+use vx11_http_client::Response;
 
 use super::abandoned::Abandoned;
 use super::engine::{from_switch, switch_request};
@@ -153,7 +154,7 @@ fn bytes(frame: &ChatFrame) -> Bytes {
 
 /// The switch's stream.
 struct Upstream {
-    response: reqwest::Response,
+    response: Response,
     parser: Parser,
     idle: Duration,
     deadline: tokio::time::Instant,
@@ -173,7 +174,7 @@ struct Broken {
 }
 
 impl Upstream {
-    fn new(response: reqwest::Response, limits: StreamLimits) -> Self {
+    fn new(response: Response, limits: StreamLimits) -> Self {
         let deadline = tokio::time::Instant::now() + limits.total;
         Self { response, parser: Parser::new(MAX_FRAME), idle: limits.idle, deadline }
     }

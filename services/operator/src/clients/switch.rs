@@ -6,6 +6,7 @@ use vx11_chassis::RequestContext;
 use vx11_chassis::client::{CallError, ServiceClient};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
+use vx11_http_client::Response;
 use vx11_resilience::Breaker;
 
 use super::HealthGate;
@@ -94,7 +95,7 @@ impl Switch {
         request: &SwitchChatRequest,
         context: &RequestContext,
         limit: Limit,
-    ) -> Result<reqwest::Response, SwitchError> {
+    ) -> Result<Response, SwitchError> {
         let call = self.client.post_stream("/switch/chat", request, context, limit.wait);
         self.guarded(call, limit, request.provider.is_some()).await
     }

@@ -29,8 +29,8 @@ impl Gateway {
         let mut attempt = self.begin(call, target).await.ok()?;
         // Counting costs nothing, however it ends.
         attempt.spent(Some(Tokens::default()), || 0);
-        let (provider, http) = (provider(target.provider), &self.http[target.provider]);
-        let request = provider.count_tokens(http, call.request, &target.model, attempt.key());
+        let (provider, http) = (provider(target.provider), self.client(target.provider).ok()?);
+        let request = provider.count_tokens(http, call.request, &target.model, attempt.key()).ok()?;
         let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
         let counted = attempt.bounded(provider.limits.answer, call.left(), async {
             let response = exchange::send(request, provider.wire()).await?;

@@ -3,10 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use reqwest::header::{HeaderName, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response};
+use http::header::{HeaderName, RETRY_AFTER};
 use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
 use vx11_contracts::headers;
+use vx11_http_client::{Error, Request, Response};
 
 use crate::domain::failover::{Failure, Refusal};
 use crate::domain::outcome::{Health, Outcome};
@@ -18,7 +18,7 @@ const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
 /// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports success.
-pub(super) async fn send(request: RequestBuilder, wire: Wire) -> Result<Response, Failure> {
+pub(super) async fn send(request: Request, wire: Wire) -> Result<Response, Failure> {
     let response = request.send().await.map_err(failure)?;
     if response.status().is_success() { Ok(response) } else { Err(refusal(response, wire).await) }
 }
@@ -75,16 +75,8 @@ async fn refusal(response: Response, wire: Wire) -> Failure {
     }
 }
 
-fn failure(error: reqwest::Error) -> Failure {
-    // A URL may hold what is not for the log.
-    let error = error.without_url();
-    let outcome = if error.is_connect() {
-        Outcome::Connect
-    } else if error.is_timeout() {
-        Outcome::Timeout
-    } else {
-        Outcome::Transport
-    };
+fn failure(error: Error) -> Failure {
+    let outcome = if error.is_connect() { Outcome::Connect } else { Outcome::Transport };
     Failure::new(outcome, chain(&error))
 }
 

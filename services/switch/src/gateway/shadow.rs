@@ -3,7 +3,7 @@
 //! Nobody waits for one, and nothing of it is kept but how it went: not its answer, not its tokens, and neither breaker nor
 //! keys learn from it. There are never more than [`MOST`] at a time; a copy that finds no place is not made.
 
-use reqwest::Response;
+use vx11_http_client::Response;
 
 use super::{Call, Gateway, exchange};
 use crate::domain::failover::Failure;
@@ -19,8 +19,9 @@ impl Gateway {
         let provider = self.shared.registry.get(target.provider);
         let place = self.shared.shadows.clone().try_acquire_owned();
         let key = provider.keys().map(|keys| keys.pick()).transpose();
-        let http = &self.http[target.provider];
-        let request = key.ok().and_then(|key| provider.chat(http, call.request, &target.model, key).ok());
+        let http = self.client(target.provider).ok();
+        let request = key.ok().zip(http);
+        let request = request.and_then(|(key, http)| provider.chat(http, call.request, &target.model, key).ok());
         let (Ok(place), Some(request), true) = (place, request, provider.is_usable()) else {
             self.shared.metrics.shadow(&provider.name, "not_made");
             return;

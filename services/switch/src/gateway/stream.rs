@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use reqwest::Response;
-use reqwest::header::CONTENT_TYPE;
+use http::header::CONTENT_TYPE;
 use serde::de::IgnoredAny;
 use vx11_chassis::sse::{self, Frame, Parser};
+use vx11_http_client::Response;
 use vx11_resilience::Deadline;
 
 use super::Gateway;

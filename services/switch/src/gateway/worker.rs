@@ -9,6 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::web::ThinData;
 use actix_web::{FromRequest, HttpRequest};
 use vx11_chassis::ApiError;
+use vx11_http_client::InvalidAddress;
 
 use super::Gateway;
 use crate::reload::Current;
@@ -25,8 +26,8 @@ impl Worker {
     /// With clients of its own.
     ///
     /// # Errors
-    /// When a client cannot be set up.
-    pub(crate) fn new(current: Arc<Current>) -> reqwest::Result<Self> {
+    /// When a provider's address cannot be called.
+    pub(crate) fn new(current: Arc<Current>) -> Result<Self, InvalidAddress> {
         let version = current.version();
         let gateway = Gateway::new(current.get(), None)?;
         Ok(Self { current, gateway: Rc::new(RefCell::new((version, gateway))) })

@@ -2,8 +2,9 @@
 //!
 //! Source: Anthropic's API reference, "Versioning" and "Messages".
 
-use reqwest::RequestBuilder;
+use http::header::{HeaderName, HeaderValue};
 use url::Url;
+use vx11_http_client::Request;
 
 use crate::domain::request::ChatRequest;
 use crate::wire::Wire;
@@ -13,7 +14,7 @@ pub(crate) const VERSION: &str = "anthropic-version";
 /// Names what the caller wants beyond that version.
 pub(crate) const BETA: &str = "anthropic-beta";
 /// The version that the translation writes and reads.
-const OURS: &str = "2023-06-01";
+const OURS: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// Where messages are asked for, under an address such as `https://api.anthropic.com/v1`.
 pub(super) fn messages_url(base_url: &Url) -> Url {
@@ -30,11 +31,13 @@ pub(super) fn count_url(base_url: &Url) -> Url {
 }
 
 /// Adds the headers of the wire: the caller's, where it speaks this wire itself.
-pub(super) fn with_headers(builder: RequestBuilder, request: &ChatRequest) -> RequestBuilder {
+pub(super) fn with_headers(outgoing: Request, request: &ChatRequest) -> Request {
     let theirs: &[_] = if request.wire == Wire::Anthropic { &request.headers } else { &[] };
-    let names_version = theirs.iter().any(|(name, _)| *name == VERSION);
-    let builder = if names_version { builder } else { builder.header(VERSION, OURS) };
-    theirs.iter().fold(builder, |builder, (name, value)| builder.header(*name, value))
+    let outgoing = outgoing.header(HeaderName::from_static(VERSION), OURS);
+    theirs.iter().fold(outgoing, |outgoing, (name, value)| match HeaderValue::from_str(value) {
+        Ok(value) => outgoing.header(HeaderName::from_static(name), value),
+        Err(_) => outgoing,
+    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //! It knows nothing of how the provider is, nor of what it answers.
 
 use anyhow::Context;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder};
+use http::Method;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Position, Url};
+use vx11_http_client::{Client, Request};
 
 use super::{anthropic, azure, gemini, openai};
 use crate::config::{ProviderConfig, ProviderKind};
@@ -22,6 +24,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) struct Endpoint {
     pub(super) kind: ProviderKind,
     pub(super) base_url: Url,
+    openai: openai::Targets,
     api_version: String,
     /// Whether it has text completions of its own.
     text_completions: bool,
@@ -32,11 +35,13 @@ impl Endpoint {
     /// What `config` says of it.
     ///
     /// # Errors
-    /// When there is no address.
+    /// When there is no address, or it is none that can be called.
     pub(super) fn new(config: &ProviderConfig) -> anyhow::Result<Self> {
+        let base_url = config.base_url().context("base_url is needed")?;
         Ok(Self {
             kind: config.kind,
-            base_url: config.base_url().context("base_url is needed")?,
+            openai: openai::Targets::new(&base_url)?,
+            base_url,
             api_version: config.api_version.clone().unwrap_or_else(|| azure::API_VERSION.to_owned()),
             text_completions: config.has_text_completions(),
             defaults: Defaults { max_tokens: config.default_max_tokens, stream_usage: config.asks_stream_usage() },
@@ -76,7 +81,7 @@ impl Endpoint {
         request: &ChatRequest,
         model: &str,
         key: Option<&HeaderValue>,
-    ) -> Result<RequestBuilder, Untranslatable> {
+    ) -> Result<Request, Untranslatable> {
         let request = match &request.as_chat {
             Some(Ok(chat)) if !self.text_completions => chat,
             _ => request,
@@ -86,9 +91,12 @@ impl Endpoint {
             (from, to) if from == to => request.body_for(model),
             between => translate_request(request.body(), between, model, self.defaults)?,
         };
-        let url = self.address(request, model);
-        let builder = self.post(http, url, request, key).body(body);
-        Ok(builder.header(ACCEPT, if request.stream { EVENTS } else { JSON }))
+        let target = self.target(request, model).map_err(|_| Untranslatable {
+            field: "model".to_owned(),
+            problem: "it cannot be part of an address".to_owned(),
+        })?;
+        let outgoing = self.post(http, target, request, key).body(body);
+        Ok(outgoing.header(ACCEPT, if request.stream { EVENTS } else { JSON }))
     }
 
     /// Asks how many tokens the prompt of `request` has for `model`.
@@ -98,30 +106,37 @@ impl Endpoint {
         request: &ChatRequest,
         model: &str,
         key: Option<&HeaderValue>,
-    ) -> RequestBuilder {
-        let builder = self.post(http, anthropic::count_url(&self.base_url), request, key);
-        builder.header(ACCEPT, JSON).body(request.body_for(model))
+    ) -> anyhow::Result<Request> {
+        let outgoing = self.post(http, target(&anthropic::count_url(&self.base_url))?, request, key);
+        Ok(outgoing.header(ACCEPT, JSON).body(request.body_for(model)))
     }
 
-    fn address(&self, request: &ChatRequest, model: &str) -> Url {
+    fn target(&self, request: &ChatRequest, model: &str) -> anyhow::Result<PathAndQuery> {
         match self.kind {
-            ProviderKind::Openai => openai::url(&self.base_url, request.operation),
-            ProviderKind::AzureOpenai => azure::url(&self.base_url, request.operation, model, &self.api_version),
-            ProviderKind::Anthropic => anthropic::messages_url(&self.base_url),
-            ProviderKind::Gemini => gemini::chat_url(&self.base_url, model, request.stream),
+            ProviderKind::Openai => Ok(self.openai.of(request.operation).clone()),
+            ProviderKind::AzureOpenai => {
+                target(&azure::url(&self.base_url, request.operation, model, &self.api_version))
+            }
+            ProviderKind::Anthropic => target(&anthropic::messages_url(&self.base_url)),
+            ProviderKind::Gemini => target(&gemini::chat_url(&self.base_url, model, request.stream)),
         }
     }
 
-    fn post(&self, http: &Client, url: Url, request: &ChatRequest, key: Option<&HeaderValue>) -> RequestBuilder {
-        let mut builder = http.post(url).header(CONTENT_TYPE, JSON);
+    fn post(&self, http: &Client, target: PathAndQuery, request: &ChatRequest, key: Option<&HeaderValue>) -> Request {
+        let mut outgoing = http.request(Method::POST, target).header(CONTENT_TYPE, JSON);
         if let Some(key) = key {
-            builder = builder.header(key_header(self.kind), key.clone());
+            outgoing = outgoing.header(key_header(self.kind), key.clone());
         }
         match self.kind {
-            ProviderKind::Anthropic => anthropic::with_headers(builder, request),
-            ProviderKind::Openai | ProviderKind::AzureOpenai | ProviderKind::Gemini => builder,
+            ProviderKind::Anthropic => anthropic::with_headers(outgoing, request),
+            ProviderKind::Openai | ProviderKind::AzureOpenai | ProviderKind::Gemini => outgoing,
         }
     }
+}
+
+/// Path and query of `url`, as a request names them.
+pub(super) fn target(url: &Url) -> anyhow::Result<PathAndQuery> {
+    url[Position::BeforePath..Position::AfterQuery].parse().with_context(|| format!("`{}` is no path", url.path()))
 }
 
 /// Where each kind looks for its key.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::HeaderValue;
+use http::header::HeaderValue;
 use vx11_contracts::switch::{KeyHealth, KeyInfo};
 
 use super::identity;

@@ -2,12 +2,42 @@
 //!
 //! Source: OpenAI's API reference, "Chat", "Completions" and "Embeddings".
 
+use http::uri::PathAndQuery;
 use url::Url;
 
+use super::endpoint::target;
 use crate::domain::operation::Operation;
 
-/// Where `operation` is asked for, under an address such as `https://api.deepseek.com/v1`.
-pub(super) fn url(base_url: &Url, operation: Operation) -> Url {
+/// Where each operation is asked for at one provider; written once, because it is needed for every request.
+#[derive(Debug)]
+pub(super) struct Targets {
+    chat: PathAndQuery,
+    text_completions: PathAndQuery,
+    embeddings: PathAndQuery,
+}
+
+impl Targets {
+    /// Under an address such as `https://api.deepseek.com/v1`.
+    pub(super) fn new(base_url: &Url) -> anyhow::Result<Self> {
+        let target = |operation| target(&url(base_url, operation));
+        Ok(Self {
+            chat: target(Operation::Chat)?,
+            text_completions: target(Operation::TextCompletion)?,
+            embeddings: target(Operation::Embeddings)?,
+        })
+    }
+
+    /// The one of `operation`.
+    pub(super) fn of(&self, operation: Operation) -> &PathAndQuery {
+        match operation {
+            Operation::Chat => &self.chat,
+            Operation::TextCompletion => &self.text_completions,
+            Operation::Embeddings => &self.embeddings,
+        }
+    }
+}
+
+fn url(base_url: &Url, operation: Operation) -> Url {
     let mut url = base_url.clone();
     url.set_path(&format!("{}/{}", base_url.path().trim_end_matches('/'), operation.path()));
     url

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::discard;
 use vx11_contracts::ErrorCode;
+use vx11_http_client::{Error, Response};
 
 /// Up to this size a body of known length is read whole.
 const SMALL: usize = 64 * 1024;
@@ -129,7 +130,7 @@ fn stream(mut payload: Payload, length: Option<u64>, limit: usize) -> Streamed {
 }
 
 /// The chunks of an answer as they come; silence for longer than `idle` breaks it off.
-pub(super) fn chunks(mut response: reqwest::Response, idle: Duration) -> impl Stream<Item = Result<Bytes, Broken>> {
+pub(super) fn chunks(mut response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes, Broken>> {
     try_stream! {
         while let Some(chunk) = tokio::time::timeout(idle, response.chunk()).await.map_err(|_| Broken::Silent)?? {
             yield chunk;
@@ -143,7 +144,7 @@ pub(super) enum Broken {
     #[error("the service fell silent")]
     Silent,
     #[error("the service's answer broke off")]
-    Cut(#[from] reqwest::Error),
+    Cut(#[from] Error),
 }
 
 fn too_large(limit: usize) -> ApiError {

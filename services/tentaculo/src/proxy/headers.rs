@@ -5,6 +5,7 @@ use http::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::{ErrorCode, headers};
+use vx11_http_client::Response;
 use vx11_telemetry::TraceContext;
 
 use crate::state::State;
@@ -43,9 +44,9 @@ const REPLACED: [&str; 12] = [
 const SECRETS: [&str; 3] = ["authorization", headers::TOKEN, headers::API_KEY];
 
 /// The method in the client's types.
-pub(super) fn method(method: &actix_web::http::Method) -> Result<reqwest::Method, ApiError> {
+pub(super) fn method(method: &actix_web::http::Method) -> Result<http::Method, ApiError> {
     let refused = |_| ApiError::new(ErrorCode::MalformedRequest, "the method has characters that no method has");
-    reqwest::Method::from_bytes(method.as_str().as_bytes()).map_err(refused)
+    http::Method::from_bytes(method.as_str().as_bytes()).map_err(refused)
 }
 
 /// What the service gets.
@@ -101,7 +102,7 @@ pub(super) fn outgoing(
 }
 
 /// The head of the answer to the client.
-pub(super) fn answer(response: &reqwest::Response) -> HttpResponseBuilder {
+pub(super) fn answer(response: &Response) -> HttpResponseBuilder {
     let status = actix_web::http::StatusCode::from_u16(response.status().as_u16());
     let mut answer = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::BAD_GATEWAY));
     let said = response.headers().get_all("connection").iter().filter_map(|value| value.to_str().ok());

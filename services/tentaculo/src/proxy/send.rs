@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use reqwest::{Method, Response};
+use http::Method;
+use http::uri::PathAndQuery;
 use tokio_stream::wrappers::ReceiverStream;
-use url::Url;
 use vx11_chassis::client::chain;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
+use vx11_http_client::{Client, Error, Request, Response};
 
 use super::body::{self, Body, Streamed};
 use super::down;
@@ -18,7 +19,7 @@ use crate::upstream::Upstream;
 /// A request to a service.
 pub(super) struct Outgoing {
     pub(super) method: Method,
-    pub(super) url: Url,
+    pub(super) target: PathAndQuery,
     pub(super) headers: http::HeaderMap,
     pub(super) body: Body,
 }
@@ -70,14 +71,19 @@ impl Failure {
 }
 
 /// Sends `request` and waits for the head of the answer.
-pub(super) async fn send(state: &State, request: Outgoing, context: &RequestContext) -> Result<Response, Failure> {
+pub(super) async fn send(
+    state: &State,
+    upstream: &Upstream,
+    request: Outgoing,
+    context: &RequestContext,
+) -> Result<Response, Failure> {
     let longest = state.config.answer_timeout;
     let limit = context.deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
     if limit.is_zero() {
         return Err(Failure::Late);
     }
     let owed = request.body.owed();
-    match tokio::time::timeout(limit, send_or_retry(state, request)).await {
+    match tokio::time::timeout(limit, send_or_retry(state, state.http.of(upstream.name), request)).await {
         Ok(sent) => sent,
         Err(_) if limit < longest => Err(Failure::Late),
         Err(_) if owed.is_some_and(|owed| owed.load(Ordering::Relaxed)) => Err(Failure::Body(body::too_slow())),
@@ -85,20 +91,22 @@ pub(super) async fn send(state: &State, request: Outgoing, context: &RequestCont
     }
 }
 
-async fn send_or_retry(state: &State, request: Outgoing) -> Result<Response, Failure> {
+async fn send_or_retry(state: &State, client: &Client, request: Outgoing) -> Result<Response, Failure> {
     state.retries.record_request();
-    let Outgoing { method, url, headers, body } = request;
+    let Outgoing { method, target, headers, body } = request;
+    let request = || {
+        let mut request = client.request(method.clone(), target.clone());
+        request.headers_mut().extend(headers.clone());
+        request
+    };
     let whole = match body {
         Body::Empty => None,
         Body::Whole(bytes) => Some(bytes),
-        Body::Stream(streamed) => return send_stream(state, method, url, headers, streamed).await,
+        Body::Stream(streamed) => return send_stream(request(), streamed).await,
     };
-    let once = || {
-        let mut builder = state.http.request(method.clone(), url.clone()).headers(headers.clone());
-        if let Some(bytes) = &whole {
-            builder = builder.body(bytes.clone());
-        }
-        builder.send()
+    let once = || match &whole {
+        Some(bytes) => request().body(bytes.clone()).send(),
+        None => request().send(),
     };
     let failure = match once().await {
         Ok(response) => return Ok(response),
@@ -118,19 +126,12 @@ async fn send_or_retry(state: &State, request: Outgoing) -> Result<Response, Fai
     once().await.map_err(self::failure)
 }
 
-async fn send_stream(
-    state: &State,
-    method: Method,
-    url: Url,
-    mut headers: http::HeaderMap,
-    streamed: Streamed,
-) -> Result<Response, Failure> {
+async fn send_stream(mut request: Request, streamed: Streamed) -> Result<Response, Failure> {
     let Streamed { length, chunks, mut stopped, owed: _ } = streamed;
     if let Some(length) = length {
-        headers.insert(http::header::CONTENT_LENGTH, length.into());
+        request = request.header(http::header::CONTENT_LENGTH, length.into());
     }
-    let body = reqwest::Body::wrap_stream(ReceiverStream::new(chunks));
-    let sent = state.http.request(method, url).headers(headers).body(body).send().await;
+    let sent = request.body(vx11_http_client::Body::stream(ReceiverStream::new(chunks))).send().await;
     match (sent, stopped.try_recv()) {
         (_, Ok(refused)) => Err(Failure::Body(refused)),
         (Ok(response), Err(_)) => Ok(response),
@@ -138,15 +139,8 @@ async fn send_stream(
     }
 }
 
-fn failure(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
-        Failure::Timeout
-    } else if error.is_connect() {
-        Failure::Connect(chain(&error))
-    } else {
-        Failure::Broken(chain(&error))
-    }
+fn failure(error: Error) -> Failure {
+    if error.is_connect() { Failure::Connect(chain(&error)) } else { Failure::Broken(chain(&error)) }
 }
 
 /// A short pause of random length, so that many callers do not come back at once.

@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use async_stream::try_stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use reqwest::{Response, Upgraded};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
+use vx11_http_client::{Error, Response};
 
 use super::frames::FrameCounter;
 use super::headers;
@@ -35,10 +35,10 @@ pub(super) fn is_websocket(http: &HttpRequest) -> bool {
 /// Joins the client's connection and the service's.
 pub(super) async fn open(state: &State, response: Response, payload: Payload) -> Result<HttpResponse, ApiError> {
     let mut answer = headers::answer(&response);
-    let refused = |error: reqwest::Error| {
+    let refused = |error: Error| {
         ApiError::new(ErrorCode::UpstreamError, "the service did not open its WebSocket").with_cause(error)
     };
-    let (from_service, to_service) = tokio::io::split(response.upgrade().await.map_err(refused)?);
+    let (from_service, to_service) = response.upgrade().await.map_err(refused)?;
     let upward = actix_web::rt::spawn(upward(state.clone(), payload, to_service));
     let downward = downward(state.clone(), from_service, Open { upward, _counted: state.metrics.socket() });
     Ok(answer.upgrade("websocket").streaming(Box::pin(downward)))
@@ -57,7 +57,7 @@ impl Drop for Open {
 }
 
 /// From the client to the service, until either ends.
-async fn upward(state: State, mut payload: Payload, mut service: WriteHalf<Upgraded>) {
+async fn upward(state: State, mut payload: Payload, mut service: impl AsyncWrite + Unpin) {
     let counted = state.metrics.messages.with_label_values(&["in"]);
     let mut frames = FrameCounter::default();
     while let Some(Ok(chunk)) = payload.next().await {
@@ -72,7 +72,11 @@ async fn upward(state: State, mut payload: Payload, mut service: WriteHalf<Upgra
 }
 
 /// From the service to the client, until either ends, falls silent, or the edge stops.
-fn downward(state: State, mut service: ReadHalf<Upgraded>, open: Open) -> impl Stream<Item = std::io::Result<Bytes>> {
+fn downward(
+    state: State,
+    mut service: impl AsyncRead + Unpin,
+    open: Open,
+) -> impl Stream<Item = std::io::Result<Bytes>> {
     let counted = state.metrics.messages.with_label_values(&["out"]);
     try_stream! {
         let _open = open;

@@ -1,0 +1,113 @@
+//! Requests to one origin.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use crate::body::Body;
+use crate::connect::Connector;
+use crate::error::Error;
+use crate::idle::Idle;
+use crate::response::Response;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("vx11/", env!("CARGO_PKG_VERSION")));
+/// Headers that a request mostly has.
+const HEADERS: usize = 16;
+
+/// Calls one origin, and keeps its connections. Cheap to clone; clones share them.
+///
+/// Each worker makes its own, because connections that two threads share cost wake-ups on every request.
+#[derive(Clone)]
+pub struct Client {
+    connector: Connector,
+    host: HeaderValue,
+    idle: Arc<Idle>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// A request that can be sent.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is sent"]
+pub struct Request {
+    client: Client,
+    http: http::Request<Body>,
+}
+
+impl Client {
+    /// A client with the connections that `connector` makes.
+    pub fn new(connector: Connector) -> Self {
+        Self { host: connector.host(), connector, idle: Arc::default() }
+    }
+
+    /// A request for `target` that says who asks, and nothing else yet.
+    pub fn request(&self, method: Method, target: PathAndQuery) -> Request {
+        let mut http = http::Request::new(Body::Empty);
+        *http.method_mut() = method;
+        *http.uri_mut() = Uri::from(target);
+        let headers = http.headers_mut();
+        headers.reserve(HEADERS);
+        headers.insert(HOST, self.host.clone());
+        headers.insert(USER_AGENT, AGENT);
+        Request { client: self.clone(), http }
+    }
+
+    async fn send(&self, mut request: http::Request<Body>) -> Result<Response, Error> {
+        loop {
+            let kept = self.idle.take();
+            let was_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connector.connect().await?,
+            };
+            match connection.send(request).await {
+                Ok(answer) => return Ok(Response::new(answer, connection, self.idle.clone())),
+                Err(mut error) => match error.take_message() {
+                    // Closed by the other side as it was taken up; of the request nothing was sent.
+                    Some(unsent) if was_kept => request = unsent,
+                    _ => return Err(Error::Broken(error.into_error())),
+                },
+            }
+        }
+    }
+}
+
+impl Request {
+    /// Sets a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.http.headers_mut().insert(name, value);
+        self
+    }
+
+    /// All headers.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.http.headers_mut()
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        *self.http.body_mut() = body.into();
+        self
+    }
+
+    /// Sends it, and answers with the response once its head is in. The caller bounds the wait.
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks before the head.
+    pub async fn send(self) -> Result<Response, Error> {
+        self.client.send(self.http).await
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(bytes)
+    }
+}

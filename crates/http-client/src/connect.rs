@@ -1,0 +1,180 @@
+//! How connections come about: TCP, through a proxy where one is set, with TLS where the address says `https`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+use tower_service::Service;
+use url::Url;
+
+use crate::connection::Connection;
+use crate::error::{Error, InvalidAddress};
+
+/// What bytes go over.
+pub(crate) type Io = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A proxy that connects to whoever it is asked for (RFC 9110, section 9.3.6).
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    address: Uri,
+    credentials: Option<HeaderValue>,
+}
+
+impl Proxy {
+    /// The one that the environment names for `address`: `HTTPS_PROXY` or `ALL_PROXY`, where `NO_PROXY` does not except it.
+    ///
+    /// # Errors
+    /// When it is not spoken to over plain HTTP: other proxies are not supported.
+    pub fn from_env(address: &Url) -> Result<Option<Self>, InvalidAddress> {
+        let Some(found) = uri(address).ok().and_then(|uri| Matcher::from_env().intercept(&uri)) else {
+            return Ok(None);
+        };
+        if found.uri().scheme_str() != Some("http") {
+            let address = found.uri().authority().map_or_else(String::new, |authority| authority.host().to_owned());
+            return Err(InvalidAddress { address, reason: "a proxy has to be an http:// address" });
+        }
+        Ok(Some(Self { address: found.uri().clone(), credentials: found.basic_auth().cloned() }))
+    }
+}
+
+/// Makes connections to one origin. Cheap to clone.
+#[derive(Clone)]
+pub struct Connector {
+    origin: Uri,
+    limit: Duration,
+    way: Way,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+#[derive(Clone)]
+enum Way {
+    Direct(HttpConnector),
+    Through(Tunnel<HttpConnector>),
+}
+
+impl Connector {
+    /// Over plain HTTP, to where `address` is. `limit` bounds the making of a connection.
+    ///
+    /// # Errors
+    /// When `address` is not an `http://` one.
+    pub fn plain(address: &Url, limit: Duration) -> Result<Self, InvalidAddress> {
+        match address.scheme() {
+            "http" => Ok(Self { origin: uri(address)?, limit, way: Way::Direct(tcp(limit)), tls: None }),
+            _ => Err(invalid(address, "it has to begin with http://")),
+        }
+    }
+
+    /// Over TLS, through `proxy` where there is one. `limit` bounds the making of a connection, with its handshakes.
+    ///
+    /// # Errors
+    /// When `address` is not an `https://` one, or names no host that a certificate could be for.
+    pub fn tls(
+        address: &Url,
+        config: Arc<ClientConfig>,
+        proxy: Option<Proxy>,
+        limit: Duration,
+    ) -> Result<Self, InvalidAddress> {
+        if address.scheme() != "https" {
+            return Err(invalid(address, "it has to begin with https://"));
+        }
+        let host = address.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| invalid(address, "its host is not a name"))?;
+        let way = match proxy {
+            None => Way::Direct(tcp(limit)),
+            Some(Proxy { address, credentials }) => {
+                let tunnel = Tunnel::new(address, tcp(limit));
+                Way::Through(match credentials {
+                    Some(credentials) => tunnel.with_auth(credentials),
+                    None => tunnel,
+                })
+            }
+        };
+        Ok(Self { origin: uri(address)?, limit, way, tls: Some((TlsConnector::from(config), name)) })
+    }
+
+    /// The host and port, as `Host` says them.
+    pub(crate) fn host(&self) -> HeaderValue {
+        let authority = self.origin.authority().map_or("", |authority| authority.as_str());
+        HeaderValue::from_str(authority).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// A connection, made within the limit.
+    pub(crate) async fn connect(&self) -> Result<Box<Connection>, Error> {
+        let connected = tokio::time::timeout(self.limit, async {
+            let tcp = match &self.way {
+                Way::Direct(tcp) => tcp.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
+                Way::Through(tunnel) => tunnel.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
+            };
+            let tcp = tcp.into_inner();
+            match &self.tls {
+                None => Connection::new(Either::Left(tcp)).await,
+                Some((tls, name)) => {
+                    let stream = tls.connect(name.clone(), tcp).await.map_err(Error::connect)?;
+                    Connection::new(Either::Right(Box::new(stream))).await
+                }
+            }
+        });
+        connected.await.unwrap_or_else(|_| Err(Error::connect("no connection within the time limit")))
+    }
+}
+
+fn tcp(limit: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(limit));
+    tcp
+}
+
+/// Scheme, host and port of `address`, without credentials.
+fn uri(address: &Url) -> Result<Uri, InvalidAddress> {
+    let host = address.host_str().ok_or_else(|| invalid(address, "it has no host"))?;
+    let authority = match address.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let uri = Uri::builder().scheme(address.scheme()).authority(authority).path_and_query("/").build();
+    uri.map_err(|_| invalid(address, "it is no address"))
+}
+
+fn invalid(address: &Url, reason: &'static str) -> InvalidAddress {
+    let mut shown = address.clone();
+    // Either may be a secret.
+    let _ = shown.set_username("").and_then(|()| shown.set_password(None));
+    shown.set_query(None);
+    InvalidAddress { address: shown.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_host_and_port_without_credentials() {
+        for (address, host) in [
+            ("http://h/v1", "h"),
+            ("http://h:80/v1", "h"),
+            ("http://user:secret@h:8001/v1?q", "h:8001"),
+            ("http://[::1]:9/", "[::1]:9"),
+        ] {
+            let connector = Connector::plain(&address.parse().expect("a URL"), Duration::from_secs(1)).expect("valid");
+            assert_eq!(connector.host(), host, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused_without_its_secrets() {
+        let address: Url = "ftp://user:secret@h/?key=secret".parse().expect("a URL");
+        let refused = Connector::plain(&address, Duration::from_secs(1)).err().expect("refused").to_string();
+        assert_eq!(refused, "`ftp://h/` cannot be called: it has to begin with http://");
+    }
+}
