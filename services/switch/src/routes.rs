@@ -8,6 +8,7 @@ mod completions;
 mod completions_stream;
 mod embeddings;
 mod events;
+mod failures;
 mod messages;
 mod messages_stream;
 mod models;
