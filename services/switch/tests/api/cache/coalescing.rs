@@ -3,26 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
+use vx11_testing::gate;
 
 use super::{BODY, PATH, STREAM, STREAM_WITH_USAGE, ask, caching, counted, has_usage, text, used};
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, STOP, USAGE, chunk, completion, error, event, stream_head, whole_stream};
 
 /// A provider that answers the first request once the others have joined, which a `gate` says.
-async fn slow(acts: Vec<Act>) -> (Fake, Arc<Notify>) {
-    let gate = Arc::new(Notify::new());
-    let fake = Fake::start({
-        let gate = gate.clone();
-        move |_| {
-            acts.iter()
-                .cloned()
-                .map(|act| if matches!(act, Act::Wait) { Act::Until(gate.clone()) } else { act })
-                .collect()
-        }
-    })
-    .await;
-    (fake, gate)
+async fn slow(acts: Vec<Act>) -> (Fake, Arc<Semaphore>) {
+    let (gate, at_gate) = gate();
+    let acts: Vec<Act> =
+        acts.into_iter().map(|act| if matches!(act, Act::Wait) { at_gate.clone() } else { act }).collect();
+    (Fake::always(acts).await, gate)
 }
 
 /// Waits until so many requests share a call.
@@ -45,7 +38,7 @@ async fn identical_requests_at_one_time_make_one_call_in_whatever_form() {
             })
             .collect();
         seated(&app, 11).await;
-        gate.notify_one();
+        gate.add_permits(1);
         let first = first.await.unwrap();
         assert_eq!(used(&first), (200, "miss"));
         for (number, other) in others.into_iter().enumerate() {
@@ -80,7 +73,7 @@ async fn who_joins_a_stream_gets_it_as_it_comes() {
         let piece = response.chunk().await.unwrap().unwrap();
         assert!(String::from_utf8_lossy(&piece).contains("Hel"));
     }
-    gate.notify_one();
+    gate.add_permits(1);
     for response in [first, second] {
         let rest = response.text().await.unwrap();
         assert!(rest.contains("lo") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
@@ -104,7 +97,7 @@ async fn a_call_outlives_the_request_that_began_it_while_others_wait() {
             _ => drop(first.await.unwrap().unwrap()),
         }
         seated(&app, 1).await;
-        gate.notify_one();
+        gate.add_permits(1);
         let got = second.await.unwrap();
         assert_eq!(used(&got), (200, "hit"));
         assert!(text(&got) == "Hello" || got.body.contains("Hello"), "{}", got.body);
@@ -136,12 +129,12 @@ async fn what_is_wrong_with_the_request_is_told_to_all_and_other_failures_to_the
             let all: Vec<_> = (0..4).map(|_| tokio::spawn(Answer::of(app.post(PATH, body)))).collect();
             eventually("the provider is asked", async || fake.requests().len() == 1).await;
             seated(&app, 4).await;
-            gate.notify_one();
+            gate.add_permits(1);
             eventually("the others do as they must", async || fake.requests().len() == calls).await;
             for _ in 1..calls {
-                gate.notify_one();
+                gate.add_permits(1);
                 eventually("one more", async || {
-                    gate.notify_one();
+                    gate.add_permits(1);
                     all.iter().all(|request| request.is_finished())
                 })
                 .await;
@@ -163,6 +156,6 @@ async fn a_follower_keeps_its_own_deadline() {
     let hurried =
         Answer::of(app.post(PATH, BODY).header("x-vx11-timeout-ms", "50").timeout(Duration::from_secs(10))).await;
     assert_eq!(hurried.status, 504);
-    gate.notify_one();
+    gate.add_permits(1);
     assert_eq!(used(&first.await.unwrap()), (200, "miss"));
 }
