@@ -124,7 +124,7 @@ mod tests {
             "# Error codes\n\nGenerated from the contracts crate by `make contracts`.\n\nEvery error but those of `/v1` is \
              `{\"ok\": false, \"detail\": \"…\", \"error\": {\"code\": \"…\"}, \"correlation_id\": \"…\", \"timestamp\": \"…\"}`;\n\
              on `/v1` it is `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`, with the status and code of the last two \
-             columns.\n\n| code | status | meaning | on `/v1` | code there |\n|---|---|---|---|---|\n",
+             columns,\nand on `/v1/messages` `{\"type\": \"error\", \"error\": {\"type\", \"message\"}}`, with the same status.\n\n| code | status | meaning | on `/v1` | code there |\n|---|---|---|---|---|\n",
         );
         for code in ErrorCode::ALL {
             let (status, body) = crate::openai::OpenAiError::from_code(*code, String::new(), None);

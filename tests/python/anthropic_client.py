@@ -3,6 +3,7 @@
 import sys
 
 import anthropic
+from asserts import raised
 
 base_url, key = sys.argv[1:]
 client = anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0)
@@ -45,15 +46,6 @@ assert client.messages.create(messages=begun, **plain).content[0].text == " the 
 
 refused = client.messages.create(messages=ask, max_tokens=1000, model="mock+content_policy")
 assert refused.stop_reason == "refusal" and refused.content == [], refused
-
-
-def raised(error, work):
-    try:
-        work()
-    except error as refusal:
-        return refusal
-    raise AssertionError(f"{error.__name__} was not raised")
-
 
 stranger = anthropic.Anthropic(base_url=base_url, api_key="wrong", max_retries=0)
 raised(anthropic.AuthenticationError, lambda: stranger.messages.create(messages=ask, **plain))

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import anthropic
+from asserts import raised
 
 base_url, key = sys.argv[1:]
 client = anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0)
@@ -78,14 +79,6 @@ asyncio.run(crowd())
 
 
 # Errors are of the classes that callers catch.
-def raised(error, work):
-    try:
-        work()
-    except error as refusal:
-        return refusal
-    raise AssertionError(f"{error.__name__} was not raised")
-
-
 def kind(refusal):
     return refusal.body["error"]["type"]
 

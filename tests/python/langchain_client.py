@@ -4,6 +4,7 @@ import sys
 
 import loopback  # noqa: F401
 import openai
+from asserts import raised
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -84,14 +85,6 @@ assert embeddings.embed_query("one") == vectors[0]
 
 
 # Errors and retries.
-def raised(error, work):
-    try:
-        work()
-    except error as refusal:
-        return refusal
-    raise AssertionError(f"{error.__name__} was not raised")
-
-
 raised(openai.AuthenticationError, lambda: chat(api_key="wrong").invoke("Hello"))
 raised(openai.NotFoundError, lambda: chat("no-such-model").invoke("Hello"))
 raised(openai.BadRequestError, lambda: chat("mock+context_length").invoke("Hello"))

@@ -5,6 +5,7 @@ import os
 import sys
 
 import loopback  # noqa: F401
+from asserts import raised
 
 # Else it fetches a price list when it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -64,14 +65,6 @@ assert response.output[0].content[0].text == "hello from the SDK", response
 
 
 # Errors are of the classes that callers catch, also where only the error's code tells them apart.
-def raised(error, work):
-    try:
-        work()
-    except error:
-        return
-    raise AssertionError(f"{error.__name__} was not raised")
-
-
 raised(litellm.AuthenticationError, lambda: ask(api_key="wrong"))
 raised(litellm.NotFoundError, lambda: ask("openai/no-such-model"))
 raised(litellm.BadRequestError, lambda: ask(messages=[]))

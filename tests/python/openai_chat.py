@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 import openai
+from asserts import raised
 from pydantic import BaseModel
 
 base_url, key = sys.argv[1:]
@@ -88,14 +89,6 @@ asyncio.run(crowd())
 
 
 # Errors are of the classes that callers catch.
-def raised(error, work):
-    try:
-        work()
-    except error as refusal:
-        return refusal
-    raise AssertionError(f"{error.__name__} was not raised")
-
-
 def asking(faults, **more):
     return lambda: client.chat.completions.create(model=f"mock+{faults}", messages=ECHO, **more)
 

@@ -1,15 +1,17 @@
-//! What the services' in-process tests share: a service on a free port ([`Port`], [`Running`]), its answers ([`Answer`]), and
-//! waiting for something to come true ([`eventually`]).
+//! What the services' in-process tests share: a service on a free port ([`Port`], [`Running`]), its answers ([`Answer`]), a
+//! server that misbehaves to the byte ([`Scripted`]), and waiting for something to come true ([`eventually`]).
 //!
 //! For tests only, so everything here panics where something is not as it should be.
 
 mod answer;
 mod running;
+mod scripted;
 
 use std::time::Duration;
 
 pub use answer::Answer;
 pub use running::{Port, Running};
+pub use scripted::{Act, Scripted, gate, nobody};
 
 /// Longest wait for anything in a test.
 pub const PATIENCE: Duration = Duration::from_secs(20);

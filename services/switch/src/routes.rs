@@ -8,6 +8,7 @@ mod completions;
 mod completions_stream;
 mod embeddings;
 mod events;
+mod failures;
 mod messages;
 mod messages_stream;
 mod models;
@@ -34,37 +35,14 @@ const CHAT_BYTES: usize = 1024 * 1024;
 
 /// Adds every route.
 pub(crate) fn routes(config: &mut ServiceConfig) {
+    let model = |path| web::resource(path).app_data(BodyLimit(COMPLETION_BYTES));
     config
-        .service(
-            web::resource("/v1/chat/completions")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(completions::create_chat_completion)),
-        )
-        .service(
-            web::resource("/v1/responses")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(responses::create_response)),
-        )
-        .service(
-            web::resource("/v1/completions")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(text_completions::create_completion)),
-        )
-        .service(
-            web::resource("/v1/embeddings")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(embeddings::create_embedding)),
-        )
-        .service(
-            web::resource("/v1/messages")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(messages::create_message)),
-        )
-        .service(
-            web::resource("/v1/messages/count_tokens")
-                .app_data(BodyLimit(COMPLETION_BYTES))
-                .route(web::post().to(messages::count_tokens)),
-        )
+        .service(model("/v1/chat/completions").route(web::post().to(completions::create_chat_completion)))
+        .service(model("/v1/responses").route(web::post().to(responses::create_response)))
+        .service(model("/v1/completions").route(web::post().to(text_completions::create_completion)))
+        .service(model("/v1/embeddings").route(web::post().to(embeddings::create_embedding)))
+        .service(model("/v1/messages").route(web::post().to(messages::create_message)))
+        .service(model("/v1/messages/count_tokens").route(web::post().to(messages::count_tokens)))
         .service(web::resource("/v1/models").route(web::get().to(models::list_models)))
         // A model's name may have slashes in it.
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))

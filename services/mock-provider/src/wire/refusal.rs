@@ -39,6 +39,13 @@ impl From<ApiError> for Refusal {
     }
 }
 
+/// Status and sentence of an error, for wires in which a field has no place but the sentence.
+pub(super) fn in_words(error: &ApiError) -> (u16, String) {
+    let (status, body) = error.openai_body();
+    let message = body.error.message;
+    (status, body.error.param.map_or(message.clone(), |field| format!("{field}: {message}")))
+}
+
 impl Wire {
     /// The answer that says why there is no other.
     pub(crate) fn refuse(self, refusal: &Refusal) -> HttpResponse {

@@ -3,12 +3,10 @@
 //! The body is the caller's with the text put in behind its last message, and its limit of tokens lowered by what came.
 //! OpenAI's wire and Anthropic's have the same words for that.
 
-use std::ops::Range;
-
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::edit::{Edit, edited, span_of};
 use super::request::ChatRequest;
 
 /// What a model without prefill is told.
@@ -62,25 +60,18 @@ pub(crate) fn going_on(request: &ChatRequest, partial: &str, tokens: u64, manner
     let body = request.body_for(&request.model);
     let text = std::str::from_utf8(&body).ok()?;
     let peek: Peek<'_> = serde_json::from_str(text).ok()?;
-    let mut edits = vec![added_messages(text, peek.messages, partial, manner)?];
-    edits.extend([peek.max_tokens, peek.max_completion_tokens].into_iter().flatten().filter_map(|limit| {
-        let lowered = limit.get().parse::<u64>().ok()?.saturating_sub(tokens).max(1);
-        Some((span_of(text, limit.get()), lowered.to_string()))
-    }));
-    edits.sort_unstable_by_key(|(span, _)| span.start);
-    let mut changed = String::with_capacity(text.len() + partial.len() + 2 * GO_ON.len());
-    let mut copied = 0;
-    for (span, replacement) in edits {
-        changed.push_str(&text[copied..span.start]);
-        changed.push_str(&replacement);
-        copied = span.end;
-    }
-    changed.push_str(&text[copied..]);
-    request.with_body(Bytes::from(changed)).ok()
+    let lowered = |limit: Option<&RawValue>| {
+        let limit = limit?.get();
+        let lowered = limit.parse::<u64>().ok()?.saturating_sub(tokens).max(1);
+        Some(Edit { span: span_of(text, limit), text: lowered.to_string() })
+    };
+    let added = added_messages(text, peek.messages, partial, manner)?;
+    let (tokens, completion_tokens) = (lowered(peek.max_tokens), lowered(peek.max_completion_tokens));
+    request.with_body(edited(&body, [Some(&added), tokens.as_ref(), completion_tokens.as_ref()])).ok()
 }
 
-/// The messages to put in, and the empty place where they belong.
-fn added_messages(text: &str, messages: &RawValue, partial: &str, manner: Manner) -> Option<(Range<usize>, String)> {
+/// The messages, put in where they belong.
+fn added_messages(text: &str, messages: &RawValue, partial: &str, manner: Manner) -> Option<Edit> {
     let list = messages.get();
     let inside = list.strip_prefix('[')?.strip_suffix(']')?;
     let mut added = vec![Message { role: "assistant", content: partial }];
@@ -90,17 +81,12 @@ fn added_messages(text: &str, messages: &RawValue, partial: &str, manner: Manner
     let added = serde_json::to_string(&added).ok()?;
     let comma = if inside.trim_ascii().is_empty() { "" } else { "," };
     let end = span_of(text, list).end - 1;
-    Some((end..end, format!("{comma}{}", added.strip_prefix('[')?.strip_suffix(']')?)))
-}
-
-/// Where `part`, a slice of `whole`, begins and ends in it.
-fn span_of(whole: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
+    Some(Edit { span: end..end, text: format!("{comma}{}", added.strip_prefix('[')?.strip_suffix(']')?) })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::*;

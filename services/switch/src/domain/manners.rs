@@ -9,6 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use vx11_contracts::chat::Usage;
 
+use super::edit::span_of;
+
 /// What becomes of one chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Passed {
@@ -128,10 +130,7 @@ impl Manners {
         }
         let text = std::str::from_utf8(data).ok()?;
         let Envelope { id: own } = serde_json::from_str(text).ok()?;
-        let span = own.map(|own| {
-            let start = own.get().as_ptr().addr() - text.as_ptr().addr();
-            start..start + own.get().len()
-        });
+        let span = own.map(|own| span_of(text, own.get()));
         let Some(id) = &self.id else {
             let (own, span) = own.zip(span)?;
             // Only what begins like this is known to have the id at its top, without being read.

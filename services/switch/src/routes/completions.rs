@@ -5,6 +5,7 @@ use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
 use super::completions_stream::{self, Shape};
+use super::failures::Failures;
 use super::order::Arrival;
 use crate::domain::answer;
 use crate::domain::request::ChatRequest;
@@ -33,13 +34,7 @@ use crate::domain::request::ChatRequest;
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
-        (status = 403, body = OpenAiError, description = "The key may not use the model."),
-        (status = 404, body = OpenAiError, description = "Unknown model or provider."),
-        (status = 429, body = OpenAiError, description = "A limit or budget of the key, its team or its organisation is reached; see Retry-After."),
-        (status = 502, body = OpenAiError, description = "No provider answered."),
-        (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
-        (status = 504, body = OpenAiError, description = "No provider answered in time."),
-        (status = "default", body = OpenAiError)
+        Failures<OpenAiError>
     )
 )]
 pub(super) async fn create_chat_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {

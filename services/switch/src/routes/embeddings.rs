@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
+use super::failures::Failures;
 use super::order::Arrival;
 use crate::domain::answer;
 use crate::domain::operation::Operation;
@@ -18,11 +19,7 @@ use crate::domain::request::ChatRequest;
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),
-        (status = 404, body = OpenAiError, description = "Unknown model or provider."),
-        (status = 502, body = OpenAiError, description = "No provider answered."),
-        (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
-        (status = 504, body = OpenAiError, description = "No provider answered in time."),
-        (status = "default", body = OpenAiError)
+        Failures<OpenAiError>
     )
 )]
 pub(super) async fn create_embedding(arrival: Arrival) -> Result<HttpResponse, ApiError> {

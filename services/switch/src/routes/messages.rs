@@ -5,6 +5,7 @@ use serde_json::Value;
 use vx11_chassis::ApiError;
 use vx11_contracts::anthropic::{AnthropicError, TokenCount};
 
+use super::failures::Failures;
 use super::messages_stream;
 use super::order::Arrival;
 use crate::domain::answer::{self, Read};
@@ -26,11 +27,7 @@ use crate::wire::anthropic::inbound;
     request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "A message."),
-        (status = 404, body = AnthropicError, description = "Unknown model or provider."),
-        (status = 502, body = AnthropicError, description = "No provider answered."),
-        (status = 503, body = AnthropicError, description = "Every provider is failing; see Retry-After."),
-        (status = 504, body = AnthropicError, description = "No provider answered in time."),
-        (status = "default", body = AnthropicError)
+        Failures<AnthropicError>
     )
 )]
 pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, ApiError> {

@@ -8,6 +8,7 @@ use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::OpenAiError;
 
+use super::failures::Failures;
 use super::order::Arrival;
 use super::responses_stream;
 use crate::domain::responses::{Builder, ResponsesRequest};
@@ -26,11 +27,7 @@ use crate::domain::responses::{Builder, ResponsesRequest};
     responses(
         (status = 200, body = serde_json::Value, description = "A response object, or its events."),
         (status = 400, body = OpenAiError, description = "A field is wrong or cannot be kept; `param` names it."),
-        (status = 404, body = OpenAiError, description = "Unknown model or provider."),
-        (status = 502, body = OpenAiError, description = "No provider answered."),
-        (status = 503, body = OpenAiError, description = "Every provider is failing; see Retry-After."),
-        (status = 504, body = OpenAiError, description = "No provider answered in time."),
-        (status = "default", body = OpenAiError)
+        Failures<OpenAiError>
     )
 )]
 pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, ApiError> {

@@ -67,6 +67,22 @@ pub(super) fn choice(index: u64, message: Object, finish_reason: &str) -> Value 
     json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason})
 }
 
+/// The message of a choice: what the model wrote, thought and called for. Calls without a text have no content.
+pub(super) fn message(content: String, reasoning: String, calls: Vec<Value>) -> Object {
+    let is_silent = content.is_empty() && !calls.is_empty();
+    let mut message = Object::new();
+    message.insert("role".to_owned(), "assistant".into());
+    message.insert("content".to_owned(), if is_silent { Value::Null } else { content.into() });
+    message.insert("refusal".to_owned(), Value::Null);
+    if !reasoning.is_empty() {
+        message.insert("reasoning_content".to_owned(), reasoning.into());
+    }
+    if !calls.is_empty() {
+        message.insert("tool_calls".to_owned(), calls.into());
+    }
+    message
+}
+
 /// A tool call, whole.
 pub(super) fn tool_call(id: &str, name: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})

@@ -36,7 +36,12 @@ async fn every_fault_of_one_provider_is_covered_by_the_next() {
         ("http_503", vec![answer(503, "", "<html>")]),
         ("http_302", vec![answer(302, "location: http://127.0.0.1:1/\r\n", "")]),
         ("transport", vec![Act::Reset]),
-        ("answer_cut", vec![Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"choices\":".to_owned())]),
+        (
+            "answer_cut",
+            vec![Act::Say(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 500\r\n\r\n{\"choices\":".to_owned(),
+            )],
+        ),
         ("invalid_answer", vec![answer(200, "", "{\"choices\": []}")]),
         ("invalid_answer", vec![answer(200, "", "not json")]),
     ];

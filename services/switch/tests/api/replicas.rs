@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::NamedTempFile;
-use tokio::sync::Notify;
+use vx11_testing::gate;
 
 use crate::app::{App, eventually};
-use crate::fake::{Act, Fake, completion, error};
+use crate::fake::{Fake, completion, error};
 use crate::redis::{Redis, limits_status};
 
 /// Variables of provider `a`.
@@ -65,11 +65,10 @@ async fn what_one_replica_finds_broken_the_others_do_not_ask() {
 
 #[tokio::test]
 async fn one_replica_probes_and_all_close_with_it() {
-    let gate = Arc::new(Notify::new());
-    let until = gate.clone();
+    let (gate, wait) = gate();
     let script = move |request: usize| match request {
         0 | 1 => vec![error(500, "")],
-        2 => vec![Act::Until(until.clone()), completion("hi")],
+        2 => vec![wait.clone(), completion("hi")],
         _ => vec![completion("hi")],
     };
     let (fake, redis) = (Fake::start(script).await, Redis::start().await);
@@ -99,7 +98,7 @@ async fn one_replica_probes_and_all_close_with_it() {
             one.metric(skipped).await + other.metric(skipped).await == 3.0
         })
         .await;
-        gate.notify_one();
+        gate.add_permits(1);
     };
     let (statuses, ()) = tokio::join!(callers, release);
     assert_eq!((statuses, fake.requests().len()), (vec![200, 503, 503, 503], 3));

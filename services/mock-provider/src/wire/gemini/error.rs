@@ -2,16 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::Refusal;
+use super::super::refusal::{Refusal, in_words};
 
 /// Status and body.
 pub(crate) fn error(refusal: &Refusal) -> (u16, Value) {
     let (status, message) = match refusal {
-        Refusal::Request(error) => {
-            let (status, body) = error.openai_body();
-            let message = body.error.message;
-            (status, body.error.param.map_or(message.clone(), |field| format!("{field}: {message}")))
-        }
+        Refusal::Request(error) => in_words(error),
         Refusal::NoKey => {
             (403, "Method doesn't allow unregistered callers (callers without established identity).".to_owned())
         }

@@ -4,8 +4,6 @@ use super::super::CacheMetrics;
 use super::*;
 use crate::cache::{Control, Kind, Scope};
 use crate::config::CacheConfig;
-use crate::domain::operation::Operation;
-use crate::wire::Wire;
 
 fn cache() -> Arc<Cache> {
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).expect("metrics");
@@ -13,17 +11,7 @@ fn cache() -> Arc<Cache> {
 }
 
 fn key() -> Key {
-    let scope = Scope {
-        tenant: "t",
-        org: "",
-        operation: Operation::Chat,
-        wire: Wire::OpenAi,
-        headers: &[],
-        model: "m",
-        fallback: true,
-        targets: &[],
-    };
-    Key::new(scope, b"{}").expect("a key")
+    Key::new(Scope::PLAIN, b"{}").expect("a key")
 }
 
 fn lead(cache: &Arc<Cache>, form: Form) -> (Lead, Seat) {

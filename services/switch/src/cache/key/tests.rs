@@ -3,19 +3,22 @@ use serde_json::json;
 
 use super::*;
 
-const SCOPE: Scope<'_> = Scope {
-    tenant: "t",
-    org: "",
-    operation: Operation::Chat,
-    wire: Wire::OpenAi,
-    headers: &[],
-    model: "m",
-    fallback: true,
-    targets: &[],
-};
+impl Scope<'_> {
+    /// The scope of a chat in OpenAI's wire.
+    pub(in crate::cache) const PLAIN: Scope<'static> = Scope {
+        tenant: "t",
+        org: "",
+        operation: Operation::Chat,
+        wire: Wire::OpenAi,
+        headers: &[],
+        model: "m",
+        fallback: true,
+        targets: &[],
+    };
+}
 
 fn key(body: &str) -> Option<Key> {
-    Key::new(SCOPE, body.as_bytes())
+    Key::new(Scope::PLAIN, body.as_bytes())
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn so_does_who_asks_and_who_may_answer() {
     let turned = [one[1].clone(), one[0].clone()];
     let of = |scope| Key::new(scope, br#"{"messages":[]}"#).expect("a key");
     let headers = [("anthropic-version", "2023-06-01".to_owned())];
-    let all = Scope { targets: &one, ..SCOPE };
+    let all = Scope { targets: &one, ..Scope::PLAIN };
     assert_eq!(of(all), of(Scope { targets: &turned, ..all }));
     for another in [
         Scope { tenant: "u", ..all },
@@ -81,7 +84,7 @@ fn so_does_who_asks_and_who_may_answer() {
 
 #[test]
 fn in_anthropics_wire_the_form_and_the_end_user_make_a_difference() {
-    let scope = Scope { wire: Wire::Anthropic, ..SCOPE };
+    let scope = Scope { wire: Wire::Anthropic, ..Scope::PLAIN };
     let of = |body: &str| Key::new(scope, body.as_bytes()).expect("a key");
     let plain = of(r#"{"messages":[],"max_tokens":9,"model":"a"}"#);
     assert_eq!(of(r#"{"model":"b","max_tokens":9,"messages":[]}"#), plain);
@@ -186,6 +189,6 @@ proptest! {
 
     #[test]
     fn no_body_makes_the_reader_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Key::new(SCOPE, &body);
+        let _ = Key::new(Scope::PLAIN, &body);
     }
 }

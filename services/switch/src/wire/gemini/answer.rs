@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::parts::{self, Said};
 use super::{counted, ended};
 use crate::wire::Malformed;
-use crate::wire::json::{Object, count, get, list, text};
-use crate::wire::openai::{Head, choice};
+use crate::wire::json::{count, get, list, text};
+use crate::wire::openai::{Head, choice, message};
 
 /// Translates an answer that came in at `created` (Unix seconds).
 pub(crate) fn answer(response: &Value, created: u64) -> Result<Value, Malformed> {
@@ -58,18 +58,7 @@ fn candidate(candidate: &Value, id: &str) -> Result<Value, Malformed> {
         }
     }
     let reason = ended::reason(text(candidate, "finishReason").unwrap_or_default(), !calls.is_empty())?;
-    let mut message = Object::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let is_silent = content.is_empty() && !calls.is_empty();
-    message.insert("content".to_owned(), if is_silent { Value::Null } else { content.into() });
-    message.insert("refusal".to_owned(), Value::Null);
-    if !reasoning.is_empty() {
-        message.insert("reasoning_content".to_owned(), reasoning.into());
-    }
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), calls.into());
-    }
-    Ok(choice(count(candidate, "index"), message, reason))
+    Ok(choice(count(candidate, "index"), message(content, reasoning, calls), reason))
 }
 
 #[cfg(test)]

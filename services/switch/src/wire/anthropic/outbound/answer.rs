@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::{counted, stop};
 use crate::wire::Malformed;
 use crate::wire::json::{Object, get, list, said, text};
-use crate::wire::openai::{Head, Usage, choice, tool_call};
+use crate::wire::openai::{Head, Usage, choice, message, tool_call};
 
 /// Translates an answer that came in at `created` (Unix seconds).
 pub(crate) fn answer(message: &Value, created: u64) -> Result<Value, Malformed> {
@@ -45,20 +45,10 @@ fn said_in(blocks: &[Value]) -> Object {
             _ => {}
         }
     }
-    let mut message = Object::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let is_silent = content.is_empty() && !calls.is_empty();
-    message.insert("content".to_owned(), if is_silent { Value::Null } else { content.into() });
-    message.insert("refusal".to_owned(), Value::Null);
-    if !reasoning.is_empty() {
-        message.insert("reasoning_content".to_owned(), reasoning.into());
-    }
+    let mut message = message(content, reasoning, calls);
     // Their signatures are needed when they are sent back.
     if thoughts.iter().any(|thought| said(thought, "signature").or_else(|| said(thought, "data")).is_some()) {
         message.insert("thinking_blocks".to_owned(), thoughts.into());
-    }
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), calls.into());
     }
     message
 }

@@ -7,17 +7,10 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::domain::edit::Edit;
+
 /// What is written for options that ask for nothing but the usage.
 const ONLY_USAGE: &str = r#"{"include_usage":true}"#;
-
-/// A change of a body that makes its stream report what was spent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Edit {
-    /// What is replaced; empty where something is put in.
-    pub(super) span: Range<usize>,
-    /// What takes its place.
-    pub(super) text: String,
-}
 
 /// What a request says about its stream's usage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

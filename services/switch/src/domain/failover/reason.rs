@@ -1,0 +1,76 @@
+//! What the caller is told when nobody answered: of all failures, the one that helps it most.
+
+use std::time::Duration;
+
+use super::{Failure, Refusal};
+use crate::domain::outcome::Outcome;
+
+/// Why nobody answered, as far as the caller needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The request is at fault, as the provider says that was asked last.
+    Refused(Box<Refusal>),
+    /// The last provider that was asked failed with an error of its own.
+    ProviderError(Box<Refusal>),
+    /// Time ran out.
+    OutOfTime,
+    /// Every breaker is open; the first one lets a call through after this time.
+    AllOpen(Duration),
+    /// Every provider is at the limit of its keys; the first one can be used after this time.
+    AllLimited(Duration),
+    /// The gateway itself holds back: every provider has as many calls as it takes.
+    Overloaded(Duration),
+    /// Every provider refused the gateway's keys.
+    CredentialsExhausted,
+    /// Everything was tried.
+    Exhausted,
+}
+
+/// What the failures add up to for the caller.
+#[derive(Debug, Default)]
+pub(super) struct LeftToSay {
+    /// The last provider that was asked and had something to say about itself.
+    last: Option<(Outcome, Option<Box<Refusal>>)>,
+    credentials: bool,
+    /// What the first one has against the request whose wire has no words for it.
+    untranslatable: Option<Box<Refusal>>,
+    open: Option<Duration>,
+    resting: Option<Duration>,
+    overloaded: Option<Duration>,
+}
+
+impl LeftToSay {
+    pub(super) fn hear(&mut self, failure: Failure) {
+        let earlier = |known: Option<Duration>| known.into_iter().chain(failure.retry_after).min();
+        match failure.outcome {
+            Outcome::CircuitOpen => self.open = earlier(self.open),
+            Outcome::KeysResting => self.resting = earlier(self.resting),
+            Outcome::Overloaded => self.overloaded = earlier(self.overloaded),
+            Outcome::MissingApiKey => {}
+            Outcome::Untranslatable => self.untranslatable = self.untranslatable.take().or(failure.refusal),
+            outcome if outcome.is_credentials() => self.credentials = true,
+            outcome => self.last = Some((outcome, failure.refusal)),
+        }
+    }
+
+    pub(super) fn reason(self) -> Reason {
+        match self.last {
+            Some((Outcome::Timeout, _)) => return Reason::OutOfTime,
+            Some((outcome, Some(refusal))) if is_worth_passing_on(outcome) => return Reason::ProviderError(refusal),
+            Some(_) => return Reason::Exhausted,
+            None => {}
+        }
+        match (self.overloaded, self.resting, self.open) {
+            (Some(retry_after), _, _) => Reason::Overloaded(retry_after),
+            (None, Some(retry_after), _) => Reason::AllLimited(retry_after),
+            (None, None, Some(retry_after)) => Reason::AllOpen(retry_after),
+            (None, None, None) if self.credentials => Reason::CredentialsExhausted,
+            (None, None, None) => self.untranslatable.map_or(Reason::Exhausted, Reason::Refused),
+        }
+    }
+}
+
+/// Whether a provider's status means to the caller what it meant to us.
+fn is_worth_passing_on(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Http(408 | 409 | 429 | 500..=599))
+}

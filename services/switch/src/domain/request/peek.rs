@@ -1,0 +1,111 @@
+//! What routing needs of a body, and nothing else of it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::BadRequest;
+use super::stream_options::{self, UsageWish};
+use crate::domain::edit::span_of;
+use crate::domain::operation::Operation;
+use crate::wire::Wire;
+
+/// The fields that are looked at. Each is kept as it stands, so that a wrong one can be named. A field that comes twice
+/// is refused: what is routed by must be what the provider reads.
+#[derive(Deserialize)]
+pub(super) struct Peek<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "stream_options::even_null")]
+    stream_options: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) user: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) metadata: Option<&'a RawValue>,
+}
+
+/// What a request says about the answers it wants.
+pub(super) struct Answers {
+    pub(super) stream: bool,
+    pub(super) choices: u32,
+    pub(super) usage: UsageWish,
+    pub(super) max_output: Option<u64>,
+}
+
+impl<'a> Peek<'a> {
+    /// Looks at the `text` of a body in `wire`.
+    pub(super) fn at(text: &'a str, wire: Wire) -> Result<Self, BadRequest> {
+        // serde would take an array for a struct.
+        if !matches!(text.trim_ascii_start().as_bytes().first(), None | Some(b'{')) {
+            return Err(BadRequest::Malformed("the body is not a JSON object".to_owned()));
+        }
+        let mut peek: Self = serde_json::from_str(text).map_err(|error| BadRequest::Malformed(error.to_string()))?;
+        if wire == Wire::Anthropic {
+            // They are no fields of this wire.
+            (peek.n, peek.stream_options) = (None, None);
+        }
+        Ok(peek)
+    }
+
+    /// The model's value as it stands, and what it says.
+    pub(super) fn model(&self) -> Result<(&'a RawValue, String), BadRequest> {
+        let Some(raw) = self.model else { return Err(field("model", "you must provide a model parameter")) };
+        Ok((raw, value("model", raw, "must be a string")?))
+    }
+
+    /// Whether that which the model is to read is there.
+    pub(super) fn check_content(&self, operation: Operation) -> Result<(), BadRequest> {
+        let (name, content) = match operation {
+            Operation::Chat => ("messages", self.messages),
+            Operation::TextCompletion => ("prompt", self.prompt),
+            Operation::Embeddings => ("input", self.input),
+        };
+        match content.and_then(|content| content.get().as_bytes().first()) {
+            None => Err(field(name, "is required")),
+            Some(b'[') => Ok(()),
+            Some(b'"') if operation != Operation::Chat => Ok(()),
+            Some(_) if operation == Operation::Chat => Err(field(name, "must be an array of messages")),
+            Some(_) => Err(field(name, "must be a text, texts, or tokens")),
+        }
+    }
+
+    /// `text` is the body, in which the model ends at `model_end`.
+    pub(super) fn answers(&self, text: &str, model_end: usize) -> Result<Answers, BadRequest> {
+        let stream: Option<bool> =
+            self.stream.map(|raw| value("stream", raw, "must be true or false")).transpose()?.flatten();
+        let choices: Option<u32> = self.n.map(|raw| value("n", raw, "must be a whole number")).transpose()?.flatten();
+        let stream = stream.unwrap_or(false);
+        let options = self.stream_options.map(|raw| (raw, span_of(text, raw.get())));
+        let usage = match stream {
+            true => UsageWish::read(options, model_end),
+            // Without a stream its options are the provider's to judge.
+            false => Some(UsageWish::default()),
+        };
+        let usage = usage.ok_or_else(|| field("stream_options", "must be an object as in OpenAI's API reference"))?;
+        // What is no number is the provider's to refuse.
+        let limit = self.max_completion_tokens.or(self.max_tokens);
+        let max_output = limit.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        Ok(Answers { stream, choices: choices.unwrap_or(1), usage, max_output })
+    }
+}
+
+fn value<'a, T: Deserialize<'a>>(name: &'static str, raw: &'a RawValue, problem: &str) -> Result<T, BadRequest> {
+    serde_json::from_str(raw.get()).map_err(|_| field(name, problem))
+}
+
+fn field(name: &'static str, problem: &str) -> BadRequest {
+    BadRequest::Field { name, problem: problem.to_owned() }
+}
