@@ -8,6 +8,8 @@ pub(crate) mod continuation;
 pub(crate) mod delivered;
 pub(crate) mod delta;
 pub(crate) mod failover;
+mod fields;
+pub(crate) mod halves;
 pub(crate) mod json_text;
 pub(crate) mod keys;
 pub(crate) mod latency;

@@ -4,7 +4,6 @@
 //! reported as a [`Misfit`], and nothing of it is sent. Reasoning is no part of the answer: where it differs from what
 //! was delivered, or the text has begun already, it is left out.
 
-mod fields;
 mod joint;
 
 use serde::Serialize;
@@ -14,9 +13,9 @@ use vx11_contracts::chat::Usage;
 use super::answer::{Reported, ReportedUsage};
 use super::continuation::{self, Manner};
 use super::delivered::{Delivered, Identity, MOST_CHOICES};
+use super::fields::{Fields, content, field, put, read, says};
 use super::json_text;
 use super::splice::Diverged;
-use fields::{Fields, content, field, put, read, says};
 use joint::Joint;
 
 /// Parts of a delta that belong to the answer and are no text.

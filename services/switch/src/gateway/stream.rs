@@ -22,6 +22,7 @@ use crate::accounts::Bill;
 use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
 use crate::domain::delivered::Delivered;
 use crate::domain::failover::{Failure, Tried};
+use crate::domain::halves::{Halves, mended};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
@@ -296,6 +297,7 @@ struct Source {
     response: Option<Response>,
     parser: Parser,
     watch: StreamWatch,
+    halves: Halves,
     idle: Duration,
     total: Deadline,
     /// Whether a malformed event may be left out: one may, between two that are well formed.
@@ -312,6 +314,7 @@ impl Source {
             response: Some(response),
             parser: Parser::new(MAX_EVENT),
             watch: StreamWatch::new(choices),
+            halves: Halves::default(),
             idle: limits.stream,
             total: Deadline::after(limits.stream),
             lenient: false,
@@ -378,7 +381,7 @@ impl Source {
     /// Looks at an event of another wire by way of the chunks that it becomes.
     fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
         let Some(translator) = &mut self.translation.translator else { return Ok(()) };
-        let Ok(pieces) = translator.push(frame.data()) else {
+        let Ok(pieces) = translator.push(&mended(frame.data())) else {
             // What is readable is the provider's own word for a failure, and none that may be left out.
             let is_garbage = serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
             return self.leave_out(is_garbage);
@@ -405,6 +408,8 @@ impl Source {
     /// `None`: a malformed event that is left out.
     fn look_at(&mut self, frame: Frame, delivered: Option<&mut Delivered>) -> Result<Option<Event>, Outcome> {
         let is_error = frame.event() == Some("error");
+        let joined = if is_error { None } else { self.halves.join(frame.data()) };
+        let frame = joined.map_or(frame, |chunk| Frame::of(&chunk));
         match self.watch.observe(frame.data(), delivered.filter(|_| !is_error)) {
             Ok(Seen::Chunk { token }) if !is_error => {
                 self.lenient = true;

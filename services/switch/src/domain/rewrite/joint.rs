@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::Manuscript;
-use super::fields::{Fields, text};
 use crate::domain::continuation::{self, Manner};
 use crate::domain::delivered::Delivered;
+use crate::domain::fields::{Fields, text};
 use crate::domain::json_text;
 use crate::domain::overlap::Overlap;
 use crate::domain::splice::{Diverged, Splice};
