@@ -283,6 +283,9 @@ pub struct UsageRow {
     pub prompt_tokens: u64,
     /// Tokens read from the provider's cache.
     pub cached_tokens: u64,
+    /// Tokens put into the provider's cache.
+    #[serde(default)]
+    pub cache_written_tokens: u64,
     /// Tokens written, reasoning included.
     pub completion_tokens: u64,
     /// Tokens of reasoning.

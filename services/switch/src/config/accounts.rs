@@ -22,6 +22,10 @@ pub struct PriceConfig {
     pub(crate) output: Usd,
     /// Tokens read from the provider's cache; as `input` where absent.
     pub(crate) cached_input: Option<Usd>,
+    /// Tokens put into the provider's cache; as `input` where absent.
+    pub(crate) cache_write: Option<Usd>,
+    /// Tokens put into the provider's cache for an hour; as `cache_write` where absent.
+    pub(crate) cache_write_1h: Option<Usd>,
     /// Tokens of reasoning; as `output` where absent.
     pub(crate) reasoning: Option<Usd>,
 }
@@ -102,6 +106,8 @@ impl PriceConfig {
             ("input", Some(self.input)),
             ("output", Some(self.output)),
             ("cached_input", self.cached_input),
+            ("cache_write", self.cache_write),
+            ("cache_write_1h", self.cache_write_1h),
             ("reasoning", self.reasoning),
         ];
         if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
