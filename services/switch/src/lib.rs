@@ -145,7 +145,7 @@ fn share(
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
-    let cache = Cache::new(&config.cache, &metrics.cache);
+    let cache = Cache::new(&config.cache, &metrics.cache, before.and_then(|before| before.cache.as_ref()));
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,

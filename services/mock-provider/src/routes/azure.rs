@@ -10,7 +10,7 @@ use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
 
-use super::{check_sent_key, chat, embeddings};
+use super::{chat, check_sent_key, embeddings};
 use crate::State;
 use crate::wire::{Refusal, Wire};
 
@@ -66,12 +66,7 @@ pub(crate) async fn embed(
 }
 
 /// The body as OpenAI's own address would get it.
-fn read(
-    state: &State,
-    http: &HttpRequest,
-    deployment: String,
-    body: Result<Body, ApiError>,
-) -> Result<Bytes, Refusal> {
+fn read(state: &State, http: &HttpRequest, deployment: String, body: Result<Body, ApiError>) -> Result<Bytes, Refusal> {
     check_sent_key(state, key(http))?;
     if !http.query_string().split('&').any(|pair| pair.strip_prefix("api-version=").is_some_and(|v| !v.is_empty())) {
         return Err(ApiError::not_found("resource: `api-version` is missing").into());
