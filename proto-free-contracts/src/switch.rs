@@ -274,8 +274,8 @@ pub struct UsageReport {
 /// One group of [`UsageReport`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageRow {
-    /// The key, organisation, model or day. Requests with the shared token are under the key `internal`; what belongs to
-    /// no organisation is under the empty name.
+    /// The key, organisation, model or day. Requests with the shared token are under the key `internal`, copies
+    /// for shadow targets under the key `shadow`; what belongs to no organisation is under the empty name.
     pub group: String,
     /// Requests that were let in, answered or not.
     pub requests: u64,

@@ -6,8 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use vx11_chassis::config::ConfigError;
 
-use crate::accounts::Usd;
-use crate::accounts::digest_of_hex;
+use crate::accounts::{INTERNAL, SHADOW, Usd, digest_of_hex};
 
 /// Pico-dollars per million tokens that make a whole pico-dollar per token.
 const WHOLE_PICO: u64 = 1_000_000;
@@ -125,8 +124,10 @@ impl PriceConfig {
 impl KeyConfig {
     pub(super) fn check(&self, name: &str, orgs: &BTreeMap<String, OrgConfig>) -> Result<(), ConfigError> {
         let field = |field: &str| format!("keys.{name}{field}");
-        if name == crate::accounts::INTERNAL {
-            return Err(unusable(&field(""), "this name stands for the shared token"));
+        match name {
+            INTERNAL => return Err(unusable(&field(""), "this name stands for the shared token")),
+            SHADOW => return Err(unusable(&field(""), "this name stands for what goes to shadow targets")),
+            _ => {}
         }
         check_name(&field(""), name)?;
         match (&self.sha256, &self.secret_env) {

@@ -15,8 +15,9 @@ use vx11_chassis::sse::{self, Frame, Parser};
 use vx11_resilience::Deadline;
 
 use super::Gateway;
-use super::attempt::{Attempt, Progress};
+use super::attempt::Attempt;
 use super::exchange;
+use super::progress::Progress;
 use super::rescue::{Cause, Rescue};
 use crate::accounts::Bill;
 use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
@@ -105,6 +106,20 @@ impl Opened {
     /// What was said so far; to be asked for once.
     pub(super) fn take_said(&mut self) -> Delivered {
         std::mem::take(&mut self.said)
+    }
+
+    /// Reads what is left, for who wants to know only how it goes, and how far it has `got` until then.
+    pub(super) async fn read_to_the_end(mut self, got: &mut Progress) -> Result<(), Outcome> {
+        loop {
+            let event = self.source.next(None).await;
+            *got = self.source.progress();
+            match event {
+                Ok(Event::End) => return Ok(()),
+                Err(_) if self.source.watch.is_complete() => return Ok(()),
+                Ok(Event::Frame { .. } | Event::Comment(_)) => {}
+                Err(outcome) => return Err(outcome),
+            }
+        }
     }
 
     /// Lets the stream end by `total`, if its own limit is later.
