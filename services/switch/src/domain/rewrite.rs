@@ -186,7 +186,9 @@ impl Rewriter {
         let Some(reported) = read::<Option<ReportedUsage>>(field(chunk, "usage")).flatten() else { return false };
         let mut usage = Reported::from(reported).usage;
         if let Manuscript::GoingOn(manner) = self.manuscript {
-            usage.completion_tokens += self.tokens_before;
+            if !self.choices.iter().any(Joint::has_restarted) {
+                usage.completion_tokens += self.tokens_before;
+            }
             let added = continuation::added_tokens(self.tokens_before, manner);
             usage.prompt_tokens = usage.prompt_tokens.saturating_sub(added);
             usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
