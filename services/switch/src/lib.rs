@@ -65,7 +65,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
     let metrics = Metrics::new(service_metrics.registry())?;
     config.check()?;
-    let redis = Redis::open(&config).await?;
+    let redis = Redis::open(&config, service_metrics.registry()).await?;
     let accounts = Accounts::open(&config, &common, redis.clone(), service_metrics.registry()).await?;
     let replicas = redis.map(|redis| Arc::new(Replicas::new(redis)));
     let shared = Shared { replicas: replicas.clone(), ..share(&config, &common, &metrics, accounts.clone(), None)? };
@@ -161,7 +161,7 @@ fn share(
     })
 }
 
-/// Every provider by its breakers, the ledger and the limits. A provider without a key is left out on purpose, not at fault.
+/// Every provider by its breakers, the ledger, the limits, and what replicas tell each other. A provider without a key is left out on purpose, not at fault.
 fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
         let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
@@ -173,6 +173,10 @@ fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
         };
         let shared = current.get();
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
-        states.chain(shared.accounts.dependencies()).collect::<BTreeMap<_, _>>()
+        let replicas = shared.replicas.as_ref().map(|replicas| {
+            let state = replicas.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
+            ("replicas".to_owned(), state)
+        });
+        states.chain(shared.accounts.dependencies()).chain(replicas).collect::<BTreeMap<_, _>>()
     })
 }
