@@ -88,7 +88,7 @@ impl Accounts {
             shadow: Arc::new(Account::unlimited(SHADOW)),
             terms: RwLock::new(Arc::new(Terms::new(config, &common.secrets, None)?)),
             meters,
-            ledger: Ledger::open(&common.data_dir.0, registry)?,
+            ledger: Ledger::open(common, registry)?,
             metrics,
         });
         accounts.restore(&accounts.terms(), now_ms()).await?;

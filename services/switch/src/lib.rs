@@ -79,7 +79,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
         credentials: Some(accounts.clone()),
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
-    let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded(common.retention_days.clone()));
+    let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded());
     let in_step = replicas.map(|replicas| tokio::spawn(keep_in_step(replicas, current.clone())));
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Worker::new(current.clone()) {
         Ok(worker) => {

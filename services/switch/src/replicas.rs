@@ -66,7 +66,8 @@ impl Replicas {
             return Some("Redis does not answer; breakers and keys are those of this replica alone");
         }
         let is_refused = self.exchange.is_refused() || self.lease.is_refused();
-        is_refused.then_some("Redis refuses what replicas tell each other; breakers and keys are those of this replica alone")
+        is_refused
+            .then_some("Redis refuses what replicas tell each other; breakers and keys are those of this replica alone")
     }
 
     /// Asks to make the probe of a half-open breaker. `Some`: another replica makes one, and this one may ask again after

@@ -8,6 +8,7 @@ mod completions;
 mod completions_stream;
 mod embeddings;
 mod events;
+mod maintenance;
 mod messages;
 mod messages_stream;
 mod models;
@@ -70,6 +71,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
         .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
         .service(web::resource("/switch/usage").route(web::get().to(usage::usage)))
+        .service(web::resource("/switch/maintenance").route(web::post().to(maintenance::run_maintenance)))
         .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
 }
 
@@ -89,6 +91,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         chat::chat,
         providers::list_providers,
         usage::usage,
+        maintenance::run_maintenance,
     ),
     components(schemas(vx11_contracts::switch::SwitchFrame))
 )]

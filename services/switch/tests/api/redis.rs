@@ -182,9 +182,8 @@ async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
     assert_eq!(ask(&app, 200).await.status, 429);
     assert_eq!(status(&app, "limits").await, "degraded");
     assert_eq!(status(&app, "replicas").await, "up", "what they tell each other is not concerned");
-    let failures = async |kind: &str| {
-        app.metric(&format!(r#"vx11_redis_failures_total{{kind="{kind}",script="reserve"}}"#)).await
-    };
+    let failures =
+        async |kind: &str| app.metric(&format!(r#"vx11_redis_failures_total{{kind="{kind}",script="reserve"}}"#)).await;
     assert_eq!((failures("refused").await, failures("lost").await), (5.0, 0.0));
 
     redis.command(&["DEL", counter]);
