@@ -29,8 +29,8 @@ pub const ORG: &str = "x-vx11-org";
 pub const ATTEMPTS: &str = "x-vx11-attempts";
 /// Milliseconds, with fractions, that the gateway itself took until an answer's head.
 pub const OVERHEAD_MS: &str = "x-vx11-overhead-ms";
-/// Whether an answer came out of the gateway's response cache: `hit`, `miss`, or `bypass` where it was left out. In a
-/// request, `off` leaves it out.
+/// Whether an answer came out of the gateway's response cache: `hit`, `miss`, or `bypass` where it was left out; absent
+/// where there is none. In a request, `off` leaves it out.
 pub const CACHE: &str = "x-vx11-cache";
 /// OpenAI's name of a request: the provider's own where it gave one, else the correlation id.
 pub const REQUEST_ID: &str = "x-request-id";

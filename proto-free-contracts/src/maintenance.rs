@@ -22,7 +22,7 @@ pub struct PostTaskRequest {
     pub log_days: Option<u32>,
 }
 
-/// The report of `post_task`. Each part maps a store (`operator`, `madre`) to what was found or done there;
+/// The report of `post_task`. Each part maps a store (`operator`, `madre`, `switch`) to what was found or done there;
 /// a step that failed has `{"status": "error", "error": "…"}` in its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PostTaskReport {

@@ -274,8 +274,8 @@ pub struct UsageReport {
 /// One group of [`UsageReport`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageRow {
-    /// The key, organisation, model or day. Requests with the shared token are under the key `internal`; what belongs to
-    /// no organisation is under the empty name.
+    /// The key, organisation, model or day. Requests with the shared token are under the key `internal`, copies
+    /// for shadow targets under the key `shadow`; what belongs to no organisation is under the empty name.
     pub group: String,
     /// Requests that were let in, answered or not.
     pub requests: u64,
@@ -283,6 +283,9 @@ pub struct UsageRow {
     pub prompt_tokens: u64,
     /// Tokens read from the provider's cache.
     pub cached_tokens: u64,
+    /// Tokens put into the provider's cache.
+    #[serde(default)]
+    pub cache_written_tokens: u64,
     /// Tokens written, reasoning included.
     pub completion_tokens: u64,
     /// Tokens of reasoning.

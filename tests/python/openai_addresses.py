@@ -96,6 +96,6 @@ chunks = list(client.chat.completions.create(model="mock", messages=[{"role": "u
 assert all(chunk.choices for chunk in chunks), chunks
 
 raw = client.chat.completions.with_raw_response.create(model="mock", messages=[{"role": "user", "content": ECHO}])
-assert raw.headers["x-request-id"] and raw.headers["x-vx11-cache"] == "bypass", raw.headers
+assert raw.headers["x-request-id"] and "x-vx11-cache" not in raw.headers, raw.headers
 assert float(raw.headers["x-vx11-overhead-ms"]) > 0, raw.headers
 print("OK")

@@ -233,6 +233,7 @@ fn cors(origins: &[String]) -> Cors {
         headers::REQUEST_ID,
         headers::RETRY_AFTER_MS,
         headers::COST_USD,
+        "age",
         "retry-after",
         "x-ratelimit-limit-requests",
         "x-ratelimit-limit-tokens",

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use vx11_chassis::{ApiError, RequestContext};
@@ -25,7 +25,7 @@ use crate::power::Power;
 use crate::store::Store;
 use crate::trail;
 use report::Findings;
-pub(crate) use stores::OperatorStore;
+pub(crate) use stores::RemoteStore;
 
 /// Days that log tables are kept in mode `low_power`.
 const LOW_POWER_LOG_DAYS: u32 = 7;
@@ -38,7 +38,7 @@ pub(crate) struct Maintenance(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    operator: OperatorStore,
+    others: [RemoteStore; 2],
     power: Power,
     /// madre's part of the data directory.
     home: PathBuf,
@@ -51,13 +51,13 @@ impl Maintenance {
     /// Upkeep with evidence and backups below `data_dir`.
     pub(crate) fn new(
         store: Store,
-        operator: OperatorStore,
+        others: [RemoteStore; 2],
         power: Power,
         data_dir: &std::path::Path,
         retention_days: BTreeMap<String, u32>,
     ) -> Self {
         let home = data_dir.join(crate::NAME);
-        Self(Arc::new(Inner { store, operator, power, home, retention_days, turn: Semaphore::new(1) }))
+        Self(Arc::new(Inner { store, others, power, home, retention_days, turn: Semaphore::new(1) }))
     }
 
     /// Runs every step on every store.
@@ -76,8 +76,10 @@ impl Maintenance {
         let started = std::time::Instant::now();
 
         let request = PostTaskRequest { log_days: self.log_days(&request).await, ..request };
-        let (own, operators) = join(self.own_store(&request), this.operator.upkeep(&request, &context)).await;
-        let findings = Findings::new([(crate::NAME, Ok(own)), ("operator", operators)]);
+        let [one, other] = &this.others;
+        let (own, ones, others) =
+            join3(self.own_store(&request), one.upkeep(&request, &context), other.upkeep(&request, &context)).await;
+        let findings = Findings::new([(crate::NAME, Ok(own)), (one.name, ones), (other.name, others)]);
         let mut report = findings.report(request.reason.clone());
         match evidence::write(this.home.join("evidence"), &mut report, findings.schema()).await {
             Ok(()) => {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::ThinData;
 use tracing::Instrument;
+use url::Url;
 use utoipa::OpenApi as _;
 use vx11_chassis::process::Start;
 use vx11_chassis::{Service, server};
@@ -12,7 +13,7 @@ use vx11_telemetry::ServiceMetrics;
 
 use crate::chat::Chat;
 use crate::config::MadreConfig;
-use crate::maintenance::{Maintenance, OperatorStore};
+use crate::maintenance::{Maintenance, RemoteStore};
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::power::{self, Power, PowerDriver};
@@ -47,11 +48,17 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
     let readiness = Arc::new(Readiness::default());
     let power = Power::new(driver, config.driver_timeout, config.power_mode, store.clone(), metrics.clone());
     let plans = Plans::new(store.clone(), power.clone(), metrics.clone(), config.confirm_ttl);
-    let operator = OperatorStore {
-        base: common.urls.operator.clone(),
+    let remote = |name: &'static str, base: &Url, path: &'static str| RemoteStore {
+        name,
+        base: base.clone(),
+        path,
         token: common.token.clone(),
         limit: config.maintenance_timeout,
     };
+    let others = [
+        remote("operator", &common.urls.operator, "/operator/api/maintenance"),
+        remote("switch", &common.urls.switch, "/switch/maintenance"),
+    ];
     let state = State {
         chat: Chat {
             store: store.clone(),
@@ -62,7 +69,7 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
         },
         plans: plans.clone(),
         power: power.clone(),
-        maintenance: Maintenance::new(store.clone(), operator, power.clone(), data_dir, common.retention_days.clone()),
+        maintenance: Maintenance::new(store.clone(), others, power.clone(), data_dir, common.retention_days.clone()),
         store: store.clone(),
     };
     let background = power::run_background(power, plans, readiness.clone(), shutdown.clone());

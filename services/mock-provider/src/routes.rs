@@ -1,6 +1,7 @@
 //! The provider's addresses.
 
 mod admin;
+mod azure;
 mod chat;
 mod embeddings;
 mod exchange;
@@ -30,6 +31,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     // Before the models, whose addresses have the same beginning.
     app.service(generate::generate).service(messages::answer).service(messages::count_tokens);
     app.service(chat::completions).service(embeddings::create).service(models::list).service(models::show);
+    app.service(azure::completions).service(azure::embed);
     if with_admin {
         app.service(admin::requests)
             .service(admin::count)
@@ -51,6 +53,8 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
         messages::count_tokens,
         generate::generate,
         embeddings::create,
+        azure::completions,
+        azure::embed,
         models::list,
         models::show,
         admin::requests,
@@ -66,8 +70,12 @@ pub(crate) struct Document;
 
 /// Checks the caller's key, where one is configured.
 fn check_key(state: &State, http: &HttpRequest, wire: Wire) -> Result<(), Refusal> {
+    check_sent_key(state, wire.key(http))
+}
+
+fn check_sent_key(state: &State, sent: Option<&str>) -> Result<(), Refusal> {
     let Some(key) = &state.config.api_key else { return Ok(()) };
-    match wire.key(http) {
+    match sent {
         Some(sent) if bool::from(sent.as_bytes().ct_eq(key.expose_secret().as_bytes())) => Ok(()),
         Some(_) => Err(Refusal::WrongKey),
         None => Err(Refusal::NoKey),

@@ -50,6 +50,8 @@ pub(crate) use tokens::{SoFar, Tokens};
 
 /// The key that requests with the shared token are under in the ledger.
 pub(crate) const INTERNAL: &str = "internal";
+/// The key that copies for shadow targets are under there, whoever sent the request.
+pub(crate) const SHADOW: &str = "shadow";
 
 /// Keys, prices, meters and the ledger. One for all workers.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Accounts {
     terms: RwLock<Arc<Terms>>,
     /// Whose the requests with the shared token are.
     internal: Arc<Account>,
+    /// Whose the copies for shadow targets are: no caller pays for them.
+    shadow: Arc<Account>,
     meters: Box<dyn Meters>,
     ledger: Ledger,
     metrics: Metrics,
@@ -80,10 +84,11 @@ impl Accounts {
             Some(redis) => Box::new(SharedMeters::start(redis, metrics.settlements_dropped.clone())),
         };
         let accounts = Arc::new(Self {
-            internal: Arc::new(Account::internal()),
+            internal: Arc::new(Account::unlimited(INTERNAL)),
+            shadow: Arc::new(Account::unlimited(SHADOW)),
             terms: RwLock::new(Arc::new(Terms::new(config, &common.secrets, None)?)),
             meters,
-            ledger: Ledger::open(&common.data_dir.0, registry)?,
+            ledger: Ledger::open(common, registry)?,
             metrics,
         });
         accounts.restore(&accounts.terms(), now_ms()).await?;

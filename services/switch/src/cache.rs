@@ -3,7 +3,7 @@
 //! What is kept is the whole answer in OpenAI's wire, whether it came as one body or as a stream; it is given out in either
 //! form. Two requests are the same when they have one [`Key`]: same tenant, same meaning, same targets. Only answers that
 //! are whole and come from the first choice are kept, for a time and within a number of bytes. All of it is in this
-//! process's memory, and is empty after a start and after a change of the configuration.
+//! process's memory, and is empty after a start and after a change of its own configuration; a change elsewhere leaves it.
 //!
 //! It asks no provider and writes no response: `gateway::cached` does the one, `routes` the other.
 
@@ -41,6 +41,7 @@ pub(crate) struct Cache {
     flights: Mutex<HashMap<Key, Arc<Flight>>>,
     /// Most bytes of one answer.
     pub(crate) longest: usize,
+    config: CacheConfig,
     pub(crate) metrics: CacheMetrics,
 }
 
@@ -56,19 +57,23 @@ pub(crate) enum Boarding {
 }
 
 impl Cache {
-    /// An empty one, as configured; `None` where there is to be none. `metrics` show it from now on.
-    pub(crate) fn new(config: &CacheConfig, metrics: &CacheMetrics) -> Option<Arc<Self>> {
-        let cache = config.enabled.then(|| {
-            let answers = moka::sync::Cache::builder()
-                .time_to_live(config.ttl)
-                .max_capacity(config.max_bytes)
-                .weigher(|_: &Key, entry: &Arc<Entry>| entry.weight())
-                .build();
-            let (flights, longest) = (Mutex::default(), config.max_answer_bytes as usize);
-            Arc::new(Self { answers, flights, longest, metrics: metrics.clone() })
-        });
+    /// The one `before` where that is configured alike, else an empty one; `None` where there is to be none. `metrics` show
+    /// it from now on.
+    pub(crate) fn new(config: &CacheConfig, metrics: &CacheMetrics, before: Option<&Arc<Self>>) -> Option<Arc<Self>> {
+        let kept = before.filter(|before| before.config == *config).cloned();
+        let cache = kept.or_else(|| config.enabled.then(|| Self::empty(config, metrics)));
         metrics.watch(cache.as_ref());
         cache
+    }
+
+    fn empty(config: &CacheConfig, metrics: &CacheMetrics) -> Arc<Self> {
+        let answers = moka::sync::Cache::builder()
+            .time_to_live(config.ttl)
+            .max_capacity(config.max_bytes)
+            .weigher(|_: &Key, entry: &Arc<Entry>| entry.weight())
+            .build();
+        let (flights, longest) = (Mutex::default(), config.max_answer_bytes as usize);
+        Arc::new(Self { answers, flights, longest, config: config.clone(), metrics: metrics.clone() })
     }
 
     /// The answer that is kept under `key`, if it is not older than `max_age`.

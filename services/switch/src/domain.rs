@@ -9,6 +9,8 @@ pub(crate) mod delivered;
 pub(crate) mod delta;
 mod edit;
 pub(crate) mod failover;
+mod fields;
+pub(crate) mod halves;
 pub(crate) mod json_text;
 pub(crate) mod keys;
 pub(crate) mod latency;

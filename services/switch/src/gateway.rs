@@ -9,6 +9,7 @@ mod cached;
 mod count;
 mod exchange;
 mod lead;
+mod progress;
 mod rescue;
 mod shadow;
 mod stream;

@@ -65,7 +65,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
     let metrics = Metrics::new(service_metrics.registry())?;
     config.check()?;
-    let redis = Redis::open(&config).await?;
+    let redis = Redis::open(&config, service_metrics.registry()).await?;
     let accounts = Accounts::open(&config, &common, redis.clone(), service_metrics.registry()).await?;
     let replicas = redis.map(|redis| Arc::new(Replicas::new(redis)));
     let shared = Shared { replicas: replicas.clone(), ..share(&config, &common, &metrics, accounts.clone(), None)? };
@@ -79,7 +79,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
         credentials: Some(accounts.clone()),
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
-    let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded(common.retention_days.clone()));
+    let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded());
     let in_step = replicas.map(|replicas| tokio::spawn(keep_in_step(replicas, current.clone())));
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match Worker::new(current.clone()) {
         Ok(worker) => {
@@ -145,7 +145,7 @@ fn share(
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
-    let cache = Cache::new(&config.cache, &metrics.cache);
+    let cache = Cache::new(&config.cache, &metrics.cache, before.and_then(|before| before.cache.as_ref()));
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
@@ -161,7 +161,7 @@ fn share(
     })
 }
 
-/// Every provider by its breakers, the ledger and the limits. A provider without a key is left out on purpose, not at fault.
+/// Every provider by its breakers, the ledger, the limits, and what replicas tell each other. A provider without a key is left out on purpose, not at fault.
 fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
         let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
@@ -173,6 +173,10 @@ fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
         };
         let shared = current.get();
         let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
-        states.chain(shared.accounts.dependencies()).collect::<BTreeMap<_, _>>()
+        let replicas = shared.replicas.as_ref().map(|replicas| {
+            let state = replicas.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
+            ("replicas".to_owned(), state)
+        });
+        states.chain(shared.accounts.dependencies()).chain(replicas).collect::<BTreeMap<_, _>>()
     })
 }

@@ -1,14 +1,17 @@
 //! The one connection to Redis: what replicas share goes through it, as scripts, with a short limit on every answer.
 //!
 //! It knows whether Redis is lost. Then nobody waits for it: what is shared is decided by this process alone until it
-//! answers again. What is said in the scripts is the affair of those who bring them.
+//! answers again. A Redis that answers and refuses a script (out of memory, read only, a key of another kind) is not lost:
+//! that is a fault that somebody must mend, and is told apart. What is said in the scripts is the affair of those who
+//! bring them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use fred::prelude::*;
+use prometheus::{IntCounterVec, Registry, opts};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -18,6 +21,8 @@ use crate::config::SwitchConfig;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Milliseconds between two attempts to connect.
 const RECONNECT_MS: u32 = 200;
+/// How often it is logged at most that a script is refused, and how long that counts where the script is not run again.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// A connection to Redis.
 #[derive(Debug)]
@@ -26,13 +31,57 @@ pub(crate) struct Redis {
     /// Longest wait for an answer.
     timeout: Duration,
     lost: AtomicBool,
+    failures: IntCounterVec,
 }
 
 /// A script and the name that Redis has for it.
 #[derive(Debug)]
 pub(crate) struct Script {
+    name: &'static str,
     text: &'static str,
     sha1: String,
+    refusal: Mutex<Refusal>,
+}
+
+/// What became of a script that Redis refused.
+#[derive(Debug, Default)]
+struct Refusal {
+    /// When it was refused last; `None` once it was run again.
+    at: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+/// Why a script has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// Redis does not answer.
+    Lost,
+    /// Redis answers that it cannot do it.
+    Refused,
+}
+
+impl Failed {
+    /// What an error of the client's says.
+    fn of(error: &Error) -> Self {
+        match error.kind() {
+            // It does nothing at all until its data are read.
+            ErrorKind::Unknown if error.details().starts_with("LOADING") => Self::Lost,
+            ErrorKind::Unknown
+            | ErrorKind::InvalidArgument
+            | ErrorKind::InvalidCommand
+            | ErrorKind::NotFound
+            | ErrorKind::Parse => Self::Refused,
+            _ => Self::Lost,
+        }
+    }
+
+    /// The label in metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl Redis {
@@ -40,15 +89,18 @@ impl Redis {
     ///
     /// # Errors
     /// When the address is none of Redis'.
-    pub(crate) async fn open(config: &SwitchConfig) -> anyhow::Result<Option<Arc<Self>>> {
+    pub(crate) async fn open(config: &SwitchConfig, registry: &Registry) -> anyhow::Result<Option<Arc<Self>>> {
         let Some(url) = &config.redis_url else { return Ok(None) };
-        let redis = Self::connect(url, config.redis_timeout)?;
+        let help = "Scripts that Redis did not run: it is lost, or it answered and refused.";
+        let failures = IntCounterVec::new(opts!("vx11_redis_failures_total", help), &["script", "kind"])?;
+        registry.register(Box::new(failures.clone()))?;
+        let redis = Self::connect(url, config.redis_timeout, failures)?;
         redis.probe().await;
         Ok(Some(Arc::new(redis)))
     }
 
     /// Begins to connect to `url`, and goes on connecting for as long as this lives. Needs a tokio runtime.
-    fn connect(url: &SecretString, timeout: Duration) -> anyhow::Result<Self> {
+    fn connect(url: &SecretString, timeout: Duration, failures: IntCounterVec) -> anyhow::Result<Self> {
         // The URL may hold a password: what is wrong with it is not repeated.
         let mut config = Config::from_url(url.expose_secret()).ok().context("switch.redis_url is no URL of Redis")?;
         // Redis may come later than the gateway.
@@ -67,7 +119,7 @@ impl Redis {
         let client = builder.build().context("cannot set up the client for Redis")?;
         drop(client.connect());
         // Lost until it has answered once.
-        Ok(Self { client, timeout, lost: AtomicBool::new(true) })
+        Ok(Self { client, timeout, lost: AtomicBool::new(true), failures })
     }
 
     /// Whether it did not answer when it was asked last.
@@ -81,13 +133,16 @@ impl Redis {
         self.heard(answer.ok().and_then(|answer| answer.ok()).is_some());
     }
 
-    /// Runs `script`. `None`: it does not answer.
+    /// Runs `script`.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or refuses it.
     pub(crate) async fn run<T: FromValue + Send>(
         &self,
         script: &Script,
         keys: Vec<String>,
         arguments: Vec<String>,
-    ) -> Option<T> {
+    ) -> Result<T, Failed> {
         let call = async {
             match self.client.evalsha(script.sha1.clone(), keys.clone(), arguments.clone()).await {
                 Err(error) if error.details().contains("NOSCRIPT") => {
@@ -96,16 +151,15 @@ impl Redis {
                 answer => answer,
             }
         };
-        let answer = tokio::time::timeout(self.timeout, call).await;
-        let answer = match answer {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(error)) => {
-                tracing::debug!(error = error.details(), "Redis refused a script");
-                None
-            }
-            Err(_) => None,
+        let answer = match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(answer)) => Ok(script.was_run(answer)),
+            Ok(Err(error)) => Err(script.failed(&error)),
+            Err(_) => Err(Failed::Lost),
         };
-        self.heard(answer.is_some());
+        if let Err(failed) = &answer {
+            self.failures.with_label_values(&[script.name, failed.as_str()]).inc();
+        }
+        self.heard(!matches!(answer, Err(Failed::Lost)));
         answer
     }
 
@@ -122,9 +176,60 @@ impl Redis {
 }
 
 impl Script {
-    /// Under the name that Redis will have for it.
-    pub(crate) fn new(text: &'static str) -> Self {
+    /// `name` is for people and metrics; Redis has its own.
+    pub(crate) fn new(name: &'static str, text: &'static str) -> Self {
         let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        Self { text, sha1: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect() }
+        let sha1 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { name, text, sha1, refusal: Mutex::default() }
+    }
+
+    /// Whether Redis refused it of late, and has not run it since.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal().at.is_some_and(|at| at.elapsed() < REFUSED_FOR)
+    }
+
+    fn was_run<T>(&self, answer: T) -> T {
+        self.refusal().at = None;
+        answer
+    }
+
+    /// Takes note of an error; says loudly, and not for every request, when something must be mended at Redis.
+    fn failed(&self, error: &Error) -> Failed {
+        let failed = Failed::of(error);
+        if failed == Failed::Refused {
+            let (now, mut refusal) = (Instant::now(), self.refusal());
+            refusal.at = Some(now);
+            if refusal.logged.is_none_or(|at| at.elapsed() >= REFUSED_FOR) {
+                refusal.logged = Some(now);
+                let (script, error) = (self.name, error.details());
+                tracing::error!(script, error, "Redis refuses a script; this replica decides alone what it is for");
+            }
+        }
+        failed
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_that_refuses_is_not_lost() {
+        for (kind, details, expected) in [
+            (ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'.", Failed::Refused),
+            (ErrorKind::Unknown, "READONLY You can't write against a read only replica.", Failed::Refused),
+            (ErrorKind::InvalidArgument, "WRONGTYPE Operation against a key", Failed::Refused),
+            (ErrorKind::Parse, "Could not convert to string.", Failed::Refused),
+            (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", Failed::Lost),
+            (ErrorKind::IO, "Connection refused", Failed::Lost),
+            (ErrorKind::Timeout, "Request timed out.", Failed::Lost),
+            (ErrorKind::Auth, "NOAUTH Authentication required.", Failed::Lost),
+        ] {
+            assert_eq!(Failed::of(&Error::new(kind, details)), expected, "{details}");
+        }
     }
 }

@@ -57,7 +57,17 @@ impl Replicas {
     /// Talks through `redis`.
     pub(crate) fn new(redis: Arc<Redis>) -> Self {
         let id = format!("{:016x}", rand::random::<u64>());
-        Self { redis, id, exchange: Script::new(EXCHANGE), lease: Script::new(LEASE) }
+        Self { redis, id, exchange: Script::new("exchange", EXCHANGE), lease: Script::new("lease", LEASE) }
+    }
+
+    /// Why this replica is on its own, where it is.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        if self.redis.is_lost() {
+            return Some("Redis does not answer; breakers and keys are those of this replica alone");
+        }
+        let is_refused = self.exchange.is_refused() || self.lease.is_refused();
+        is_refused
+            .then_some("Redis refuses what replicas tell each other; breakers and keys are those of this replica alone")
     }
 
     /// Asks to make the probe of a half-open breaker. `Some`: another replica makes one, and this one may ask again after
@@ -68,7 +78,7 @@ impl Replicas {
         }
         let lease = script::lease(&breaker_field(provider, label));
         let arguments = vec![self.id.clone(), LEASE_FOR.as_millis().to_string()];
-        let left_ms: i64 = self.redis.run(&self.lease, vec![lease], arguments).await?;
+        let left_ms: i64 = self.redis.run(&self.lease, vec![lease], arguments).await.ok()?;
         let left = Duration::from_millis(u64::try_from(left_ms).ok()?);
         (!left.is_zero()).then_some(left.min(LEASE_FOR))
     }

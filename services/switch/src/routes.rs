@@ -9,6 +9,7 @@ mod completions_stream;
 mod embeddings;
 mod events;
 mod failures;
+mod maintenance;
 mod messages;
 mod messages_stream;
 mod models;
@@ -48,6 +49,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/v1/models/{id:.+}").route(web::get().to(models::find_model)))
         .service(web::resource("/switch/chat").app_data(BodyLimit(CHAT_BYTES)).route(web::post().to(chat::chat)))
         .service(web::resource("/switch/usage").route(web::get().to(usage::usage)))
+        .service(web::resource("/switch/maintenance").route(web::post().to(maintenance::run_maintenance)))
         .service(web::resource("/switch/providers").route(web::get().to(providers::list_providers)));
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         chat::chat,
         providers::list_providers,
         usage::usage,
+        maintenance::run_maintenance,
     ),
     components(schemas(vx11_contracts::switch::SwitchFrame))
 )]

@@ -7,11 +7,12 @@ mod schema;
 mod usage;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel_migrations::embed_migrations;
-use vx11_store::upkeep::{RetentionMode, RetentionRule};
+use vx11_chassis::config::Common;
+use vx11_store::upkeep::{RetentionMode, RetentionRule, StoreReport, Upkeep};
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth};
 
 pub(crate) use ledger::LedgerRow;
@@ -33,18 +34,23 @@ const GATHER: Duration = Duration::from_millis(20);
 pub(crate) struct Ledger {
     db: Db,
     writer: Writer<LedgerRow>,
+    /// How long rows are kept.
+    rule: RetentionRule,
+    backups: PathBuf,
 }
 
 impl Ledger {
-    /// Opens `switch.sqlite3` in `data_dir`. Blocks: call it while starting.
-    pub(crate) fn open(data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+    /// Opens `switch.sqlite3` in the data directory. Blocks: call it while starting.
+    pub(crate) fn open(common: &Common, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+        let data_dir = &common.data_dir.0;
         let config = StoreConfig { cache_kib: 256, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
         let db = Db::open(config, MIGRATIONS)?;
         // Nobody waits for a row.
         let writer = WriterConfig { gather: GATHER, ..WriterConfig::default() };
         let writer = Writer::start(&db, ledger::LedgerSink, writer)?;
         writer.register(registry)?;
-        Ok(Self { db, writer })
+        let backups = data_dir.join(crate::NAME).join("backups");
+        Ok(Self { db, writer, rule: retention_rule(&common.retention_days), backups })
     }
 
     /// Leaves a row to be written.
@@ -79,16 +85,24 @@ impl Ledger {
         }
     }
 
+    /// Checks, backs up and counts the ledger, and counts what is past its retention; deletes that with `apply`.
+    pub(crate) async fn upkeep(&self, apply: bool) -> StoreReport {
+        self.db.upkeep(Upkeep { backups: self.backups.clone(), rules: vec![self.rule.clone()], apply }).await
+    }
+
     /// Deletes rows that are too old, now and every few hours, for as long as it is polled.
-    pub(crate) async fn keep_bounded(self, configured: BTreeMap<String, u32>) {
-        let days = configured.get(TABLE).copied().unwrap_or(DAYS);
-        let rule = RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), days };
+    pub(crate) async fn keep_bounded(self) {
         let mut interval = tokio::time::interval(RETENTION_INTERVAL);
         loop {
             interval.tick().await;
-            if let Err(error) = self.db.retention(vec![rule.clone()], RetentionMode::Apply).await {
+            if let Err(error) = self.db.retention(vec![self.rule.clone()], RetentionMode::Apply).await {
                 tracing::warn!(%error, "old rows of the ledger could not be deleted");
             }
         }
     }
+}
+
+fn retention_rule(configured: &BTreeMap<String, u32>) -> RetentionRule {
+    let days = configured.get(TABLE).copied().unwrap_or(DAYS);
+    RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), days }
 }

@@ -27,25 +27,29 @@ pub(super) async fn own(
     store.db().upkeep(Upkeep { backups, rules, apply: request.apply }).await
 }
 
-/// operator's, which only operator touches.
-pub(crate) struct OperatorStore {
+/// Another service's, which only that service touches.
+pub(crate) struct RemoteStore {
+    /// The service.
+    pub(crate) name: &'static str,
     pub(crate) base: Url,
+    /// Where it is asked for its upkeep.
+    pub(crate) path: &'static str,
     pub(crate) token: Option<SecretString>,
     /// Longest wait for its upkeep.
     pub(crate) limit: Duration,
 }
 
-impl OperatorStore {
-    /// Asks operator. The client is made for this one call: upkeep runs a few times a day, too seldom to keep a
+impl RemoteStore {
+    /// Asks the service. The client is made for this one call: upkeep runs a few times a day, too seldom to keep a
     /// connection for.
     pub(super) async fn upkeep(
         &self,
         request: &PostTaskRequest,
         context: &RequestContext,
     ) -> Result<StoreReport, String> {
-        let client = ServiceClient::new("operator", &self.base, self.token.as_ref(), CONNECT_LIMIT);
+        let client = ServiceClient::new(self.name, &self.base, self.token.as_ref(), CONNECT_LIMIT);
         let client = client.map_err(|error| error.to_string())?;
-        let report = client.post("/operator/api/maintenance", request, context, self.limit).await;
-        report.map_err(|error| format!("operator {error}"))
+        let report = client.post(self.path, request, context, self.limit).await;
+        report.map_err(|error| format!("{} {error}", self.name))
     }
 }

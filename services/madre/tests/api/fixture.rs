@@ -30,11 +30,12 @@ impl Home {
         let dir = tempfile::tempdir().expect("a directory");
         let mut home = Self { dir, driver: Arc::default(), variables: BTreeMap::new() };
         let data_dir = home.data_dir().display().to_string();
-        // Nobody listens on port 9: unless a test brings one, there is no operator.
+        // Nobody listens on port 9: unless a test brings them, there are no others.
         for (name, value) in [
             ("VX11_TOKEN", TOKEN),
             ("VX11_DATA_DIR", &data_dir),
             ("VX11_OPERATOR_URL", "http://127.0.0.1:9/"),
+            ("VX11_SWITCH_URL", "http://127.0.0.1:9/"),
             ("VX11_HTTP__WORKERS", "2"),
         ] {
             home = home.with(name, value);

@@ -1,4 +1,4 @@
-//! Upkeep of the stores, with and without an operator.
+//! Upkeep of the stores, with and without the other services.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::fixture::{Home, TOKEN, read_json};
 const POST_TASK: &str = "/madre/power/maintenance/post_task";
 const FILES: [&str; 7] = ["integrity", "retention", "backup_rotation", "schema", "counts", "scorecard", "summary"];
 
-/// An operator that answers the same, and remembers what it was asked.
-struct FakeOperator {
+/// Another service that answers the same, and remembers what it was asked.
+struct FakeService {
     url: String,
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
-impl FakeOperator {
+impl FakeService {
     fn start(status: u16, answer: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -36,20 +36,22 @@ impl FakeOperator {
                     HttpResponse::build(status).json(answer)
                 }
             };
-            App::new().route("/operator/api/maintenance", web::post().to(handler))
+            let at = |path| web::resource(path).route(web::post().to(handler.clone()));
+            App::new().service(at("/operator/api/maintenance")).service(at("/switch/maintenance"))
         });
         let server = server.workers(1).disable_signals().listen(listener).expect("a server").run();
         tokio::spawn(server);
         Self { url, asked }
     }
 
-    fn healthy() -> Self {
+    /// One whose store is well, and has so many rows that are too old.
+    fn healthy(overdue: u64) -> Self {
         Self::start(
             200,
             json!({
                 "size_bytes": 2_097_152,
                 "integrity": { "state": "ok", "messages": [] },
-                "retention": { "applied": false, "tables": [{ "table": "performance_logs", "days": 30, "cutoff": "x", "rows": 5 }] },
+                "retention": { "applied": false, "tables": [{ "table": "performance_logs", "days": 30, "cutoff": "x", "rows": overdue }] },
                 "backup_rotation": { "created": { "path": "/b", "bytes": 1, "created_at": "x" }, "kept": [], "removed": [] },
                 "counts": { "turns": 10 },
                 "schema": [],
@@ -77,8 +79,8 @@ fn evidence_matches(report: &Value) {
 
 #[tokio::test]
 async fn every_store_is_checked_counted_and_backed_up_and_the_evidence_matches() {
-    let operator = FakeOperator::healthy();
-    let home = Home::new().with("VX11_OPERATOR_URL", &operator.url);
+    let (operator, switch) = (FakeService::healthy(5), FakeService::healthy(0));
+    let home = Home::new().with("VX11_OPERATOR_URL", &operator.url).with("VX11_SWITCH_URL", &switch.url);
     let madre = home.start().await;
     madre.waiting("delete the logs").await;
 
@@ -87,37 +89,47 @@ async fn every_store_is_checked_counted_and_backed_up_and_the_evidence_matches()
     assert_eq!((answer.status, &report["status"]), (200, &json!("ok")), "{report}");
     assert_eq!((&report["reason"], &report["apply_retention"]), (&json!("after a deploy"), &json!(false)));
     assert_eq!(report["counts"]["madre"]["plans"], 1);
-    assert_eq!(report["counts"]["operator"]["turns"], 10);
+    assert_eq!(
+        (&report["counts"]["operator"]["turns"], &report["counts"]["switch"]["turns"]),
+        (&json!(10), &json!(10))
+    );
     assert_eq!(report["integrity"]["madre"]["state"], "ok");
-    assert!(report["db_size_mb"].as_f64() > Some(2.0));
+    assert!(report["db_size_mb"].as_f64() > Some(4.0));
     let backup = report["backup_rotation"]["madre"]["created"]["path"].as_str().expect("a path");
     assert!(Path::new(backup).exists());
     assert_eq!((&report["scorecard"]["score"], &report["scorecard"]["verdict"]), (&json!(95), &json!("healthy")));
     assert_eq!(report["scorecard"]["reasons"][0]["why"], "5 rows are past their retention");
     evidence_matches(&report);
-    assert_eq!(operator.asked(), [json!({ "apply": false, "reason": "after a deploy" })]);
+    assert_eq!(report["scorecard"]["stores_reported"], 3);
+    for service in [&operator, &switch] {
+        assert_eq!(service.asked(), [json!({ "apply": false, "reason": "after a deploy" })]);
+    }
 
     let trail = madre.get(&format!("/madre/audit/{}", answer.header("x-correlation-id"))).await.json();
     assert_eq!(trail["actions"][0]["action"], "post_task");
 }
 
 #[tokio::test]
-async fn without_an_operator_the_rest_is_done_and_the_gap_is_named() {
-    let failing = FakeOperator::start(503, json!({ "ok": false }));
-    let off_schema = FakeOperator::start(200, json!({ "integrity": "fine" }));
-    for (url, why) in [
-        ("http://127.0.0.1:9/", "operator cannot connect"),
-        (failing.url.as_str(), "operator answered 503"),
-        (off_schema.url.as_str(), "operator answered off its schema"),
-    ] {
-        let home = Home::new().with("VX11_OPERATOR_URL", url);
+async fn without_another_service_the_rest_is_done_and_the_gap_is_named() {
+    let well = FakeService::healthy(0);
+    let failing = FakeService::start(503, json!({ "ok": false }));
+    let off_schema = FakeService::start(200, json!({ "integrity": "fine" }));
+    let services = [("operator", "VX11_OPERATOR_URL"), ("switch", "VX11_SWITCH_URL")];
+    let faults = [
+        ("http://127.0.0.1:9/", "cannot connect"),
+        (failing.url.as_str(), "answered 503"),
+        (off_schema.url.as_str(), "answered off its schema"),
+    ];
+    for ((service, variable), (url, why)) in services.iter().flat_map(|service| faults.map(|fault| (*service, fault))) {
+        let home = services.iter().fold(Home::new(), |home, (_, other)| home.with(other, &well.url));
+        let home = home.with(variable, url);
         let madre = home.start().await;
         let answer = madre.post(POST_TASK, json!({})).await;
         assert_eq!((answer.status, &answer["status"]), (200, &json!("partial")), "{url}");
         for part in ["integrity", "retention", "backup_rotation", "counts"] {
-            assert_eq!(answer[part]["operator"]["status"], "error", "{part}");
-            let error = answer[part]["operator"]["error"].as_str().expect("a text");
-            assert!(error.starts_with(why), "{error}");
+            assert_eq!(answer[part][service]["status"], "error", "{part}");
+            let error = answer[part][service]["error"].as_str().expect("a text");
+            assert!(error.starts_with(&format!("{service} {why}")), "{error}");
         }
         assert_eq!(answer["integrity"]["madre"]["state"], "ok");
         assert_eq!(answer["scorecard"]["score"], 60);
@@ -148,7 +160,7 @@ async fn retention_counts_until_it_is_applied() {
 
 #[tokio::test]
 async fn low_power_and_configuration_shorten_what_is_kept() {
-    let operator = FakeOperator::healthy();
+    let operator = FakeService::healthy(5);
     let home = Home::new().with("VX11_OPERATOR_URL", &operator.url).with("VX11_MADRE__POWER_MODE", "low_power");
     let madre = home.start().await;
     let report = madre.post(POST_TASK, json!({})).await.json();

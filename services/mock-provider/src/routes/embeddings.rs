@@ -4,6 +4,7 @@ use actix_web::web::ThinData;
 use actix_web::{HttpRequest, HttpResponse, post};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -73,12 +74,16 @@ impl Input {
 ))]
 #[post("/v1/embeddings")]
 pub(crate) async fn create(state: ThinData<State>, http: HttpRequest, body: Result<Body, ApiError>) -> HttpResponse {
-    answer(&state, &http, body).await.unwrap_or_else(|refusal| Wire::OpenAi.refuse(&refusal))
+    let answered = async {
+        check_key(&state, &http, Wire::OpenAi)?;
+        answer(&state, &http, &body?.0).await
+    };
+    answered.await.unwrap_or_else(|refusal| Wire::OpenAi.refuse(&refusal))
 }
 
-async fn answer(state: &State, http: &HttpRequest, body: Result<Body, ApiError>) -> Result<HttpResponse, Refusal> {
-    check_key(state, http, Wire::OpenAi)?;
-    let request: EmbeddingsRequest = parse(&body?.0)?;
+/// Answers `body`, whose sender was let in.
+pub(super) async fn answer(state: &State, http: &HttpRequest, body: &Bytes) -> Result<HttpResponse, Refusal> {
+    let request: EmbeddingsRequest = parse(body)?;
     let (name, _) = models::split_faults(&request.model);
     if !models::exists(name) {
         return Err(no_such_model(name).into());

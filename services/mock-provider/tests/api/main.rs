@@ -9,6 +9,7 @@ mod admin;
 mod answers;
 mod anthropic;
 mod asking;
+mod azure;
 mod embeddings;
 mod faults_before;
 mod faults_within;

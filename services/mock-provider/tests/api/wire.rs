@@ -9,6 +9,8 @@ use crate::mock::{Answer, Mock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
     OpenAi,
+    /// OpenAI's, at Azure's addresses.
+    Azure,
     Anthropic,
     Gemini,
     GeminiArray,
@@ -48,12 +50,12 @@ pub(crate) fn user(text: &'static str) -> Scenario {
 }
 
 impl Wire {
-    pub(crate) const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::GeminiArray];
+    pub(crate) const ALL: [Self; 5] = [Self::OpenAi, Self::Azure, Self::Anthropic, Self::Gemini, Self::GeminiArray];
 
     /// As the log calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::OpenAi => "openai",
+            Self::OpenAi | Self::Azure => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini | Self::GeminiArray => "gemini",
         }
@@ -64,6 +66,11 @@ impl Wire {
         let model = scenario.model;
         let (path, body) = match self {
             Self::OpenAi => ("/v1/chat/completions".to_owned(), openai(scenario, stream)),
+            Self::Azure => {
+                let mut body = openai(scenario, stream);
+                body.as_object_mut().unwrap().remove("model");
+                (format!("/openai/deployments/{model}/chat/completions?api-version=2024-10-21"), body)
+            }
             Self::Anthropic => ("/v1/messages".to_owned(), anthropic(scenario, stream)),
             Self::Gemini | Self::GeminiArray => {
                 let method = match (stream, self) {
@@ -96,7 +103,7 @@ impl Wire {
         let mut arguments: Vec<String> = Vec::new();
         for chunk in self.chunks(body) {
             match self {
-                Self::OpenAi => add_openai_chunk(&mut said, &mut arguments, &chunk),
+                Self::OpenAi | Self::Azure => add_openai_chunk(&mut said, &mut arguments, &chunk),
                 Self::Anthropic => add_anthropic_event(&mut said, &mut arguments, &chunk),
                 Self::Gemini | Self::GeminiArray => self.add(&mut said, &chunk),
             }
@@ -120,7 +127,7 @@ impl Wire {
     /// Whether a stream has its end mark.
     pub(crate) fn is_ended(self, body: &str) -> bool {
         match self {
-            Self::OpenAi => body.ends_with("data: [DONE]\n\n"),
+            Self::OpenAi | Self::Azure => body.ends_with("data: [DONE]\n\n"),
             Self::Anthropic => body.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
             Self::Gemini => body.contains("finishReason") && body.ends_with("\r\n\r\n"),
             Self::GeminiArray => serde_json::from_str::<Value>(body).is_ok() && body.contains("finishReason"),
@@ -132,7 +139,7 @@ impl Wire {
         let body = answer.json();
         let error = &body["error"];
         let class = match self {
-            Self::OpenAi => {
+            Self::OpenAi | Self::Azure => {
                 assert!(error.get("param").is_some() && error["type"].is_string(), "{body}");
                 &error["code"]
             }
@@ -153,7 +160,7 @@ impl Wire {
     /// Adds what a whole answer says, or a chunk of Gemini's, which has the same shape.
     fn add(self, said: &mut Said, body: &Value) {
         match self {
-            Self::OpenAi => add_openai(said, body),
+            Self::OpenAi | Self::Azure => add_openai(said, body),
             Self::Anthropic => add_anthropic(said, body),
             Self::Gemini | Self::GeminiArray => add_gemini(said, body),
         }

@@ -148,7 +148,7 @@ async fn a_prompt_can_be_too_long_or_refused() {
             let ask = async |fault| wire.ask(&mock, &user("Hello"), fault, streamed).await;
             let (status, class, message) = wire.refusal(&ask("context_length").await);
             let class_of = match wire {
-                Wire::OpenAi => "context_length_exceeded",
+                Wire::OpenAi | Wire::Azure => "context_length_exceeded",
                 Wire::Anthropic => "invalid_request_error",
                 _ => "INVALID_ARGUMENT",
             };
@@ -158,7 +158,7 @@ async fn a_prompt_can_be_too_long_or_refused() {
             {
                 let got = ask(fault).await;
                 match (wire, fault) {
-                    (Wire::OpenAi, _) => assert_eq!(wire.refusal(&got).1, code),
+                    (Wire::OpenAi | Wire::Azure, _) => assert_eq!(wire.refusal(&got).1, code),
                     (Wire::Anthropic, "content_filter") => assert_eq!(wire.refusal(&got).0, 400),
                     (_, "content_filter") => {
                         assert!(got.body.contains("\"promptFeedback\":{\"blockReason\":\"SAFETY\"}"))
@@ -229,7 +229,7 @@ async fn an_error_frame_ends_a_stream_in_its_wires_words() {
             assert!(is_whole && !wire.is_ended(&body), "{wire:?}: {body}");
             let last = wire.chunks(&body).pop().unwrap();
             let class = match wire {
-                Wire::OpenAi => &last["error"]["code"],
+                Wire::OpenAi | Wire::Azure => &last["error"]["code"],
                 Wire::Anthropic => &last["error"]["type"],
                 _ => &last["error"]["status"],
             };

@@ -166,6 +166,25 @@ impl Bill {
         spent.provider_model = Some(charge.model.clone());
     }
 
+    /// A bill of its own for a copy of the request that goes to a shadow target: it is in the ledger, and on no caller's
+    /// meters.
+    pub(crate) fn of_shadow(&self) -> Self {
+        let open = &*self.0;
+        Self(Arc::new(Open {
+            accounts: open.accounts.clone(),
+            terms: open.terms.clone(),
+            account: open.accounts.shadow.clone(),
+            model: open.model.clone(),
+            correlation_id: open.correlation_id.clone(),
+            started: Instant::now(),
+            at_ms: now_ms(),
+            request: open.request.clone(),
+            prompt: open.prompt.clone(),
+            reservation: Mutex::default(),
+            spent: Mutex::default(),
+        }))
+    }
+
     /// The answer came out of the cache, where `provider` had given it: it costs nothing.
     pub(crate) fn answered_by_cache(&self, provider: &str, model: &Arc<str>) {
         let mut spent = self.0.spent.lock().unwrap_or_else(PoisonError::into_inner);

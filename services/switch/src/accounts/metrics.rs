@@ -75,6 +75,7 @@ impl Metrics {
         for (kind, count) in [
             ("prompt", tokens.prompt),
             ("cached", tokens.cached),
+            ("cache_written", tokens.cache_written),
             ("completion", tokens.completion),
             ("reasoning", tokens.reasoning),
         ] {

@@ -47,6 +47,20 @@ const SHIPPED: &[(&str, &str, &str, &str)] = &[
     ("mock*", "1", "0.5", "2"),
 ];
 
+/// What tokens cost that are put into the provider's cache, where that is not the price of input: pattern, then US dollars
+/// per million tokens kept for five minutes, and for an hour.
+const SHIPPED_CACHE_WRITES: &[(&str, &str, &str)] = &[
+    ("claude-opus-4*", "18.75", "30"),
+    ("claude-opus-4-5*", "6.25", "10"),
+    ("claude-sonnet-4*", "3.75", "6"),
+    ("claude-haiku-4-5*", "1.25", "2"),
+    ("claude-3-7-sonnet*", "3.75", "6"),
+    ("claude-3-5-sonnet*", "3.75", "6"),
+    ("claude-3-5-haiku*", "1", "1.6"),
+    ("claude-3-opus*", "18.75", "30"),
+    ("claude-3-haiku*", "0.3", "0.5"),
+];
+
 /// Tokens that a price is stated for.
 const PER: u64 = 1_000_000;
 
@@ -62,9 +76,7 @@ impl PriceTable {
     /// The shipped table with `configured` over it.
     pub(crate) fn new(configured: &BTreeMap<String, PriceConfig>) -> Self {
         let shipped = SHIPPED.iter().filter_map(|(pattern, input, cached_input, output)| {
-            let usd = |text: &str| text.parse::<Usd>().ok().map(per_token);
-            let (input, output) = (usd(input)?, usd(output)?);
-            Some(((*pattern).to_owned(), Price { input, cached_input: usd(cached_input)?, output, reasoning: output }))
+            Some(((*pattern).to_owned(), shipped_price(pattern, input, cached_input, output)?))
         });
         let configured = configured.iter().map(|(pattern, price)| (pattern.clone(), price_of(price)));
         // Later ones replace earlier ones.
@@ -91,10 +103,27 @@ impl PriceTable {
     }
 }
 
+fn shipped_price(pattern: &str, input: &str, cached_input: &str, output: &str) -> Option<Price> {
+    let usd = |text: &str| text.parse::<Usd>().ok().map(per_token);
+    let writes = SHIPPED_CACHE_WRITES.iter().find(|(other, ..)| *other == pattern);
+    let (_, cache_write, cache_write_1h) = writes.copied().unwrap_or((pattern, input, input));
+    Some(Price {
+        input: usd(input)?,
+        cached_input: usd(cached_input)?,
+        cache_write: usd(cache_write)?,
+        cache_write_1h: usd(cache_write_1h)?,
+        output: usd(output)?,
+        reasoning: usd(output)?,
+    })
+}
+
 fn price_of(config: &PriceConfig) -> Price {
+    let cache_write = config.cache_write.unwrap_or(config.input);
     Price {
         input: per_token(config.input),
         cached_input: per_token(config.cached_input.unwrap_or(config.input)),
+        cache_write: per_token(cache_write),
+        cache_write_1h: per_token(config.cache_write_1h.unwrap_or(cache_write)),
         output: per_token(config.output),
         reasoning: per_token(config.reasoning.unwrap_or(config.output)),
     }
@@ -117,9 +146,19 @@ mod tests {
     fn the_shipped_table_is_whole_and_exact() {
         let table = PriceTable::new(&BTreeMap::new());
         assert_eq!(table.exact.len() + table.prefixes.len(), SHIPPED.len());
+        let exact = |text: &str| usd(text).picos().is_multiple_of(PER);
         for (_, input, cached_input, output) in SHIPPED {
-            assert!([input, cached_input, output].iter().all(|text| usd(text).picos().is_multiple_of(PER)));
+            assert!([input, cached_input, output].iter().all(|text| exact(text)));
         }
+        for (pattern, minutes, hour) in SHIPPED_CACHE_WRITES {
+            assert!(SHIPPED.iter().any(|(shipped, ..)| shipped == pattern), "{pattern}");
+            assert!(exact(minutes) && exact(hour), "{pattern}");
+        }
+        let price = table.find("claude-sonnet-4-5-20250929").expect("a price");
+        let writes = [price.cache_write, price.cache_write_1h];
+        assert_eq!(writes, ["3.75", "6"].map(|text| per_token(usd(text))));
+        let price = table.find("gpt-4o").expect("a price");
+        assert_eq!([price.cache_write, price.cache_write_1h], [price.input, price.input]);
     }
 
     #[test]
@@ -141,14 +180,25 @@ mod tests {
 
     #[test]
     fn a_configured_price_replaces_the_shipped_one_and_fills_in_what_it_leaves_out() {
-        let config = PriceConfig { input: usd("7"), output: usd("9"), cached_input: None, reasoning: None };
+        let config = PriceConfig {
+            input: usd("7"),
+            output: usd("9"),
+            cached_input: None,
+            cache_write: None,
+            cache_write_1h: None,
+            reasoning: None,
+        };
         let names = ["gpt-4o*", "gpt-4o-2024-08-06"];
         let table = PriceTable::new(&names.map(|name| (name.to_owned(), config.clone())).into());
         for model in ["gpt-4o", "gpt-4o-2024-08-06"] {
             let price = table.find(model).expect("a price");
             assert_eq!((price.input, price.cached_input), (per_token(usd("7")), per_token(usd("7"))), "{model}");
+            assert_eq!((price.cache_write, price.cache_write_1h), (price.input, price.input), "{model}");
             assert_eq!((price.output, price.reasoning), (per_token(usd("9")), per_token(usd("9"))), "{model}");
         }
+        let dearer = PriceConfig { cache_write: Some(usd("8")), ..config };
+        let table = PriceTable::new(&[("gpt-4o*".to_owned(), dearer)].into());
+        assert_eq!(table.find("gpt-4o").map(|price| price.cache_write_1h), Some(per_token(usd("8"))));
         assert_eq!(table.find("gpt-4o-mini").map(|price| price.input), Some(per_token(usd("0.15"))));
     }
 }

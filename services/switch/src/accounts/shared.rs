@@ -4,7 +4,8 @@
 //! The process's own counters follow: each answer of Redis' is written to them. While Redis does not answer they take over
 //! from there; what it lets in meanwhile is settled in Redis once that is back. Settlements wait in a bounded queue; the
 //! oldest beyond the bound are dropped and counted, and the ledger still has them. An operation that timed out may have
-//! been carried out, so each can be repeated without counting twice. A reservation that nobody settles ends by itself.
+//! been carried out, so each can be repeated without counting twice. So is one that Redis refused, behind the others: it may
+//! be of a counter that is broken. A reservation that nobody settles ends by itself.
 
 mod counters;
 mod script;
@@ -86,7 +87,7 @@ impl Meters for SharedMeters {
     }
 
     fn trouble(&self) -> Option<&'static str> {
-        self.counters.redis.is_lost().then_some("Redis does not answer; limits are those of this replica alone")
+        self.counters.trouble()
     }
 
     async fn flush(&self, limit: Duration) {

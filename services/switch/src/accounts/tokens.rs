@@ -11,6 +11,10 @@ pub(crate) struct Tokens {
     pub(crate) prompt: u64,
     /// Tokens of these that came from the provider's cache.
     pub(crate) cached: u64,
+    /// Tokens of these that the provider put into its cache.
+    pub(crate) cache_written: u64,
+    /// Tokens of those that it keeps for an hour, not for minutes.
+    pub(crate) cache_written_1h: u64,
     /// Tokens written, reasoning included.
     pub(crate) completion: u64,
     /// Tokens of these that are reasoning.
@@ -29,6 +33,8 @@ impl Tokens {
         Self {
             prompt: self.prompt.saturating_add(other.prompt),
             cached: self.cached.saturating_add(other.cached),
+            cache_written: self.cache_written.saturating_add(other.cache_written),
+            cache_written_1h: self.cache_written_1h.saturating_add(other.cache_written_1h),
             completion: self.completion.saturating_add(other.completion),
             reasoning: self.reasoning.saturating_add(other.reasoning),
         }
@@ -65,6 +71,10 @@ pub(crate) struct Price {
     pub(crate) input: Usd,
     /// A token read from the provider's cache.
     pub(crate) cached_input: Usd,
+    /// A token read, and put into the provider's cache for minutes.
+    pub(crate) cache_write: Usd,
+    /// A token read, and put into the provider's cache for an hour.
+    pub(crate) cache_write_1h: Usd,
     /// A token written.
     pub(crate) output: Usd,
     /// A token of reasoning.
@@ -75,10 +85,13 @@ impl Price {
     /// What `tokens` cost. Details that exceed what they are a part of are cut to it.
     pub(crate) fn of(&self, tokens: Tokens) -> Usd {
         let cached = tokens.cached.min(tokens.prompt);
+        let put = tokens.cache_written.min(tokens.prompt - cached);
+        let put_1h = tokens.cache_written_1h.min(put);
         let reasoning = tokens.reasoning.min(tokens.completion);
-        let read = self.input.times(tokens.prompt - cached).plus(self.cached_input.times(cached));
+        let read = self.input.times(tokens.prompt - cached - put).plus(self.cached_input.times(cached));
+        let put = self.cache_write.times(put - put_1h).plus(self.cache_write_1h.times(put_1h));
         let written = self.output.times(tokens.completion - reasoning).plus(self.reasoning.times(reasoning));
-        read.plus(written)
+        read.plus(put).plus(written)
     }
 }
 
@@ -86,20 +99,29 @@ impl Price {
 mod tests {
     use super::*;
 
-    fn picos(input: u64, cached_input: u64, output: u64, reasoning: u64) -> Price {
+    fn picos([input, cached_input, cache_write, cache_write_1h, output, reasoning]: [u64; 6]) -> Price {
         let usd = Usd::from_picos;
-        Price { input: usd(input), cached_input: usd(cached_input), output: usd(output), reasoning: usd(reasoning) }
+        Price {
+            input: usd(input),
+            cached_input: usd(cached_input),
+            cache_write: usd(cache_write),
+            cache_write_1h: usd(cache_write_1h),
+            output: usd(output),
+            reasoning: usd(reasoning),
+        }
     }
 
     #[test]
     fn each_kind_of_token_has_its_own_price_and_is_paid_once() {
-        let tokens = Tokens { prompt: 100, cached: 40, completion: 30, reasoning: 10 };
-        assert_eq!(picos(1000, 100, 7, 5).of(tokens), Usd::from_picos(60 * 1000 + 40 * 100 + 20 * 7 + 10 * 5));
+        let tokens =
+            Tokens { prompt: 100, cached: 40, cache_written: 30, cache_written_1h: 20, completion: 30, reasoning: 10 };
+        let paid = [30 * 1000, 40 * 100, 10 * 1250, 20 * 2000, 20 * 7, 10 * 5].iter().sum();
+        assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(tokens), Usd::from_picos(paid));
     }
 
     #[test]
     fn only_what_was_not_said_is_estimated() {
-        let tokens = Tokens { prompt: 9, cached: 4, completion: 3, reasoning: 1 };
+        let tokens = Tokens { prompt: 9, cached: 4, completion: 3, reasoning: 1, ..Tokens::default() };
         let completion = |counts_written, written| SoFar { tokens, counts_written }.with_written(written);
         assert_eq!(completion(true, 7), tokens);
         assert_eq!(completion(false, 7), Tokens { completion: 7, ..tokens });
@@ -108,7 +130,9 @@ mod tests {
 
     #[test]
     fn impossible_details_make_no_negative_cost() {
-        let tokens = Tokens { prompt: 1, cached: 9, completion: 1, reasoning: 9 };
-        assert_eq!(picos(1000, 100, 7, 5).of(tokens), Usd::from_picos(105));
+        let tokens =
+            Tokens { prompt: 1, cached: 9, cache_written: 9, cache_written_1h: 99, completion: 1, reasoning: 9 };
+        assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(tokens), Usd::from_picos(105));
+        assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(Tokens { cached: 0, ..tokens }), Usd::from_picos(2005));
     }
 }

@@ -13,7 +13,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 
 use crate::domain::operation::Operation;
-use crate::domain::routing::Target;
 use crate::wire::Wire;
 
 /// Fields of a body that make no difference. The model is part of the scope, where it may be another one.
@@ -41,8 +40,9 @@ pub(crate) struct Scope<'a> {
     pub(crate) model: &'a str,
     /// Whether anybody but the first choice may answer.
     pub(crate) fallback: bool,
-    /// Who may answer; in which order does not matter.
-    pub(crate) targets: &'a [Target],
+    /// Who may answer, each a provider's identity and its model; in which order does not matter. A configuration that is
+    /// read again may count its providers differently.
+    pub(crate) targets: &'a [(&'a str, &'a str)],
 }
 
 impl Key {
@@ -60,10 +60,10 @@ impl Key {
             write_text(&mut out, value);
         }
         out.extend_from_slice(&[b'.', scope.fallback.into(), (scope.wire == Wire::Anthropic).into()]);
-        let mut targets: Vec<_> = scope.targets.iter().map(|target| (target.provider, &*target.model)).collect();
+        let mut targets = scope.targets.to_vec();
         targets.sort_unstable();
         for (provider, model) in targets {
-            write_text(&mut out, &provider.to_string());
+            write_text(&mut out, provider);
             write_text(&mut out, model);
         }
         out.push(b'.');

@@ -6,8 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use vx11_chassis::config::ConfigError;
 
-use crate::accounts::Usd;
-use crate::accounts::digest_of_hex;
+use crate::accounts::{INTERNAL, SHADOW, Usd, digest_of_hex};
 
 /// Pico-dollars per million tokens that make a whole pico-dollar per token.
 const WHOLE_PICO: u64 = 1_000_000;
@@ -22,6 +21,10 @@ pub struct PriceConfig {
     pub(crate) output: Usd,
     /// Tokens read from the provider's cache; as `input` where absent.
     pub(crate) cached_input: Option<Usd>,
+    /// Tokens put into the provider's cache; as `input` where absent.
+    pub(crate) cache_write: Option<Usd>,
+    /// Tokens put into the provider's cache for an hour; as `cache_write` where absent.
+    pub(crate) cache_write_1h: Option<Usd>,
     /// Tokens of reasoning; as `output` where absent.
     pub(crate) reasoning: Option<Usd>,
 }
@@ -102,6 +105,8 @@ impl PriceConfig {
             ("input", Some(self.input)),
             ("output", Some(self.output)),
             ("cached_input", self.cached_input),
+            ("cache_write", self.cache_write),
+            ("cache_write_1h", self.cache_write_1h),
             ("reasoning", self.reasoning),
         ];
         if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
@@ -119,8 +124,10 @@ impl PriceConfig {
 impl KeyConfig {
     pub(super) fn check(&self, name: &str, orgs: &BTreeMap<String, OrgConfig>) -> Result<(), ConfigError> {
         let field = |field: &str| format!("keys.{name}{field}");
-        if name == crate::accounts::INTERNAL {
-            return Err(unusable(&field(""), "this name stands for the shared token"));
+        match name {
+            INTERNAL => return Err(unusable(&field(""), "this name stands for the shared token")),
+            SHADOW => return Err(unusable(&field(""), "this name stands for what goes to shadow targets")),
+            _ => {}
         }
         check_name(&field(""), name)?;
         match (&self.sha256, &self.secret_env) {

@@ -22,6 +22,15 @@ pub(crate) struct ReportedUsage {
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// The two names that gateways have for tokens put into a provider's cache.
+    cache_creation_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+    cache_creation_token_details: Option<CacheCreation>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct CacheCreation {
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -43,11 +52,16 @@ impl From<ReportedUsage> for Reported {
         let prompt_tokens = reported.prompt_tokens.unwrap_or_default();
         let completion_tokens = reported.completion_tokens.unwrap_or_default();
         let total_tokens = reported.total_tokens.unwrap_or(prompt_tokens.saturating_add(completion_tokens));
-        let cached = reported.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let read = reported.prompt_tokens_details;
+        let cached = read.and_then(|details| details.cached_tokens);
+        let cache_written = read.and_then(|details| details.cache_creation_tokens.or(details.cache_write_tokens));
+        let kept = read.and_then(|details| details.cache_creation_token_details);
         let reasoning = reported.completion_tokens_details.and_then(|details| details.reasoning_tokens);
         let tokens = Tokens {
             prompt: prompt_tokens,
             cached: cached.or(reported.prompt_cache_hit_tokens).unwrap_or_default(),
+            cache_written: cache_written.unwrap_or_default(),
+            cache_written_1h: kept.and_then(|kept| kept.ephemeral_1h_input_tokens).unwrap_or_default(),
             completion: completion_tokens,
             reasoning: reasoning.unwrap_or_default(),
         };
@@ -189,9 +203,13 @@ mod tests {
         };
         let openai = r#"{"prompt_tokens": 9, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 5},
             "completion_tokens_details": {"reasoning_tokens": 6, "audio_tokens": 0}}"#;
-        assert_eq!(of(openai), Tokens { prompt: 9, cached: 5, completion: 8, reasoning: 6 });
+        assert_eq!(of(openai), Tokens { prompt: 9, cached: 5, completion: 8, reasoning: 6, ..Tokens::default() });
         let deepseek = r#"{"prompt_tokens": 9, "completion_tokens": 8, "prompt_cache_hit_tokens": 5, "prompt_tokens_details": null}"#;
-        assert_eq!(of(deepseek), Tokens { prompt: 9, cached: 5, completion: 8, reasoning: 0 });
+        assert_eq!(of(deepseek), Tokens { prompt: 9, cached: 5, completion: 8, ..Tokens::default() });
+        for name in ["cache_creation_tokens", "cache_write_tokens"] {
+            let written = format!(r#"{{"prompt_tokens": 9, "prompt_tokens_details": {{"{name}": 4}}}}"#);
+            assert_eq!(of(&written), Tokens { prompt: 9, cache_written: 4, ..Tokens::default() });
+        }
     }
 
     #[test]

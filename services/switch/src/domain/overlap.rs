@@ -2,9 +2,17 @@
 //!
 //! Some providers give the text they were to go on from back first, and models that were told to go on like to begin with
 //! their last words. Only a repetition of [`SHORTEST`] units or more counts: a shorter one may well belong to the answer.
+//!
+//! A provider that does not heed the text it was given to go on from answers anew. It then begins as the delivered answer
+//! does: where it goes on in other words before it has repeated all of it, it is another answer, as in
+//! [`Splice`](super::splice::Splice).
+
+use super::splice::Diverged;
 
 /// The shortest repetition that is taken for one, in UTF-16 code units.
 pub(crate) const SHORTEST: usize = 16;
+/// How much of a long text's beginning must be repeated to be no chance, in UTF-16 code units; of a shorter text, half.
+const SURE: usize = 64;
 /// How far back a repetition may begin, unless it is of the whole text.
 const WINDOW: usize = 1024;
 
@@ -20,6 +28,10 @@ pub(crate) struct Overlap {
     held: Vec<u16>,
     /// How much of `held` is one, as far as is known.
     repeated: usize,
+    /// How much of the text's beginning, when repeated, shows that the answer began anew. `None`: that cannot be, or is
+    /// known not to be so.
+    restart: Option<usize>,
+    has_restarted: bool,
 }
 
 impl Overlap {
@@ -27,7 +39,8 @@ impl Overlap {
     /// of it, or none.
     pub(crate) fn of_prefill(delivered: Vec<u16>, unseen: usize) -> Self {
         let starts = if delivered.len() >= SHORTEST { vec![0] } else { Vec::new() };
-        Self { delivered, unseen, starts, held: Vec::new(), repeated: 0 }
+        let restart = Some(SHORTEST.max(SURE.min(delivered.len() / 2)));
+        Self { unseen, restart, ..Self::new(delivered, starts) }
     }
 
     /// For a model that was asked to go on: it may begin anew, or with the last words.
@@ -39,35 +52,57 @@ impl Overlap {
             }
             None => Vec::new(),
         };
-        Self { delivered, unseen: 0, starts, held: Vec::new(), repeated: 0 }
+        Self::new(delivered, starts)
     }
 
     /// For an answer whose pieces cannot be held back: it is taken as it comes.
     pub(crate) fn none() -> Self {
-        Self { delivered: Vec::new(), unseen: 0, starts: Vec::new(), held: Vec::new(), repeated: 0 }
+        Self::new(Vec::new(), Vec::new())
+    }
+
+    fn new(delivered: Vec<u16>, starts: Vec<usize>) -> Self {
+        Self { delivered, unseen: 0, starts, held: Vec::new(), repeated: 0, restart: None, has_restarted: false }
+    }
+
+    /// Whether the new text began with all that was delivered.
+    pub(crate) fn has_restarted(&self) -> bool {
+        self.has_restarted
     }
 
     /// Takes in more of the new text, and gives back what the caller is to have.
-    pub(crate) fn feed(&mut self, mut new: &[u16]) -> Vec<u16> {
+    ///
+    /// # Errors
+    /// When the new text is another answer; nothing of it may be sent then.
+    pub(crate) fn feed(&mut self, mut new: &[u16]) -> Result<Vec<u16>, Diverged> {
         new = self.skip_unseen(new);
         for (at, unit) in new.iter().enumerate() {
             if self.starts.is_empty() {
-                let mut settled = self.settle();
+                let mut settled = self.settle()?;
                 settled.extend_from_slice(&new[at..]);
-                return settled;
+                return Ok(settled);
             }
             self.hold(*unit);
         }
-        if self.starts.is_empty() { self.settle() } else { Vec::new() }
+        if self.starts.is_empty() { self.settle() } else { Ok(Vec::new()) }
     }
 
     /// Nothing more may be held back: gives what the caller is to have of it.
-    pub(crate) fn settle(&mut self) -> Vec<u16> {
+    ///
+    /// # Errors
+    /// When the new text is another answer.
+    pub(crate) fn settle(&mut self) -> Result<Vec<u16>, Diverged> {
         self.starts.clear();
+        if let Some(enough) = self.restart.take() {
+            self.has_restarted = self.repeated > 0;
+            let same = self.delivered.iter().zip(&self.held).take_while(|(told, new)| told == new).count();
+            if !self.has_restarted && same >= enough {
+                return Err(Diverged);
+            }
+        }
         let rest = self.held.split_off(self.repeated);
         self.held.clear();
         self.repeated = 0;
-        rest
+        Ok(rest)
     }
 
     /// Leaves out what is the same as the white space that the caller has and the model was not shown.
@@ -108,10 +143,27 @@ mod tests {
     fn joined(delivered: &str, mut overlap: Overlap, new: &str) -> String {
         let mut caller = units(delivered);
         for unit in units(new) {
-            caller.extend(overlap.feed(&[unit]));
+            caller.extend(overlap.feed(&[unit]).expect("it goes on"));
         }
-        caller.extend(overlap.settle());
+        caller.extend(overlap.settle().expect("it goes on"));
         String::from_utf16_lossy(&caller)
+    }
+
+    /// What is sent of `new` when it is told apart as another answer; it comes in pieces of `cuts`.
+    fn diverged(mut overlap: Overlap, new: &[u16], cuts: &[usize]) -> Option<Vec<u16>> {
+        let (mut sent, mut rest) = (Vec::new(), new);
+        for cut in cuts.iter().cycle() {
+            let (piece, after) = rest.split_at((*cut).min(rest.len()));
+            match overlap.feed(piece) {
+                Ok(new) => sent.extend(new),
+                Err(Diverged) => return Some(sent),
+            }
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        overlap.settle().is_err().then_some(sent)
     }
 
     const SAID: &str = "The quick brown fox jumps over";
@@ -123,6 +175,17 @@ mod tests {
         assert_eq!(joined(SAID, prefill(), &format!("{SAID} the dog")), "The quick brown fox jumps over the dog");
         assert_eq!(joined(SAID, prefill(), " The quick one"), "The quick brown fox jumps over The quick one");
         assert_eq!(joined(SAID, prefill(), "The quick"), "The quick brown fox jumps overThe quick", "not all of it");
+    }
+
+    #[test]
+    fn an_answer_that_begins_anew_and_goes_on_in_other_words_is_another_one() {
+        for new in ["The quick brown cat", "The quick brown f"] {
+            assert_eq!(diverged(Overlap::of_prefill(units(SAID), 0), &units(new), &[1]), Some(Vec::new()), "{new}");
+        }
+        assert_eq!(diverged(Overlap::of_instruction(units(SAID)), &units("The quick brown cat"), &[1]), None);
+        let refrain = "| a | b |\n|---|---|\n".repeat(4);
+        let next = "| a | b |\n| 1 | 2 |\n";
+        assert_eq!(joined(&refrain, Overlap::of_prefill(units(&refrain), 0), next), format!("{refrain}{next}"));
     }
 
     #[test]
@@ -161,14 +224,34 @@ mod tests {
             let mut rest = new.as_slice();
             for cut in cuts.iter().cycle() {
                 let (piece, after) = rest.split_at((*cut).min(rest.len()));
-                caller.extend(overlap.feed(piece));
+                caller.extend(overlap.feed(piece).expect("it goes on"));
                 rest = after;
                 if rest.is_empty() {
                     break;
                 }
             }
-            caller.extend(overlap.settle());
+            caller.extend(overlap.settle().expect("it goes on"));
             prop_assert_eq!(String::from_utf16_lossy(&caller), format!("{said}{more}"));
+        }
+
+        #[test]
+        fn a_prefill_that_is_not_heeded_is_laid_over_the_text_or_told_apart(
+            said in "[a-z ]{16,200}",
+            until in any::<usize>(),
+            more in "[0-9][a-z0-9 ]{0,40}",
+            cuts in prop::collection::vec(1usize..9, 1..20),
+        ) {
+            let delivered = units(&said);
+            let until = until % (delivered.len() + 1);
+            let new: Vec<u16> = delivered[..until].iter().copied().chain(units(&more)).collect();
+            let overlap = || Overlap::of_prefill(delivered.clone(), 0);
+            if until >= SHORTEST.max(SURE.min(delivered.len() / 2)) && until < delivered.len() {
+                prop_assert_eq!(diverged(overlap(), &new, &cuts), Some(Vec::new()));
+            } else {
+                // All of it is repeated, or too little to tell.
+                let rest = if until == delivered.len() { more } else { String::from_utf16_lossy(&new) };
+                prop_assert_eq!(joined(&said, overlap(), &String::from_utf16_lossy(&new)), format!("{said}{rest}"));
+            }
         }
 
         #[test]

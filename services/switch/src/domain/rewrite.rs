@@ -4,7 +4,6 @@
 //! reported as a [`Misfit`], and nothing of it is sent. Reasoning is no part of the answer: where it differs from what
 //! was delivered, or the text has begun already, it is left out.
 
-mod fields;
 mod joint;
 
 use serde::Serialize;
@@ -14,9 +13,9 @@ use vx11_contracts::chat::Usage;
 use super::answer::{Reported, ReportedUsage};
 use super::continuation::{self, Manner};
 use super::delivered::{Delivered, Identity, MOST_CHOICES};
+use super::fields::{Fields, content, field, put, read, says};
 use super::json_text;
 use super::splice::Diverged;
-use fields::{Fields, content, field, put, read, says};
 use joint::Joint;
 
 /// Parts of a delta that belong to the answer and are no text.
@@ -187,7 +186,9 @@ impl Rewriter {
         let Some(reported) = read::<Option<ReportedUsage>>(field(chunk, "usage")).flatten() else { return false };
         let mut usage = Reported::from(reported).usage;
         if let Manuscript::GoingOn(manner) = self.manuscript {
-            usage.completion_tokens += self.tokens_before;
+            if !self.choices.iter().any(Joint::has_restarted) {
+                usage.completion_tokens += self.tokens_before;
+            }
             let added = continuation::added_tokens(self.tokens_before, manner);
             usage.prompt_tokens = usage.prompt_tokens.saturating_sub(added);
             usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;

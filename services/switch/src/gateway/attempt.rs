@@ -10,8 +10,9 @@ use tracing::{Instrument, Span};
 use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
+use super::progress::Progress;
 use super::{Call, Shared};
-use crate::accounts::{Bill, Charge, SoFar, Tokens};
+use crate::accounts::{Bill, Tokens};
 use crate::domain::failover::Failure;
 use crate::domain::keys::NoKey;
 use crate::domain::outcome::{Health, Outcome};
@@ -31,17 +32,6 @@ struct Admitted {
     _in_flight: InFlight,
 }
 
-/// How far a stream has got, in tokens.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
-    /// Written until now, counted on their way where the provider does not say.
-    pub(super) written: u64,
-    /// What the provider says of the whole answer, once it does.
-    pub(super) reported: Option<Tokens>,
-    /// What it has said before that.
-    pub(super) so_far: Option<SoFar>,
-}
-
 /// One call to one provider.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -56,12 +46,7 @@ pub(super) struct Attempt {
     trace: TraceContext,
     started: Instant,
     first_token: Option<Duration>,
-    /// As the provider says.
-    reported: Option<Tokens>,
-    /// As it said before the answer was whole.
-    so_far: Option<SoFar>,
-    /// Tokens written, counted on their way where the provider does not say.
-    generated_tokens: u64,
+    progress: Progress,
     /// Who pays.
     bill: Bill,
 }
@@ -95,9 +80,7 @@ impl Attempt {
             trace,
             started: Instant::now(),
             first_token: None,
-            reported: None,
-            so_far: None,
-            generated_tokens: 0,
+            progress: Progress::default(),
             bill: call.bill.clone(),
             shared,
         })
@@ -134,8 +117,7 @@ impl Attempt {
 
     /// Takes note of what the provider says was spent on a whole answer, else of how much is `written` in it.
     pub(super) fn spent(&mut self, usage: Option<Tokens>, written: impl FnOnce() -> u64) {
-        self.reported = usage;
-        self.generated_tokens = usage.map_or_else(written, |usage| usage.completion);
+        self.progress = Progress::whole(usage, written);
     }
 
     /// Takes note of how far a stream has got.
@@ -143,9 +125,7 @@ impl Attempt {
         if token && self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
         }
-        self.generated_tokens = progress.written;
-        self.reported = progress.reported.or(self.reported);
-        self.so_far = progress.so_far;
+        self.progress = Progress { reported: progress.reported.or(self.progress.reported), ..progress };
     }
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
@@ -220,7 +200,8 @@ impl Attempt {
     fn report(&mut self, outcome: Outcome, health: Health) {
         self.is_over = true;
         let name = outcome.name();
-        let said = self.said();
+        let Progress { written, reported, .. } = self.progress;
+        let said = self.progress.said();
         self.close_span(outcome, &name, said);
         self.shared.metrics.call(CallReport {
             index: self.target.provider,
@@ -230,10 +211,10 @@ impl Attempt {
             duration: self.started.elapsed(),
             first_token: self.first_token,
             prompt_tokens: said.map_or(0, |tokens| tokens.prompt),
-            generated_tokens: said.map_or(self.generated_tokens, |tokens| tokens.completion),
-            estimated: self.reported.is_none(),
+            generated_tokens: said.map_or(written, |tokens| tokens.completion),
+            estimated: reported.is_none(),
         });
-        self.charge(outcome, said);
+        self.progress.charge(&self.bill, &self.provider().name, &self.target, outcome);
         self.admitted.slot.learn(load(outcome, health));
         let Some(permit) = self.admitted.permit.take() else { return };
         match health {
@@ -248,31 +229,6 @@ impl Attempt {
         }
     }
 
-    /// What the provider says was spent. Of a stream that broke, that is what it had said until then, and an estimate of
-    /// what it wrote besides.
-    fn said(&self) -> Option<Tokens> {
-        self.reported.or_else(|| Some(self.so_far?.with_written(self.generated_tokens)))
-    }
-
-    /// Puts what was spent on the bill: what the provider `said`; else, where it has worked for the request, an estimate.
-    fn charge(&self, outcome: Outcome, said: Option<Tokens>) {
-        let estimate =
-            || Tokens { prompt: self.bill.prompt_estimate(), completion: self.generated_tokens, ..Tokens::default() };
-        let has_worked = said.is_some() || self.generated_tokens > 0 || outcome.may_have_spent();
-        let tokens = match said {
-            Some(tokens) => tokens,
-            None if has_worked => estimate(),
-            None => Tokens::default(),
-        };
-        self.bill.charge(&Charge {
-            provider: &self.provider().name,
-            model: &self.target.model,
-            label: &self.target.label,
-            tokens,
-            estimated: self.reported.is_none() && has_worked,
-        });
-    }
-
     fn close_span(&self, outcome: Outcome, name: &str, said: Option<Tokens>) {
         if let Outcome::Http(status) = outcome {
             self.span.record("http.response.status_code", i64::from(status));
@@ -282,7 +238,7 @@ impl Attempt {
         }
         let reported = |tokens: u64| (tokens > 0).then_some(tokens);
         let input_tokens = said.and_then(|tokens| reported(tokens.prompt));
-        let output_tokens = reported(said.map_or(self.generated_tokens, |tokens| tokens.completion));
+        let output_tokens = reported(said.map_or(self.progress.written, |tokens| tokens.completion));
         record_genai(&self.span, GenAiUsage { model: None, input_tokens, output_tokens });
     }
 

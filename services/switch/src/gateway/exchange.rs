@@ -1,5 +1,6 @@
 //! One HTTP exchange with a provider, told in outcomes.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use vx11_contracts::headers;
 use vx11_http_client::{Error, Request, Response};
 
 use crate::domain::failover::{Failure, Refusal};
+use crate::domain::halves::mended;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::{rejection, retry};
 use crate::wire::{ProviderError, Wire, translate_answer, translate_error};
@@ -37,9 +39,12 @@ pub(super) async fn body(response: Response, limit: usize) -> Result<Bytes, Fail
 /// An answer in `wire` as a chat completion.
 pub(super) fn completion(body: &Bytes, wire: Wire) -> Result<Bytes, Failure> {
     if wire == Wire::OpenAi {
-        return Ok(body.clone());
+        return Ok(match mended(body) {
+            Cow::Borrowed(_) => body.clone(),
+            Cow::Owned(mended) => mended.into(),
+        });
     }
-    translate_answer(body, wire, unix_seconds())
+    translate_answer(&mended(body), wire, unix_seconds())
         .map_err(|_| Failure::new(Outcome::InvalidAnswer, "not an answer of the provider's wire"))
 }
 

@@ -247,7 +247,7 @@ impl Rescue {
 
     fn may_be_told_to_go_on(&self) -> bool {
         self.on_divergence == OnDivergence::Continue
-            && self.step.manuscript == Manuscript::Anew
+            && self.step.manuscript != Manuscript::GoingOn(Manner::Instruction)
             && self.has_one_text_to_go_on_from()
     }
 

@@ -1,13 +1,20 @@
 //! Copies of requests that go to a shadow target, to see how it does.
 //!
-//! Nobody waits for one, and nothing of it is kept but how it went: not its answer, not its tokens, and neither breaker nor
-//! keys learn from it. There are never more than [`MOST`] at a time; a copy that finds no place is not made.
+//! Nobody waits for one, and nothing of it is kept but how it went and what it cost, which is nobody's but the operator's:
+//! not its answer, and neither breaker nor keys learn from it. There are never more than [`MOST`] at a time; a copy that
+//! finds no place is not made.
 
-use vx11_http_client::Response;
+use vx11_http_client::Request;
 
+use super::progress::Progress;
+use super::stream::{Opened, Translation};
 use super::{Call, Gateway, exchange};
+use crate::domain::answer;
 use crate::domain::failover::Failure;
 use crate::domain::outcome::Outcome;
+use crate::domain::request::ChatRequest;
+use crate::providers::Limits;
+use crate::wire::Wire;
 
 /// Copies at a time.
 pub(crate) const MOST: usize = 32;
@@ -16,6 +23,7 @@ impl Gateway {
     /// Sends a copy of `call` to the shadow target of `model`, where it has one and this request is drawn.
     pub(crate) fn cast_shadow(&self, call: &Call<'_>, model: &str) {
         let Some(target) = self.shared.routes.shadow(model, rand::random::<f64>) else { return };
+        let target = target.clone();
         let provider = self.shared.registry.get(target.provider);
         let place = self.shared.shadows.clone().try_acquire_owned();
         let key = provider.keys().map(|keys| keys.pick()).transpose();
@@ -26,30 +34,52 @@ impl Gateway {
             self.shared.metrics.shadow(&provider.name, "not_made");
             return;
         };
-        let wire = provider.wire();
         let request = vx11_chassis::client::propagate(request, call.context, &call.context.trace);
-        let (name, metrics, limits) = (provider.name.clone(), self.shared.metrics.clone(), provider.limits);
-        let limit = if call.request.stream { limits.stream } else { limits.answer };
+        let copy = ShadowCall { of: call.request.clone(), request, wire: provider.wire(), limits: provider.limits };
+        let (name, metrics, bill) = (provider.name.clone(), self.shared.metrics.clone(), call.bill.of_shadow());
         tokio::spawn(async move {
             let _place = place;
-            let answered =
-                tokio::time::timeout(limit, async { read_to_the_end(exchange::send(request, wire).await?).await });
-            let outcome = match answered.await {
-                Ok(Ok(())) => Outcome::Success,
-                Ok(Err(failure)) => failure.outcome,
-                Err(_) => Outcome::Timeout,
-            };
+            let (outcome, progress) = copy.send().await;
             metrics.shadow(&name, &outcome.name());
+            progress.charge(&bill, &name, &target, outcome);
         });
     }
 }
 
-async fn read_to_the_end(mut response: Response) -> Result<(), Failure> {
-    loop {
-        match response.chunk().await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(()),
-            Err(_) => return Err(Failure::new(Outcome::AnswerCut, "the answer broke off")),
+/// A request on its way to the shadow target.
+struct ShadowCall {
+    of: ChatRequest,
+    request: Request,
+    wire: Wire,
+    limits: Limits,
+}
+
+impl ShadowCall {
+    /// How it went, and what was spent.
+    async fn send(self) -> (Outcome, Progress) {
+        let limit = if self.of.stream { self.limits.stream } else { self.limits.answer };
+        let mut progress = Progress::default();
+        let answered = tokio::time::timeout(limit, self.answered(&mut progress)).await;
+        let outcome = match answered {
+            Ok(Ok(())) => Outcome::Success,
+            Ok(Err(failure)) => failure.outcome,
+            Err(_) => Outcome::Timeout,
+        };
+        (outcome, progress)
+    }
+
+    async fn answered(self, progress: &mut Progress) -> Result<(), Failure> {
+        let Self { of, request, wire, limits } = self;
+        let response = exchange::send(request, wire).await?;
+        if of.stream {
+            let stream = Opened::read(response, of.choices, limits, Translation::new(wire, Wire::OpenAi)).await?;
+            let ended = stream.read_to_the_end(progress).await;
+            return ended.map_err(|outcome| Failure::new(outcome, "the answer broke off"));
         }
+        let body = exchange::body(response, of.operation.answer_limit()).await?;
+        let completion = exchange::completion(&body, wire)?;
+        let read = answer::check(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "no completion"))?;
+        *progress = Progress::whole(read.usage.map(|reported| reported.tokens), || answer::written(&completion));
+        Ok(())
     }
 }

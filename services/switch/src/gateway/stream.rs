@@ -15,13 +15,15 @@ use vx11_http_client::Response;
 use vx11_resilience::Deadline;
 
 use super::Gateway;
-use super::attempt::{Attempt, Progress};
+use super::attempt::Attempt;
 use super::exchange;
+use super::progress::Progress;
 use super::rescue::{Cause, Rescue};
 use crate::accounts::Bill;
 use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
 use crate::domain::delivered::Delivered;
 use crate::domain::failover::{Failure, Tried};
+use crate::domain::halves::{Halves, mended};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
@@ -104,6 +106,20 @@ impl Opened {
     /// What was said so far; to be asked for once.
     pub(super) fn take_said(&mut self) -> Delivered {
         std::mem::take(&mut self.said)
+    }
+
+    /// Reads what is left, for who wants to know only how it goes, and how far it has `got` until then.
+    pub(super) async fn read_to_the_end(mut self, got: &mut Progress) -> Result<(), Outcome> {
+        loop {
+            let event = self.source.next(None).await;
+            *got = self.source.progress();
+            match event {
+                Ok(Event::End) => return Ok(()),
+                Err(_) if self.source.watch.is_complete() => return Ok(()),
+                Ok(Event::Frame { .. } | Event::Comment(_)) => {}
+                Err(outcome) => return Err(outcome),
+            }
+        }
     }
 
     /// Lets the stream end by `total`, if its own limit is later.
@@ -296,6 +312,7 @@ struct Source {
     response: Option<Response>,
     parser: Parser,
     watch: StreamWatch,
+    halves: Halves,
     idle: Duration,
     total: Deadline,
     /// Whether a malformed event may be left out: one may, between two that are well formed.
@@ -312,6 +329,7 @@ impl Source {
             response: Some(response),
             parser: Parser::new(MAX_EVENT),
             watch: StreamWatch::new(choices),
+            halves: Halves::default(),
             idle: limits.stream,
             total: Deadline::after(limits.stream),
             lenient: false,
@@ -378,7 +396,7 @@ impl Source {
     /// Looks at an event of another wire by way of the chunks that it becomes.
     fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
         let Some(translator) = &mut self.translation.translator else { return Ok(()) };
-        let Ok(pieces) = translator.push(frame.data()) else {
+        let Ok(pieces) = translator.push(&mended(frame.data())) else {
             // What is readable is the provider's own word for a failure, and none that may be left out.
             let is_garbage = serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
             return self.leave_out(is_garbage);
@@ -405,6 +423,8 @@ impl Source {
     /// `None`: a malformed event that is left out.
     fn look_at(&mut self, frame: Frame, delivered: Option<&mut Delivered>) -> Result<Option<Event>, Outcome> {
         let is_error = frame.event() == Some("error");
+        let joined = if is_error { None } else { self.halves.join(frame.data()) };
+        let frame = joined.map_or(frame, |chunk| Frame::of(&chunk));
         match self.watch.observe(frame.data(), delivered.filter(|_| !is_error)) {
             Ok(Seen::Chunk { token }) if !is_error => {
                 self.lenient = true;

@@ -41,8 +41,8 @@ impl Replicas {
         let number = rand::random();
         let tellings: Vec<Telling<'_>> = known.iter().flat_map(|known| news(&known.provider, number)).collect();
         let arguments = tellings.iter().flat_map(Telling::arguments).collect();
-        let answer: Option<Vec<String>> = self.redis.run(&self.exchange, vec![WORDS.to_owned()], arguments).await;
-        let Some(answer) = answer else { return };
+        let answer = self.redis.run::<Vec<String>>(&self.exchange, vec![WORDS.to_owned()], arguments).await;
+        let Ok(answer) = answer else { return };
         for telling in &tellings {
             telling.was_told(number);
         }

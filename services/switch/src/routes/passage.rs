@@ -32,6 +32,8 @@ pub(super) fn read(
         Caller::Internal => http.headers().get(headers::ORG).and_then(|value| value.to_str().ok()).unwrap_or_default(),
         Caller::Key(_) => "",
     };
+    let identity = |target: &Target| gateway.shared.registry.get(target.provider).identity();
+    let targets: Vec<_> = targets.iter().map(|target| (identity(target), &*target.model)).collect();
     let scope = Scope {
         tenant: gateway.shared.accounts.tenant(&caller),
         org,
@@ -40,7 +42,7 @@ pub(super) fn read(
         headers: &request.headers,
         model: &request.model,
         fallback: wishes.fallback,
-        targets,
+        targets: &targets,
     };
     Ok(Passage::new(Asked::new(cache, control, || Key::new(scope, request.body()))))
 }

@@ -56,6 +56,7 @@ fn row(sum: UsageSum) -> UsageRow {
         requests: sum.requests,
         prompt_tokens: sum.prompt_tokens,
         cached_tokens: sum.cached_tokens,
+        cache_written_tokens: sum.cache_written_tokens,
         completion_tokens: sum.completion_tokens,
         reasoning_tokens: sum.reasoning_tokens,
         estimated_requests: sum.estimated_requests,

@@ -105,7 +105,9 @@ impl<'a> Way<'a> {
         let waited = at_providers + origin.map_or(Duration::ZERO, |origin| origin.waited);
         let overhead = self.started.elapsed().saturating_sub(waited);
         add(headers::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
-        add(headers::CACHE, self.passage.status().as_str());
+        if self.gateway.shared.cache.is_some() {
+            add(headers::CACHE, self.passage.status().as_str());
+        }
         let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
         response.insert_header((headers::ATTEMPTS, calls));
         if let Some(origin) = origin {

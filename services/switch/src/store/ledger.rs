@@ -53,6 +53,7 @@ impl Sink for LedgerSink {
                 column::provider_model.eq(&*row.provider_model),
                 column::prompt_tokens.eq(whole(row.tokens.prompt)),
                 column::cached_tokens.eq(whole(row.tokens.cached)),
+                column::cache_written_tokens.eq(whole(row.tokens.cache_written)),
                 column::completion_tokens.eq(whole(row.tokens.completion)),
                 column::reasoning_tokens.eq(whole(row.tokens.reasoning)),
                 column::estimated.eq(row.estimated),

@@ -19,5 +19,6 @@ diesel::table! {
         cost_picos -> BigInt,
         latency_ms -> BigInt,
         from_cache -> Bool,
+        cache_written_tokens -> BigInt,
     }
 }

@@ -51,6 +51,7 @@ pub(crate) struct UsageSum {
     pub(crate) requests: u64,
     pub(crate) prompt_tokens: u64,
     pub(crate) cached_tokens: u64,
+    pub(crate) cache_written_tokens: u64,
     pub(crate) completion_tokens: u64,
     pub(crate) reasoning_tokens: u64,
     pub(crate) estimated_requests: u64,
@@ -79,6 +80,8 @@ struct SumRow {
     prompt: i64,
     #[diesel(sql_type = BigInt)]
     cached: i64,
+    #[diesel(sql_type = BigInt)]
+    cache_written: i64,
     #[diesel(sql_type = BigInt)]
     completion: i64,
     #[diesel(sql_type = BigInt)]
@@ -120,6 +123,7 @@ pub(super) fn usage(
 ) -> QueryResult<Vec<UsageSum>> {
     let query = format!(
         "SELECT {group} AS name, COUNT(*) AS requests, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
+                SUM(cache_written_tokens) AS cache_written,
                 SUM(completion_tokens) AS completion, SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates, SUM(from_cache) AS hits,
                 SUM(cost_picos / {PART}) AS cost_high, SUM(cost_picos % {PART}) AS cost_low
          FROM usage_ledger
@@ -134,6 +138,7 @@ pub(super) fn usage(
         requests: count(row.requests),
         prompt_tokens: count(row.prompt),
         cached_tokens: count(row.cached),
+        cache_written_tokens: count(row.cache_written),
         completion_tokens: count(row.completion),
         reasoning_tokens: count(row.reasoning),
         estimated_requests: count(row.estimates),

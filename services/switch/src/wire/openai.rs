@@ -97,6 +97,8 @@ pub(super) struct Usage {
     pub(super) cached: u64,
     /// Of the prompt, what was written to the provider's cache.
     pub(super) cache_written: u64,
+    /// Of that, what is kept there for an hour.
+    pub(super) cache_written_1h: u64,
     /// All that was generated.
     pub(super) completion: u64,
     /// Of that, what was reasoning.
@@ -107,10 +109,12 @@ impl Usage {
     /// Reads `usage` of a completion or a chunk.
     pub(super) fn read(usage: &Value) -> Self {
         let detail = |of: &str, name: &str| get(usage, of).map_or(0, |details| count(details, name));
+        let kept = get(usage, "prompt_tokens_details").and_then(|details| get(details, "cache_creation_token_details"));
         Self {
             prompt: count(usage, "prompt_tokens"),
             cached: detail("prompt_tokens_details", "cached_tokens"),
             cache_written: detail("prompt_tokens_details", "cache_creation_tokens"),
+            cache_written_1h: kept.map_or(0, |kept| count(kept, "ephemeral_1h_input_tokens")),
             completion: count(usage, "completion_tokens"),
             reasoning: detail("completion_tokens_details", "reasoning_tokens"),
         }
@@ -118,8 +122,9 @@ impl Usage {
 
     /// The same before the answer is whole, where something was said: gateways send noughts until then.
     pub(super) fn so_far(self, counts_written: bool) -> Option<SoFar> {
-        let Self { prompt, cached, completion, reasoning, .. } = self;
-        (prompt > 0).then_some(SoFar { tokens: Tokens { prompt, cached, completion, reasoning }, counts_written })
+        let Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning } = self;
+        let tokens = Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning };
+        (prompt > 0).then_some(SoFar { tokens, counts_written })
     }
 
     /// As OpenAI's wire has it. Tokens written to a cache have no place there; they get the name that gateways use.
@@ -127,6 +132,9 @@ impl Usage {
         let mut details = json!({"cached_tokens": self.cached});
         if self.cache_written > 0 {
             details["cache_creation_tokens"] = self.cache_written.into();
+        }
+        if self.cache_written_1h > 0 {
+            details["cache_creation_token_details"] = json!({"ephemeral_1h_input_tokens": self.cache_written_1h});
         }
         let mut usage = json!({
             "prompt_tokens": self.prompt,

@@ -286,3 +286,41 @@ async fn a_provider_that_reports_nothing_is_estimated() {
     assert!(sums["prompt_tokens"].as_u64().unwrap() > 5);
     assert_eq!(app.metric(r#"vx11_estimated_calls_total{model="m",provider="a"}"#).await, 1.0);
 }
+
+#[tokio::test]
+async fn what_a_shadow_spends_is_in_the_ledger_and_on_nobodys_meters() {
+    let usage_of = r#"{"prompt_tokens":100,"completion_tokens":20}"#;
+    let streamed = vec![
+        stream_head(),
+        chunk("hi"),
+        event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#),
+        event(&format!(r#"{{"choices":[],"usage":{usage_of}}}"#)),
+        event("[DONE]"),
+    ];
+    for (acts, stream) in [(vec![spending(usage_of)], false), (streamed, true)] {
+        let (fake, other) = (Fake::always(acts.clone()).await, Fake::always(acts).await);
+        let config = format!(
+            "other = {{ input = 2, output = 20 }}\n\
+             [switch.providers.b]\nbase_url = \"{}/v1\"\nmodels = [\"other\"]\n\
+             [switch.models.m]\ntargets = [\"a/m\"]\nshadow = {{ target = \"b/other\" }}\n\
+             [switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\norg = \"acme\"\nrequests_per_day = 9\n",
+            other.url,
+        );
+        let app = app(&fake, &config).await;
+        let body = BODY.replacen('{', &format!("{{\"stream\":{stream},"), 1);
+        let got = Answer::of(ask(&app, "sk-alice", &body)).await;
+        assert_eq!((got.status, got.header("x-ratelimit-remaining-requests")), (200, "8"), "{}", got.body);
+        eventually("both rows are written", async || usage(&app, "group_by=key").await.len() == 2).await;
+        let spent = async |by: &str| -> Vec<(String, String)> {
+            let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+            let rows = usage(&app, &format!("group_by={by}")).await;
+            rows.iter().map(|row| (text(row, "group"), text(row, "cost_usd"))).collect()
+        };
+        let pair = |group: &str, cost: &str| (group.to_owned(), cost.to_owned());
+        assert_eq!(spent("key").await, [pair("alice", "0.0003"), pair("shadow", "0.0006")], "stream {stream}");
+        assert_eq!(spent("org").await, [pair("", "0.0006"), pair("acme", "0.0003")], "stream {stream}");
+        let counted = app.metric(r#"vx11_cost_usd_total{model="other",provider="b"}"#).await;
+        assert!((counted - 0.0006).abs() < 1e-9, "{counted}");
+        app.stop().await;
+    }
+}

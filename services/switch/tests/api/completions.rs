@@ -15,7 +15,7 @@ async fn bytes_go_through_in_both_directions_and_only_the_model_changes() {
     assert_eq!(got.header("content-type"), "application/json");
     assert_eq!((got.header("x-vx11-provider"), got.header("x-vx11-model")), ("a", "m-a"));
     assert_eq!((got.header("x-vx11-attempts"), got.header("x-request-id")), ("1", "req-1"));
-    assert_eq!(got.header("x-vx11-cache"), "bypass");
+    assert_eq!(got.header("x-vx11-cache"), "", "there is none");
     assert!(got.header("x-vx11-overhead-ms").parse::<f64>().unwrap() > 0.0);
 
     let requests = fake.requests();

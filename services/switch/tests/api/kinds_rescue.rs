@@ -179,6 +179,14 @@ async fn any_kind_finishes_what_any_other_began_for_callers_of_either_wire() {
 
 /// The wires of the mock provider: each a kind, and where its API begins.
 const WIRES: [(&str, &str); 3] = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
+/// The same as the first one, at other addresses.
+const AZURE: (&str, &str) = ("azure-openai", "");
+
+/// Every wire before every wire.
+fn pairs() -> impl Iterator<Item = ((&'static str, &'static str), (&'static str, &'static str))> {
+    let all = WIRES.into_iter().flat_map(|first| WIRES.map(|second| (first, second)));
+    all.chain([(AZURE, WIRES[1]), (WIRES[0], AZURE)])
+}
 
 /// A gateway in which `m0`, `m1`, … ask `mock` in two wires, each a kind and where its API begins; the first time with the
 /// fault of that number.
@@ -206,7 +214,7 @@ async fn in_two_kinds(mock: &Running, faults: &[&str], first: (&str, &str), seco
 async fn the_mock_providers_faults_are_mended_across_its_wires() {
     let mock = mock_provider();
     let faults = ["latency=0ms", "cut=2", "stall=2", "error_frame=2"];
-    for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
+    for (first, second) in pairs() {
         let app = in_two_kinds(&mock, &faults, first, second).await;
         for path in [CHAT, MESSAGES] {
             let mut told = Vec::new();
@@ -225,7 +233,7 @@ async fn the_mock_providers_faults_are_mended_across_its_wires() {
 #[tokio::test]
 async fn whole_answers_fail_over_between_kinds_too() {
     let mock = mock_provider();
-    for (first, second) in WIRES.iter().flat_map(|first| WIRES.map(|second| (*first, second))) {
+    for (first, second) in pairs() {
         let app = in_two_kinds(&mock, &["status=503"], first, second).await;
         for (path, text) in [(CHAT, "/choices/0/message/content"), (MESSAGES, "/content/0/text")] {
             let got = Answer::of(app.post(path, BODY.replace("\"m\"", "\"m0\"").replace("true", "false"))).await;

@@ -148,7 +148,7 @@ async fn priced(provider: &Fake, kind: &str, key: &str) -> App {
     let file = NamedTempFile::new().unwrap();
     let text = format!(
         "[switch.providers.a]\nkind = \"{kind}\"\nbase_url = \"{}/v1\"\nmodels = [\"m\"]\n\
-         [switch.prices]\nm = {{ input = 1, output = 10, cached_input = 0.1 }}\n\
+         [switch.prices]\nm = {{ input = 1, output = 10, cached_input = 0.1, cache_write = 1.25, cache_write_1h = 2 }}\n\
          [switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\n{key}",
         provider.url,
     );
@@ -183,6 +183,33 @@ async fn what_was_spent_is_billed_whatever_the_kind_and_the_wire() {
             );
             app.stop().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_puts_into_its_cache_has_its_own_price() {
+    let usage_of = json!({
+        "input_tokens": 50, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 30, "output_tokens": 10,
+        "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10},
+    });
+    let body = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": usage_of,
+    });
+    for path in [CHAT, MESSAGES] {
+        let fake = Fake::always([answer(200, "", &body.to_string())]).await;
+        let app = priced(&fake, "anthropic", "").await;
+        let got = Answer::of(app.stranger(path).header("x-api-key", "sk-alice").body(BODY)).await;
+        // 50 x 1 + 20 x 0.1 + 20 x 1.25 + 10 x 2 + 10 x 10 dollars per million.
+        assert_eq!((got.status, got.header("x-vx11-cost-usd")), (200, "0.000197"), "{path}: {}", got.body);
+        eventually("the row is written", async || usage(&app).await.len() == 1).await;
+        let row = &usage(&app).await[0];
+        assert_eq!(
+            (&row["prompt_tokens"], &row["cached_tokens"], &row["cache_written_tokens"]),
+            (&json!(100), &json!(20), &json!(30)),
+            "{path}"
+        );
+        app.stop().await;
     }
 }
 

@@ -19,6 +19,7 @@ mod kinds;
 mod kinds_rescue;
 mod kinds_terms;
 mod limits;
+mod maintenance;
 mod matrix;
 mod messages;
 mod models;

@@ -237,3 +237,19 @@ async fn tokens_are_counted_by_the_provider_or_estimated() {
     let (status, body) = count(&app).await;
     assert_eq!((status, body["error"]["type"].as_str()), (400, Some("invalid_request_error")));
 }
+
+#[tokio::test]
+async fn a_character_that_a_provider_cuts_in_two_arrives_whole() {
+    let acts = [stream_head(), chunk(r"Hi \ud83d"), chunk(r"\ude00"), chunk(r"\ud83d"), event(STOP), event("[DONE]")];
+    let fake = Fake::always(acts).await;
+    let app = App::in_front_of(&[&fake.url], &[]).await;
+    let got = ask(&app, STREAM).await;
+    let data: Vec<Value> = got.events().iter().map(|event| serde_json::from_str(event).unwrap()).collect();
+    let text: String = data.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(text, "Hi 😀\u{fffd}", "{}", got.body);
+    assert_eq!(names(&got).last(), Some(&"message_stop"), "{}", got.body);
+
+    let fake = Fake::always([completion(r"Hi \ud83d")]).await;
+    let got = ask(&App::in_front_of(&[&fake.url], &[]).await, BODY).await;
+    assert_eq!(got.json()["content"][0]["text"], "Hi \u{fffd}", "a whole answer that was cut off");
+}

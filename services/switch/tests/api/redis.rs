@@ -85,8 +85,13 @@ async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
 }
 
 pub(crate) async fn limits_status(app: &App) -> String {
+    status(app, "limits").await
+}
+
+/// What `/ready` says of a dependency.
+pub(crate) async fn status(app: &App, dependency: &str) -> String {
     let ready: Value = Answer::of(app.get("/ready")).await.json();
-    ready["dependencies"]["limits"]["status"].as_str().unwrap().to_owned()
+    ready["dependencies"][dependency]["status"].as_str().unwrap().to_owned()
 }
 
 async fn ask(app: &App, max_tokens: u64) -> Answer {
@@ -161,6 +166,30 @@ async fn without_redis_chat_goes_on_under_local_limits_and_with_it_the_shared_on
     let counter = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:requests:day:*"]);
     eventually("the outage is settled", async || redis.command(&["GET", &counter]) == "5").await;
     assert_eq!(ask(&other, 100).await.header("x-ratelimit-remaining-requests"), "4");
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let app = replica(&fake, &redis, "budget = { usd = 0.005, period = \"total\" }").await;
+    let counter = "vx11:{key:alice}:key:alice:money:total:0";
+    redis.command(&["LPUSH", counter, "no number"]);
+    // Each request spends a thousandth; the replica counts alone.
+    for _ in 0..4 {
+        let got = ask(&app, 200).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+    }
+    assert_eq!(ask(&app, 200).await.status, 429);
+    assert_eq!(status(&app, "limits").await, "degraded");
+    assert_eq!(status(&app, "replicas").await, "up", "what they tell each other is not concerned");
+    let failures =
+        async |kind: &str| app.metric(&format!(r#"vx11_redis_failures_total{{kind="{kind}",script="reserve"}}"#)).await;
+    assert_eq!((failures("refused").await, failures("lost").await), (5.0, 0.0));
+
+    redis.command(&["DEL", counter]);
+    eventually("the outage is settled", async || redis.command(&["GET", counter]) == "4000000000").await;
+    assert_eq!(ask(&app, 200).await.status, 429, "the budget is as good as spent");
+    assert_eq!(limits_status(&app).await, "up");
 }
 
 #[tokio::test]

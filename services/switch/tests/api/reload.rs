@@ -130,3 +130,31 @@ async fn keys_come_and_go_while_the_counters_of_the_others_go_on() {
     eventually("bob is back", async || remaining(&app, "sk-b").await == Ok(8)).await;
     assert_eq!(remaining(&app, "sk-c").await, Err(401));
 }
+
+#[tokio::test]
+async fn kept_answers_outlive_a_change_that_does_not_concern_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vx11.toml");
+    let (a, b) = (answering().await, answering().await);
+    let cached = async |app: &App| app.complete().await.header("x-vx11-cache").to_owned();
+    let applied = async |app: &App, times: f64| {
+        let applied = r#"vx11_config_reloads_total{outcome="applied"}"#;
+        eventually("it comes into force", async || app.metric(applied).await == times).await;
+    };
+    let on = "[switch.cache]\nenabled = true\n";
+    write_with(&file, &[&a], on);
+    let app = App::start_with(Some(&file), &[]).await;
+    assert_eq!((cached(&app).await, cached(&app).await), ("miss".to_owned(), "hit".to_owned()));
+
+    write_with(&file, &[&a], &format!("{on}[switch.prices]\nm = {{ input = 1, output = 1 }}\n"));
+    applied(&app, 1.0).await;
+    assert_eq!(cached(&app).await, "hit");
+
+    write_with(&file, &[&b], on);
+    applied(&app, 2.0).await;
+    assert_eq!(cached(&app).await, "miss", "another provider under the same name");
+
+    write_with(&file, &[&b], &format!("{on}ttl = \"9m\"\n"));
+    applied(&app, 3.0).await;
+    assert_eq!(cached(&app).await, "miss", "another cache");
+}

@@ -8,7 +8,7 @@ use vx11_testing::gate;
 
 use crate::app::{App, eventually};
 use crate::fake::{Fake, completion, error};
-use crate::redis::{Redis, limits_status};
+use crate::redis::{Redis, limits_status, status};
 
 /// Variables of provider `a`.
 const THRESHOLD: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "2");
@@ -206,6 +206,7 @@ async fn without_redis_each_replica_decides_alone_and_with_it_they_agree_again()
         limits_status(&one).await == "degraded" && limits_status(&other).await == "degraded"
     })
     .await;
+    assert_eq!(status(&one, "replicas").await, "degraded");
     for app in [&one, &other] {
         for _ in 0..2 {
             assert_eq!(app.complete().await.status, 500);
@@ -221,6 +222,7 @@ async fn without_redis_each_replica_decides_alone_and_with_it_they_agree_again()
     well.store(false, Ordering::SeqCst);
     redis.come_back().await;
     eventually("it is over", async || limits_status(&one).await == "up" && limits_status(&other).await == "up").await;
+    assert_eq!(status(&one, "replicas").await, "up");
     let before = fake.requests().len();
     for _ in 0..2 {
         assert_eq!(one.complete().await.status, 500);

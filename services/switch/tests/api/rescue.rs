@@ -147,6 +147,31 @@ async fn a_target_that_refuses_the_text_is_asked_anew() {
 }
 
 #[tokio::test]
+async fn a_target_that_does_not_heed_the_text_says_nothing_twice() {
+    let said = "The quick brown fox jumps over ";
+    let bad = Fake::always(says(&[said], vec![])).await;
+    let same = Fake::always(says(&["The quick brown ", "fox jumps over the dog"], whole())).await;
+    let app = App::in_front_of(&[&bad.url, &same.url], &[PREFILL]).await;
+    assert_whole(&app.stream().await, "The quick brown fox jumps over the dog", "the same answer anew");
+
+    let other = |number| match number {
+        0 => says(&["The quick brown ", "cat sleeps"], vec![Act::Wait]),
+        _ => says(&["the dog"], whole()),
+    };
+    let other = Fake::start(other).await;
+    let app = App::in_front_of(&[&bad.url, &other.url], &[PREFILL]).await;
+    let got = app.stream().await;
+    assert_whole(&got, "The quick brown fox jumps over the dog", "another one, told to go on");
+    assert_eq!((other.requests().len(), asked(&other, 1)["messages"][1]["role"].as_str()), (2, Some("user")));
+    let app = App::in_front_of(
+        &[&bad.url, &Fake::always(says(&["The quick brown cat"], whole())).await.url],
+        &[PREFILL, ERROR],
+    )
+    .await;
+    assert_broken(&app.stream().await, said, "another one, and the policy says so");
+}
+
+#[tokio::test]
 async fn a_target_that_did_not_say_so_is_never_given_the_text() {
     let bad = Fake::always(says(&["Hel"], vec![])).await;
     let good = Fake::always(whole_stream()).await;

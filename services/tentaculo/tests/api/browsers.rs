@@ -7,6 +7,28 @@ use crate::service::Service;
 
 const ORIGINS: (&str, &str) = ("VX11_TENTACULO__ALLOWED_ORIGINS", r#"["https://app.example"]"#);
 
+/// What answers tell in headers, and a page would not see otherwise.
+const TOLD: [&str; 18] = [
+    "age",
+    "retry-after",
+    "retry-after-ms",
+    "x-correlation-id",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-request-id",
+    "x-vx11-attempts",
+    "x-vx11-cache",
+    "x-vx11-cost-usd",
+    "x-vx11-model",
+    "x-vx11-overhead-ms",
+    "x-vx11-provider",
+    "x-vx11-storage",
+];
+
 fn preflight(edge: &Edge, origin: &str) -> reqwest::RequestBuilder {
     edge.stranger(Method::OPTIONS, "/operator/api/chat")
         .header("origin", origin)
@@ -27,7 +49,10 @@ async fn a_page_that_is_allowed_may_ask_and_read() {
 
     let got = Answer::of(edge.post("/operator/api/chat", "{}").header("origin", "https://app.example")).await;
     assert_eq!((got.status, got.header("access-control-allow-origin")), (200, "https://app.example"));
-    assert!(got.header("access-control-expose-headers").contains("x-correlation-id"), "{got:?}");
+    let exposed: Vec<&str> = got.header("access-control-expose-headers").split(',').map(str::trim).collect();
+    for name in TOLD {
+        assert!(exposed.contains(&name), "{name}: {exposed:?}");
+    }
 
     let refused = edge.stranger(Method::POST, "/operator/api/chat").header("origin", "https://app.example");
     let refused = Answer::of(refused).await;

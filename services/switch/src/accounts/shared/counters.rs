@@ -6,7 +6,7 @@ use super::script::{RESERVE, SETTLE};
 use crate::accounts::account::{Account, Amounts, Meter};
 use crate::accounts::local;
 use crate::accounts::meters::{Refused, Reservation};
-use crate::redis::{Redis, Script};
+use crate::redis::{Failed, Redis, Script};
 
 /// How long a reservation holds that nobody settles: longer than any request may take.
 const RESERVATION_MS: i64 = 15 * 60 * 1000;
@@ -26,10 +26,19 @@ pub(super) struct Counters {
 impl Counters {
     /// Those that are kept in `redis`.
     pub(super) fn new(redis: Arc<Redis>) -> Self {
-        Self { redis, reserve: Script::new(RESERVE), settle: Script::new(SETTLE) }
+        Self { redis, reserve: Script::new("reserve", RESERVE), settle: Script::new("settle", SETTLE) }
     }
 
-    /// Sets `amounts` aside, and makes the process's own counters equal to those of all. `None`: it does not answer.
+    /// Why the counters are not those of all replicas, where that is so.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        if self.redis.is_lost() {
+            return Some("Redis does not answer; limits are those of this replica alone");
+        }
+        let is_refused = self.reserve.is_refused() || self.settle.is_refused();
+        is_refused.then_some("Redis refuses to count; limits are those of this replica alone")
+    }
+
+    /// Sets `amounts` aside, and makes the process's own counters equal to those of all. `None`: Redis does not do it.
     pub(super) async fn reserve(
         &self,
         account: &Arc<Account>,
@@ -46,7 +55,7 @@ impl Counters {
             let limit = meter.limit.min(i64::MAX as u64);
             arguments.extend([amount.to_string(), limit.to_string(), kept_ms(meter, now_ms, now_ms).to_string()]);
         }
-        let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await?;
+        let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await.ok()?;
         // A counter that was settled below nothing is empty.
         let mut numbers = answer.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
         let refused = numbers.next()?;
@@ -58,11 +67,14 @@ impl Counters {
         Some(Err(Refused { scope: meter.scope.clone(), level, wanted: meter.unit.of(&amounts) }))
     }
 
-    /// Replaces what `reservation` holds by `spent`. `false`: it does not answer.
-    pub(super) async fn settle(&self, reservation: &Reservation, spent: Amounts) -> bool {
+    /// Replaces what `reservation` holds by `spent`.
+    ///
+    /// # Errors
+    /// When Redis does not do it.
+    pub(super) async fn settle(&self, reservation: &Reservation, spent: Amounts) -> Result<(), Failed> {
         let Reservation { account, reserved, at_ms, id } = reservation;
         if account.meters.is_empty() {
-            return true;
+            return Ok(());
         }
         let now_ms = crate::accounts::period::now_ms();
         let mut arguments = vec![(now_ms + SETTLED_MS).to_string(), name(*id)];
@@ -72,7 +84,7 @@ impl Counters {
             let kept_ms = kept_ms(meter, *at_ms, now_ms);
             arguments.extend([(whole - held).to_string(), whole.to_string(), kept_ms.to_string()]);
         }
-        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await.is_some()
+        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await.map(drop)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settles in the background what has ended, in order, and again where Redis did not answer.
+//! Settles in the background what has ended, and again where Redis did not: what it refused comes last, so that it holds up
+//! nothing else.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +11,11 @@ use tokio::sync::Notify;
 use super::counters::Counters;
 use crate::accounts::account::Amounts;
 use crate::accounts::meters::Reservation;
+use crate::redis::Failed;
 
 /// Settlements that wait at most.
 const CAPACITY: usize = 10_000;
-/// How long Redis is left alone after it did not answer.
+/// How long Redis is left alone after it did not answer, or refused.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// How often to look whether Redis is there while there is nothing to settle.
@@ -103,9 +105,12 @@ impl Queue {
         next
     }
 
-    fn give_back(&self, settlement: Settlement) {
+    fn give_back(&self, settlement: Settlement, failed: Failed) {
         let mut waiting = self.lock();
-        waiting.settlements.push_front(settlement);
+        match failed {
+            Failed::Lost => waiting.settlements.push_front(settlement),
+            Failed::Refused => waiting.settlements.push_back(settlement),
+        }
         waiting.is_telling = false;
     }
 
@@ -120,10 +125,9 @@ impl Queue {
 }
 
 async fn run(counters: Arc<Counters>, queue: Arc<Queue>) {
-    let mut pause = tokio::time::interval(PAUSE);
     loop {
         if counters.redis.is_lost() {
-            pause.tick().await;
+            tokio::time::sleep(PAUSE).await;
             counters.redis.probe().await;
             continue;
         }
@@ -135,8 +139,11 @@ async fn run(counters: Arc<Counters>, queue: Arc<Queue>) {
             }
             continue;
         };
-        if !counters.settle(&settlement.reservation, settlement.spent).await {
-            queue.give_back(settlement);
+        if let Err(failed) = counters.settle(&settlement.reservation, settlement.spent).await {
+            queue.give_back(settlement, failed);
+            if failed == Failed::Refused {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::CacheConfig;
 
 fn cache() -> Arc<Cache> {
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).expect("metrics");
-    Cache::new(&CacheConfig { enabled: true, ..CacheConfig::default() }, &metrics).expect("enabled")
+    Cache::new(&CacheConfig { enabled: true, ..CacheConfig::default() }, &metrics, None).expect("enabled")
 }
 
 fn key() -> Key {

@@ -59,9 +59,8 @@ fn what_it_means_makes_one() {
 
 #[test]
 fn so_does_who_asks_and_who_may_answer() {
-    let target = |provider, model: &str| Target { provider, model: model.into(), label: model.into(), larger: false };
-    let (one, other) = ([target(0, "a"), target(1, "b")], [target(0, "a"), target(1, "c")]);
-    let turned = [one[1].clone(), one[0].clone()];
+    let (one, other) = ([("p", "a"), ("q", "b")], [("p", "a"), ("q", "c")]);
+    let (turned, elsewhere) = ([one[1], one[0]], [("p@b", "a"), ("q", "b")]);
     let of = |scope| Key::new(scope, br#"{"messages":[]}"#).expect("a key");
     let headers = [("anthropic-version", "2023-06-01".to_owned())];
     let all = Scope { targets: &one, ..Scope::PLAIN };
@@ -75,6 +74,7 @@ fn so_does_who_asks_and_who_may_answer() {
         Scope { wire: Wire::Anthropic, ..all },
         Scope { headers: &headers, ..all },
         Scope { targets: &other, ..all },
+        Scope { targets: &elsewhere, ..all },
         Scope { targets: &one[..1], ..all },
         Scope { tenant: "", org: "t", ..all },
     ] {

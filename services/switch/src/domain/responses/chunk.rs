@@ -63,6 +63,8 @@ pub(super) struct ChatUsage {
 struct PromptDetails {
     cached_tokens: Option<u64>,
     cache_write_tokens: Option<u64>,
+    /// Another name for it.
+    cache_creation_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -101,7 +103,9 @@ impl From<ChatUsage> for Usage {
             input_tokens,
             input_tokens_details: InputDetails {
                 cached_tokens: read.and_then(|details| details.cached_tokens).unwrap_or_default(),
-                cache_write_tokens: read.and_then(|details| details.cache_write_tokens).unwrap_or_default(),
+                cache_write_tokens: read
+                    .and_then(|details| details.cache_write_tokens.or(details.cache_creation_tokens))
+                    .unwrap_or_default(),
             },
             output_tokens,
             output_tokens_details: OutputDetails {

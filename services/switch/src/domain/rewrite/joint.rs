@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::Manuscript;
-use super::fields::{Fields, text};
 use crate::domain::continuation::{self, Manner};
 use crate::domain::delivered::Delivered;
+use crate::domain::fields::{Fields, text};
 use crate::domain::json_text;
 use crate::domain::overlap::Overlap;
 use crate::domain::splice::{Diverged, Splice};
@@ -54,12 +54,20 @@ impl Joint {
                 if all && !splice.is_caught_up() { Err(Diverged) } else { Ok(rest) }
             }
             Text::GoingOn(overlap) => {
-                let mut rest = overlap.feed(came);
+                let mut rest = overlap.feed(came)?;
                 if all {
-                    rest.extend(overlap.settle());
+                    rest.extend(overlap.settle()?);
                 }
                 Ok(rest)
             }
+        }
+    }
+
+    /// Whether the provider was to go on, and has given the whole answer instead.
+    pub(super) fn has_restarted(&self) -> bool {
+        match &self.text {
+            Text::Anew(_) => false,
+            Text::GoingOn(overlap) => overlap.has_restarted(),
         }
     }
 

@@ -87,6 +87,21 @@ fn an_answer_gone_on_with_is_counted_whole() {
 }
 
 #[test]
+fn a_prefill_that_is_not_heeded_is_no_reason_to_say_things_twice() {
+    let first = delivered(&[says("a", "one two three "), says("a", "four five")]);
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":7,"total_tokens":19}}"#;
+    let second = [says("b", "one two three"), says("b", " four five six"), stop("b"), usage.to_owned()];
+    let mut same = rewriter(&first, 1, PREFILL);
+    let got = rewrite_all(&mut same, &second).expect("it agrees");
+    assert_eq!(got[0]["choices"][0]["delta"]["content"], " six");
+    assert_eq!((&got[2]["usage"]["completion_tokens"], &got[2]["usage"]["prompt_tokens"]), (&json!(7), &json!(10)));
+    for other in [vec![says("b", "one two three four six")], vec![says("b", "one two three fo"), stop("b")]] {
+        let mut rewriter = rewriter(&first, 1, PREFILL);
+        assert_eq!(rewrite_all(&mut rewriter, &other), Err(Misfit::Diverged), "{other:?}");
+    }
+}
+
+#[test]
 fn another_answer_is_told_apart_and_nothing_of_it_is_sent() {
     let first = delivered(&[says("a", "Hello")]);
     let tool = chunk("b", r#"{"tool_calls":[{"index":0}]}"#);

@@ -11,6 +11,8 @@ pub(super) fn take(usage: &mut Usage, reported: &Value) {
     if reports("input_tokens") {
         usage.cached = count(reported, "cache_read_input_tokens");
         usage.cache_written = count(reported, "cache_creation_input_tokens");
+        let kept = get(reported, "cache_creation");
+        usage.cache_written_1h = kept.map_or(0, |kept| count(kept, "ephemeral_1h_input_tokens"));
         let beside = usage.cached.saturating_add(usage.cache_written);
         usage.prompt = count(reported, "input_tokens").saturating_add(beside);
     }
@@ -22,12 +24,19 @@ pub(super) fn take(usage: &mut Usage, reported: &Value) {
 /// OpenAI's numbers as Anthropic has them.
 pub(super) fn write(usage: Usage) -> Value {
     let beside = usage.cached.saturating_add(usage.cache_written);
-    json!({
+    let mut written = json!({
         "input_tokens": usage.prompt.saturating_sub(beside),
         "cache_creation_input_tokens": usage.cache_written,
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.completion,
-    })
+    });
+    if usage.cache_written_1h > 0 {
+        written["cache_creation"] = json!({
+            "ephemeral_5m_input_tokens": usage.cache_written.saturating_sub(usage.cache_written_1h),
+            "ephemeral_1h_input_tokens": usage.cache_written_1h,
+        });
+    }
+    written
 }
 
 #[cfg(test)]
@@ -40,6 +49,17 @@ mod tests {
         let mut usage = Usage::default();
         take(&mut usage, &reported);
         assert_eq!((usage.prompt, usage.cached, usage.cache_written, usage.completion), (102, 90, 7, 3));
+        assert_eq!(write(usage), reported);
+        assert_eq!(Usage::read(&usage.write()), usage);
+    }
+
+    #[test]
+    fn what_is_cached_for_an_hour_is_told_apart() {
+        let kept = json!({"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4});
+        let reported = json!({"input_tokens": 5, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 7, "output_tokens": 3, "cache_creation": kept});
+        let mut usage = Usage::default();
+        take(&mut usage, &reported);
+        assert_eq!((usage.prompt, usage.cache_written, usage.cache_written_1h), (12, 7, 4));
         assert_eq!(write(usage), reported);
         assert_eq!(Usage::read(&usage.write()), usage);
     }

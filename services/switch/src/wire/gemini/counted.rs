@@ -12,6 +12,7 @@ pub(super) fn read(metadata: &Value) -> Usage {
         prompt: count(metadata, "promptTokenCount").saturating_add(count(metadata, "toolUsePromptTokenCount")),
         cached: count(metadata, "cachedContentTokenCount"),
         cache_written: 0,
+        cache_written_1h: 0,
         completion: count(metadata, "candidatesTokenCount").saturating_add(reasoning),
         reasoning,
     }

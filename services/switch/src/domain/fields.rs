@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::domain::json_text;
+use super::json_text;
 
 /// One JSON object, its values as they stand.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;

@@ -1,0 +1,49 @@
+//! How far a call has got, in tokens, and what is paid for it.
+
+use crate::accounts::{Bill, Charge, SoFar, Tokens};
+use crate::domain::outcome::Outcome;
+use crate::domain::routing::Target;
+
+/// How far a call has got, in tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// Written until now, counted on their way where the provider does not say.
+    pub(super) written: u64,
+    /// What the provider says of the whole answer, once it does.
+    pub(super) reported: Option<Tokens>,
+    /// What it has said before that.
+    pub(super) so_far: Option<SoFar>,
+}
+
+impl Progress {
+    /// Of a whole answer: what the provider says was spent on it, else how much is `written` in it.
+    pub(super) fn whole(usage: Option<Tokens>, written: impl FnOnce() -> u64) -> Self {
+        Self { written: usage.map_or_else(written, |usage| usage.completion), reported: usage, so_far: None }
+    }
+
+    /// What the provider says was spent. Of a stream that broke, that is what it had said until then, and an estimate of
+    /// what it wrote besides.
+    pub(super) fn said(&self) -> Option<Tokens> {
+        self.reported.or_else(|| Some(self.so_far?.with_written(self.written)))
+    }
+
+    /// Puts on `bill` what was spent on a call to `target` that ended so: what the provider said; else, where it has worked
+    /// for the request, an estimate.
+    pub(super) fn charge(&self, bill: &Bill, provider: &str, target: &Target, outcome: Outcome) {
+        let said = self.said();
+        let estimate = || Tokens { prompt: bill.prompt_estimate(), completion: self.written, ..Tokens::default() };
+        let has_worked = said.is_some() || self.written > 0 || outcome.may_have_spent();
+        let tokens = match said {
+            Some(tokens) => tokens,
+            None if has_worked => estimate(),
+            None => Tokens::default(),
+        };
+        bill.charge(&Charge {
+            provider,
+            model: &target.model,
+            label: &target.label,
+            tokens,
+            estimated: self.reported.is_none() && has_worked,
+        });
+    }
+}
