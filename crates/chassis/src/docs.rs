@@ -1,14 +1,23 @@
 //! `/openapi.json` for programs and `/docs` for people.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
 use utoipa::openapi::OpenApi;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
-/// Serves `openapi` and a page that renders it, from files that are part of the binary.
-pub(crate) fn routes(openapi: OpenApi) -> impl FnOnce(&mut web::ServiceConfig) {
+const DOCUMENT: &str = "/openapi.json";
+
+/// Serves `document` and a page that renders it, from files that are part of the binary. It comes as text, because the
+/// document itself takes megabytes and would be there once a worker.
+pub(crate) fn routes(document: Bytes) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        let serve = move || {
+            let answer = HttpResponse::Ok().content_type("application/json").body(document.clone());
+            std::future::ready(answer)
+        };
+        config.route(DOCUMENT, web::get().to(serve));
         config.service(web::redirect("/docs", "/docs/"));
-        config.service(SwaggerUi::new("/docs/{file:.*}").url("/openapi.json", openapi));
+        config.service(SwaggerUi::new("/docs/{file:.*}").config(Config::from(DOCUMENT)));
     }
 }
 

@@ -9,6 +9,7 @@ use actix_cors::Cors;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, ServiceConfig, ThinData};
 use actix_web::{App, HttpRequest, HttpServer};
+use bytes::Bytes;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
@@ -160,9 +161,11 @@ where
     let observed = Observed { service: name, metrics: metrics.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
+    let addresses = Arc::new(Addresses::new(&openapi));
+    let document = Bytes::from(crate::docs::render(&openapi)?);
+    drop(openapi);
     let metrics_port = http.metrics_bind.map(|address| metrics_port::open(probes.clone(), address)).transpose()?;
     let metrics_here = metrics_port.is_none();
-    let addresses = Arc::new(Addresses::new(&openapi));
 
     let server = HttpServer::new(move || {
         App::new()
@@ -173,7 +176,7 @@ where
             .configure(health::routes(metrics_here))
             .configure(configure.clone())
             // Last, because its pattern would be tried on every request.
-            .configure(crate::docs::routes(openapi.clone()))
+            .configure(crate::docs::routes(document.clone()))
             .app_data(ThinData(addresses.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
