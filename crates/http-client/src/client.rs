@@ -65,7 +65,8 @@ impl Client {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connector.connect().await?,
+                // Kept apart, because it is seldom needed, and would make the future of every request larger.
+                None => Box::pin(self.connector.connect()).await?,
             };
             match connection.send(request).await {
                 Ok(answer) => return Ok(Response::new(answer, connection, self.idle.clone())),

@@ -155,26 +155,4 @@ fn invalid(address: &Url, reason: &'static str) -> InvalidAddress {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_origin_is_host_and_port_without_credentials() {
-        for (address, host) in [
-            ("http://h/v1", "h"),
-            ("http://h:80/v1", "h"),
-            ("http://user:secret@h:8001/v1?q", "h:8001"),
-            ("http://[::1]:9/", "[::1]:9"),
-        ] {
-            let connector = Connector::plain(&address.parse().expect("a URL"), Duration::from_secs(1)).expect("valid");
-            assert_eq!(connector.host(), host, "{address}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_called_is_refused_without_its_secrets() {
-        let address: Url = "ftp://user:secret@h/?key=secret".parse().expect("a URL");
-        let refused = Connector::plain(&address, Duration::from_secs(1)).err().expect("refused").to_string();
-        assert_eq!(refused, "`ftp://h/` cannot be called: it has to begin with http://");
-    }
-}
+mod tests;
