@@ -35,9 +35,11 @@ impl Proxy {
     /// # Errors
     /// When it is not spoken to over plain HTTP: other proxies are not supported.
     pub fn from_env(address: &Url) -> Result<Option<Self>, InvalidAddress> {
-        let Some(found) = uri(address).ok().and_then(|uri| Matcher::from_env().intercept(&uri)) else {
-            return Ok(None);
-        };
+        Self::named_by(&Matcher::from_env(), address)
+    }
+
+    fn named_by(variables: &Matcher, address: &Url) -> Result<Option<Self>, InvalidAddress> {
+        let Some(found) = uri(address).ok().and_then(|uri| variables.intercept(&uri)) else { return Ok(None) };
         if found.uri().scheme_str() != Some("http") {
             let address = found.uri().authority().map_or_else(String::new, |authority| authority.host().to_owned());
             return Err(InvalidAddress { address, reason: "a proxy has to be an http:// address" });
