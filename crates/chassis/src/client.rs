@@ -1,6 +1,7 @@
 //! Calls to the other services: one place that sends the token, the correlation id, the trace and the deadline, and that
 //! turns what comes back into our words.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -171,13 +172,13 @@ impl ServiceClient {
     ) -> Result<Response, CallError> {
         let (span, trace) = client_span(Method::POST.as_str(), self.name, &self.base, &context.trace);
         let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit)?;
-        let call = async {
+        let call = pin!(async {
             let response = request.send().await?;
             match response.status() {
                 StatusCode::OK => Ok(response),
                 _ => Err(refusal(response).await),
             }
-        };
+        });
         observed(span, limit, call).await
     }
 
@@ -191,14 +192,14 @@ impl ServiceClient {
     ) -> Result<A, CallError> {
         let (span, trace) = client_span(method.as_str(), self.name, &self.base, &context.trace);
         let request = self.request(method, path, body, context, &trace, limit)?;
-        let call = async {
+        let call = pin!(async {
             let response = request.send().await?;
             if !response.status().is_success() {
                 return Err(refusal(response).await);
             }
             let bytes = read_bounded(response).await?;
             serde_json::from_slice(&bytes).map_err(|error| CallError::Schema(error.to_string()))
-        };
+        });
         observed(span, limit, call).await
     }
 
@@ -250,11 +251,11 @@ async fn refusal(response: Response) -> CallError {
     CallError::Status { status, body }
 }
 
-/// Makes a call within `limit`, and says on its span how it ended.
+/// Makes a call within `limit`, and says on its span how it ended. The call is borrowed: handed on, it would be held twice.
 async fn observed<A>(
     span: Span,
     limit: Duration,
-    call: impl Future<Output = Result<A, CallError>>,
+    call: Pin<&mut impl Future<Output = Result<A, CallError>>>,
 ) -> Result<A, CallError> {
     let result = tokio::time::timeout(limit, call.instrument(span.clone())).await.unwrap_or(Err(CallError::Timeout));
     match &result {

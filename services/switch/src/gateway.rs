@@ -16,6 +16,7 @@ mod stream;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -176,8 +177,9 @@ impl Gateway {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
             let mut attempt = self.begin(call, target).await?;
             let wire = self.shared.registry.get(target.provider).wire();
-            let answer = attempt.bounded(self.limits(target).answer, call.left(), async {
-                let response = exchange::send(self.request(call, target, &attempt)?, wire).await?;
+            let request = self.request(call, target, &attempt);
+            let answer = pin!(async {
+                let response = exchange::send(request?, wire).await?;
                 let request_id = exchange::request_id(&response);
                 let body = exchange::body(response, call.request.operation.answer_limit()).await?;
                 let completion = exchange::completion(&body, wire)?;
@@ -185,7 +187,7 @@ impl Gateway {
                     read(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
                 Ok((body, completion, read, request_id))
             });
-            match answer.await {
+            match attempt.bounded(self.limits(target).answer, call.left(), answer).await {
                 Ok((body, completion, read, request_id)) => {
                     attempt.spent(read.usage.map(|reported| reported.tokens), || answer::written(&completion));
                     attempt.answered();
@@ -223,12 +225,13 @@ impl Gateway {
         let wire = self.shared.registry.get(target.provider).wire();
         let limits = self.limits(target).within(call.wishes);
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
-        let opened = attempt.bounded(limits.first, first, async {
-            let response = exchange::send(self.request(call, target, &attempt)?, wire).await?;
+        let request = self.request(call, target, &attempt);
+        let opened = pin!(async {
+            let response = exchange::send(request?, wire).await?;
             let translation = stream::Translation::new(wire, to);
             stream::Opened::read(response, call.request.choices, limits, translation).await
         });
-        match opened.await {
+        match attempt.bounded(limits.first, first, opened).await {
             Ok(opened) => Ok((opened, attempt)),
             Err(mut failure) => {
                 attempt.failed(&mut failure);

@@ -1,5 +1,6 @@
 //! The switch, as operator calls it: gated by its health, guarded by a breaker, bounded by a limit.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use vx11_chassis::RequestContext;
@@ -75,13 +76,13 @@ impl Switch {
         context: &RequestContext,
         limit: Limit,
     ) -> Result<SwitchChatResponse, SwitchError> {
-        let call = async {
+        let call = pin!(async {
             let answer: SwitchChatResponse = self.client.post("/switch/chat", request, context, limit.wait).await?;
             match answer.status.as_str() {
                 "ok" => Ok(answer),
                 other => Err(CallError::Schema(format!("status is `{other}`"))),
             }
-        };
+        });
         self.guarded(call, limit, request.provider.is_some()).await
     }
 
@@ -96,7 +97,7 @@ impl Switch {
         context: &RequestContext,
         limit: Limit,
     ) -> Result<Response, SwitchError> {
-        let call = self.client.post_stream("/switch/chat", request, context, limit.wait);
+        let call = pin!(self.client.post_stream("/switch/chat", request, context, limit.wait));
         self.guarded(call, limit, request.provider.is_some()).await
     }
 
@@ -109,7 +110,7 @@ impl Switch {
     /// about the others.
     async fn guarded<T>(
         &self,
-        call: impl Future<Output = Result<T, CallError>>,
+        call: Pin<&mut impl Future<Output = Result<T, CallError>>>,
         limit: Limit,
         pinned: bool,
     ) -> Result<T, SwitchError> {

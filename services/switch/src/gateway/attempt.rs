@@ -3,6 +3,7 @@
 //! An attempt reports exactly once. One that is dropped before it knows how it went was given up by the caller: it counts
 //! as `cancelled`, with what was spent until then, and says nothing about the provider.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,12 +97,13 @@ impl Attempt {
         self.admitted.key
     }
 
-    /// Awaits `call` within `limit`, the provider's own, and what the caller allows.
+    /// Awaits `call` within `limit`, the provider's own, and what the caller allows. It is borrowed, because a future that
+    /// is handed on is held twice, and every request is copied with what it holds.
     pub(super) async fn bounded<T>(
         &self,
         limit: Duration,
         allowed: Duration,
-        call: impl Future<Output = Result<T, Failure>>,
+        call: Pin<&mut impl Future<Output = Result<T, Failure>>>,
     ) -> Result<T, Failure> {
         let allowed = allowed.min(limit);
         match tokio::time::timeout(allowed, call.instrument(self.span.clone())).await {
@@ -300,7 +302,7 @@ async fn admit(
     let permit = live.breaker.try_acquire().map_err(|refused| open(refused.retry_after))?;
     if permit.is_probe()
         && let Some(replicas) = &shared.replicas
-        && let Some(left) = replicas.probe_elsewhere(provider, &target.label).await
+        && let Some(left) = Box::pin(replicas.probe_elsewhere(provider, &target.label)).await
     {
         permit.postpone(left);
         return Err(open(left));

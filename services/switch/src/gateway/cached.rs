@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use tracing::Instrument;
 
 use super::answer_stream::{AnswerStream, Replay, SharedStream};
@@ -51,7 +52,7 @@ impl Gateway {
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>> + Copy + 'static,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
-        let Some(asked) = call.passage.asked() else { return self.ask(call, read).await };
+        let Some(asked) = call.passage.asked() else { return self.ask_boxed(call, read).await };
         let begun = Instant::now();
         let fly = |owned, lead| drop(tokio::task::spawn_local(lead::whole(owned, lead, read).in_current_span()));
         if let Found::Entry { entry, way, used } = self.find(call, asked, Form::Whole, fly).await?
@@ -65,7 +66,7 @@ impl Gateway {
             return Ok(Answered { answer, tried });
         }
         asked.count(Use::Miss);
-        self.ask(call, read).await
+        self.ask_boxed(call, read).await
     }
 
     /// The first stream whose first event is in: kept, shared, or asked for.
@@ -92,8 +93,17 @@ impl Gateway {
         self.ask_stream_live(call).await
     }
 
+    /// In a box, because actix's layers copy what a handler holds; so in [`Gateway::ask_stream_live`].
+    fn ask_boxed<'a, T: 'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        read: impl Fn(&[u8]) -> Option<Read<T>> + 'a,
+    ) -> LocalBoxFuture<'a, Result<Answered<Completed<T>>, Unanswered>> {
+        Box::pin(self.ask(call, read))
+    }
+
     async fn ask_stream_live(&self, call: &Call<'_>) -> Result<Answered<AnswerStream>, Unanswered> {
-        let Answered { answer, tried } = self.ask_stream(call).await?;
+        let Answered { answer, tried } = Box::pin(self.ask_stream(call)).await?;
         Ok(Answered { answer: AnswerStream::Live(answer), tried })
     }
 

@@ -1,5 +1,6 @@
 //! Counting a prompt's tokens without having it answered.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -32,11 +33,11 @@ impl Gateway {
         let (provider, http) = (provider(target.provider), self.client(target.provider).ok()?);
         let request = provider.count_tokens(http, call.request, &target.model, attempt.key()).ok()?;
         let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
-        let counted = attempt.bounded(provider.limits.answer, call.left(), async {
+        let counted = pin!(async {
             let response = exchange::send(request, provider.wire()).await?;
             read(&exchange::body(response, call.request.operation.answer_limit()).await?)
         });
-        match counted.await {
+        match attempt.bounded(provider.limits.answer, call.left(), counted).await {
             Ok(tokens) => {
                 attempt.succeeded();
                 Some(Ok(tokens))

@@ -186,7 +186,8 @@ impl ChatStream {
                 self.broke.get_or_insert(outcome);
             }
             let rescued = match &mut self.rescue {
-                Some(rescue) => rescue.take_over(cause).await.ok(),
+                // In a box, because it is seldom needed, and every event would carry it.
+                Some(rescue) => Box::pin(rescue.take_over(cause)).await.ok(),
                 None => None,
             };
             match rescued {
