@@ -73,7 +73,8 @@ impl Client {
                 Err(mut error) => match error.take_message() {
                     // Closed by the other side as it was taken up; of the request nothing was sent.
                     Some(unsent) if was_kept => request = unsent,
-                    _ => return Err(Error::Broken(error.into_error())),
+                    Some(_) => return Err(Error::connect(error.into_error())),
+                    None => return Err(Error::Broken(error.into_error())),
                 },
             }
         }

@@ -14,10 +14,18 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tower_service::Service;
-use url::Url;
+use url::{Host, Url};
 
 use crate::connection::Connection;
 use crate::error::{Error, InvalidAddress};
+
+/// How long a connection may be silent before its other side is asked whether it is there, and between two questions.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// Questions without an answer after which it is not.
+const PROBES: u32 = 3;
+/// How long what was sent may go without a word that it has arrived (RFC 5482).
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// What bytes go over.
 pub(crate) type Io = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -39,6 +47,10 @@ impl Proxy {
     }
 
     fn named_by(variables: &Matcher, address: &Url) -> Result<Option<Self>, InvalidAddress> {
+        // At the proxy it would be another machine.
+        if is_loopback(address) {
+            return Ok(None);
+        }
         let Some(found) = uri(address).ok().and_then(|uri| variables.intercept(&uri)) else { return Ok(None) };
         if found.uri().scheme_str() != Some("http") {
             let address = found.uri().authority().map_or_else(String::new, |authority| authority.host().to_owned());
@@ -134,11 +146,29 @@ fn tcp(limit: Duration) -> HttpConnector {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(limit));
+    // A peer that went away without a word is noticed while its answer is waited for, not at the end of the wait.
+    tcp.set_keepalive(Some(PROBE_AFTER));
+    tcp.set_keepalive_interval(Some(PROBE_AFTER));
+    tcp.set_keepalive_retries(Some(PROBES));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     tcp
 }
 
-/// Scheme, host and port of `address`, without credentials.
+fn is_loopback(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Scheme, host and port of `address`.
 fn uri(address: &Url) -> Result<Uri, InvalidAddress> {
+    if !address.username().is_empty() || address.password().is_some() {
+        return Err(invalid(address, "it must not hold credentials"));
+    }
     let host = address.host_str().ok_or_else(|| invalid(address, "it has no host"))?;
     let authority = match address.port() {
         Some(port) => format!("{host}:{port}"),

@@ -54,7 +54,8 @@ impl Response {
         self.body.size_hint().exact()
     }
 
-    /// The next chunk of the body as it came; `None` at its end. May be dropped while it waits, and called again.
+    /// The next chunk of the body as it came; `None` at its end. May be dropped while it waits, and called again, but not
+    /// after an error. What the request's own body still has to send goes on only while this waits.
     ///
     /// # Errors
     /// When the body breaks off.
@@ -107,7 +108,7 @@ impl Response {
     /// When it has not.
     pub async fn upgrade(mut self) -> Result<Upgraded, Error> {
         let connection = self.connection.take().filter(|_| self.head.status == StatusCode::SWITCHING_PROTOCOLS);
-        let (io, read) = connection.ok_or(Error::NotUpgraded)?.into_io().await;
+        let (io, read) = connection.ok_or(Error::NotUpgraded)?.into_io().await?;
         let (reader, writer) = tokio::io::split(io);
         Ok((AsyncReadExt::chain(Cursor::new(read), reader), writer))
     }

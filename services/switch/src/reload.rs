@@ -83,7 +83,10 @@ async fn read_again(current: &Arc<Current>, common: &Common, file: &Path) {
         let config: SwitchConfig = section(&common.read_again()?)?;
         let accounts = in_force.accounts.clone();
         let terms = Terms::new(&config, &common.secrets, Some(&accounts.terms()))?;
-        Ok((crate::share(&config, &common, &in_force.metrics, accounts, Some(&in_force))?, terms))
+        let shared = crate::share(&config, &common, &in_force.metrics, accounts, Some(&in_force))?;
+        // Each worker makes its own clients, where a failure cannot be reported any more.
+        shared.registry.clients(None)?;
+        Ok((shared, terms))
     });
     let read = match read.await.map_err(anyhow::Error::from).and_then(|read| read) {
         Ok((shared, terms)) => shared.accounts.clone().replace(terms).await.map(|()| shared),

@@ -16,11 +16,11 @@ fn url(text: &str) -> Url {
 }
 
 #[test]
-fn an_origin_is_host_and_port_without_credentials() {
+fn an_origin_is_host_and_port() {
     for (address, host) in [
         ("http://h/v1", "h"),
         ("http://h:80/v1", "h"),
-        ("http://user:secret@h:8001/v1?q", "h:8001"),
+        ("http://h:8001/v1?q", "h:8001"),
         ("http://[::1]:9/", "[::1]:9"),
     ] {
         let connector = Connector::plain(&url(address), PATIENCE).expect("valid");
@@ -32,6 +32,8 @@ fn an_origin_is_host_and_port_without_credentials() {
 fn what_cannot_be_called_is_refused_without_its_secrets() {
     let refused = Connector::plain(&url("ftp://user:secret@h/?key=secret"), PATIENCE).err().expect("refused");
     assert_eq!(refused.to_string(), "`ftp://h/` cannot be called: it has to begin with http://");
+    let refused = Connector::plain(&url("http://user:secret@h/"), PATIENCE).err().expect("refused");
+    assert_eq!(refused.to_string(), "`http://h/` cannot be called: it must not hold credentials");
 }
 
 #[test]
@@ -39,16 +41,19 @@ fn a_proxy_is_found_unless_the_address_is_excepted() {
     let variables = Matcher::builder().https("http://user:secret@proxy:3128").no("internal.example").build();
     let found = |address| Proxy::named_by(&variables, &url(address)).expect("supported");
     assert!(found("https://api.example/v1").is_some_and(|proxy| proxy.credentials.is_some()));
-    assert!(found("https://internal.example/v1").is_none());
+    for here in ["https://internal.example/v1", "https://localhost/v1", "https://127.0.0.1:1/", "https://[::1]/"] {
+        assert!(found(here).is_none(), "{here}");
+    }
     let variables = Matcher::builder().https("socks5://user:secret@proxy:1080").build();
     let refused = Proxy::named_by(&variables, &url("https://api.example/v1")).err().expect("refused");
     assert_eq!(refused.to_string(), "`proxy` cannot be called: a proxy has to be an http:// address");
 }
 
-/// A certificate for `localhost`: the server that shows it, and the client that trusts it alone.
+/// A certificate for `localhost` and `api.example`: the server that shows it, and the client that trusts it alone.
 fn certificate() -> (TlsAcceptor, Arc<ClientConfig>) {
     let ring = || Arc::new(rustls::crypto::ring::default_provider());
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let made =
+        rcgen::generate_simple_self_signed(["localhost".to_owned(), "api.example".to_owned()]).expect("a certificate");
     let certificate: CertificateDer<'static> = made.cert.der().clone();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let server = rustls::ServerConfig::builder_with_provider(ring()).with_safe_default_protocol_versions();
@@ -108,7 +113,7 @@ async fn through_a_proxy_the_tunnel_is_asked_for_and_tls_goes_through_it() {
     let (server, trusting) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let proxy = format!("http://user:secret@{}", listener.local_addr().expect("an address"));
-    let address = url("https://localhost:4443/v1");
+    let address = url("https://api.example:4443/v1");
     let proxy = Proxy::named_by(&Matcher::builder().https(proxy).build(), &address).expect("supported");
     let client = Client::new(Connector::tls(&address, trusting, proxy, PATIENCE).expect("an address"));
     let serve = async {
@@ -119,7 +124,7 @@ async fn through_a_proxy_the_tunnel_is_asked_for_and_tls_goes_through_it() {
     };
     let (answered, (to_proxy, to_origin)) = tokio::join!(ask(&client), serve);
     assert_eq!(answered.expect("answered"), StatusCode::OK);
-    assert!(to_proxy.starts_with("CONNECT localhost:4443 HTTP/1.1\r\n"), "{to_proxy}");
+    assert!(to_proxy.starts_with("CONNECT api.example:4443 HTTP/1.1\r\n"), "{to_proxy}");
     assert!(to_proxy.to_lowercase().contains("proxy-authorization: basic"), "{to_proxy}");
     assert!(!to_origin.to_lowercase().contains("proxy-authorization"), "{to_origin}");
 }
