@@ -45,7 +45,7 @@ fn a_proxy_is_found_unless_the_address_is_excepted() {
         assert!(found(here).is_none(), "{here}");
     }
     let variables = Matcher::builder().https("socks5://user:secret@proxy:1080").build();
-    let refused = Proxy::named_by(&variables, &url("https://api.example/v1")).err().expect("refused");
+    let refused = Proxy::named_by(&variables, &url("https://api.example/v1")).expect_err("refused");
     assert_eq!(refused.to_string(), "`proxy` cannot be called: a proxy has to be an http:// address");
 }
 
