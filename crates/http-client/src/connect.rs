@@ -164,11 +164,8 @@ fn is_loopback(address: &Url) -> bool {
     }
 }
 
-/// Scheme, host and port of `address`.
+/// Scheme, host and port of `address`; credentials in it are not sent.
 fn uri(address: &Url) -> Result<Uri, InvalidAddress> {
-    if !address.username().is_empty() || address.password().is_some() {
-        return Err(invalid(address, "it must not hold credentials"));
-    }
     let host = address.host_str().ok_or_else(|| invalid(address, "it has no host"))?;
     let authority = match address.port() {
         Some(port) => format!("{host}:{port}"),

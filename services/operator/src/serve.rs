@@ -31,6 +31,8 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     let shared = Shared::new(config, common, metrics.registry(), shutdown.clone())?;
     // Dropped, and so ended, when serving is over.
     let _background = shared.start_background()?;
+    // Each worker makes its own, where a failure cannot be reported any more.
+    shared.worker_state()?;
     let service = Service {
         stream_paths: &[EVENTS_PATH],
         ..Service::new(crate::NAME, &shared.common, metrics, shared.dependencies(), OperatorApi::openapi())
