@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -105,11 +104,5 @@ impl Request {
     /// When there is no connection, or it breaks before the head.
     pub async fn send(self) -> Result<Response, Error> {
         self.client.send(self.http).await
-    }
-}
-
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self::Whole(bytes)
     }
 }

@@ -86,3 +86,35 @@ fn poll(http: &mut Option<http1::Connection<TokioIo<Io>, Body>>, is_over: &mut b
         _ => *is_over = true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::either::Either;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_closes_as_it_is_taken_up_does_not_keep_its_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let tcp = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let (mut peer, _) = listener.accept().await.expect("a connection");
+        let mut connection = Connection::new(Either::Left(tcp)).await.expect("a connection");
+        let answer = async {
+            peer.read_u8().await.expect("a request");
+            peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("written");
+        };
+        let (answered, ()) = tokio::join!(connection.send(Request::new(Body::Empty)), answer);
+        answered.expect("answered");
+        peer.shutdown().await.expect("closed");
+        // The runtime hears of it; nobody looks at the connection before its next request is handed over.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        let sent = tokio::time::timeout(Duration::from_secs(20), connection.send(Request::new(Body::Empty)));
+        sent.await.expect("in time").expect_err("closed");
+    }
+}

@@ -28,17 +28,21 @@ struct Waiting {
 impl Idle {
     /// The one that was used last, so that those of a busy time come to their end after it.
     pub(crate) fn take(&self) -> Option<Box<Connection>> {
-        let mut waiting = self.0.lock();
-        while let Some((since, mut connection)) = waiting.connections.pop_back() {
+        loop {
+            let (since, mut connection) = self.last()?;
+            // Older ones are no better; they are closed in their turn.
             if since.elapsed() > LONGEST {
-                waiting.connections.clear();
                 return None;
             }
             if connection.is_open() {
                 return Some(connection);
             }
         }
-        None
+    }
+
+    /// Looked at, and closed, without the lock.
+    fn last(&self) -> Option<(Instant, Box<Connection>)> {
+        self.0.lock().connections.pop_back()
     }
 
     /// Keeps `connection` for the next request.
