@@ -9,7 +9,7 @@ use url::Url;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// What is logged, as `tracing-subscriber`'s `EnvFilter` reads it, such as `info,vx11_switch=debug`.
+    /// What is logged, as `tracing-subscriber`'s `Targets` reads it, such as `info,vx11_switch=debug`.
     pub log_level: String,
     /// How log lines look.
     pub log_format: LogFormat,

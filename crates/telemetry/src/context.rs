@@ -76,17 +76,28 @@ impl TraceContext {
 
     /// 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.trace_id.to_bytes()))
+        let mut text = String::with_capacity(32);
+        push_hex(&mut text, &self.trace_id.to_bytes());
+        text
     }
 
     /// 16 hexadecimal digits.
     pub fn span_id(&self) -> String {
-        format!("{:016x}", u64::from_be_bytes(self.span_id.to_bytes()))
+        let mut text = String::with_capacity(16);
+        push_hex(&mut text, &self.span_id.to_bytes());
+        text
     }
 
     /// The header `traceparent` of an outgoing request.
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{:02x}", self.trace_id(), self.span_id(), self.flags.to_u8())
+        let mut text = String::with_capacity("00-".len() + 32 + 1 + 16 + 1 + 2);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace_id.to_bytes());
+        text.push('-');
+        push_hex(&mut text, &self.span_id.to_bytes());
+        text.push('-');
+        push_hex(&mut text, &[self.flags.to_u8()]);
+        text
     }
 
     /// The header `tracestate` of an outgoing request.
@@ -103,6 +114,14 @@ impl Default for TraceContext {
 
 fn new_span_id() -> SpanId {
     SpanId::from(rand::random_range(1..=u64::MAX))
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
 }
 
 fn lower_hex(text: &str, length: usize) -> bool {

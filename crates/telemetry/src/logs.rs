@@ -1,7 +1,7 @@
 //! Log lines: one JSON object a line for programs, or one short line for people.
 //!
 //! The layer writes each line straight into a buffer that its thread reuses, and hands it to a bounded queue; a thread
-//! of its own writes the queue to standard output. A full queue drops lines, and counts them, rather than slow requests.
+//! of its own writes the queue to standard output.
 
 #[cfg(test)]
 pub(crate) mod capture;
@@ -10,16 +10,17 @@ mod fields;
 mod human;
 mod json;
 mod layer;
+mod queue;
 
 use std::sync::OnceLock;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Opts};
-use tracing_appender::non_blocking::ErrorCounter;
 
 pub(crate) use fields::SpanFields;
 pub(crate) use layer::LogLayer;
+pub(crate) use queue::{Lines, LinesGuard};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +30,13 @@ pub(crate) enum Style {
     Human,
 }
 
-/// Lines dropped so far, from the process's one log queue.
-static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+/// The process's one log queue, which counts what it drops.
+static QUEUE: OnceLock<Lines> = OnceLock::new();
 
 /// Makes the queue's count visible in every service's metrics.
-pub(crate) fn count_dropped(counter: ErrorCounter) {
+pub(crate) fn count_dropped(queue: Lines) {
     // A process has one subscriber and so one queue; a second one was refused before it came here.
-    let _ = DROPPED.set(counter);
+    let _ = QUEUE.set(queue);
 }
 
 /// `vx11_log_lines_dropped_total`
@@ -62,7 +63,7 @@ impl Collector for DroppedLines {
     /// The count as it is now. Each scrape gets a counter of its own, so that two at a time cannot add up.
     fn collect(&self) -> Vec<MetricFamily> {
         let Ok(counter) = counter() else { return Vec::new() };
-        counter.inc_by(DROPPED.get().map_or(0, ErrorCounter::dropped_lines) as u64);
+        counter.inc_by(QUEUE.get().map_or(0, Lines::dropped));
         counter.collect()
     }
 }

@@ -14,6 +14,9 @@ use url::Url;
 use crate::TraceContext;
 use crate::logs::SpanFields;
 
+/// The target of every span made here.
+pub(crate) const TARGET: &str = module_path!();
+
 /// The span of a request that `service` serves, and the context for what the request causes.
 ///
 /// The caller records `http.response.status_code` (and `error.type` for a failure) when it knows them.

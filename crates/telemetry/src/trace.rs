@@ -17,6 +17,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::OtlpConfig;
+use crate::span;
 use crate::subscriber::TelemetryError;
 use exporter::Transport;
 use router::ServiceRouter;
@@ -78,5 +79,5 @@ where
 
 /// Only the spans that this crate makes: they name their service, and libraries' own spans would drown them.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with("vx11_telemetry::span")
+    metadata.is_span() && metadata.target() == span::TARGET
 }

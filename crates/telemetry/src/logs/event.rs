@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Display, Write};
 
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 
 use super::fields::{REDACTED, SpanFields, is_secret};
@@ -43,7 +44,7 @@ impl EventFields {
     }
 
     /// A number or a truth value.
-    fn literal(&mut self, name: &str, value: impl Display) {
+    fn literal(&mut self, name: &str, value: impl Display + Serialize) {
         if name == "message" || self.own.slot(name).is_some() || is_secret(name) {
             return self.text(name, &value.to_string());
         }

@@ -1,7 +1,6 @@
 //! A line for programs: one JSON object.
 
-use std::fmt::Display;
-use std::io::Write;
+use serde::Serialize;
 
 use super::layer::Line;
 
@@ -34,10 +33,10 @@ pub(super) fn text(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Appends a field whose value is a number or a truth value.
-pub(super) fn literal(out: &mut Vec<u8>, name: &str, value: impl Display) {
+pub(super) fn literal(out: &mut Vec<u8>, name: &str, value: impl Serialize) {
     key(out, name);
-    // Writing to memory does not fail.
-    let _ = write!(out, "{value}");
+    // Numbers always serialise, and writing to memory does not fail.
+    let _ = serde_json::to_writer(out, &value);
 }
 
 fn key(out: &mut Vec<u8>, name: &str) {
