@@ -9,16 +9,16 @@ use actix_web::HttpRequest;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use vx11_contracts::ErrorCode;
-use vx11_contracts::headers::{API_KEY, TOKEN};
 
 use crate::error::ApiError;
+use crate::header_names::{API_KEY, TOKEN};
 use crate::server::Admit;
 
 /// How long a stream token works.
@@ -129,9 +129,9 @@ fn is_public(method: &Method, path: &str) -> bool {
 
 /// The token that a request presents in its headers, however it is written there.
 pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = || {
-        let (scheme, token) = text(AUTHORIZATION.as_str())?.split_once(' ')?;
+        let (scheme, token) = text(AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     };
     text(TOKEN).or_else(bearer).or_else(|| text(API_KEY))

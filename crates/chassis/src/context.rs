@@ -7,11 +7,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use vx11_contracts::chat::MAX_ID_CHARS;
-use vx11_contracts::headers;
 use vx11_resilience::Deadline;
 use vx11_telemetry::TraceContext;
 
 use crate::error::ApiError;
+use crate::header_names::{CORRELATION_ID, DEADLINE_MS};
 
 /// The request's identity and limits, made by the chassis for every request; cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl FromRequest for RequestContext {
 
 /// The caller's correlation id, or a new one where it sent none that is fit to be echoed and logged.
 pub(crate) fn correlation_id(headers: &HeaderMap) -> Arc<str> {
-    let sent = headers.get(headers::CORRELATION_ID).and_then(|value| value.to_str().ok());
+    let sent = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
     match sent {
         Some(id) if is_valid_id(id) => id.into(),
         _ => new_correlation_id(),
@@ -74,10 +74,10 @@ pub fn is_valid_id(id: &str) -> bool {
 
 /// The caller's deadline.
 pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, ApiError> {
-    let Some(value) = headers.get(headers::DEADLINE_MS) else { return Ok(None) };
+    let Some(value) = headers.get(DEADLINE_MS) else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(|text| Deadline::from_header_ms(text).ok());
     parsed.map(Some).ok_or_else(|| {
-        let detail = format!("{} must be a whole number of milliseconds", headers::DEADLINE_MS);
+        let detail = format!("{DEADLINE_MS} must be a whole number of milliseconds");
         ApiError::new(vx11_contracts::ErrorCode::MalformedRequest, detail)
     })
 }

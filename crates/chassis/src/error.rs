@@ -10,8 +10,9 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use vx11_contracts::anthropic::AnthropicError;
 use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
-use vx11_contracts::headers;
 use vx11_contracts::openai::OpenAiError;
+
+use crate::header_names::RETRY_AFTER_MS;
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -184,7 +185,7 @@ impl ApiError {
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
-            response.insert_header((headers::RETRY_AFTER_MS, seconds.saturating_mul(1000)));
+            response.insert_header((RETRY_AFTER_MS, seconds.saturating_mul(1000)));
         }
         if let Some(allowed) = &self.0.allow {
             response.insert_header((ALLOW, allowed.as_str()));

@@ -13,6 +13,7 @@ pub mod context;
 pub mod docs;
 pub mod error;
 pub mod extract;
+pub mod header_names;
 pub mod health;
 mod metrics_port;
 mod observe;

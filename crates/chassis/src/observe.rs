@@ -10,11 +10,12 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
 use tracing::{Instrument, Span};
-use vx11_contracts::{ErrorCode, headers};
+use vx11_contracts::ErrorCode;
 use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
 
 use crate::context::{self, RequestContext};
 use crate::error::{ApiError, Wire};
+use crate::header_names::{CORRELATION_ID, REQUEST_ID, TRACEPARENT, TRACESTATE};
 
 /// What the middleware needs of its service.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let quiet = is_probe(request.path());
     let method = method_label(request.method());
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let parent = TraceContext::parse(header(&request, headers::TRACEPARENT), header(&request, headers::TRACESTATE));
+    let parent = TraceContext::parse(header(&request, &TRACEPARENT), header(&request, &TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
 
     let mut seen = Seen { started, metrics, span, route, method, quiet, answered: false };
@@ -55,11 +56,10 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let correlation_id = renamed.unwrap_or(correlation_id);
     response = render_errors(response, wire, &correlation_id);
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
-        let request_id = HeaderName::from_static(headers::REQUEST_ID);
-        if wire == Wire::OpenAi && !response.headers().contains_key(&request_id) {
-            response.headers_mut().insert(request_id, value.clone());
+        if wire == Wire::OpenAi && !response.headers().contains_key(REQUEST_ID) {
+            response.headers_mut().insert(REQUEST_ID, value.clone());
         }
-        response.headers_mut().insert(HeaderName::from_static(headers::CORRELATION_ID), value);
+        response.headers_mut().insert(CORRELATION_ID, value);
     }
     seen.answered(response.status().as_u16());
     Ok(response)
@@ -147,7 +147,7 @@ fn log_error(error: &ApiError) {
     }
 }
 
-fn header<'r>(request: &'r ServiceRequest, name: &str) -> Option<&'r str> {
+fn header<'r>(request: &'r ServiceRequest, name: &HeaderName) -> Option<&'r str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 

@@ -8,9 +8,10 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, post};
 use futures_util::StreamExt;
 use vx11_chassis::extract::Json;
+use vx11_chassis::header_names::STORAGE;
 use vx11_chassis::{ApiError, RequestContext, sse};
+use vx11_contracts::ErrorBody;
 use vx11_contracts::chat::{ChatFrame, ChatRequest, ChatResponse};
-use vx11_contracts::{ErrorBody, headers};
 
 use super::performance::Recorded;
 use crate::chat::{Accepted, frames};
@@ -42,7 +43,7 @@ pub(crate) async fn chat(
     let answer = state.chat.answer(&asked, started).await?;
     let mut response = HttpResponse::Ok();
     if let Some(storage) = answer.storage {
-        response.insert_header((headers::STORAGE, storage.as_str()));
+        response.insert_header((STORAGE, storage.as_str()));
     }
     Ok(response.json(answer))
 }

@@ -6,9 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 use vx11_chassis::context::is_valid_id;
 use vx11_chassis::extract::Json;
-use vx11_chassis::{ApiError, RequestContext};
+use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::error::ErrorBody;
-use vx11_contracts::headers;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
 use super::arrange::{Said, arrange};
@@ -117,7 +116,7 @@ async fn answer(
     whole.latency_ms = started.elapsed().as_millis() as u64;
     let mut response = HttpResponse::Ok();
     way.add_headers(&mut response, answered.answer.request_id.as_deref());
-    response.insert_header((headers::COST_USD, bill.cost().to_string()));
+    response.insert_header((header_names::COST_USD, bill.cost().to_string()));
     Ok(response.json(whole))
 }
 

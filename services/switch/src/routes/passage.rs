@@ -2,8 +2,8 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CACHE_CONTROL;
-use vx11_chassis::ApiError;
-use vx11_contracts::{ErrorCode, headers};
+use vx11_chassis::{ApiError, header_names};
+use vx11_contracts::ErrorCode;
 
 use crate::accounts::Caller;
 use crate::cache::{Asked, Control, Key, Passage, Scope};
@@ -29,7 +29,9 @@ pub(super) fn read(
     let caller = Caller::of(http);
     let org = match &caller {
         // Whoever has the shared token may speak for any organisation.
-        Caller::Internal => http.headers().get(headers::ORG).and_then(|value| value.to_str().ok()).unwrap_or_default(),
+        Caller::Internal => {
+            http.headers().get(header_names::ORG).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        }
         Caller::Key(_) => "",
     };
     let identity = |target: &Target| gateway.shared.registry.get(target.provider).identity();
@@ -49,11 +51,11 @@ pub(super) fn read(
 
 /// Whether the cache is not switched off for this request.
 fn is_wanted(http: &HttpRequest) -> Result<bool, ApiError> {
-    match http.headers().get(headers::CACHE).map(|value| value.as_bytes()) {
+    match http.headers().get(header_names::CACHE).map(|value| value.as_bytes()) {
         None | Some(b"on") => Ok(true),
         Some(b"off") => Ok(false),
         Some(_) => {
-            let problem = format!("the header {} must be `on` or `off`", headers::CACHE);
+            let problem = format!("the header {} must be `on` or `off`", header_names::CACHE);
             Err(ApiError::new(ErrorCode::MalformedRequest, problem))
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{AGE, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{AGE, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use vx11_contracts::headers;
+use vx11_chassis::header_names;
 use vx11_contracts::switch::Attempt;
 
 use crate::accounts::Bill;
@@ -17,7 +17,7 @@ use crate::gateway::{Call, Gateway};
 /// The provider that the caller's header allows, where it names one.
 pub(super) fn pinned_provider(request: &HttpRequest) -> Option<&str> {
     // What is no text is no provider's name either, and is refused as such.
-    request.headers().get(headers::PROVIDER).map(|value| value.to_str().unwrap_or_default())
+    request.headers().get(header_names::PROVIDER).map(|value| value.to_str().unwrap_or_default())
 }
 
 /// Every target that was tried for one request.
@@ -44,7 +44,7 @@ impl<'a> Way<'a> {
     pub(super) fn whole(self, request_id: Option<&str>, body: Bytes) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         self.add_headers(&mut response, request_id);
-        response.insert_header((headers::COST_USD, self.bill.cost().to_string()));
+        response.insert_header((header_names::COST_USD, self.bill.cost().to_string()));
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
     }
 
@@ -88,28 +88,28 @@ impl<'a> Way<'a> {
     /// Adds who answered, after how many calls, and what the gateway itself took until now.
     pub(super) fn add_headers(self, response: &mut HttpResponseBuilder, request_id: Option<&str>) {
         // What a caller or a provider named may not fit into a header; it is left out then.
-        let mut add = |name: &'static str, value: &str| {
+        let mut add = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 response.insert_header((name, value));
             }
         };
         if let Some((provider, model)) = self.last() {
-            add(headers::PROVIDER, provider);
-            add(headers::MODEL, model);
+            add(header_names::PROVIDER, provider);
+            add(header_names::MODEL, model);
         }
         if let Some(request_id) = request_id {
-            add(headers::REQUEST_ID, request_id);
+            add(header_names::REQUEST_ID, request_id);
         }
         let at_providers: Duration = self.tried.iter().map(|tried| tried.elapsed).sum();
         let origin = self.passage.origin();
         let waited = at_providers + origin.map_or(Duration::ZERO, |origin| origin.waited);
         let overhead = self.started.elapsed().saturating_sub(waited);
-        add(headers::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
+        add(header_names::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
         if self.gateway.shared.cache.is_some() {
-            add(headers::CACHE, self.passage.status().as_str());
+            add(header_names::CACHE, self.passage.status().as_str());
         }
         let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
-        response.insert_header((headers::ATTEMPTS, calls));
+        response.insert_header((header_names::ATTEMPTS, calls));
         if let Some(origin) = origin {
             response.insert_header((AGE, origin.age.as_secs()));
         }

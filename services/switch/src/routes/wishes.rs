@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use vx11_chassis::ApiError;
-use vx11_contracts::{ErrorCode, headers};
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use vx11_chassis::{ApiError, header_names};
+use vx11_contracts::ErrorCode;
 use vx11_resilience::{Deadline, Priority};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,40 +14,40 @@ use crate::domain::wishes::Wishes;
 
 /// What the request's headers ask for.
 pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
-    let fallback = match text(request, headers::FALLBACK)? {
+    let fallback = match text(request, &header_names::FALLBACK)? {
         None | Some("on") => true,
         Some("off") => false,
-        Some(_) => return Err(malformed(headers::FALLBACK, "must be `on` or `off`")),
+        Some(_) => return Err(malformed(&header_names::FALLBACK, "must be `on` or `off`")),
     };
-    let priority = match text(request, headers::PRIORITY)? {
+    let priority = match text(request, &header_names::PRIORITY)? {
         None => Priority::default(),
         Some(word) => Priority::ALL
             .into_iter()
             .find(|priority| priority.as_str() == word)
-            .ok_or_else(|| malformed(headers::PRIORITY, "must be `interactive`, `normal` or `batch`"))?,
+            .ok_or_else(|| malformed(&header_names::PRIORITY, "must be `interactive`, `normal` or `batch`"))?,
     };
-    let whole = milliseconds(request, headers::TIMEOUT_MS)?.map(Deadline::after);
-    let first = milliseconds(request, headers::TTFT_TIMEOUT_MS)?;
+    let whole = milliseconds(request, &header_names::TIMEOUT_MS)?.map(Deadline::after);
+    let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
     Ok(Wishes { whole, first, fallback, priority, tenant: tenant(request) })
 }
 
 /// Who waits in turn with others where a provider is busy: the organisation, else the conversation, else whoever has the
 /// same token.
 fn tenant(request: &HttpRequest) -> u64 {
-    let names = [headers::ORG, headers::SESSION_ID, "authorization", headers::API_KEY];
+    let names = [header_names::ORG, header_names::SESSION_ID, AUTHORIZATION, header_names::API_KEY];
     let header = names.into_iter().find_map(|name| request.headers().get(name));
     header.map_or(0, |value| xxh3_64(value.as_bytes()))
 }
 
 /// Routes `request` by the model that the header names in place of the body's, where it names one.
 pub(super) fn reroute(http: &HttpRequest, request: &mut ChatRequest) -> Result<(), ApiError> {
-    if let Some(model) = text(http, headers::MODEL)? {
+    if let Some(model) = text(http, &header_names::MODEL)? {
         model.clone_into(&mut request.model);
     }
     Ok(())
 }
 
-fn milliseconds(request: &HttpRequest, name: &str) -> Result<Option<Duration>, ApiError> {
+fn milliseconds(request: &HttpRequest, name: &HeaderName) -> Result<Option<Duration>, ApiError> {
     let Some(value) = text(request, name)? else { return Ok(None) };
     match value.trim().parse() {
         Ok(ms @ 1..) => Ok(Some(Duration::from_millis(ms))),
@@ -54,11 +55,11 @@ fn milliseconds(request: &HttpRequest, name: &str) -> Result<Option<Duration>, A
     }
 }
 
-fn text<'r>(request: &'r HttpRequest, name: &str) -> Result<Option<&'r str>, ApiError> {
+fn text<'r>(request: &'r HttpRequest, name: &HeaderName) -> Result<Option<&'r str>, ApiError> {
     let value = request.headers().get(name).map(|value| value.to_str());
     value.transpose().map_err(|_| malformed(name, "must be visible ASCII"))
 }
 
-fn malformed(name: &str, problem: &str) -> ApiError {
+fn malformed(name: &HeaderName, problem: &str) -> ApiError {
     ApiError::new(ErrorCode::MalformedRequest, format!("the header {name} {problem}"))
 }
