@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vx11_contracts::{headers, time};
+use vx11_chassis::header_names;
+use vx11_contracts::time;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::wire::Wire;
 
-/// Characters of a header or a model that are remembered.
+/// Bytes of a header or a model that are remembered, about.
 const MAX_TEXT: usize = 256;
 
 /// One request.
@@ -69,12 +71,12 @@ impl Ledger {
 
     /// Writes down a request that has come, to be told how it ends.
     pub(crate) fn open(self: &Arc<Self>, http: &HttpRequest, wire: Wire, mut entry: Entry) -> Open {
-        let header = |name: &str| http.headers().get(name).and_then(|value| value.to_str().ok()).map(short);
+        let header = |name: HeaderName| http.headers().get(name).and_then(|value| value.to_str().ok()).map(short);
         entry.timestamp = time::now();
         entry.path = http.path().to_owned();
-        entry.correlation_id = header(headers::CORRELATION_ID);
-        entry.traceparent = header(headers::TRACEPARENT);
-        entry.deadline_ms = header(headers::DEADLINE_MS);
+        entry.correlation_id = header(header_names::CORRELATION_ID);
+        entry.traceparent = header(header_names::TRACEPARENT);
+        entry.deadline_ms = header(header_names::DEADLINE_MS);
         entry.wire = wire.as_str().to_owned();
         entry.key_hash = wire.key(http).map(|key| format!("{:08x}", xxh3_64(key.as_bytes()) as u32));
         entry.model = short(&entry.model);
@@ -161,5 +163,5 @@ impl Drop for Open {
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+    text[..text.ceil_char_boundary(MAX_TEXT)].to_owned()
 }

@@ -104,7 +104,8 @@ pub(super) async fn spoken(plan: &FaultPlan, tokens: u64) {
 
 /// A whole answer, or what the plan makes of it: one that stops in its middle, or that is not JSON.
 pub(super) fn whole(state: &State, wire: Wire, plan: &FaultPlan, mut open: Open, body: &Value) -> HttpResponse {
-    let json = Bytes::from(body.to_string());
+    // Faster than its `Display`, which goes through a formatter.
+    let json = serde_json::to_vec(body).map_or_else(|_| Bytes::new(), Bytes::from);
     let half = json.slice(..json.len() / 2);
     let length = json.len() as u64;
     let mut answer = wire.respond(200);

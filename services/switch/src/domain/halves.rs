@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use memchr::memchr;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, field, put, read, says, text};
@@ -124,7 +125,7 @@ fn halves(json: &[u8]) -> impl Iterator<Item = usize> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            at += json.get(at..)?.iter().position(|byte| *byte == b'\\')?;
+            at += memchr(b'\\', json.get(at..)?)?;
             let here = at;
             match escape(json, at) {
                 None => at += 2,
