@@ -14,8 +14,10 @@ use url::Url;
 use crate::TraceContext;
 use crate::logs::SpanFields;
 
-/// The target of every span made here.
-pub(crate) const TARGET: &str = module_path!();
+/// The target of the spans of requests, which log lines take their ids from.
+pub(crate) const REQUESTS: &str = "vx11_telemetry::request";
+/// The target of the spans of calls, which only a collector sees: with traces off they are switched off too.
+pub(crate) const CALLS: &str = "vx11_telemetry::call";
 
 /// The span of a request that `service` serves, and the context for what the request causes.
 ///
@@ -29,6 +31,7 @@ pub fn server_span(
     parent: Option<&TraceContext>,
 ) -> (Span, TraceContext) {
     let span = tracing::info_span!(
+        target: REQUESTS,
         // A request begins a tree of its own, whatever the thread was doing before.
         parent: None,
         "request",
@@ -63,6 +66,7 @@ pub fn server_span(
 /// The caller records `http.response.status_code` when it knows it, and `error.type` for a call without an answer.
 pub fn client_span(method: &str, peer: &str, url: &Url, parent: &TraceContext) -> (Span, TraceContext) {
     let span = tracing::info_span!(
+        target: CALLS,
         "call",
         service = parent.service(),
         span_id = Empty,
@@ -88,6 +92,7 @@ pub fn genai_span(
     parent: &TraceContext,
 ) -> (Span, TraceContext) {
     let span = tracing::info_span!(
+        target: CALLS,
         "provider call",
         service = parent.service(),
         span_id = Empty,

@@ -56,8 +56,6 @@ impl Guard {
 /// When the configuration cannot be used, or a subscriber is installed already.
 pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Result<Guard, TelemetryError> {
     let filter: Targets = config.log_level.parse()?;
-    // Spans carry the ids of the lines within them, whatever the level of the lines.
-    let filter = filter.with_target(span::TARGET, Level::INFO);
     let style = match config.log_format {
         LogFormat::Json => Style::Json,
         LogFormat::Human => Style::Human,
@@ -68,6 +66,9 @@ pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Resul
     let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     let (lines, guard) = Lines::start(stdout)?;
     let traces = trace::start(&config.otlp, services)?;
+    // Spans carry the ids of the lines within them, whatever the level of the lines.
+    let filter = filter.with_target(span::REQUESTS, Level::INFO);
+    let filter = filter.with_target(span::CALLS, traces.as_ref().map(|_| Level::INFO));
     let log_layer = LogLayer::new(style, process, lines.clone());
     let trace_layer = traces.as_ref().map(Traces::layer);
     // One filter for both: to filter a layer of its own, every span is looked up again at every step.

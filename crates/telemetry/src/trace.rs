@@ -79,5 +79,5 @@ where
 
 /// Only the spans that this crate makes: they name their service, and libraries' own spans would drown them.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target() == span::TARGET
+    metadata.is_span() && [span::REQUESTS, span::CALLS].contains(&metadata.target())
 }
