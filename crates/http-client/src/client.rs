@@ -20,7 +20,9 @@ const HEADERS: usize = 16;
 ///
 /// Each worker makes its own, because connections that two threads share cost wake-ups on every request.
 #[derive(Clone)]
-pub struct Client {
+pub struct Client(Arc<Origin>);
+
+struct Origin {
     connector: Connector,
     host: HeaderValue,
     idle: Arc<Idle>,
@@ -28,7 +30,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("Client").field("host", &self.0.host).finish_non_exhaustive()
     }
 }
 
@@ -43,7 +45,7 @@ pub struct Request {
 impl Client {
     /// A client with the connections that `connector` makes.
     pub fn new(connector: Connector) -> Self {
-        Self { host: connector.host(), connector, idle: Arc::default() }
+        Self(Arc::new(Origin { host: connector.host(), connector, idle: Arc::default() }))
     }
 
     /// A request for `target` that says who asks, and nothing else yet.
@@ -53,30 +55,9 @@ impl Client {
         *http.uri_mut() = Uri::from(target);
         let headers = http.headers_mut();
         headers.reserve(HEADERS);
-        headers.insert(HOST, self.host.clone());
+        headers.insert(HOST, self.0.host.clone());
         headers.insert(USER_AGENT, AGENT);
         Request { client: self.clone(), http }
-    }
-
-    async fn send(&self, mut request: http::Request<Body>) -> Result<Response, Error> {
-        loop {
-            let kept = self.idle.take();
-            let was_kept = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                // Kept apart, because it is seldom needed, and would make the future of every request larger.
-                None => Box::pin(self.connector.connect()).await?,
-            };
-            match connection.send(request).await {
-                Ok(answer) => return Ok(Response::new(answer, connection, self.idle.clone())),
-                Err(mut error) => match error.take_message() {
-                    // Closed by the other side as it was taken up; of the request nothing was sent.
-                    Some(unsent) if was_kept => request = unsent,
-                    Some(_) => return Err(Error::connect(error.into_error())),
-                    None => return Err(Error::Broken(error.into_error())),
-                },
-            }
-        }
     }
 }
 
@@ -102,7 +83,28 @@ impl Request {
     ///
     /// # Errors
     /// When there is no connection, or it breaks before the head.
-    pub async fn send(self) -> Result<Response, Error> {
-        self.client.send(self.http).await
+    pub fn send(self) -> impl Future<Output = Result<Response, Error>> {
+        let Self { client, http: mut request } = self;
+        async move {
+            let Origin { connector, idle, .. } = &*client.0;
+            loop {
+                let kept = idle.take();
+                let was_kept = kept.is_some();
+                let mut connection = match kept {
+                    Some(connection) => connection,
+                    // Kept apart, because it is seldom needed, and would make the future of every request larger.
+                    None => Box::pin(connector.connect()).await?,
+                };
+                match connection.send(request).await {
+                    Ok(answer) => return Ok(Response::new(answer, connection, idle.clone())),
+                    Err(mut error) => match error.take_message() {
+                        // Closed by the other side while it was idle; of the request nothing was sent.
+                        Some(unsent) if was_kept => request = unsent,
+                        Some(_) => return Err(Error::connect(error.into_error())),
+                        None => return Err(Error::Broken(error.into_error())),
+                    },
+                }
+            }
+        }
     }
 }

@@ -29,27 +29,32 @@ impl Connection {
         Ok(Box::new(Self { sender, http: Some(http), is_over: false }))
     }
 
-    /// Sends `request` and waits for the head of the answer. The error holds the request where nothing of it was sent.
-    pub(crate) async fn send(
+    /// Sends `request` and waits for the head of the answer. The error holds the request where nothing of it was sent, as
+    /// where the other side turns out to have closed the connection while it was idle: hyper reads before it takes up the
+    /// request, and takes up none where the task's budget does not let it read.
+    pub(crate) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<http::Response<Incoming>, TrySendError<Request<Body>>> {
+    ) -> impl Future<Output = Result<http::Response<Incoming>, TrySendError<Request<Body>>>> {
         // The head is handed over while the connection is polled below, by this very task, which so needs no wake-up for
         // it: neither a waker, nor a budget whose end only a waker could tell.
-        let mut head = pin!(unconstrained(self.sender.try_send_request(request)));
+        let head = unconstrained(self.sender.try_send_request(request));
         let (http, is_over) = (&mut self.http, &mut self.is_over);
-        std::future::poll_fn(|cx| {
-            poll(http, is_over, cx);
-            let mut unwoken = Context::from_waker(Waker::noop());
-            let answered = head.as_mut().poll(&mut unwoken);
-            if answered.is_pending() && *is_over {
-                // It was closed as it was taken up. What it had not begun to send it gives back only when it is dropped.
-                *http = None;
-                return head.as_mut().poll(&mut unwoken);
-            }
-            answered
-        })
-        .await
+        async move {
+            let mut head = pin!(head);
+            std::future::poll_fn(|cx| {
+                poll(http, is_over, cx);
+                let mut unwoken = Context::from_waker(Waker::noop());
+                let answered = head.as_mut().poll(&mut unwoken);
+                if answered.is_pending() && *is_over {
+                    // It was closed before. What it had not begun to send it gives back only when it is dropped.
+                    *http = None;
+                    return head.as_mut().poll(&mut unwoken);
+                }
+                answered
+            })
+            .await
+        }
     }
 
     /// Gets on with reading and writing. How a connection ends, the exchange that it carries is told.
@@ -63,7 +68,7 @@ impl Connection {
         !self.is_over && self.sender.is_ready()
     }
 
-    /// Whether the other side has not closed it while it lay idle.
+    /// Whether the other side has not closed it.
     pub(crate) fn is_open(&mut self) -> bool {
         // Without a budget, whose end would look like an open connection.
         let looked = pin!(unconstrained(std::future::poll_fn(|cx| self.poll(cx))));
@@ -93,12 +98,14 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+    use tokio::task::yield_now;
     use tokio_util::either::Either;
 
     use super::*;
 
-    #[tokio::test]
-    async fn one_that_closes_as_it_is_taken_up_does_not_keep_its_request() {
+    /// One that has served a request, and that its peer has closed since.
+    async fn closed() -> Box<Connection> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let tcp = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
         let (mut peer, _) = listener.accept().await.expect("a connection");
@@ -112,9 +119,28 @@ mod tests {
         peer.shutdown().await.expect("closed");
         // The runtime hears of it; nobody looks at the connection before its next request is handed over.
         for _ in 0..8 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
+        connection
+    }
+
+    /// Hands it a request, and says whether that came back unsent.
+    async fn gives_back(mut connection: Box<Connection>) -> bool {
         let sent = tokio::time::timeout(Duration::from_secs(20), connection.send(Request::new(Body::Empty)));
-        sent.await.expect("in time").expect_err("closed");
+        sent.await.expect("in time").expect_err("closed").take_message().is_some()
+    }
+
+    #[tokio::test]
+    async fn one_that_was_closed_gives_its_next_request_back() {
+        assert!(gives_back(closed().await).await);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_closed_is_seen_to_be_by_a_task_that_has_done_enough_for_now() {
+        let connection = closed().await;
+        while has_budget_remaining() {
+            consume_budget().await;
+        }
+        assert!(gives_back(connection).await);
     }
 }

@@ -26,23 +26,13 @@ struct Waiting {
 }
 
 impl Idle {
-    /// The one that was used last, so that those of a busy time come to their end after it.
+    /// The one that was used last, so that those of a busy time come to their end after it. Whether the other side has
+    /// closed it meanwhile shows when a request is handed to it, before any of that is sent.
     pub(crate) fn take(&self) -> Option<Box<Connection>> {
-        loop {
-            let (since, mut connection) = self.last()?;
-            // Older ones are no better; they are closed in their turn.
-            if since.elapsed() > LONGEST {
-                return None;
-            }
-            if connection.is_open() {
-                return Some(connection);
-            }
-        }
-    }
-
-    /// Looked at, and closed, without the lock.
-    fn last(&self) -> Option<(Instant, Box<Connection>)> {
-        self.0.lock().connections.pop_back()
+        // Closed, where it is too old, without the lock.
+        let (since, connection) = self.0.lock().connections.pop_back()?;
+        // Older ones are no better; they are closed in their turn.
+        (since.elapsed() <= LONGEST).then_some(connection)
     }
 
     /// Keeps `connection` for the next request.

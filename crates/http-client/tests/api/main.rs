@@ -95,6 +95,24 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_connection_on_which_more_was_said_than_was_asked_is_replaced() {
+    const UNASKED: &str = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+    let mut peer = Peer::start().await;
+    let client = client(&peer);
+    for _ in 0..2 {
+        let answered = async {
+            let mut connection = peer.accept().await;
+            connection.head().await;
+            connection.say(&format!("{HELLO}{UNASKED}")).await;
+        };
+        let asked = async { text(post(&client).send().await.expect("answered")).await.expect("whole") };
+        let (said, ()) = within(async { tokio::join!(asked, answered) }).await;
+        assert_eq!(said, "hello");
+    }
+    assert_eq!(peer.accepted(), 2);
+}
+
+#[tokio::test]
 async fn chunks_come_as_they_are_sent() {
     let mut peer = Peer::start().await;
     let answer = tokio::spawn(get(&client(&peer)).send());
