@@ -97,11 +97,19 @@ impl Clients {
 /// Whether `path` stays where it says: no dot segments, written out or encoded, and no backslashes, which a URL parser
 /// would resolve into another service's paths.
 pub(crate) fn is_straight(path: &str) -> bool {
-    let is_dots = |segment: &str| {
-        let plain = segment.replace("%2e", ".").replace("%2E", ".");
-        plain == "." || plain == ".."
-    };
-    !path.contains('\\') && !path.split('/').any(is_dots)
+    !path.contains('\\') && !path.as_bytes().split(|byte| *byte == b'/').any(is_dots)
+}
+
+/// Whether a segment is one dot or two, each written out or encoded.
+fn is_dots(segment: &[u8]) -> bool {
+    after_dot(segment).is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(&[]))
+}
+
+fn after_dot(segment: &[u8]) -> Option<&[u8]> {
+    match segment {
+        [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => Some(rest),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +140,22 @@ mod tests {
         }
         for path in ["/operator/a..b", "/operator/...", "/operator/.well-known", "/operator/a%2Fb"] {
             assert!(is_straight(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_write_one_dot_or_two_is_a_dot_segment() {
+        let dots = [".", "%2e", "%2E"];
+        let twice = dots.map(|first| dots.map(|second| format!("{first}{second}")));
+        for segment in twice.as_flattened().iter().map(String::as_str).chain(dots) {
+            for path in [format!("/{segment}"), format!("{segment}/x"), format!("/x/{segment}/"), segment.to_owned()] {
+                assert!(!is_straight(&path), "{path}");
+            }
+            for other in ["...", "x", "%", "%2", "%2F", "%252e", " ", "\u{e9}"] {
+                for path in [format!("/{segment}{other}"), format!("/{other}{segment}")] {
+                    assert!(is_straight(&path), "{path}");
+                }
+            }
         }
     }
 }
