@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
 /// The configured proxies. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -13,11 +13,11 @@ pub(crate) struct TrustedProxies(Arc<[IpAddr]>);
 
 /// What the service behind the edge learns about the client.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Forwarded {
+pub(crate) struct Forwarded<'r> {
     /// Who passed the request on, the client first.
     pub(crate) chain: String,
     /// The host that the client asked for, where it said so.
-    pub(crate) host: Option<String>,
+    pub(crate) host: Option<&'r str>,
     /// How the client came: `http` or `https`.
     pub(crate) proto: &'static str,
 }
@@ -34,7 +34,7 @@ impl TrustedProxies {
     }
 
     /// What to tell the service.
-    pub(crate) fn forwarded(&self, http: &HttpRequest) -> Option<Forwarded> {
+    pub(crate) fn forwarded<'r>(&self, http: &'r HttpRequest) -> Option<Forwarded<'r>> {
         Some(self.forwarded_by(peer(http)?, http.headers()))
     }
 
@@ -42,21 +42,21 @@ impl TrustedProxies {
         if !self.0.contains(&peer) {
             return peer;
         }
-        let written = list(headers, "x-forwarded-for");
+        let written = list(headers, X_FORWARDED_FOR);
         // What stands left of an entry that cannot be read was written by nobody who is known.
         let readable = written.rsplit(',').map_while(|entry| entry.trim().parse::<IpAddr>().ok());
         readable.map(|address| address.to_canonical()).find(|address| !self.0.contains(address)).unwrap_or(peer)
     }
 
-    fn forwarded_by(&self, peer: IpAddr, headers: &HeaderMap) -> Forwarded {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    fn forwarded_by<'r>(&self, peer: IpAddr, headers: &'r HeaderMap) -> Forwarded<'r> {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if !self.0.contains(&peer) {
-            return Forwarded { chain: peer.to_string(), host: text("host"), proto: "http" };
+            return Forwarded { chain: written(peer), host: text(HOST), proto: "http" };
         }
-        let before = list(headers, "x-forwarded-for");
-        let chain = if before.is_empty() { peer.to_string() } else { format!("{before}, {peer}") };
-        let is_https = text("x-forwarded-proto").is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
-        let host = text("x-forwarded-host").or_else(|| text("host"));
+        let before = list(headers, X_FORWARDED_FOR);
+        let chain = if before.is_empty() { written(peer) } else { format!("{before}, {peer}") };
+        let is_https = text(X_FORWARDED_PROTO).is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+        let host = text(X_FORWARDED_HOST).or_else(|| text(HOST));
         Forwarded { chain, host, proto: if is_https { "https" } else { "http" } }
     }
 }
@@ -66,8 +66,16 @@ fn peer(http: &HttpRequest) -> Option<IpAddr> {
     http.peer_addr().map(|address| address.ip().to_canonical())
 }
 
+/// As `Display` writes it, which takes twice as long over the four numbers.
+fn written(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.octets().map(|number| number.to_string()).join("."),
+        IpAddr::V6(address) => address.to_string(),
+    }
+}
+
 /// The values of a header that is a list, which may be written as several headers.
-fn list(headers: &HeaderMap, name: &str) -> String {
+fn list(headers: &HeaderMap, name: HeaderName) -> String {
     headers.get_all(name).map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(", ")
 }
 
@@ -81,7 +89,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
@@ -128,10 +136,17 @@ mod tests {
             ("x-forwarded-host", "vx11.example"),
         ]);
         let forwarded =
-            |chain: &str, host: &str, proto| Forwarded { chain: chain.into(), host: Some(host.into()), proto };
+            |chain: &str, host: &'static str, proto| Forwarded { chain: chain.into(), host: Some(host), proto };
         let by = |peer: &str| trusted().forwarded_by(address(peer), &said);
         assert_eq!(by("8.8.8.8"), forwarded("8.8.8.8", "edge", "http"));
         assert_eq!(by("10.0.0.2"), forwarded("6.6.6.6, 10.0.0.2", "vx11.example", "https"));
+    }
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for text in ["0.0.0.0", "9.10.99.100", "127.0.0.1", "255.255.255.255", "::1", "2001:db8:1:2:3:4:5:6"] {
+            assert_eq!(written(address(text)), text);
+        }
     }
 
     #[test]
