@@ -13,12 +13,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use http::uri::PathAndQuery;
-use tracing::Instrument;
 use vx11_chassis::context::is_valid_id;
 use vx11_chassis::server::Admission;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
-use vx11_contracts::headers::CORRELATION_ID;
 use vx11_http_client::Response;
 use vx11_telemetry::client_span;
 
@@ -66,10 +64,11 @@ pub(crate) async fn proxy(
     let request = send::Outgoing {
         method: headers::method(http.method())?,
         target: target(upstream, &http)?,
-        headers: headers::outgoing(&http, &context, &trace, &state, is_upgrade),
+        headers: headers::Outgoing { http: &http, context: &context, trace: &trace, state: &state, is_upgrade },
         body,
     };
-    let sent = send::send(&state, upstream, request, &context).instrument(span.clone()).await;
+    // Not within the span: nothing is logged on the way.
+    let sent = send::send(&state, upstream, request, context.deadline).await;
     let outcome = sent.as_ref().map_or_else(send::Failure::kind, |_| "ok");
     state.metrics.passed_on(upstream.name, outcome, started.elapsed());
     let response = match sent {
@@ -106,8 +105,8 @@ async fn read(state: &State, http: &HttpRequest, payload: Payload, limit: usize)
 
 /// A body may name another correlation id than the header; the service has answered under that, and so does the edge.
 fn adopt_correlation_id(http: &HttpRequest, context: RequestContext, response: &Response) {
-    let answered = response.headers().get(CORRELATION_ID).and_then(|value| value.to_str().ok());
-    if let Some(id) = answered.filter(|id| is_valid_id(id) && **id != *context.correlation_id) {
+    let answered = response.headers().get(headers::CORRELATION_ID).and_then(|value| value.to_str().ok());
+    if let Some(id) = answered.filter(|id| **id != *context.correlation_id && is_valid_id(id)) {
         http.extensions_mut().insert(context.with_correlation_id(id));
     }
 }

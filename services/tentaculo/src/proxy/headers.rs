@@ -1,7 +1,8 @@
 //! Headers on their way in and out (RFC 9110, section 7.6), and from one `http` version to the other.
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
 use secrecy::ExposeSecret;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::{ErrorCode, headers};
@@ -11,37 +12,14 @@ use vx11_telemetry::TraceContext;
 use crate::state::State;
 use crate::switch_keys;
 
-/// Headers of one connection, which go no further.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Headers that the edge writes itself, or that only a proxy in front of it could know.
-const REPLACED: [&str; 12] = [
-    "host",
-    "content-length",
-    "expect",
-    headers::CORRELATION_ID,
-    headers::TRACEPARENT,
-    headers::TRACESTATE,
-    headers::DEADLINE_MS,
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
-
-/// Where a caller's secret is. The edge puts the services' token in its place, unless it is a key of switch's.
-const SECRETS: [&str; 3] = ["authorization", headers::TOKEN, headers::API_KEY];
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
+const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
+const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(headers::TRACESTATE);
+const DEADLINE_MS: HeaderName = HeaderName::from_static(headers::DEADLINE_MS);
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The method in the client's types.
 pub(super) fn method(method: &actix_web::http::Method) -> Result<http::Method, ApiError> {
@@ -49,63 +27,77 @@ pub(super) fn method(method: &actix_web::http::Method) -> Result<http::Method, A
     http::Method::from_bytes(method.as_str().as_bytes()).map_err(refused)
 }
 
-/// What the service gets.
-pub(super) fn outgoing(
-    http: &HttpRequest,
-    context: &RequestContext,
-    trace: &TraceContext,
-    state: &State,
-    is_upgrade: bool,
-) -> http::HeaderMap {
-    let mut out = http::HeaderMap::with_capacity(http.headers().len() + 8);
-    let has_key = switch_keys::has_key(http);
-    let listed = connection_options(http.headers().get_all("connection").filter_map(|value| value.to_str().ok()));
-    for (name, value) in http.headers() {
-        let name = name.as_str();
-        if is_hop_by_hop(name, &listed) || REPLACED.contains(&name) || (!has_key && SECRETS.contains(&name)) {
-            continue;
+/// What the headers that the service gets are made of. A request that is sent again has them made again.
+pub(super) struct Outgoing<'r> {
+    pub(super) http: &'r HttpRequest,
+    pub(super) context: &'r RequestContext,
+    pub(super) trace: &'r TraceContext,
+    pub(super) state: &'r State,
+    pub(super) is_upgrade: bool,
+}
+
+impl Outgoing<'_> {
+    /// Writes them to `out`, which has those of the edge's own client already.
+    pub(super) fn write(&self, out: &mut HeaderMap) {
+        let has_key = switch_keys::has_key(self.http);
+        self.pass_on(out, has_key);
+        if let Some(token) = self.state.token.as_ref().filter(|_| !has_key) {
+            set(out, TOKEN, token.expose_secret());
         }
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
-        {
-            out.append(name, value);
+        set(out, CORRELATION_ID, &self.context.correlation_id);
+        set(out, TRACEPARENT, &self.trace.traceparent());
+        if let Some(state) = self.trace.tracestate() {
+            set(out, TRACESTATE, state);
         }
-    }
-    let mut set = |name: &'static str, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
-            out.insert(HeaderName::from_static(name), value);
+        if let Some(deadline) = self.context.deadline {
+            out.insert(DEADLINE_MS, deadline.header_value().into());
         }
-    };
-    if let Some(token) = state.token.as_ref().filter(|_| !has_key) {
-        set(headers::TOKEN, token.expose_secret());
-    }
-    set(headers::CORRELATION_ID, &context.correlation_id);
-    set(headers::TRACEPARENT, &trace.traceparent());
-    if let Some(state) = trace.tracestate() {
-        set(headers::TRACESTATE, state);
-    }
-    if let Some(deadline) = context.deadline {
-        set(headers::DEADLINE_MS, &deadline.header_value().to_string());
-    }
-    if let Some(forwarded) = state.trusted.forwarded(http) {
-        set("x-forwarded-for", &forwarded.chain);
-        set("x-forwarded-proto", forwarded.proto);
-        if let Some(host) = &forwarded.host {
-            set("x-forwarded-host", host);
+        if let Some(forwarded) = self.state.trusted.forwarded(self.http) {
+            set(out, X_FORWARDED_FOR, &forwarded.chain);
+            out.insert(X_FORWARDED_PROTO, HeaderValue::from_static(forwarded.proto));
+            if let Some(host) = forwarded.host {
+                set(out, X_FORWARDED_HOST, host);
+            }
+        }
+        if self.is_upgrade {
+            out.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            out.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
     }
-    if is_upgrade {
-        set("connection", "upgrade");
-        set("upgrade", "websocket");
+
+    /// What the client says and may say to a service.
+    fn pass_on(&self, out: &mut HeaderMap, has_key: bool) {
+        let said = self.http.headers();
+        let listed = connection_options(said.get_all(header::CONNECTION).filter_map(|value| value.to_str().ok()));
+        if said.contains_key(header::USER_AGENT) && !is_hop_by_hop(USER_AGENT.as_str(), &listed) {
+            // The client has said who asks.
+            out.remove(USER_AGENT);
+        }
+        for (name, value) in said {
+            let name = name.as_str();
+            if is_hop_by_hop(name, &listed) || is_replaced(name) || (!has_key && is_secret(name)) {
+                continue;
+            }
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+            {
+                out.append(name, value);
+            }
+        }
     }
-    out
+}
+
+fn set(out: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        out.insert(name, value);
+    }
 }
 
 /// The head of the answer to the client.
 pub(super) fn answer(response: &Response) -> HttpResponseBuilder {
     let status = actix_web::http::StatusCode::from_u16(response.status().as_u16());
     let mut answer = HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::BAD_GATEWAY));
-    let said = response.headers().get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let said = response.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let listed = connection_options(said);
     for (name, value) in response.headers() {
         let name = name.as_str();
@@ -123,8 +115,45 @@ pub(super) fn answer(response: &Response) -> HttpResponseBuilder {
     answer
 }
 
+/// Whether a header is for one connection, and goes no further.
 fn is_hop_by_hop(name: &str, listed: &[String]) -> bool {
-    HOP_BY_HOP.contains(&name) || listed.iter().any(|option| option == name)
+    let is_always = matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    );
+    is_always || listed.iter().any(|option| option == name)
+}
+
+/// Whether the edge writes a header itself, or only a proxy in front of it could know it.
+fn is_replaced(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "content-length"
+            | "expect"
+            | headers::CORRELATION_ID
+            | headers::TRACEPARENT
+            | headers::TRACESTATE
+            | headers::DEADLINE_MS
+            | "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-real-ip"
+    )
+}
+
+/// Whether a caller's secret is there. The edge puts the services' token in its place, unless it is a key of switch's.
+fn is_secret(name: &str) -> bool {
+    matches!(name, "authorization" | headers::TOKEN | headers::API_KEY)
 }
 
 /// Headers that `Connection` names; nearly always none.

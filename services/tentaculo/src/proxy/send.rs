@@ -6,21 +6,22 @@ use std::time::Duration;
 use http::Method;
 use http::uri::PathAndQuery;
 use tokio_stream::wrappers::ReceiverStream;
+use vx11_chassis::ApiError;
 use vx11_chassis::client::chain;
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_http_client::{Client, Error, Request, Response};
+use vx11_resilience::Deadline;
 
 use super::body::{self, Body, Streamed};
-use super::down;
+use super::{down, headers};
 use crate::state::State;
 use crate::upstream::Upstream;
 
 /// A request to a service.
-pub(super) struct Outgoing {
+pub(super) struct Outgoing<'r> {
     pub(super) method: Method,
     pub(super) target: PathAndQuery,
-    pub(super) headers: http::HeaderMap,
+    pub(super) headers: headers::Outgoing<'r>,
     pub(super) body: Body,
 }
 
@@ -74,11 +75,11 @@ impl Failure {
 pub(super) async fn send(
     state: &State,
     upstream: &Upstream,
-    request: Outgoing,
-    context: &RequestContext,
+    request: Outgoing<'_>,
+    deadline: Option<Deadline>,
 ) -> Result<Response, Failure> {
     let longest = state.config.answer_timeout;
-    let limit = context.deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
+    let limit = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
     if limit.is_zero() {
         return Err(Failure::Late);
     }
@@ -91,12 +92,12 @@ pub(super) async fn send(
     }
 }
 
-async fn send_or_retry(state: &State, client: &Client, request: Outgoing) -> Result<Response, Failure> {
+async fn send_or_retry(state: &State, client: &Client, request: Outgoing<'_>) -> Result<Response, Failure> {
     state.retries.record_request();
     let Outgoing { method, target, headers, body } = request;
     let request = || {
         let mut request = client.request(method.clone(), target.clone());
-        request.headers_mut().extend(headers.clone());
+        headers.write(request.headers_mut());
         request
     };
     let whole = match body {

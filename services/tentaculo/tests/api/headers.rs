@@ -73,6 +73,18 @@ async fn the_clients_token_is_replaced_and_its_host_is_told() {
 }
 
 #[tokio::test]
+async fn who_asks_is_the_clients_to_say_where_it_does() {
+    let service = Service::well().await;
+    let edge = Edge::in_front_of(&service.url, &[]).await;
+    edge.raw(&["GET /operator/api/status HTTP/1.1", "x-first: 1", "user-agent: curl/8", "x-last: 1"], "").await;
+    assert_eq!(service.header("user-agent"), ["curl/8"]);
+    for lines in [&[][..], &["user-agent: curl/8", "connection: close, user-agent"]] {
+        edge.raw(&[&["GET /operator/api/status HTTP/1.1"], lines].concat(), "").await;
+        assert_eq!(service.header("user-agent"), [concat!("vx11/", env!("CARGO_PKG_VERSION"))], "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_a_trusted_proxy_is_believed_about_the_client() {
     let service = Service::well().await;
     for (variables, chain, host, proto) in
