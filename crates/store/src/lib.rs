@@ -4,6 +4,7 @@
 //! - [`Db`] opens the database, brings its schema up to date and runs queries on the blocking pool.
 //! - [`Writer`] is for the hot path: it groups the rows of many requests into one transaction and answers when that
 //!   is on disk. When the database cannot be written it keeps the rows in memory, says so, and recovers by itself.
+//! - [`insert!`] makes a row of the hot path a statement that is prepared once.
 //! - [`upkeep`] is what maintenance calls: integrity, size, counts, schema, backup, retention.
 //!
 //! - [`trail`] is the audit log that each service keeps in a table of the same shape.
@@ -15,6 +16,7 @@ mod config;
 mod connection;
 mod db;
 mod error;
+mod insert;
 mod schema;
 pub mod trail;
 pub mod upkeep;

@@ -1,16 +1,19 @@
 //! `copilot_actions_log`: the audit trail that every service with a store keeps, in a table of the same shape.
 //!
-//! A service creates the table in its own migrations, decides what is worth a row, and reads its own rows only.
+//! A service creates the table and its indexes in its own migrations, decides what is worth a row, and reads its own rows
+//! only.
+
+mod marks;
+#[cfg(test)]
+mod tests;
 
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use vx11_contracts::event::Action;
 
 use self::schema::copilot_actions_log as log;
 use crate::Connection;
 
-// Every column is written, so that the statement is always the same and is prepared once.
-#[derive(Insertable)]
-#[diesel(table_name = log, treat_none_as_default_value = false)]
 struct NewAction<'a> {
     timestamp: &'a str,
     source: &'a str,
@@ -22,6 +25,20 @@ struct NewAction<'a> {
     status: &'a str,
     mode: &'a str,
     notes: Option<&'a str>,
+}
+crate::insert! {
+    NewAction<'_> into copilot_actions_log {
+        timestamp: Text,
+        source: Text,
+        session_id: Nullable<Text>,
+        correlation_id: Text,
+        action: Text,
+        action_type: Text,
+        target: Nullable<Text>,
+        status: Text,
+        mode: Text,
+        notes: Nullable<Text>,
+    }
 }
 
 #[derive(Queryable, Selectable)]
@@ -79,7 +96,7 @@ pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<()> {
         mode: &action.mode,
         notes: action.notes.as_deref(),
     };
-    diesel::insert_into(log::table).values(row).execute(conn).map(drop)
+    row.execute(conn).map(drop)
 }
 
 /// Up to `limit` rows that fit `query`, newest first.
@@ -104,10 +121,10 @@ pub fn list(conn: &mut Connection, query: ActionQuery, limit: u32) -> QueryResul
         rows = rows.filter(log::status.eq(status));
     }
     if let Some(time) = query.since {
-        rows = rows.filter(log::timestamp.ge(time));
+        rows = rows.filter(log::id.ge(marks::first_id_since(conn, &time)?)).filter(log::timestamp.ge(time));
     }
     if let Some(time) = query.until {
-        rows = rows.filter(log::timestamp.lt(time));
+        rows = rows.filter(log::id.le(marks::last_id_before(conn, &time)?)).filter(log::timestamp.lt(time));
     }
     if let Some(id) = query.before_id {
         rows = rows.filter(log::id.lt(id));
@@ -131,7 +148,8 @@ pub fn after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<Vec<Acti
 /// # Errors
 /// Those of the database.
 pub fn newest_id(conn: &mut Connection) -> QueryResult<i64> {
-    let newest: Option<i64> = log::table.select(diesel::dsl::max(log::id)).first(conn)?;
+    // Not `first`: SQLite plans a query anew whenever a `LIMIT` is bound.
+    let newest: Option<i64> = log::table.select(diesel::dsl::max(log::id)).get_result(conn)?;
     Ok(newest.unwrap_or(0))
 }
 

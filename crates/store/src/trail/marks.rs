@@ -1,0 +1,47 @@
+//! Where in the trail a time is.
+//!
+//! An index of all rows by time would cost each commit a page, for a question that is seldom asked. Rows are added as
+//! time goes, so the index needs only a mark every so often (PostgreSQL's BRIN): the table's index `actions_by_time` holds
+//! at least the rows whose id is a multiple of [`STRIDE`]. It answers with ids between which the rows of a time are,
+//! and some of their neighbours.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::Connection;
+
+/// Ids from one mark to the next. The schemas of services name it too.
+const STRIDE: i64 = 256;
+/// Ids that a row can be away from the mark of its time: rows of one moment are not written in its order.
+const MARGIN: i64 = 2 * STRIDE;
+
+#[derive(QueryableByName)]
+struct Mark {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// No row from `time` on has a smaller id. Where a clock was set back, the first row counts that had the time.
+pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i64> {
+    let newest = "SELECT max(id) FROM copilot_actions_log";
+    let mark: Mark = sql_query(format!(
+        "SELECT coalesce(min(id), ({newest}), 0) AS id
+         FROM copilot_actions_log INDEXED BY actions_by_time WHERE id % {STRIDE} = 0 AND timestamp >= ?"
+    ))
+    .bind::<Text, _>(time)
+    .get_result(conn)?;
+    Ok(mark.id - MARGIN)
+}
+
+/// No row from before `time` has a greater id. Where a clock was set back, the last row counts.
+pub(super) fn last_id_before(conn: &mut Connection, time: &str) -> QueryResult<i64> {
+    let oldest = "SELECT min(id) FROM copilot_actions_log";
+    let mark: Mark = sql_query(format!(
+        "SELECT coalesce(max(id), ({oldest}), 0) AS id
+         FROM copilot_actions_log INDEXED BY actions_by_time WHERE id % {STRIDE} = 0 AND timestamp < ?"
+    ))
+    .bind::<Text, _>(time)
+    .get_result(conn)?;
+    Ok(mark.id + MARGIN)
+}
