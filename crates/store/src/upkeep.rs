@@ -13,7 +13,7 @@ mod shape;
 pub use backup::{BackupFile, BackupReport};
 pub use integrity::{Depth, IntegrityReport, IntegrityState};
 pub use report::{StoreReport, Upkeep};
-pub use retention::{RetentionMode, RetentionReport, RetentionRule, RetentionTable};
+pub use retention::{RetentionMode, RetentionReport, RetentionRule, RetentionTable, RowOrder};
 pub use shape::{ColumnShape, IndexShape, TableRows, TableShape};
 
 /// An SQL identifier, quoted.

@@ -6,6 +6,9 @@ mod record;
 mod retention;
 mod schema;
 mod sessions;
+mod sink;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use diesel_migrations::embed_migrations;
@@ -13,7 +16,7 @@ use tokio::sync::watch;
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, Writer, WriterConfig};
 
 pub(crate) use actions::action;
-pub(crate) use record::{ChatRecord, NewPerformance, NewTurn, Record, TurnRecord};
+pub(crate) use record::{ChatRecord, NewPerformance, NewTurn, Record};
 pub(crate) use retention::retention_rules;
 pub(crate) use turns::Extras;
 
@@ -37,7 +40,7 @@ impl Store {
     pub(crate) fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let db = Db::open(config, MIGRATIONS)?;
         let (notify, newest_action) = watch::channel(0);
-        let writer = Writer::start(&db, record::RecordSink::new(notify), WriterConfig::default())?;
+        let writer = Writer::start(&db, sink::RecordSink::new(notify), WriterConfig::default())?;
         Ok(Self { db, writer, newest_action })
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use diesel_migrations::embed_migrations;
 use vx11_chassis::config::Common;
-use vx11_store::upkeep::{RetentionMode, RetentionRule, StoreReport, Upkeep};
+use vx11_store::upkeep::{RetentionMode, RetentionRule, RowOrder, StoreReport, Upkeep};
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth};
 
 pub(crate) use ledger::LedgerRow;
@@ -104,5 +104,5 @@ impl Ledger {
 
 fn retention_rule(configured: &BTreeMap<String, u32>) -> RetentionRule {
     let days = configured.get(TABLE).copied().unwrap_or(DAYS);
-    RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), days }
+    RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), order: RowOrder::Indexed, days }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use diesel::Connection as _;
 use diesel::prelude::*;
-use vx11_store::upkeep::{Depth, IntegrityState, RetentionRule, Upkeep};
+use vx11_store::upkeep::{Depth, IntegrityState, RetentionRule, RowOrder, Upkeep};
 use vx11_store::{Connection, WriterConfig};
 
 use crate::fixture::{Home, notes};
@@ -116,7 +116,12 @@ async fn a_backup_leaves_other_files_alone_and_survives_an_unfinished_one() {
 
 /// All steps, with one rule that cannot be followed.
 fn everything(home: &Home) -> Upkeep {
-    let rule = |table: &str| RetentionRule { table: table.to_owned(), time_column: "written_at".to_owned(), days: 30 };
+    let rule = |table: &str| RetentionRule {
+        table: table.to_owned(),
+        time_column: "written_at".to_owned(),
+        order: RowOrder::Indexed,
+        days: 30,
+    };
     Upkeep { backups: home.dir.path().join("backups"), rules: vec![rule("notes"), rule("nothing")], apply: true }
 }
 

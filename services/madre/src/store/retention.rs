@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vx11_store::upkeep::RetentionRule;
+use vx11_store::upkeep::{RetentionRule, RowOrder};
 
 /// Days that the trail is kept where nothing else is configured.
 const LOG_DAYS: u32 = 30;
@@ -21,6 +21,7 @@ pub(crate) fn retention_rules(configured: &BTreeMap<String, u32>, log_days: Opti
     let rule = |(table, time_column, days): (&str, &str, u32)| RetentionRule {
         table: table.to_owned(),
         time_column: time_column.to_owned(),
+        order: RowOrder::Indexed,
         days: configured.get(table).copied().unwrap_or(days),
     };
     rules.into_iter().map(rule).collect()

@@ -11,7 +11,7 @@ use vx11_contracts::switch::Attempt;
 use vx11_contracts::time;
 
 use super::{Accepted, Answer};
-use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record, TurnRecord};
+use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record};
 
 /// The endpoint of the performance row.
 const ENDPOINT: &str = "/operator/api/chat";
@@ -50,10 +50,7 @@ pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&An
     };
     let who = body.provider.as_str();
     Record::Chat(Box::new(ChatRecord {
-        turn: answer.map(|answer| TurnRecord {
-            row: turn(asked, body, answer, now.clone()),
-            begins_session: !asked.known_session,
-        }),
+        turn: answer.map(|answer| turn(asked, body, answer, now.clone())),
         action: Action {
             timestamp: now.clone(),
             target: Some(who.to_owned()),

@@ -2,31 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use vx11_store::upkeep::RetentionRule;
+use vx11_store::upkeep::{RetentionRule, RowOrder};
 
 /// Days that log tables keep their rows where nothing else is configured.
 const LOG_DAYS: u32 = 30;
 /// The log tables, with the column that dates a row. Conversations are not logs: they go only where that is configured.
-const LOGS: [(&str, &str); 3] =
-    [("copilot_actions_log", "timestamp"), ("performance_logs", "timestamp"), ("performance_minutes", "minute")];
+const LOGS: [(&str, &str, RowOrder); 3] = [
+    // Its ids are those of the event stream.
+    ("copilot_actions_log", "timestamp", RowOrder::ByLastingId),
+    ("performance_logs", "timestamp", RowOrder::ById),
+    ("performance_minutes", "minute", RowOrder::Indexed),
+];
+const CONVERSATIONS: [(&str, &str, RowOrder); 2] =
+    [("turns", "timestamp", RowOrder::ById), ("sessions", "last_activity_at", RowOrder::Indexed)];
 
 /// The rules in force: `configured` days by table, else `log_days` for logs.
 pub(crate) fn retention_rules(configured: &BTreeMap<String, u32>, log_days: Option<u32>) -> Vec<RetentionRule> {
-    let rule = |table: &str, column: &str, days| RetentionRule {
+    let rule = |(table, time_column, order): (&str, &str, RowOrder), days| RetentionRule {
         table: table.to_owned(),
-        time_column: column.to_owned(),
+        time_column: time_column.to_owned(),
+        order,
         days,
     };
-    let mut rules: Vec<RetentionRule> = LOGS
-        .iter()
-        .map(|(table, column)| {
-            let days = configured.get(*table).copied().or(log_days).unwrap_or(LOG_DAYS);
-            rule(table, column, days)
-        })
-        .collect();
-    let kept = [("turns", "timestamp"), ("sessions", "last_activity_at")];
-    rules.extend(kept.iter().filter_map(|(table, column)| Some(rule(table, column, *configured.get(*table)?))));
-    rules
+    let configured = |table: &str| configured.get(table).copied();
+    let logs = LOGS.map(|log| rule(log, configured(log.0).or(log_days).unwrap_or(LOG_DAYS)));
+    let conversations = CONVERSATIONS.into_iter().filter_map(|kept| Some(rule(kept, configured(kept.0)?)));
+    logs.into_iter().chain(conversations).collect()
 }
 
 #[cfg(test)]

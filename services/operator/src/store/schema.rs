@@ -1,4 +1,4 @@
-//! The tables as diesel sees them; the migrations are the truth.
+//! The tables that are read, as diesel sees them; the migrations are the truth.
 
 diesel::table! {
     sessions (session_id) {
@@ -27,22 +27,6 @@ diesel::table! {
         latency_ms -> BigInt,
         prompt_tokens -> Nullable<BigInt>,
         completion_tokens -> Nullable<BigInt>,
-    }
-}
-
-diesel::table! {
-    performance_logs (id) {
-        id -> BigInt,
-        timestamp -> Text,
-        correlation_id -> Text,
-        session_id -> Nullable<Text>,
-        endpoint -> Text,
-        method -> Text,
-        status_code -> Integer,
-        latency_ms -> BigInt,
-        provider -> Nullable<Text>,
-        degraded -> Bool,
-        error_type -> Nullable<Text>,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Questions and their answers.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -70,12 +71,14 @@ impl Store {
         let newest_first = self
             .db
             .run(move |conn| {
+                // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this one.
                 turns::table
                     .filter(turns::session_id.eq(session_id).and(turns::id.lt(before.unwrap_or(i64::MAX))))
                     .order(turns::id.desc())
-                    .limit(limit.into())
                     .select((turns::message, turns::response))
-                    .load(conn)
+                    .load_iter::<_, DefaultLoadingMode>(conn)?
+                    .take(limit as usize)
+                    .collect()
             })
             .await?;
         Ok(history::newest_that_fit(newest_first, history::MAX_BYTES))
