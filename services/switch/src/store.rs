@@ -3,7 +3,8 @@
 //! Rows go through the group-commit writer and nobody waits for them; nothing is read on a request's way.
 
 mod ledger;
-mod schema;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::collections::BTreeMap;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use vx11_store::{Connection, Sink};
+use diesel::sql_types::{BigInt, Bool, Text};
+use vx11_store::{Connection, Sink, insert};
 
-use super::schema::usage_ledger;
 use crate::accounts::{Tokens, Usd};
 
 /// One request, as it ended.
@@ -40,30 +40,76 @@ impl Sink for LedgerSink {
     type Receipt = ();
 
     fn apply(&self, conn: &mut Connection, rows: &[LedgerRow]) -> QueryResult<()> {
-        use usage_ledger as column;
         for row in rows {
-            let values = (
-                column::timestamp.eq(super::usage::rfc3339(row.at_ms)),
-                column::correlation_id.eq(&*row.correlation_id),
-                column::org.eq(&*row.org),
-                column::team.eq(&*row.team),
-                column::api_key.eq(&*row.key),
-                column::model.eq(&*row.model),
-                column::provider.eq(&*row.provider),
-                column::provider_model.eq(&*row.provider_model),
-                column::prompt_tokens.eq(whole(row.tokens.prompt)),
-                column::cached_tokens.eq(whole(row.tokens.cached)),
-                column::cache_written_tokens.eq(whole(row.tokens.cache_written)),
-                column::completion_tokens.eq(whole(row.tokens.completion)),
-                column::reasoning_tokens.eq(whole(row.tokens.reasoning)),
-                column::estimated.eq(row.estimated),
-                column::from_cache.eq(row.from_cache),
-                column::cost_picos.eq(whole(row.cost.picos())),
-                column::latency_ms.eq(whole(row.latency_ms)),
-            );
-            diesel::insert_into(usage_ledger::table).values(values).execute(conn)?;
+            Entry::from(row).execute(conn)?;
         }
         Ok(())
+    }
+}
+
+/// A row as the table has it.
+struct Entry<'a> {
+    timestamp: String,
+    correlation_id: &'a str,
+    org: &'a str,
+    team: &'a str,
+    api_key: &'a str,
+    model: &'a str,
+    provider: &'a str,
+    provider_model: &'a str,
+    prompt_tokens: i64,
+    cached_tokens: i64,
+    cache_written_tokens: i64,
+    completion_tokens: i64,
+    reasoning_tokens: i64,
+    estimated: bool,
+    from_cache: bool,
+    cost_picos: i64,
+    latency_ms: i64,
+}
+insert! {
+    Entry<'_> into usage_ledger {
+        timestamp: Text,
+        correlation_id: Text,
+        org: Text,
+        team: Text,
+        api_key: Text,
+        model: Text,
+        provider: Text,
+        provider_model: Text,
+        prompt_tokens: BigInt,
+        cached_tokens: BigInt,
+        cache_written_tokens: BigInt,
+        completion_tokens: BigInt,
+        reasoning_tokens: BigInt,
+        estimated: Bool,
+        from_cache: Bool,
+        cost_picos: BigInt,
+        latency_ms: BigInt,
+    }
+}
+
+impl<'a> From<&'a LedgerRow> for Entry<'a> {
+    fn from(row: &'a LedgerRow) -> Self {
+        Self {
+            timestamp: super::usage::rfc3339(row.at_ms),
+            correlation_id: &row.correlation_id,
+            org: &row.org,
+            team: &row.team,
+            api_key: &row.key,
+            model: &row.model,
+            provider: &row.provider,
+            provider_model: &row.provider_model,
+            prompt_tokens: whole(row.tokens.prompt),
+            cached_tokens: whole(row.tokens.cached),
+            cache_written_tokens: whole(row.tokens.cache_written),
+            completion_tokens: whole(row.tokens.completion),
+            reasoning_tokens: whole(row.tokens.reasoning),
+            estimated: row.estimated,
+            from_cache: row.from_cache,
+            cost_picos: whole(row.cost.picos()),
+            latency_ms: whole(row.latency_ms),
+        }
     }
 }
 
