@@ -54,11 +54,14 @@ pub struct WriterConfig {
     pub capacity: usize,
     /// Rows in one transaction at most. Default 512.
     pub max_batch: usize,
-    /// How long more rows are waited for while several are waiting already. A transaction of many rows costs little more
+    /// How long more rows are waited for while several callers are waiting already. A transaction of many rows costs little more
     /// than one of few, because they share the pages that it writes and the sync. (PostgreSQL's `commit_delay`.)
     /// Default 4 ms.
     #[serde(with = "humantime_serde")]
     pub gather: Duration,
+    /// How long rows that nobody waits for are kept for more of them to come. Default 20 ms.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
     /// Longest wait for another connection's lock; short, so that a locked database is noticed. Default 250 ms.
     #[serde(with = "humantime_serde")]
     pub busy_timeout: Duration,
@@ -76,6 +79,7 @@ impl Default for WriterConfig {
             capacity: 10_000,
             max_batch: 512,
             gather: Duration::from_millis(4),
+            linger: Duration::from_millis(20),
             busy_timeout: Duration::from_millis(250),
             retry_every: Duration::from_millis(500),
             ack_timeout: Duration::from_secs(2),

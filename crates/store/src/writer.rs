@@ -2,7 +2,8 @@
 //!
 //! One thread with one connection takes whatever rows are waiting, writes them in one transaction, commits, and
 //! answers everybody whose row was in it: many requests share one disk sync, and acknowledged means durable. A row that
-//! comes alone is written at once; where several wait, the thread gives more of them two milliseconds to come.
+//! comes alone is written at once where somebody waits for it; where several do, the thread gives more of them some
+//! milliseconds to come, and longer where nobody does ([`WriterConfig::gather`], [`WriterConfig::linger`]).
 //!
 //! When the database cannot be written (locked, read-only, full, gone), chat must not stop. The writer then is
 //! *degraded*: rows stay in memory in order, callers hear [`WriteError::Deferred`] at once, and the thread tries

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -18,7 +19,7 @@ pub(super) type Answer = Result<(), WriteError>;
 /// Where a caller waits to hear of its row.
 type Waiter = oneshot::Sender<Answer>;
 
-/// With this many rows waiting more are on their way, and are waited for; a row that comes alone never waits.
+/// With this many callers waiting more are on their way, and are waited for; a caller that comes alone never waits.
 /// (PostgreSQL's `commit_siblings`.)
 const SIBLINGS: usize = 4;
 
@@ -32,12 +33,23 @@ pub(super) struct Queue<R> {
 
 struct State<R> {
     waiting: VecDeque<(R, Option<Waiter>)>,
+    /// How many of them somebody waits for.
+    awaited: usize,
     /// Rows that the thread has taken and neither settled nor given back.
     in_flight: usize,
     degraded: Option<Degraded>,
     phase: Phase,
-    /// The thread sleeps until somebody wakes it.
-    asleep: bool,
+    sleep: Sleep,
+}
+
+/// What the thread, which sleeps, is to be woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    /// It does not sleep, or wakes by itself.
+    No,
+    UntilRow,
+    /// It has rows already, and keeps them for others to come until somebody waits for one.
+    UntilAwaited,
 }
 
 struct Degraded {
@@ -71,8 +83,14 @@ pub(super) struct Depth {
 
 impl<R> Queue<R> {
     pub(super) fn new(capacity: usize, metrics: Metrics) -> Self {
-        let state = State { waiting: VecDeque::new(), in_flight: 0, degraded: None, phase: Phase::Open, asleep: false };
-        let state = Mutex::new(state);
+        let state = Mutex::new(State {
+            waiting: VecDeque::new(),
+            awaited: 0,
+            in_flight: 0,
+            degraded: None,
+            phase: Phase::Open,
+            sleep: Sleep::No,
+        });
         Self { state, filled: Condvar::new(), drained: Notify::new(), capacity: capacity.max(1), metrics }
     }
 
@@ -105,8 +123,11 @@ impl<R> Queue<R> {
             self.metrics.dropped_queue_full.inc();
             return Err(WriteError::Overloaded);
         }
+        let is_awaited = waiter.is_some();
+        state.awaited += usize::from(is_awaited);
         state.waiting.push_back((row, waiter));
-        if std::mem::take(&mut state.asleep) {
+        if state.sleep == Sleep::UntilRow || (state.sleep == Sleep::UntilAwaited && is_awaited) {
+            state.sleep = Sleep::No;
             drop(state);
             self.filled.notify_one();
         }
@@ -136,22 +157,34 @@ impl<R> Queue<R> {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         } else {
             while state.waiting.is_empty() && state.phase == Phase::Open {
-                state.asleep = true;
+                state.sleep = Sleep::UntilRow;
                 state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            state = self.linger(state, config.linger);
         }
         if state.waiting.is_empty() && state.phase != Phase::Open {
             return None;
         }
-        if state.waiting.len() >= SIBLINGS && state.phase == Phase::Open {
+        if state.awaited >= SIBLINGS && state.phase == Phase::Open {
             drop(state);
             std::thread::sleep(config.gather);
             state = self.lock();
         }
         let count = state.waiting.len().min(config.max_batch.max(1));
         state.in_flight = count;
-        let (rows, waiters) = state.waiting.drain(..count).unzip();
+        let (rows, waiters): (_, Vec<_>) = state.waiting.drain(..count).unzip();
+        state.awaited -= waiters.iter().flatten().count();
         Some(Batch { rows, waiters, settled: 0 })
+    }
+
+    /// Waits for more rows, as long as nobody waits for one.
+    fn linger<'q>(&self, mut state: MutexGuard<'q, State<R>>, longest: Duration) -> MutexGuard<'q, State<R>> {
+        state.sleep = Sleep::UntilAwaited;
+        let is_unheard = |state: &mut State<R>| state.awaited == 0 && state.phase == Phase::Open;
+        let waited = self.filled.wait_timeout_while(state, longest, is_unheard);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.sleep = Sleep::No;
+        state
     }
 
     /// All rows of the batch are settled and the database can be written. Returns for how long it could not.
@@ -174,6 +207,7 @@ impl<R> Queue<R> {
         for entry in unsettled.rev() {
             state.waiting.push_front(entry);
         }
+        state.awaited = 0;
         for waiter in state.waiting.iter_mut().filter_map(|(_, waiter)| waiter.take()) {
             // A caller that has gone needs no answer.
             let _ = waiter.send(Err(WriteError::Deferred));

@@ -38,6 +38,20 @@ async fn rows_that_wait_together_share_a_transaction_and_keep_their_order() {
     assert!(commits(&writer) <= 3, "{} commits for 300 rows", commits(&writer));
 }
 
+#[tokio::test]
+async fn rows_that_nobody_waits_for_wait_for_one_that_somebody_does() {
+    let home = Home::new();
+    let (writer, _) = home.writer(WriterConfig { linger: Duration::from_secs(600), ..WriterConfig::default() });
+    for text in ["a", "b", "c", "d"] {
+        writer.try_enqueue(text.to_owned()).expect("in memory");
+        // The thread is given its chance to take each by itself.
+        tokio::task::yield_now().await;
+    }
+    writer.write("e".to_owned()).await.expect("durable");
+    assert_eq!(home.texts(), ["a", "b", "c", "d", "e"]);
+    assert_eq!(commits(&writer), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_one_of_many_callers_is_answered_once_its_row_is_durable() {
     let home = Home::new();
