@@ -27,8 +27,8 @@ const DAYS: u32 = 90;
 /// How often rows that are too old are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// How long rows are gathered for one transaction, and so what a crash can lose of them.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long rows, which nobody waits for, are kept for one transaction, and so what a crash can lose of them.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// The ledger. A clone is the same ledger.
 #[derive(Clone, Debug)]
@@ -46,8 +46,7 @@ impl Ledger {
         let data_dir = &common.data_dir.0;
         let config = StoreConfig { cache_kib: 256, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
         let db = Db::open(config, MIGRATIONS)?;
-        // Nobody waits for a row.
-        let writer = WriterConfig { gather: GATHER, ..WriterConfig::default() };
+        let writer = WriterConfig { linger: LINGER, ..WriterConfig::default() };
         let writer = Writer::start(&db, ledger::LedgerSink, writer)?;
         writer.register(registry)?;
         let backups = data_dir.join(crate::NAME).join("backups");

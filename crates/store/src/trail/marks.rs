@@ -22,7 +22,8 @@ struct Mark {
     id: i64,
 }
 
-/// No row from `time` on has a smaller id. Where a clock was set back, the first row counts that had the time.
+/// No row from `time` on has a smaller id, but for fewer than [`STRIDE`] in a row that a wrong clock dated into it. Where a
+/// clock was set back, the first mark counts that had the time.
 pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i64> {
     let newest = "SELECT max(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(
@@ -34,7 +35,7 @@ pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i
     Ok(mark.id - MARGIN)
 }
 
-/// No row from before `time` has a greater id. Where a clock was set back, the last row counts.
+/// No row from before `time` has a greater id, with the same exception. Where a clock was set back, the last mark counts.
 pub(super) fn last_id_before(conn: &mut Connection, time: &str) -> QueryResult<i64> {
     let oldest = "SELECT min(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(

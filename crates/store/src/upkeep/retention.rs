@@ -32,8 +32,8 @@ pub enum RowOrder {
     /// table.
     Indexed,
     /// In front in the table itself: its key is an integer `id`, and rows are added as time goes. That costs no index. A
-    /// run reads on from the oldest row as long as some of the next 500 are expired, so that a clock that was wrong for a
-    /// while delays the end of rows and does not prevent it.
+    /// run reads on from the oldest row as long as some of the next 500 are expired or all are from the future, so that a
+    /// clock that was wrong for a while delays the end of rows and does not prevent it.
     ById,
     /// As [`RowOrder::ById`], and no id may ever mean another row: the newest one stays, however old, because the next gets
     /// the id after it.
@@ -101,7 +101,7 @@ fn enforce(steps: &mut Steps<'_>, rule: RetentionRule, mode: RetentionMode, now:
     let age = SignedDuration::from_hours(24 * i64::from(rule.days));
     let cutoff = time::render(now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH));
     let mut rows = 0;
-    let result = Expired::of(steps.conn, &rule, cutoff.clone())
+    let result = Expired::of(steps.conn, &rule, cutoff.clone(), time::render(now))
         .and_then(|expired| expired.end(steps, mode, &mut rows).map_err(|error| error.to_string()));
     RetentionTable { table: rule.table, days: rule.days, cutoff, rows, error: result.err() }
 }

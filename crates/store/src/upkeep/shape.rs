@@ -67,7 +67,8 @@ impl Db {
         Ok(database + size(&self.source().wal_path()).unwrap_or(0))
     }
 
-    /// Counts the rows of every table, by name. Reads each table's smallest index once.
+    /// Counts the rows of every table, by name. Reads of each table its smallest index once, or the
+    /// table itself where it has none.
     pub async fn row_counts(&self) -> Result<Vec<TableRows>, StoreError> {
         self.run_apart(|conn| {
             let tables = tables(conn)?;

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -160,7 +159,7 @@ impl<R> Queue<R> {
                 state.sleep = Sleep::UntilRow;
                 state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state = self.linger(state, config.linger);
+            state = self.linger(state, config);
         }
         if state.waiting.is_empty() && state.phase != Phase::Open {
             return None;
@@ -177,11 +176,13 @@ impl<R> Queue<R> {
         Some(Batch { rows, waiters, settled: 0 })
     }
 
-    /// Waits for more rows, as long as nobody waits for one.
-    fn linger<'q>(&self, mut state: MutexGuard<'q, State<R>>, longest: Duration) -> MutexGuard<'q, State<R>> {
+    /// Waits for more rows, as long as nobody waits for one and they do not fill a transaction.
+    fn linger<'q>(&self, mut state: MutexGuard<'q, State<R>>, config: &WriterConfig) -> MutexGuard<'q, State<R>> {
         state.sleep = Sleep::UntilAwaited;
-        let is_unheard = |state: &mut State<R>| state.awaited == 0 && state.phase == Phase::Open;
-        let waited = self.filled.wait_timeout_while(state, longest, is_unheard);
+        let may_wait = |state: &mut State<R>| {
+            state.awaited == 0 && state.waiting.len() < config.max_batch && state.phase == Phase::Open
+        };
+        let waited = self.filled.wait_timeout_while(state, config.linger, may_wait);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.sleep = Sleep::No;
         state

@@ -76,13 +76,25 @@ async fn applied_it_deletes_what_is_old_and_gives_the_space_back() {
 #[tokio::test]
 async fn by_id_an_old_row_behind_young_ones_waits_until_they_are_not_so_many() {
     let rules = || vec![ordered("notes", "written_at", RowOrder::ById)];
-    // A clock that ran ahead for a while.
-    let home = home_with_notes_of(&[(YOUNG, 400), (OLD, 700), (YOUNG, 1000), (OLD, 1)]);
+    // A clock that was behind for a while.
+    let now = &*vx11_store::time::now();
+    let home = home_with_notes_of(&[(now, 400), (OLD, 700), (now, 1000), (OLD, 1)]);
     let report = home.db.retention(rules(), RetentionMode::Apply).await.expect("a report");
     assert_eq!(report.tables[0].rows, 700);
-    home.execute(&format!("DELETE FROM notes WHERE written_at = '{YOUNG}'"));
+    home.execute(&format!("DELETE FROM notes WHERE written_at = '{now}'"));
     let report = home.db.retention(rules(), RetentionMode::Apply).await.expect("a report");
     assert_eq!((report.tables[0].rows, home.texts().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn by_id_rows_from_the_future_keep_nothing_behind_them() {
+    let rules = || vec![ordered("notes", "written_at", RowOrder::ById)];
+    let home = home_with_notes_of(&[(YOUNG, 1200), (OLD, 10), (YOUNG, 600), (OLD, 1)]);
+    for expected in [11, 0] {
+        let report = home.db.retention(rules(), RetentionMode::Apply).await.expect("a report");
+        assert_eq!(report.tables[0].rows, expected);
+    }
+    assert_eq!(home.texts().len(), 1800);
 }
 
 #[tokio::test]

@@ -54,6 +54,11 @@ CREATE TABLE new_actions_log (
     notes          TEXT
 );
 INSERT INTO new_actions_log SELECT * FROM copilot_actions_log ORDER BY id;
+-- Where the newest rows are gone already, a row keeps their ids from being given out again.
+INSERT INTO new_actions_log (id, timestamp, source, correlation_id, action, action_type, status, mode)
+    SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'operator', 'migration', 'migrate', 'maintenance', 'ok', 'normal'
+    FROM sqlite_sequence
+    WHERE name = 'copilot_actions_log' AND seq > (SELECT coalesce(max(id), 0) FROM copilot_actions_log);
 DROP TABLE copilot_actions_log;
 ALTER TABLE new_actions_log RENAME TO copilot_actions_log;
 CREATE INDEX actions_by_correlation ON copilot_actions_log (correlation_id);

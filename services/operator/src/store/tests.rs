@@ -35,3 +35,19 @@ async fn what_the_first_schema_held_is_kept_there_and_back() {
     conn.revert_last_migration(MIGRATIONS).expect("the first schema again");
     assert_eq!(rows(store.db().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
 }
+
+#[tokio::test]
+async fn ids_of_events_that_are_gone_do_not_come_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("operator.sqlite3");
+    let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
+    conn.run_next_migration(MIGRATIONS).expect("the first schema");
+    conn.batch_execute(
+        "INSERT INTO copilot_actions_log VALUES (9, 't1', 'operator', 's', 'c', 'chat', 'chat', NULL, 'ok', 'normal', NULL);
+         DELETE FROM copilot_actions_log;",
+    )
+    .expect("a row, and its end");
+    drop(conn);
+    let store = Store::open(StoreConfig::at(&path)).expect("a store");
+    assert_eq!(store.newest_action_id().await.expect("an id"), 9);
+}

@@ -21,6 +21,8 @@ pub(super) struct Expired {
     key: String,
     /// Rows from before this time are expired.
     cutoff: String,
+    /// Rows from after this time say nothing about those behind them: a clock ran ahead.
+    now: String,
 }
 
 /// A number of rows that follow each other by id.
@@ -31,11 +33,14 @@ struct Window {
     last: Option<i64>,
     #[diesel(sql_type = BigInt)]
     expired: i64,
+    /// Neither expired nor from the future.
+    #[diesel(sql_type = BigInt)]
+    current: i64,
 }
 
 impl Expired {
     /// SQLite reads an unknown quoted name as a text, which is older than any time or never: worth asking before.
-    pub(super) fn of(conn: &mut Connection, rule: &RetentionRule, cutoff: String) -> Result<Self, String> {
+    pub(super) fn of(conn: &mut Connection, rule: &RetentionRule, cutoff: String, now: String) -> Result<Self, String> {
         let RetentionRule { table, time_column, order, .. } = rule;
         let columns = shape::columns(conn, table).map_err(|error| error.to_string())?;
         if !columns.iter().any(|column| column.name == *time_column) {
@@ -46,7 +51,7 @@ impl Expired {
             return Err(format!("the key of the table {table} is not of use: {key:?}"));
         }
         let key = key.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
-        Ok(Self { order: *order, table: quoted(table), time: quoted(time_column), key, cutoff })
+        Ok(Self { order: *order, table: quoted(table), time: quoted(time_column), key, cutoff, now })
     }
 
     /// Counts or deletes them; `rows` counts along, so that it is right where this fails half-way.
@@ -85,15 +90,15 @@ impl Expired {
         }
     }
 
-    /// From the oldest row on, up to the first window in which nothing is expired.
+    /// From the oldest row on, up to the first window in which nothing is expired and something is of now.
     fn walk(&self, steps: &mut Steps<'_>, mode: RetentionMode, rows: &mut u64) -> QueryResult<()> {
         let Self { table, time, cutoff, .. } = self;
         let step = format!("DELETE FROM {table} WHERE id > ? AND id <= ? AND {time} < ?");
         let mut after = i64::MIN;
         loop {
-            let Window { last, expired } = self.window(steps.conn, after)?;
-            let Some(last) = last.filter(|_| expired > 0) else { return Ok(()) };
-            if mode == RetentionMode::Apply {
+            let Window { last, expired, current } = self.window(steps.conn, after)?;
+            let Some(last) = last.filter(|_| expired > 0 || current == 0) else { return Ok(()) };
+            if mode == RetentionMode::Apply && expired > 0 {
                 let step = sql_query(&step).bind::<BigInt, _>(after).bind::<BigInt, _>(last).bind::<Text, _>(cutoff);
                 steps.take(|conn| step.execute(conn))?;
             }
@@ -103,16 +108,19 @@ impl Expired {
     }
 
     fn window(&self, conn: &mut Connection, after: i64) -> QueryResult<Window> {
-        let Self { table, time, cutoff, .. } = self;
+        let Self { table, time, cutoff, now, .. } = self;
         let but_the_newest = match self.order {
             RowOrder::ByLastingId => format!("AND id < (SELECT max(id) FROM {table})"),
             RowOrder::ById | RowOrder::Indexed => String::new(),
         };
         sql_query(format!(
-            "SELECT max(id) AS last, count(*) FILTER (WHERE time < ?) AS expired FROM
+            "SELECT max(id) AS last, count(*) FILTER (WHERE time < ?) AS expired,
+                    count(*) FILTER (WHERE time >= ? AND time <= ?) AS current FROM
              (SELECT id, {time} AS time FROM {table} WHERE id > ? {but_the_newest} ORDER BY id LIMIT {STEP_ROWS})"
         ))
         .bind::<Text, _>(cutoff)
+        .bind::<Text, _>(cutoff)
+        .bind::<Text, _>(now)
         .bind::<BigInt, _>(after)
         .get_result(conn)
     }
