@@ -19,7 +19,7 @@ use crate::trace::{self, Traces};
 pub enum TelemetryError {
     /// `telemetry.log_level` cannot be read.
     #[error("telemetry.log_level: {0}")]
-    Filter(#[from] ParseError),
+    Filter(String),
     /// `telemetry.otlp` cannot be used.
     #[error("telemetry.otlp: {0}")]
     Exporter(String),
@@ -55,7 +55,7 @@ impl Guard {
 /// # Errors
 /// When the configuration cannot be used, or a subscriber is installed already.
 pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Result<Guard, TelemetryError> {
-    let filter: Targets = config.log_level.parse()?;
+    let filter = targets(&config.log_level)?;
     let style = match config.log_format {
         LogFormat::Json => Style::Json,
         LogFormat::Human => Style::Human,
@@ -75,4 +75,31 @@ pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Resul
     tracing_subscriber::registry().with(trace_layer).with(log_layer).with(filter).try_init()?;
     logs::count_dropped(lines);
     Ok(Guard { _traces: traces, _lines: guard })
+}
+
+/// Levels, and modules with theirs, separated by commas. What `Targets` cannot read it would take for the name of a module
+/// that logs nothing.
+fn targets(text: &str) -> Result<Targets, TelemetryError> {
+    let pieces: Vec<_> = text.split(',').map(str::trim).filter(|piece| !piece.is_empty()).collect();
+    if let Some(piece) = pieces.iter().find(|piece| piece.ends_with('=') || piece.contains(['[', ' '])) {
+        return Err(TelemetryError::Filter(format!("`{piece}` is neither a level nor `module=level`")));
+    }
+    pieces.join(",").parse().map_err(|error: ParseError| TelemetryError::Filter(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_with_blanks_and_without_spans() {
+        let read = targets(" info, vx11_switch=debug,,").expect("a filter");
+        assert!(
+            read.would_enable("vx11_switch::gateway", &Level::DEBUG) && read.would_enable("vx11_store", &Level::INFO)
+        );
+        assert!(!read.would_enable("vx11_store", &Level::DEBUG));
+        for refused in ["vx11_switch=", "[request]=debug", "vx11_switch[request]=debug", "vx11 switch=info", "x=loud"] {
+            assert!(targets(refused).is_err(), "{refused}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! buffer drops and counts lines. The thread takes all lines of some milliseconds in one system call; waking it for
 //! each line cost more than writing them. Lines of the last moment are lost when the process is killed.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,8 +84,9 @@ impl Lines {
     fn write_to(&self, mut out: impl Write) {
         let mut taken = Vec::new();
         while self.take(&mut taken) {
-            // A log that cannot be written has nowhere to say so.
-            let _ = out.write_all(&taken).and_then(|()| out.flush());
+            let lost = write_all(&mut out, &taken);
+            // A log that cannot be written has nowhere else to say so.
+            self.0.dropped.fetch_add(lost, Ordering::Relaxed);
             taken.clear();
             taken.shrink_to(KEPT);
         }
@@ -112,6 +113,19 @@ impl Lines {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes `lines`, and waits where an output that does not block has no room. Returns how many lines were lost.
+fn write_all(out: &mut impl Write, mut lines: &[u8]) -> u64 {
+    while !lines.is_empty() {
+        match out.write(lines) {
+            Ok(written @ 1..) => lines = &lines[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(GATHER),
+            Ok(0) | Err(_) => return lines.iter().filter(|byte| **byte == b'\n').count() as u64,
+        }
+    }
+    0
 }
 
 impl Drop for LinesGuard {
@@ -206,6 +220,28 @@ mod tests {
             lines.push(line.as_bytes());
             assert_eq!(read.recv().expect("a write"), line.as_bytes());
         }
+    }
+
+    #[test]
+    fn an_output_that_fills_up_is_written_to_again_and_one_that_breaks_costs_the_rest() {
+        struct Moody(Vec<u8>, u32);
+        impl Write for Moody {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.1 += 1;
+                match self.1 {
+                    2 => Err(ErrorKind::WouldBlock.into()),
+                    4 => Err(ErrorKind::BrokenPipe.into()),
+                    _ => self.0.write(&bytes[..3.min(bytes.len())]),
+                }
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut out = Moody(Vec::new(), 0);
+        assert_eq!(write_all(&mut out, b"one\ntwo\nsix\n"), 2);
+        assert_eq!(out.0, b"one\ntw");
     }
 
     #[test]
