@@ -48,6 +48,13 @@ impl Usd {
     pub(crate) const fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
     }
+
+    /// So many thousandths of this, rounded down to a pico-dollar.
+    #[must_use]
+    pub(crate) const fn permille(self, thousandths: u64) -> Self {
+        let picos = self.0 as u128 * thousandths as u128 / 1000;
+        Self(if picos > u64::MAX as u128 { u64::MAX } else { picos as u64 })
+    }
 }
 
 impl fmt::Display for Usd {

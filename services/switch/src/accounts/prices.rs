@@ -2,64 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use figment::Figment;
+use figment::providers::{Format, Toml};
+
 use super::money::Usd;
-use super::tokens::Price;
+use super::tokens::{LongPrompts, Price};
 use crate::config::PriceConfig;
 
-/// Prices that are shipped: pattern, then US dollars per million tokens for input, cached input and output. They are the
-/// providers' list prices of November 2025 for their standard tier; `mock` has play money, so that budgets can be tried.
-const SHIPPED: &[(&str, &str, &str, &str)] = &[
-    ("gpt-4o*", "2.5", "1.25", "10"),
-    ("gpt-4o-mini*", "0.15", "0.075", "0.6"),
-    ("chatgpt-4o*", "5", "5", "15"),
-    ("gpt-4.1*", "2", "0.5", "8"),
-    ("gpt-4.1-mini*", "0.4", "0.1", "1.6"),
-    ("gpt-4.1-nano*", "0.1", "0.025", "0.4"),
-    ("gpt-5*", "1.25", "0.125", "10"),
-    ("gpt-5-mini*", "0.25", "0.025", "2"),
-    ("gpt-5-nano*", "0.05", "0.005", "0.4"),
-    ("o1*", "15", "7.5", "60"),
-    ("o1-mini*", "1.1", "0.55", "4.4"),
-    ("o1-pro*", "150", "150", "600"),
-    ("o3*", "2", "0.5", "8"),
-    ("o3-mini*", "1.1", "0.55", "4.4"),
-    ("o3-pro*", "20", "20", "80"),
-    ("o4-mini*", "1.1", "0.275", "4.4"),
-    ("text-embedding-3-small*", "0.02", "0.02", "0"),
-    ("text-embedding-3-large*", "0.13", "0.13", "0"),
-    ("text-embedding-ada-002*", "0.1", "0.1", "0"),
-    ("claude-opus-4*", "15", "1.5", "75"),
-    ("claude-opus-4-5*", "5", "0.5", "25"),
-    ("claude-sonnet-4*", "3", "0.3", "15"),
-    ("claude-haiku-4-5*", "1", "0.1", "5"),
-    ("claude-3-7-sonnet*", "3", "0.3", "15"),
-    ("claude-3-5-sonnet*", "3", "0.3", "15"),
-    ("claude-3-5-haiku*", "0.8", "0.08", "4"),
-    ("claude-3-opus*", "15", "1.5", "75"),
-    ("claude-3-haiku*", "0.25", "0.03", "1.25"),
-    ("gemini-2.5-pro*", "1.25", "0.125", "10"),
-    ("gemini-2.5-flash*", "0.3", "0.03", "2.5"),
-    ("gemini-2.5-flash-lite*", "0.1", "0.01", "0.4"),
-    ("gemini-2.0-flash*", "0.1", "0.025", "0.4"),
-    ("gemini-2.0-flash-lite*", "0.075", "0.075", "0.3"),
-    ("deepseek-chat*", "0.28", "0.028", "0.42"),
-    ("deepseek-reasoner*", "0.28", "0.028", "0.42"),
-    ("mock*", "1", "0.5", "2"),
-];
-
-/// What tokens cost that are put into the provider's cache, where that is not the price of input: pattern, then US dollars
-/// per million tokens kept for five minutes, and for an hour.
-const SHIPPED_CACHE_WRITES: &[(&str, &str, &str)] = &[
-    ("claude-opus-4*", "18.75", "30"),
-    ("claude-opus-4-5*", "6.25", "10"),
-    ("claude-sonnet-4*", "3.75", "6"),
-    ("claude-haiku-4-5*", "1.25", "2"),
-    ("claude-3-7-sonnet*", "3.75", "6"),
-    ("claude-3-5-sonnet*", "3.75", "6"),
-    ("claude-3-5-haiku*", "1", "1.6"),
-    ("claude-3-opus*", "18.75", "30"),
-    ("claude-3-haiku*", "0.3", "0.5"),
-];
+/// List prices, in the shape of the configuration.
+const SHIPPED: &str = include_str!("prices.toml");
 
 /// Tokens that a price is stated for.
 const PER: u64 = 1_000_000;
@@ -75,10 +26,12 @@ pub(crate) struct PriceTable {
 impl PriceTable {
     /// The shipped table with `configured` over it.
     pub(crate) fn new(configured: &BTreeMap<String, PriceConfig>) -> Self {
-        let shipped = SHIPPED.iter().filter_map(|(pattern, input, cached_input, output)| {
-            Some(((*pattern).to_owned(), shipped_price(pattern, input, cached_input, output)?))
+        let shipped = shipped().unwrap_or_else(|error| {
+            tracing::error!(%error, "the shipped prices cannot be read");
+            BTreeMap::new()
         });
         let configured = configured.iter().map(|(pattern, price)| (pattern.clone(), price_of(price)));
+        let shipped = shipped.iter().map(|(pattern, price)| (pattern.clone(), price_of(price)));
         // Later ones replace earlier ones.
         let all: BTreeMap<String, Price> = shipped.chain(configured).collect();
         let mut table = Self { exact: BTreeMap::new(), prefixes: Vec::new() };
@@ -103,18 +56,8 @@ impl PriceTable {
     }
 }
 
-fn shipped_price(pattern: &str, input: &str, cached_input: &str, output: &str) -> Option<Price> {
-    let usd = |text: &str| text.parse::<Usd>().ok().map(per_token);
-    let writes = SHIPPED_CACHE_WRITES.iter().find(|(other, ..)| *other == pattern);
-    let (_, cache_write, cache_write_1h) = writes.copied().unwrap_or((pattern, input, input));
-    Some(Price {
-        input: usd(input)?,
-        cached_input: usd(cached_input)?,
-        cache_write: usd(cache_write)?,
-        cache_write_1h: usd(cache_write_1h)?,
-        output: usd(output)?,
-        reasoning: usd(output)?,
-    })
+fn shipped() -> Result<BTreeMap<String, PriceConfig>, Box<figment::Error>> {
+    Figment::from(Toml::string(SHIPPED)).extract().map_err(Box::new)
 }
 
 fn price_of(config: &PriceConfig) -> Price {
@@ -126,7 +69,17 @@ fn price_of(config: &PriceConfig) -> Price {
         cache_write_1h: per_token(config.cache_write_1h.unwrap_or(cache_write)),
         output: per_token(config.output),
         reasoning: per_token(config.reasoning.unwrap_or(config.output)),
+        long: config.long.map(|long| LongPrompts {
+            over: long.over,
+            input_permille: permille(long.input_times),
+            output_permille: permille(long.output_times),
+        }),
     }
+}
+
+/// The configuration's check lets only numbers through that stay exact here.
+fn permille(times: f64) -> u64 {
+    (times * 1000.0).round() as u64
 }
 
 /// Exact, because configured prices have at most six decimals.
@@ -136,6 +89,7 @@ fn per_token(per_million: Usd) -> Usd {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tokens::Tokens;
     use super::*;
 
     fn usd(text: &str) -> Usd {
@@ -143,22 +97,29 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_table_is_whole_and_exact() {
+    fn the_shipped_table_is_whole_and_as_the_configuration_must_be() {
+        let shipped = shipped().expect("a table");
+        assert!(shipped.len() > 80, "{}", shipped.len());
+        shipped.iter().for_each(|(pattern, price)| price.check(pattern).expect("a price"));
         let table = PriceTable::new(&BTreeMap::new());
-        assert_eq!(table.exact.len() + table.prefixes.len(), SHIPPED.len());
-        let exact = |text: &str| usd(text).picos().is_multiple_of(PER);
-        for (_, input, cached_input, output) in SHIPPED {
-            assert!([input, cached_input, output].iter().all(|text| exact(text)));
-        }
-        for (pattern, minutes, hour) in SHIPPED_CACHE_WRITES {
-            assert!(SHIPPED.iter().any(|(shipped, ..)| shipped == pattern), "{pattern}");
-            assert!(exact(minutes) && exact(hour), "{pattern}");
-        }
+        assert_eq!(table.exact.len() + table.prefixes.len(), shipped.len());
         let price = table.find("claude-sonnet-4-5-20250929").expect("a price");
         let writes = [price.cache_write, price.cache_write_1h];
         assert_eq!(writes, ["3.75", "6"].map(|text| per_token(usd(text))));
         let price = table.find("gpt-4o").expect("a price");
         assert_eq!([price.cache_write, price.cache_write_1h], [price.input, price.input]);
+    }
+
+    #[test]
+    fn a_long_prompt_makes_every_token_of_its_call_dearer() {
+        let table = PriceTable::new(&BTreeMap::new());
+        let price = table.find("gemini-2.5-pro").expect("a price");
+        let cost =
+            |prompt| price.of(Tokens { prompt, cached: 100_000, completion: 1000, ..Tokens::default() }).to_string();
+        // 100,000 × 1.25 + 100,000 × 0.125 + 1000 × 10, a million of each.
+        assert_eq!(cost(200_000), "0.1475");
+        // 100,001 × 2.5 + 100,000 × 0.25 + 1000 × 15.
+        assert_eq!(cost(200_001), "0.2900025");
     }
 
     #[test]
@@ -170,12 +131,15 @@ mod tests {
             ("gpt-4o-2024-08-06", "2.5"),
             ("gpt-4o-mini-2024-07-18", "0.15"),
             ("openai/gpt-4.1-nano", "0.1"),
+            ("claude-opus-4-1-20250805", "15"),
             ("claude-opus-4-5-20251101", "5"),
+            ("gpt-5-2025-08-07", "1.25"),
+            ("gpt-5.5-2026-04-23", "5"),
             ("mock-large", "1"),
         ] {
             assert_eq!(input(model).as_deref(), Some(expected), "{model}");
         }
-        assert_eq!(input("llama-3.3-70b"), None);
+        assert_eq!(input("somebodys-own-model"), None);
     }
 
     #[test]
@@ -187,6 +151,7 @@ mod tests {
             cache_write: None,
             cache_write_1h: None,
             reasoning: None,
+            long: None,
         };
         let names = ["gpt-4o*", "gpt-4o-2024-08-06"];
         let table = PriceTable::new(&names.map(|name| (name.to_owned(), config.clone())).into());

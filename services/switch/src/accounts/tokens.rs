@@ -79,6 +79,19 @@ pub(crate) struct Price {
     pub(crate) output: Usd,
     /// A token of reasoning.
     pub(crate) reasoning: Usd,
+    /// What a call costs whose prompt is long, where that differs.
+    pub(crate) long: Option<LongPrompts>,
+}
+
+/// How much dearer every token of a call is whose prompt is long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LongPrompts {
+    /// Tokens read, cached ones included, that are not yet many.
+    pub(crate) over: u64,
+    /// Thousandths of the price of whatever is read.
+    pub(crate) input_permille: u64,
+    /// Thousandths of the price of whatever is written.
+    pub(crate) output_permille: u64,
 }
 
 impl Price {
@@ -91,7 +104,10 @@ impl Price {
         let read = self.input.times(tokens.prompt - cached - put).plus(self.cached_input.times(cached));
         let put = self.cache_write.times(put - put_1h).plus(self.cache_write_1h.times(put_1h));
         let written = self.output.times(tokens.completion - reasoning).plus(self.reasoning.times(reasoning));
-        read.plus(put).plus(written)
+        match self.long.filter(|long| tokens.prompt > long.over) {
+            None => read.plus(put).plus(written),
+            Some(long) => read.plus(put).permille(long.input_permille).plus(written.permille(long.output_permille)),
+        }
     }
 }
 
@@ -108,6 +124,7 @@ mod tests {
             cache_write_1h: usd(cache_write_1h),
             output: usd(output),
             reasoning: usd(reasoning),
+            long: None,
         }
     }
 

@@ -27,6 +27,20 @@ pub struct PriceConfig {
     pub(crate) cache_write_1h: Option<Usd>,
     /// Tokens of reasoning; as `output` where absent.
     pub(crate) reasoning: Option<Usd>,
+    /// What a call costs whose prompt is long; no more than others where absent.
+    pub(crate) long: Option<LongPromptsConfig>,
+}
+
+/// How much dearer every token of a call is whose prompt is long.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongPromptsConfig {
+    /// A prompt of more tokens than this is long.
+    pub(crate) over: u64,
+    /// By what the prices of tokens read are multiplied, cached ones too.
+    pub(crate) input_times: f64,
+    /// By what the prices of tokens written are multiplied.
+    pub(crate) output_times: f64,
 }
 
 /// One key: its secret, whose it is, and what it may do.
@@ -100,7 +114,7 @@ pub enum BudgetPeriod {
 }
 
 impl PriceConfig {
-    pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, name: &str) -> Result<(), ConfigError> {
         let kinds = [
             ("input", Some(self.input)),
             ("output", Some(self.output)),
@@ -115,6 +129,14 @@ impl PriceConfig {
         for (kind, price) in kinds {
             if price.is_some_and(|price| !price.picos().is_multiple_of(WHOLE_PICO)) {
                 return Err(unusable(&format!("prices.{name}.{kind}"), "has more than six decimals"));
+            }
+        }
+        let times = self.long.map(|long| [("input_times", long.input_times), ("output_times", long.output_times)]);
+        for (field, times) in times.into_iter().flatten() {
+            let is_exact = (times * 1000.0).round() / 1000.0 == times;
+            if !(0.0..=1000.0).contains(&times) || !is_exact {
+                let problem = "must be a number from 0 to 1000 with at most three decimals";
+                return Err(unusable(&format!("prices.{name}.long.{field}"), problem));
             }
         }
         Ok(())
