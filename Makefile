@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 target := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: run test bench contracts try-local-model help
+.PHONY: run test dist bench profile contracts try-local-model help
 
 run: ## build the release and start everything in one process; Ctrl-C stops
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
@@ -14,10 +14,16 @@ run: ## build the release and start everything in one process; Ctrl-C stops
 test: ## everything: format, lints, unit and in-process tests, contracts, black-box tests
 	@tests/run.sh
 
+dist: ## build what images hold: optimised, by the profile in deploy/pgo
+	RUSTFLAGS="-Cprofile-use=$(CURDIR)/deploy/pgo/vx11.profdata" cargo build --profile dist --locked --workspace --bins
+
 bench: ## load the optimised build: throughput, latency, CPU and memory, beside the bare provider and nginx
 	@command -v nginx >/dev/null || { echo "nginx is missing (Debian: apt-get install nginx-light)"; exit 1; }
-	cargo build --profile dist --locked --workspace --bins
+	@$(MAKE) --no-print-directory dist
 	@$(target)/dist/bench
+
+profile: ## train the profile anew, after large changes (needs llvm-profdata)
+	@deploy/pgo/train.sh
 
 contracts: ## write proto-free-contracts/openapi and docs/errors.md anew
 	cargo run --locked --package vx11 -- openapi proto-free-contracts/openapi

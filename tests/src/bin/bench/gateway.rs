@@ -11,8 +11,8 @@ use crate::report::{Bound, judge, median};
 use crate::{streams, unlimited, usage};
 
 /// A caller's key with a limit of every sort, none of which is reached.
-const KEY: &str = "sk-bench";
-const LIMITS: [(&str, &str); 6] = [
+pub(crate) const KEY: &str = "sk-bench";
+pub(crate) const LIMITS: [(&str, &str); 6] = [
     ("BENCH_KEY", KEY),
     ("VX11_SWITCH__KEYS__BENCH__SECRET_ENV", "BENCH_KEY"),
     ("VX11_SWITCH__KEYS__BENCH__ORG", "acme"),
@@ -22,9 +22,9 @@ const LIMITS: [(&str, &str); 6] = [
 ];
 const CONNECTIONS: u64 = 32;
 const STREAMS: usize = 64;
-const REQUEST: &str = r#"{"model":"mock","messages":[{"role":"user","content":"Hello {n}"}]}"#;
+pub(crate) const REQUEST: &str = r#"{"model":"mock","messages":[{"role":"user","content":"Hello {n}"}]}"#;
 /// Fifty chunks, a millisecond apart.
-const STREAM: &str =
+pub(crate) const STREAM: &str =
     r#"{"model":"mock+drip=1ms","stream":true,"messages":[{"role":"user","content":"tokens: 50 {n}"}]}"#;
 /// After how many requests memory is looked at.
 const MANY: u64 = 1_000_000;

@@ -3,7 +3,8 @@
 //!
 //! Then the gateway beside nginx as a plain proxy.
 //!
-//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named.
+//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named. `bench [seconds] 1 train` measures
+//! nothing: it is the load that `deploy/pgo/train.sh` profiles.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -12,6 +13,7 @@ mod load;
 mod nginx;
 mod report;
 mod streams;
+mod training;
 mod usage;
 
 use std::time::{Duration, Instant};
@@ -40,6 +42,9 @@ async fn main() -> anyhow::Result<()> {
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let (time, rounds) = (Duration::from_secs(number(0, 5)?), number(1, 3)?);
     let part = arguments.get(2).map(String::as_str);
+    if part == Some("train") {
+        return training::run(time).await;
+    }
     if part != Some("gateway") {
         five_processes(time, rounds).await?;
         one_process().await?;
