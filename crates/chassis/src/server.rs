@@ -35,7 +35,7 @@ use crate::shutdown::Shutdown;
 pub struct HttpConfig {
     /// Worker threads of each service; 0 stands for one for every two cores, and four at most.
     pub workers: usize,
-    /// Open connections of each worker.
+    /// Open connections of each service, shared out among its workers.
     pub max_connections: usize,
     /// How long an idle connection stays open.
     #[serde(with = "humantime_serde")]
@@ -166,6 +166,7 @@ where
     drop(openapi);
     let metrics_port = http.metrics_bind.map(|address| metrics_port::open(probes.clone(), address)).transpose()?;
     let metrics_here = metrics_port.is_none();
+    let workers = workers(http.workers);
 
     let server = HttpServer::new(move || {
         App::new()
@@ -189,8 +190,9 @@ where
             attach(connection, data);
         }
     })
-    .workers(workers(http.workers))
-    .max_connections(http.max_connections)
+    .workers(workers)
+    // actix-web's limit is each worker's.
+    .max_connections(http.max_connections.div_ceil(workers))
     .keep_alive(http.keep_alive)
     .client_request_timeout(http.request_head_timeout)
     .client_disconnect_timeout(Duration::from_secs(1))
