@@ -1,7 +1,9 @@
-//! What the gateway keeps: a ledger row for every request that it let in. Every diesel query of the service is in here.
+//! What the gateway keeps: a ledger row for every request that it let in, and what the rows of each day come to. Every
+//! diesel query of the service is in here.
 //!
 //! Rows go through the group-commit writer and nobody waits for them; nothing is read on a request's way.
 
+mod days;
 mod ledger;
 #[cfg(test)]
 mod tests;
@@ -20,13 +22,14 @@ pub(crate) use ledger::LedgerRow;
 pub(crate) use usage::{Grouping, Spending, UsageSum, rfc3339};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
-/// The table, as retention is configured for it.
-const TABLE: &str = "usage_ledger";
-/// Days that rows are kept where nothing else is configured.
-const DAYS: u32 = 90;
+/// The tables, as retention is configured for them, with the days that rows are kept where nothing else is.
+const ROWS: (&str, u32) = ("usage_ledger", 90);
+const DAYS: (&str, u32) = ("usage_days", 800);
 /// How often rows that are too old are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// Longest wait for what the ledger comes to. No request waits for that; a start does, and must not fail for it.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How long rows, which nobody waits for, are kept for one transaction, and so what a crash can lose of them.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -36,7 +39,7 @@ pub(crate) struct Ledger {
     db: Db,
     writer: Writer<LedgerRow>,
     /// How long rows are kept.
-    rule: RetentionRule,
+    rules: Vec<RetentionRule>,
     backups: PathBuf,
 }
 
@@ -44,13 +47,17 @@ impl Ledger {
     /// Opens `switch.sqlite3` in the data directory. Blocks: call it while starting.
     pub(crate) fn open(common: &Common, registry: &prometheus::Registry) -> anyhow::Result<Self> {
         let data_dir = &common.data_dir.0;
-        let config = StoreConfig { cache_kib: 256, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
+        let config = StoreConfig {
+            cache_kib: 256,
+            run_timeout: READ_LIMIT,
+            ..StoreConfig::at(data_dir.join("switch.sqlite3"))
+        };
         let db = Db::open(config, MIGRATIONS)?;
         let writer = WriterConfig { linger: LINGER, ..WriterConfig::default() };
         let writer = Writer::start(&db, ledger::LedgerSink, writer)?;
         writer.register(registry)?;
         let backups = data_dir.join(crate::NAME).join("backups");
-        Ok(Self { db, writer, rule: retention_rule(&common.retention_days), backups })
+        Ok(Self { db, writer, rules: retention_rules(&common.retention_days), backups })
     }
 
     /// Leaves a row to be written.
@@ -87,7 +94,7 @@ impl Ledger {
 
     /// Checks, backs up and counts the ledger, and counts what is past its retention; deletes that with `apply`.
     pub(crate) async fn upkeep(&self, apply: bool) -> StoreReport {
-        self.db.upkeep(Upkeep { backups: self.backups.clone(), rules: vec![self.rule.clone()], apply }).await
+        self.db.upkeep(Upkeep { backups: self.backups.clone(), rules: self.rules.clone(), apply }).await
     }
 
     /// Deletes rows that are too old, now and every few hours, for as long as it is polled.
@@ -95,14 +102,22 @@ impl Ledger {
         let mut interval = tokio::time::interval(RETENTION_INTERVAL);
         loop {
             interval.tick().await;
-            if let Err(error) = self.db.retention(vec![self.rule.clone()], RetentionMode::Apply).await {
+            if let Err(error) = self.db.retention(self.rules.clone(), RetentionMode::Apply).await {
                 tracing::warn!(%error, "old rows of the ledger could not be deleted");
             }
         }
     }
 }
 
-fn retention_rule(configured: &BTreeMap<String, u32>) -> RetentionRule {
-    let days = configured.get(TABLE).copied().unwrap_or(DAYS);
-    RetentionRule { table: TABLE.to_owned(), time_column: "timestamp".to_owned(), order: RowOrder::Indexed, days }
+fn retention_rules(configured: &BTreeMap<String, u32>) -> Vec<RetentionRule> {
+    let days = |(table, default): (&str, u32)| configured.get(table).copied().unwrap_or(default);
+    let rule = |(table, _): (&str, u32), time_column: &str, days| RetentionRule {
+        table: table.to_owned(),
+        time_column: time_column.to_owned(),
+        order: RowOrder::Indexed,
+        days,
+    };
+    let rows = days(ROWS);
+    // Sums outlive their rows, however long these are kept.
+    vec![rule(ROWS, "timestamp", rows), rule(DAYS, "day", days((DAYS.0, DAYS.1.max(rows))))]
 }

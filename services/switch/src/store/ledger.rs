@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use vx11_store::{Connection, Sink, insert};
 
+use super::days;
 use crate::accounts::{Tokens, Usd};
 
 /// One request, as it ended.
@@ -32,7 +33,7 @@ pub(crate) struct LedgerRow {
     pub(crate) latency_ms: u64,
 }
 
-/// Writes rows.
+/// Writes rows, and what their days come to.
 pub(super) struct LedgerSink;
 
 impl Sink for LedgerSink {
@@ -43,7 +44,7 @@ impl Sink for LedgerSink {
         for row in rows {
             Entry::from(row).execute(conn)?;
         }
-        Ok(())
+        days::add(conn, rows)
     }
 }
 
@@ -114,6 +115,6 @@ impl<'a> From<&'a LedgerRow> for Entry<'a> {
 }
 
 /// SQLite's integers have a sign.
-fn whole(number: u64) -> i64 {
+pub(super) fn whole(number: u64) -> i64 {
     number.min(i64::MAX as u64) as i64
 }

@@ -1,9 +1,10 @@
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel_migrations::MigrationHarness;
-use vx11_store::Connection;
+use vx11_store::{Connection, Sink};
 
 use super::*;
+use crate::accounts::{Tokens, Usd};
 
 #[test]
 fn what_the_ledger_held_is_kept_there_and_back() {
@@ -11,18 +12,74 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let path = dir.path().join("switch.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
-    conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
+    for _ in ["days", "ids"] {
+        conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
+    }
     conn.batch_execute(
         "INSERT INTO usage_ledger VALUES
          (5, '2026-11-21T00:00:00.000Z', 'c', 'o', 't', 'k', 'm', 'p', 'pm', 1, 2, 3, 4, TRUE, 6000001, 7, FALSE, 8)",
     )
     .expect("a row");
     let held = |conn: &mut Connection| usage::usage(conn, Grouping::Key, None, None).expect("sums");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
     let before = held(&mut conn);
     let sum = &before[0];
     assert_eq!((&*sum.group, sum.requests, sum.cost_picos, sum.cache_written_tokens), ("k", 1, 6_000_001, 8));
+    let by_rows = usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
+    assert_eq!(by_rows.expect("sums"), before);
+    for _ in ["days", "ids"] {
+        conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
+    }
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
     assert_eq!(held(&mut conn), before);
-    conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
-    assert_eq!(held(&mut conn), before);
+}
+
+fn row(at: &str, key: &str, picos: u64) -> LedgerRow {
+    let at: jiff::Timestamp = at.parse().expect("a time");
+    LedgerRow {
+        at_ms: at.as_millisecond(),
+        correlation_id: "c".into(),
+        org: "o".into(),
+        team: "t".into(),
+        key: key.into(),
+        model: "m".into(),
+        provider: "p".into(),
+        provider_model: "pm".into(),
+        tokens: Tokens { prompt: 3, completion: 2, ..Tokens::default() },
+        estimated: true,
+        from_cache: false,
+        cost: Usd::from_picos(picos),
+        latency_ms: 1,
+    }
+}
+
+#[test]
+fn whole_days_are_read_from_their_sums_and_times_within_a_day_from_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
+    let write = |conn: &mut Connection, rows: &[LedgerRow]| ledger::LedgerSink.apply(conn, rows).expect("written");
+    let rows = [
+        row("2026-10-31T23:59:59.999Z", "a", 1),
+        row("2026-11-01T00:00:00Z", "a", u64::MAX / 2),
+        row("2026-11-01T00:00:00Z", "b", 10),
+        row("2026-11-21T12:00:00Z", "a", u64::MAX / 2),
+    ];
+    write(&mut conn, &rows);
+    write(&mut conn, &rows[3..]);
+    let spent = |conn: &mut Connection, from: &str| -> Vec<(String, u64, u64, u128)> {
+        let spendings = usage::spent_since(conn, from).expect("sums").into_iter();
+        spendings.map(|spent| (spent.key, spent.requests, spent.tokens, spent.cost_picos)).collect()
+    };
+    let of = |key: &str, requests: u64, picos: u128| (key.to_owned(), requests, 5 * requests, picos);
+    let half = u128::from(u64::MAX / 2);
+    let noon = "2026-11-21T12:00:00.000Z";
+    assert_eq!(spent(&mut conn, noon), [of("a", 2, 2 * half)], "more than one sum of SQLite's can be");
+    // The sums of whole days need no rows.
+    conn.batch_execute("DELETE FROM usage_ledger").expect("deleted");
+    assert_eq!(spent(&mut conn, "2026-11-01T00:00:00.000Z"), [of("a", 3, 3 * half), of("b", 1, 10)]);
+    assert_eq!(spent(&mut conn, "1970-01-01T00:00:00.000Z"), [of("a", 4, 3 * half + 1), of("b", 1, 10)]);
+    let days = usage::usage(&mut conn, Grouping::Day, None, Some("2026-11-21T00:00:00.000Z")).expect("sums");
+    let days: Vec<(&str, u64)> = days.iter().map(|day| (&*day.group, day.requests)).collect();
+    assert_eq!(days, [("2026-10-31", 1), ("2026-11-01", 2)]);
 }

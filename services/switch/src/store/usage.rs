@@ -1,12 +1,20 @@
-//! Sums over the ledger. Costs are summed in two parts, because SQLite's sums end at nine million dollars.
+//! Sums over the ledger: whole days from their sums, the part of a day that a time cuts off from the rows. Costs are summed
+//! in two parts, because SQLite's sums end at nine million dollars.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
 use jiff::Timestamp;
 use vx11_store::Connection;
 
 /// Where the two parts of a cost are cut.
-const PART: u128 = 1_000_000;
+pub(super) const PART: i64 = 1_000_000;
+/// Characters of a time that are its day.
+pub(super) const DAY: usize = "0000-00-00".len();
+/// What follows a day in its first instant.
+const MIDNIGHT: &str = "T00:00:00.000Z";
+/// Comes after every time, and after a day before every time of the next one.
+const END: &str = "~";
 
 /// What rows are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +47,7 @@ impl Grouping {
             Self::Key => "api_key",
             Self::Org => "org",
             Self::Model => "model",
-            Self::Day => "substr(timestamp, 1, 10)",
+            Self::Day => "day",
         }
     }
 }
@@ -114,6 +122,60 @@ struct SpendingRow {
     cost_low: i64,
 }
 
+/// Where a span of time is looked up: days by their names, times within a day by rows. Ends do not belong to it.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    days: [String; 2],
+    /// Before the first whole day, and after the last.
+    edges: [[String; 2]; 2],
+}
+
+impl Parts {
+    /// From `from` on and before `to`, as [`rfc3339`] writes times.
+    fn of(from: &str, to: &str) -> Self {
+        let nothing = || [String::new(), String::new()];
+        let (Some((first, after)), Some((last, until))) = (cut(from), cut(to)) else {
+            return Self { days: nothing(), edges: [[from.to_owned(), to.to_owned()], nothing()] };
+        };
+        if from >= to || first == last {
+            return Self { days: nothing(), edges: [[from.to_owned(), to.to_owned()], nothing()] };
+        }
+        let (begin, head) = match after {
+            "" | MIDNIGHT => (first.to_owned(), nothing()),
+            _ => (format!("{first}{END}"), [from.to_owned(), format!("{first}{END}")]),
+        };
+        let tail = if matches!(until, "" | MIDNIGHT) { nothing() } else { [last.to_owned(), to.to_owned()] };
+        Self { days: [begin, last.to_owned()], edges: [head, tail] }
+    }
+}
+
+/// A time's day, and the time of that day; a text without a time of day is a bound of all days.
+fn cut(time: &str) -> Option<(&str, &str)> {
+    if time.is_empty() || time == END { Some((time, "")) } else { time.split_at_checked(DAY) }
+}
+
+/// What whole days come to.
+const DAYS: &str = "SELECT day, api_key, org, team, model, requests, prompt_tokens, cached_tokens, cache_written_tokens,
+        completion_tokens, reasoning_tokens, estimated, from_cache, cost_high, cost_low
+    FROM usage_days WHERE day >= ? AND day < ?";
+/// Rows, under the names of the days' columns.
+const ROWS: &str = "SELECT substr(timestamp, 1, 10), api_key, org, team, model, 1, prompt_tokens, cached_tokens,
+        cache_written_tokens, completion_tokens, reasoning_tokens, estimated, from_cache,
+        cost_picos / 1000000, cost_picos % 1000000
+    FROM usage_ledger WHERE timestamp >= ? AND timestamp < ?";
+
+/// `select` over all that is in `parts`.
+fn load<R>(conn: &mut Connection, select: &str, group: &str, parts: &Parts) -> QueryResult<Vec<R>>
+where
+    R: QueryableByName<Sqlite> + 'static,
+{
+    let query = format!("{select} FROM ({DAYS} UNION ALL {ROWS} UNION ALL {ROWS}) GROUP BY {group} ORDER BY {group}");
+    let Parts { days: [first, last], edges: [[head, head_end], [tail, tail_end]] } = parts;
+    let query = diesel::sql_query(query).bind::<Text, _>(first).bind::<Text, _>(last);
+    let query = query.bind::<Text, _>(head).bind::<Text, _>(head_end);
+    query.bind::<Text, _>(tail).bind::<Text, _>(tail_end).load(conn)
+}
+
 /// Sums by group, of rows from `from` on and before `to`; both as [`rfc3339`] writes times.
 pub(super) fn usage(
     conn: &mut Connection,
@@ -121,18 +183,14 @@ pub(super) fn usage(
     from: Option<&str>,
     to: Option<&str>,
 ) -> QueryResult<Vec<UsageSum>> {
-    let query = format!(
-        "SELECT {group} AS name, COUNT(*) AS requests, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
-                SUM(cache_written_tokens) AS cache_written,
-                SUM(completion_tokens) AS completion, SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates, SUM(from_cache) AS hits,
-                SUM(cost_picos / {PART}) AS cost_high, SUM(cost_picos % {PART}) AS cost_low
-         FROM usage_ledger
-         WHERE timestamp >= COALESCE(?, '') AND timestamp < COALESCE(?, '~')
-         GROUP BY 1 ORDER BY 1",
+    let select = format!(
+        "SELECT {group} AS name, SUM(requests) AS requests, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
+                SUM(cache_written_tokens) AS cache_written, SUM(completion_tokens) AS completion,
+                SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates, SUM(from_cache) AS hits,
+                SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low",
         group = by.expression(),
     );
-    let rows: Vec<SumRow> =
-        diesel::sql_query(query).bind::<Nullable<Text>, _>(from).bind::<Nullable<Text>, _>(to).load(conn)?;
+    let rows: Vec<SumRow> = load(conn, &select, "1", &Parts::of(from.unwrap_or_default(), to.unwrap_or(END)))?;
     let sum = |row: SumRow| UsageSum {
         group: row.name,
         requests: count(row.requests),
@@ -150,12 +208,9 @@ pub(super) fn usage(
 
 /// What every key has spent from `from` on.
 pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<Spending>> {
-    let query = format!(
-        "SELECT org, team, api_key, COUNT(*) AS requests, SUM(prompt_tokens + completion_tokens) AS tokens,
-                SUM(cost_picos / {PART}) AS cost_high, SUM(cost_picos % {PART}) AS cost_low
-         FROM usage_ledger WHERE timestamp >= ? GROUP BY org, team, api_key"
-    );
-    let rows: Vec<SpendingRow> = diesel::sql_query(query).bind::<Text, _>(from).load(conn)?;
+    const SELECT: &str = "SELECT org, team, api_key, SUM(requests) AS requests,
+                SUM(prompt_tokens + completion_tokens) AS tokens, SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low";
+    let rows: Vec<SpendingRow> = load(conn, SELECT, "1, 2, 3", &Parts::of(from, END))?;
     let spending = |row: SpendingRow| Spending {
         org: row.org,
         team: row.team,
@@ -178,5 +233,28 @@ fn count(number: i64) -> u64 {
 }
 
 fn joined(high: i64, low: i64) -> u128 {
-    u128::from(count(high)) * PART + u128::from(count(low))
+    u128::from(count(high)) * u128::from(count(PART)) + u128::from(count(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_whole_days_and_what_is_left_at_its_edges() {
+        let parts = |from, to| {
+            let Parts { days: [first, last], edges: [head, tail] } = Parts::of(from, to);
+            let span = |[from, to]: [String; 2]| format!("{from} {to}");
+            (format!("{first} {last}"), span(head), span(tail))
+        };
+        let of = |days: &str, head: &str, tail: &str| (days.to_owned(), head.to_owned(), tail.to_owned());
+        let (midnight, noon) = ("2026-11-20T00:00:00.000Z", "2026-11-20T12:00:00.000Z");
+        let (later, late) = ("2026-11-22T00:00:00.000Z", "2026-11-22T12:00:00.000Z");
+        assert_eq!(parts("", END), of(" ~", " ", " "));
+        assert_eq!(parts(midnight, later), of("2026-11-20 2026-11-22", " ", " "));
+        let (head, tail) = (format!("{noon} 2026-11-20~"), format!("2026-11-22 {late}"));
+        assert_eq!(parts(noon, late), of("2026-11-20~ 2026-11-22", &head, &tail));
+        assert_eq!(parts(midnight, noon), of(" ", &format!("{midnight} {noon}"), " "), "less than a day");
+        assert_eq!(parts(late, midnight), of(" ", &format!("{late} {midnight}"), " "), "nothing is in it");
+    }
 }

@@ -22,6 +22,8 @@ async fn the_ledger_is_checked_counted_and_backed_up() {
     assert_eq!(report["integrity"]["state"], "ok", "{report}");
     let table = &report["retention"]["tables"][0];
     assert_eq!((&table["table"], &table["days"], &table["rows"]), (&json!("usage_ledger"), &json!(7), &json!(0)));
+    let sums = &report["retention"]["tables"][1];
+    assert_eq!((&sums["table"], &sums["days"], &sums["error"]), (&json!("usage_days"), &json!(800), &json!(null)));
     let backup = report["backup_rotation"]["created"]["path"].as_str().unwrap();
     assert!(std::path::Path::new(backup).exists(), "{backup}");
 }
