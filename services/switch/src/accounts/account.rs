@@ -16,6 +16,18 @@ pub(crate) struct Amounts {
     pub(crate) money: Usd,
 }
 
+impl Amounts {
+    /// Both together.
+    #[must_use]
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            money: self.money.plus(other.money),
+        }
+    }
+}
+
 /// What a meter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Unit {
@@ -66,6 +78,17 @@ pub(crate) struct Cell {
     pub(crate) period: Period,
     pub(crate) window: Window,
     pub(crate) used: u64,
+    /// The part of it that Redis is told when requests end, where it is shared.
+    pub(crate) untold: u64,
+    /// Which of Redis' lives it was last read from; 0: none. A Redis that has lost everything begins a new one.
+    pub(crate) life: u64,
+}
+
+impl Cell {
+    /// One that has counted nothing.
+    pub(crate) fn new(unit: Unit, scope: Arc<str>, period: Period) -> Self {
+        Self { unit, scope, period, window: Window::EMPTY, used: 0, untold: 0, life: 0 }
+    }
 }
 
 /// All that shares limits: an organisation, or a key that belongs to none. One short lock holds all of its counters, so

@@ -13,7 +13,7 @@ use vx11_chassis::config::Secrets;
 
 use super::account::{Account, Cell, Meter, Tenant, Unit};
 use super::local::lock;
-use super::period::{Period, Window};
+use super::period::Period;
 use crate::config::{BudgetConfig, KeyConfig, SwitchConfig};
 
 /// The SHA-256 of a secret.
@@ -143,7 +143,7 @@ fn meter(tenant: &Tenant, scope: &Arc<str>, unit: Unit, period: Period, limit: u
     let mut book = lock(tenant);
     let same = |cell: &Cell| cell.scope == *scope && cell.unit == unit && cell.period == period;
     let slot = book.iter().position(same).unwrap_or_else(|| {
-        book.push(Cell { unit, scope: scope.clone(), period, window: Window::EMPTY, used: 0 });
+        book.push(Cell::new(unit, scope.clone(), period));
         book.len() - 1
     });
     Meter { scope: scope.clone(), unit, period, limit, slot }

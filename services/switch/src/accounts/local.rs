@@ -48,11 +48,12 @@ pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id:
     Ok(Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id })
 }
 
-/// Takes over what the counters of all replicas say, in the order of the account's meters.
-pub(crate) fn adopt(account: &Account, used: &[u64], now_ms: i64) {
+/// Takes over what the counters of all replicas say in this `life` of Redis, in the order of the account's meters.
+pub(crate) fn adopt(account: &Account, used: &[u64], life: u64, now_ms: i64) {
     let mut book = lock(&account.tenant);
     for (meter, used) in account.meters.iter().zip(used) {
-        current(&mut book, meter, now_ms).used = *used;
+        let cell = current(&mut book, meter, now_ms);
+        (cell.used, cell.life) = (*used, life);
     }
 }
 
@@ -104,7 +105,7 @@ fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell
     let cell = &mut book[meter.slot];
     if now_ms >= cell.window.end_ms {
         cell.window = meter.period.window(now_ms);
-        cell.used = 0;
+        (cell.used, cell.untold) = (0, 0);
     }
     cell
 }

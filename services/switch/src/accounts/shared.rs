@@ -2,12 +2,14 @@
 //! enforce a limit once.
 //!
 //! The process's own counters follow: each answer of Redis' is written to them. While Redis does not answer they take over
-//! from there; what it lets in meanwhile is settled in Redis once that is back. Settlements wait in a bounded queue; the
-//! oldest beyond the bound are dropped and counted, and the ledger still has them. An operation that timed out may have
-//! been carried out, so each can be repeated without counting twice. So is one that Redis refused, behind the others: it may
-//! be of a counter that is broken. A reservation that nobody settles ends by itself.
+//! from there; what it lets in meanwhile is settled in Redis once that is back. A Redis that comes back empty, or that never
+//! had a counter, is told what the process knows. Settlements wait in a bounded queue; beyond the bound the oldest of a
+//! key become one. An operation that timed out may have been carried out, so each can be repeated without counting twice. So
+//! is one that Redis refused, beside the others: it may be of a counter that is broken. A reservation that nobody settles ends
+//! by itself.
 
 mod counters;
+mod known;
 mod script;
 mod settler;
 
@@ -37,9 +39,9 @@ pub(crate) struct SharedMeters {
 
 impl SharedMeters {
     /// Begins to settle in the background. Needs a tokio runtime.
-    pub(crate) fn start(redis: Arc<Redis>, dropped: IntCounter) -> Self {
+    pub(crate) fn start(redis: Arc<Redis>, folded: IntCounter) -> Self {
         let counters = Arc::new(Counters::new(redis));
-        let settler = Settler::start(counters.clone(), dropped);
+        let settler = Settler::start(counters.clone(), folded);
         let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
         Self { counters, settler, next_id: AtomicU64::new(random) }
     }
@@ -78,11 +80,13 @@ impl Meters for SharedMeters {
                 asking.is_over = true;
             }
         }
+        known::began(&reservation);
         Ok(reservation)
     }
 
     fn settle(&self, reservation: Reservation, spent: Amounts) {
         local::settle(&reservation, spent);
+        known::ended(&reservation, spent);
         self.settler.push(Settlement { reservation, spent });
     }
 

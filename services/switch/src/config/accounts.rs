@@ -34,7 +34,7 @@ pub struct PriceConfig {
 /// How much dearer every token of a call is whose prompt is long.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LongPromptsConfig {
+pub(crate) struct LongPromptsConfig {
     /// A prompt of more tokens than this is long.
     pub(crate) over: u64,
     /// By what the prices of tokens read are multiplied, cached ones too.

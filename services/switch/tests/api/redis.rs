@@ -49,6 +49,12 @@ impl Redis {
         self.wait().await;
     }
 
+    /// Starts it again, with nothing.
+    async fn come_back_empty(&mut self) {
+        self.home = tempfile::tempdir().unwrap();
+        self.come_back().await;
+    }
+
     /// What Redis answers to a command of plain words.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
@@ -70,6 +76,10 @@ impl Drop for Redis {
 
 /// A replica whose key `alice` has `limits`.
 async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
+    replica_at(provider, redis, limits, &[]).await
+}
+
+async fn replica_at(provider: &Fake, redis: &Redis, limits: &str, variables: &[(&str, &str)]) -> App {
     let file = NamedTempFile::new().unwrap();
     let text = format!(
         "[switch]\nredis_url = \"{}\"\nredis_timeout = \"5s\"\n[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\"]\n\
@@ -79,7 +89,8 @@ async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
         provider.url,
     );
     std::fs::write(file.path(), text).unwrap();
-    let app = App::start_with(Some(file.path()), &[("ALICE_SECRET", "sk-alice")]).await;
+    let variables = [&[("ALICE_SECRET", "sk-alice")], variables].concat();
+    let app = App::start_with(Some(file.path()), &variables).await;
     eventually("Redis is found", async || limits_status(&app).await == "up").await;
     app
 }
@@ -205,4 +216,72 @@ async fn what_a_replica_held_that_died_comes_back_by_itself() {
     let got = ask(&app, 500).await;
     assert_eq!(got.status, 200, "{}", got.body);
     assert_eq!(redis.command(&["HEXISTS", "vx11:{key:alice}:held", "dead"]), "0");
+}
+
+/// Waits until Redis has settled `count` requests, as long as it remembers them.
+async fn settled(redis: &Redis, count: usize) {
+    eventually("all is settled", async || {
+        let held = redis.command(&["HVALS", "vx11:{key:alice}:held"]);
+        held.lines().filter(|line| *line == "settled").count() == count
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_most() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let limits = "requests_per_day = 20\nbudget = { usd = 0.01, period = \"total\" }";
+    let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
+    assert_eq!(ask(&one, 100).await.header("x-ratelimit-remaining-requests"), "19");
+    for _ in 0..5 {
+        ask(&other, 100).await;
+    }
+    settled(&redis, 6).await;
+    redis.command(&["FLUSHALL"]);
+    let left = async |app: &App| ask(app, 100).await.header("x-ratelimit-remaining-requests").to_owned();
+    assert_eq!(left(&one).await, "18", "it had heard of its own request alone");
+    assert_eq!(left(&other).await, "13", "six, and this one");
+    assert_eq!(left(&one).await, "12", "within one life of Redis nobody says so twice");
+    let ttl = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:requests:day:*"]);
+    assert!(redis.command(&["PTTL", &ttl]).parse::<i64>().unwrap() > 0, "it does not stay for ever");
+    // What the first one let in before the other one came is taken for a part of what that one knows.
+    let counter = "vx11:{key:alice}:key:alice:money:total:0";
+    eventually("it is settled", async || redis.command(&["GET", counter]) == "8000000000").await;
+}
+
+#[tokio::test]
+async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty() {
+    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let app = replica(&fake, &redis, "budget = { usd = 0.006, period = \"total\" }").await;
+    for _ in 0..2 {
+        assert_eq!(ask(&app, 200).await.status, 200);
+    }
+    settled(&redis, 2).await;
+    redis.kill();
+    for _ in 0..2 {
+        assert_eq!(ask(&app, 200).await.status, 200);
+    }
+    redis.come_back_empty().await;
+    eventually("it is over", async || limits_status(&app).await == "up").await;
+    let counter = "vx11:{key:alice}:key:alice:money:total:0";
+    eventually("the outage is settled", async || redis.command(&["GET", counter]) == "4000000000").await;
+    assert_eq!(ask(&app, 200).await.status, 200, "four thousandths and two");
+    eventually("it is settled", async || redis.command(&["GET", counter]) == "5000000000").await;
+    assert_eq!(ask(&app, 200).await.code(), "insufficient_quota");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_configured_later_knows_what_the_ledger_does() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let data = tempfile::tempdir().unwrap();
+    let home = [("VX11_DATA_DIR", data.path().to_str().unwrap())];
+    let limits = "requests_per_day = 10";
+    let before = replica_at(&fake, &redis, limits, &home).await;
+    for _ in 0..3 {
+        ask(&before, 100).await;
+    }
+    before.stop().await;
+    redis.command(&["FLUSHALL"]);
+    let after = replica_at(&fake, &redis, limits, &home).await;
+    assert_eq!(ask(&after, 100).await.header("x-ratelimit-remaining-requests"), "6");
 }

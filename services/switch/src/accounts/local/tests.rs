@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::accounts::account::Unit;
 use crate::accounts::money::Usd;
-use crate::accounts::period::{Period, Window};
+use crate::accounts::period::Period;
 
 /// A key with one meter of each unit in `period`, limited to `limits`.
 fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
@@ -15,7 +15,7 @@ fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     let meters = units.iter().zip(limits).enumerate();
     let meters: Vec<Meter> =
         meters.map(|(slot, (unit, limit))| Meter { scope: "key:k".into(), unit: *unit, period, limit, slot }).collect();
-    let cell = |unit| Cell { unit, scope: "key:k".into(), period, window: Window::EMPTY, used: 0 };
+    let cell = |unit| Cell::new(unit, "key:k".into(), period);
     let book = units.into_iter().map(cell).collect();
     let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
     Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })

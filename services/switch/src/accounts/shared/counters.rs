@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::known::{self, Seed};
 use super::script::{RESERVE, SETTLE};
 use crate::accounts::account::{Account, Amounts, Meter};
 use crate::accounts::local;
@@ -49,19 +50,21 @@ impl Counters {
         if account.meters.is_empty() || self.redis.is_lost() {
             return account.meters.is_empty().then_some(Ok(()));
         }
-        let mut arguments = vec![now_ms.to_string(), (now_ms + RESERVATION_MS).to_string(), name(id)];
-        for meter in &account.meters {
+        let mut arguments = vec![now_ms.to_string(), (now_ms + RESERVATION_MS).to_string(), name(id), new_life()];
+        for (meter, seed) in account.meters.iter().zip(known::seeds(account, now_ms)) {
             let amount = meter.unit.of(&amounts).min(i64::MAX as u64);
             let limit = meter.limit.min(i64::MAX as u64);
-            arguments.extend([amount.to_string(), limit.to_string(), kept_ms(meter, now_ms, now_ms).to_string()]);
+            arguments.extend([amount.to_string(), limit.to_string()]);
+            arguments.extend(filling(meter, seed, now_ms, now_ms));
         }
         let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await.ok()?;
+        let [refused, life, used @ ..] = answer.as_slice() else { return None };
+        let (refused, life) = (refused.parse().ok()?, u64::from_str_radix(life, 16).ok()?);
         // A counter that was settled below nothing is empty.
-        let mut numbers = answer.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
-        let refused = numbers.next()?;
-        let used: Vec<u64> = numbers.collect();
-        local::adopt(account, &used, now_ms);
-        let Some(index) = usize::try_from(refused).ok()?.checked_sub(1) else { return Some(Ok(())) };
+        let used = used.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
+        let used: Vec<u64> = used.collect();
+        local::adopt(account, &used, life, now_ms);
+        let Some(index) = usize::checked_sub(refused, 1) else { return Some(Ok(())) };
         let (meter, used) = (account.meters.get(index)?, *used.get(index)?);
         let level = local::level(meter, used, now_ms);
         Some(Err(Refused { scope: meter.scope.clone(), level, wanted: meter.unit.of(&amounts) }))
@@ -77,14 +80,16 @@ impl Counters {
             return Ok(());
         }
         let now_ms = crate::accounts::period::now_ms();
-        let mut arguments = vec![(now_ms + SETTLED_MS).to_string(), name(*id)];
-        for meter in &account.meters {
+        let mut arguments = vec![(now_ms + SETTLED_MS).to_string(), name(*id), new_life()];
+        for (meter, seed) in account.meters.iter().zip(known::seeds(account, *at_ms)) {
             let whole = meter.unit.of(&spent).min(i64::MAX as u64) as i64;
             let held = meter.unit.of(reserved).min(i64::MAX as u64) as i64;
-            let kept_ms = kept_ms(meter, *at_ms, now_ms);
-            arguments.extend([(whole - held).to_string(), whole.to_string(), kept_ms.to_string()]);
+            arguments.extend([(whole - held).to_string(), whole.to_string()]);
+            arguments.extend(filling(meter, seed, *at_ms, now_ms));
         }
-        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await.map(drop)
+        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await?;
+        known::told(reservation, spent);
+        Ok(())
     }
 }
 
@@ -97,7 +102,18 @@ fn keys(account: &Account, at_ms: i64) -> Vec<String> {
         let start_ms = if start_ms == i64::MIN { 0 } else { start_ms };
         own(&format!("{}:{}:{}:{start_ms}", meter.scope, meter.unit.as_str(), meter.period.as_str()))
     };
-    [own("ends"), own("held")].into_iter().chain(account.meters.iter().map(counter)).collect()
+    [own("ends"), own("held"), own("life")].into_iter().chain(account.meters.iter().map(counter)).collect()
+}
+
+/// What the scripts need to fill in the counter of `meter` for a request of `at_ms`.
+fn filling(meter: &Meter, seed: Seed, at_ms: i64, now_ms: i64) -> [String; 3] {
+    let least = seed.used.min(i64::MAX as u64);
+    [kept_ms(meter, at_ms, now_ms).to_string(), least.to_string(), name(seed.life)]
+}
+
+/// The number of Redis' life, if a new one begins.
+fn new_life() -> String {
+    name(rand::random::<u64>().max(1))
 }
 
 /// How long the counter of `meter` is kept from `now_ms` on; 0: for ever.
