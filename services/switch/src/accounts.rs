@@ -81,7 +81,7 @@ impl Accounts {
         let metrics = Metrics::new(registry)?;
         let meters: Box<dyn Meters> = match redis {
             None => Box::new(LocalMeters),
-            Some(redis) => Box::new(SharedMeters::start(redis, metrics.settlements_dropped.clone())),
+            Some(redis) => Box::new(SharedMeters::start(redis, metrics.settlements_folded.clone())),
         };
         let accounts = Arc::new(Self {
             internal: Arc::new(Account::unlimited(INTERNAL)),

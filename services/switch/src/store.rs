@@ -47,11 +47,8 @@ impl Ledger {
     /// Opens `switch.sqlite3` in the data directory. Blocks: call it while starting.
     pub(crate) fn open(common: &Common, registry: &prometheus::Registry) -> anyhow::Result<Self> {
         let data_dir = &common.data_dir.0;
-        let config = StoreConfig {
-            cache_kib: 256,
-            run_timeout: READ_LIMIT,
-            ..StoreConfig::at(data_dir.join("switch.sqlite3"))
-        };
+        let config =
+            StoreConfig { cache_kib: 256, run_timeout: READ_LIMIT, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
         let db = Db::open(config, MIGRATIONS)?;
         let writer = WriterConfig { linger: LINGER, ..WriterConfig::default() };
         let writer = Writer::start(&db, ledger::LedgerSink, writer)?;

@@ -20,8 +20,8 @@ pub(super) struct Metrics {
     unpriced: IntCounterVec,
     refusals: IntCounterVec,
     rows_lost: IntCounter,
-    /// Settlements that Redis never got.
-    pub(super) settlements_dropped: IntCounter,
+    /// Settlements that became part of others.
+    pub(super) settlements_folded: IntCounter,
 }
 
 impl Metrics {
@@ -56,9 +56,9 @@ impl Metrics {
             )?,
             refusals: counters("vx11_limit_refusals_total", "Requests refused by a limit of their key.", &["limit"])?,
             rows_lost: counter("vx11_ledger_rows_lost_total", "Requests that the ledger could not take.")?,
-            settlements_dropped: counter(
-                "vx11_limits_settlements_dropped_total",
-                "Settlements that Redis did not take in time; the ledger has them.",
+            settlements_folded: counter(
+                "vx11_limits_settlements_folded_total",
+                "Settlements that were added up with others of their key, because Redis did not take them in time.",
             )?,
         })
     }

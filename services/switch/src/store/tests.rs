@@ -25,7 +25,8 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let before = held(&mut conn);
     let sum = &before[0];
     assert_eq!((&*sum.group, sum.requests, sum.cost_picos, sum.cache_written_tokens), ("k", 1, 6_000_001, 8));
-    let by_rows = usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
+    let by_rows =
+        usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
     assert_eq!(by_rows.expect("sums"), before);
     for _ in ["days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");

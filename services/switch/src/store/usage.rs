@@ -155,7 +155,8 @@ fn cut(time: &str) -> Option<(&str, &str)> {
 }
 
 /// What whole days come to.
-const DAYS: &str = "SELECT day, api_key, org, team, model, requests, prompt_tokens, cached_tokens, cache_written_tokens,
+const DAYS: &str =
+    "SELECT day, api_key, org, team, model, requests, prompt_tokens, cached_tokens, cache_written_tokens,
         completion_tokens, reasoning_tokens, estimated, from_cache, cost_high, cost_low
     FROM usage_days WHERE day >= ? AND day < ?";
 /// Rows, under the names of the days' columns.

@@ -1,28 +1,26 @@
-//! Settles in the background what has ended, and again where Redis did not: what it refused comes last, so that it holds up
-//! nothing else.
+//! Settles in the background what has ended, many at a time, and again where Redis did not: what it refused waits apart, so
+//! that it holds up nothing else.
 
-use std::collections::VecDeque;
+mod waiting;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use prometheus::IntCounter;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::counters::Counters;
 use crate::accounts::account::Amounts;
 use crate::accounts::meters::Reservation;
-use crate::redis::Failed;
-
-/// Settlements that wait at most.
-const CAPACITY: usize = 10_000;
-/// How long Redis is left alone after it did not answer, or refused.
-const PAUSE: Duration = Duration::from_millis(250);
+use waiting::{PAUSE, Waiting};
 
 /// How often to look whether Redis is there while there is nothing to settle.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A request that has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Settlement {
     pub(super) reservation: Reservation,
     pub(super) spent: Amounts,
@@ -40,33 +38,23 @@ struct Queue {
     waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
-    dropped: IntCounter,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    settlements: VecDeque<Settlement>,
-    /// Redis is being told of one that is not among them.
-    is_telling: bool,
+    folded: IntCounter,
 }
 
 impl Settler {
-    pub(super) fn start(counters: Arc<Counters>, dropped: IntCounter) -> Self {
+    pub(super) fn start(counters: Arc<Counters>, folded: IntCounter) -> Self {
         let queue =
-            Arc::new(Queue { waiting: Mutex::default(), filled: Notify::new(), emptied: Notify::new(), dropped });
+            Arc::new(Queue { waiting: Mutex::default(), filled: Notify::new(), emptied: Notify::new(), folded });
         let task = tokio::spawn(run(counters, queue.clone()));
         Self { queue, task }
     }
 
     /// Leaves a settlement to be carried out.
     pub(super) fn push(&self, settlement: Settlement) {
-        let mut waiting = self.queue.lock();
-        waiting.settlements.push_back(settlement);
-        if waiting.settlements.len() > CAPACITY {
-            waiting.settlements.pop_front();
-            self.queue.dropped.inc();
+        let was_folded = self.queue.lock().push(settlement);
+        if was_folded {
+            self.queue.folded.inc();
         }
-        drop(waiting);
         self.queue.filled.notify_one();
     }
 
@@ -78,14 +66,14 @@ impl Settler {
                 tokio::pin!(emptied);
                 // Registered before looking, so that no notification is missed in between.
                 emptied.as_mut().enable();
-                if self.queue.left() == 0 {
+                if self.queue.lock().len() == 0 {
                     return;
                 }
                 emptied.await;
             }
         };
         if tokio::time::timeout(limit, emptied).await.is_err() {
-            let left = self.queue.left();
+            let left = self.queue.lock().len();
             tracing::warn!(left, "settlements were not taken by Redis before the end; the ledger has them");
         }
     }
@@ -98,27 +86,6 @@ impl Drop for Settler {
 }
 
 impl Queue {
-    fn next(&self) -> Option<Settlement> {
-        let mut waiting = self.lock();
-        let next = waiting.settlements.pop_front();
-        waiting.is_telling = next.is_some();
-        next
-    }
-
-    fn give_back(&self, settlement: Settlement, failed: Failed) {
-        let mut waiting = self.lock();
-        match failed {
-            Failed::Lost => waiting.settlements.push_front(settlement),
-            Failed::Refused => waiting.settlements.push_back(settlement),
-        }
-        waiting.is_telling = false;
-    }
-
-    fn left(&self) -> usize {
-        let waiting = self.lock();
-        waiting.settlements.len() + usize::from(waiting.is_telling)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,19 +98,26 @@ async fn run(counters: Arc<Counters>, queue: Arc<Queue>) {
             counters.redis.probe().await;
             continue;
         }
-        let Some(settlement) = queue.next() else {
-            queue.emptied.notify_waiters();
-            // Redis may be gone without anybody asking.
-            if tokio::time::timeout(LOOK, queue.filled.notified()).await.is_err() {
-                counters.redis.probe().await;
-            }
+        let batch = queue.lock().take(Instant::now());
+        if batch.is_empty() {
+            rest(&counters, &queue).await;
             continue;
-        };
-        if let Err(failed) = counters.settle(&settlement.reservation, settlement.spent).await {
-            queue.give_back(settlement, failed);
-            if failed == Failed::Refused {
-                tokio::time::sleep(PAUSE).await;
-            }
         }
+        let telling = batch.iter().map(|settlement| counters.settle(&settlement.reservation, settlement.spent));
+        let told = join_all(telling).await;
+        queue.lock().told(batch.into_iter().zip(told), Instant::now());
+    }
+}
+
+/// Waits until there may be something to settle.
+async fn rest(counters: &Counters, queue: &Queue) {
+    let is_empty = queue.lock().len() == 0;
+    if is_empty {
+        queue.emptied.notify_waiters();
+    }
+    let limit = if is_empty { LOOK } else { PAUSE };
+    // Redis may be gone without anybody asking.
+    if tokio::time::timeout(limit, queue.filled.notified()).await.is_err() {
+        counters.redis.probe().await;
     }
 }
