@@ -158,14 +158,20 @@ impl Gateway {
         Self { shared: self.shared.clone(), http: self.http.clone() }
     }
 
-    /// `targets`, which were found for `model`, in the order in which this request asks them.
-    pub(crate) fn arrange(&self, model: &str, targets: Arc<[Target]>, asker: &Asker<'_>) -> Arc<[Target]> {
+    /// `targets`, which were found for `model`, as far as they `can`, in the order in which this request asks them.
+    pub(crate) fn arrange(
+        &self,
+        model: &str,
+        targets: Arc<[Target]>,
+        asker: &Asker<'_>,
+        can: &dyn Fn(&Target) -> bool,
+    ) -> Arc<[Target]> {
         let cost = |target: &Target| {
             let live = self.shared.registry.get(target.provider).live.model(&target.label);
             // One that is not asked at all is the slowest.
             if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost() }
         };
-        self.shared.routes.arrange(model, targets, asker, rand::random::<f64>, cost)
+        self.shared.routes.arrange(model, targets, asker, can, rand::random::<f64>, cost)
     }
 
     /// The first whole answer of a provider that `read` makes sense of, which sees it in the pivot.

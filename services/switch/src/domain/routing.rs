@@ -72,6 +72,11 @@ struct Model {
     shadow: Option<(Target, u8)>,
 }
 
+/// Those of `targets` that `can`, in their order.
+pub(crate) fn able(targets: Arc<[Target]>, can: &dyn Fn(&Target) -> bool) -> Arc<[Target]> {
+    if targets.iter().all(can) { targets } else { targets.iter().filter(|target| can(target)).cloned().collect() }
+}
+
 impl Routes {
     /// Routes over `providers` in registry order. Targets at providers that are not in the registry are left out.
     pub(crate) fn new(providers: Vec<Served>, models: impl IntoIterator<Item = (String, Route)>) -> Self {
@@ -105,19 +110,30 @@ impl Routes {
         served.chain(configured).chain([OTHER_MODELS]).collect()
     }
 
-    /// `targets`, which were found for `model`, in the order in which this request asks them. `random` gives a number from
-    /// 0 to below 1, another one each time; `cost` how long a target is expected to take.
+    /// Whether it depends on the request in which order the targets of `model` are asked.
+    pub(crate) fn is_planned(&self, model: &str) -> bool {
+        self.models.get(model).is_some_and(|model| model.plan.is_some())
+    }
+
+    /// `targets`, which were found for `model`, as far as they `can` do what is asked for, in the order in which this request
+    /// asks them. `random` gives a number from 0 to below 1, another one each time; `cost` how long a target is expected to
+    /// take.
     pub(crate) fn arrange(
         &self,
         model: &str,
         targets: Arc<[Target]>,
         asker: &Asker<'_>,
+        can: &dyn Fn(&Target) -> bool,
         random: impl Fn() -> f64,
         cost: impl Fn(&Target) -> Duration,
     ) -> Arc<[Target]> {
-        let Some(plan) = self.models.get(model).and_then(|model| model.plan.as_ref()) else { return targets };
+        let Some(plan) = self.models.get(model).and_then(|model| model.plan.as_ref()) else {
+            return able(targets, can);
+        };
         let (usual, larger) = targets.split_at(plan.choices.len().min(targets.len()));
-        let order = plan.order(asker, random, |place| usual.get(place).map_or(Duration::MAX, &cost));
+        let is_able = |place: usize| usual.get(place).is_some_and(can);
+        let order = plan.order(asker, is_able, random, |place| usual.get(place).map_or(Duration::MAX, &cost));
+        let larger = larger.iter().filter(|target| can(target));
         order.into_iter().filter_map(|place| usual.get(place)).chain(larger).cloned().collect()
     }
 
@@ -235,15 +251,13 @@ mod tests {
         Routes::new(providers, models)
     }
 
+    fn choice(name: &str) -> Choice {
+        Choice { name: name.to_owned(), weight: 1, price: None, canary: None, when: Condition::default() }
+    }
+
     fn route(strategy: Strategy, targets: &[&str]) -> Route {
-        let choice = |name: &&str| Choice {
-            name: (*name).to_owned(),
-            weight: 1,
-            price: None,
-            canary: None,
-            when: Condition::default(),
-        };
-        let plan = Plan { strategy, sticky: false, choices: targets.iter().map(choice).collect() };
+        let choices = targets.iter().map(|name| choice(name)).collect();
+        let plan = Plan { strategy, sticky: false, choices };
         Route { plan, ..Route::default() }
     }
 
@@ -257,11 +271,34 @@ mod tests {
         let asker = Asker { header: &|_| None, tag: &|_| None, bytes: 0, org: None, session: &|| None };
         let cost = |target: &Target| Duration::from_secs(if &*target.model == "slow" { 2 } else { 1 });
         let found = routes.find("fast", None).expect("configured");
-        let arranged = routes.arrange("fast", found, &asker, || 0.0, cost);
+        let arranged = routes.arrange("fast", found, &asker, &|_| true, || 0.0, cost);
         let names: Vec<_> = arranged.iter().map(|target| (&*target.model, target.larger)).collect();
         assert_eq!(names, [("fast", false), ("slow", false), ("large", true)]);
         assert_eq!(routes.shadow("fast", || 0.4).map(|target| &*target.model), Some("new"));
         assert_eq!(routes.shadow("fast", || 0.6), None);
+    }
+
+    #[test]
+    fn what_a_target_cannot_do_changes_nothing_about_what_the_others_are_for() {
+        let choice = |name: &str, org: Option<&str>| Choice {
+            when: Condition { orgs: org.map(str::to_owned).into_iter().collect(), ..Condition::default() },
+            ..choice(name)
+        };
+        let asked = |choices: Vec<Choice>, org: Option<&str>| {
+            let route = Route { plan: Plan { choices, ..Plan::default() }, ..Route::default() };
+            let routes = Routes::new(routes().providers, [("m".to_owned(), route)]);
+            let asker = Asker { header: &|_| None, tag: &|_| None, bytes: 0, org, session: &|| None };
+            let found = routes.find("m", None).expect("configured");
+            let can = |target: &Target| &*target.model != "unable";
+            let arranged = routes.arrange("m", found, &asker, &can, || 0.0, |_| Duration::ZERO);
+            arranged.iter().map(|target| target.model.to_string()).collect::<Vec<_>>()
+        };
+        let two = || vec![choice("a/unable", None), choice("b/acmes", Some("acme"))];
+        assert_eq!(asked(two(), None), [""; 0], "the one that is left is not for everybody");
+        assert_eq!(asked(two(), Some("acme")), ["acmes"]);
+        let three = || vec![choice("a/unable", Some("acme")), choice("b/acmes", Some("acme")), choice("b/last", None)];
+        assert_eq!(asked(three(), None), ["last"]);
+        assert_eq!(asked(three(), Some("acme")), ["acmes", "last"]);
     }
 
     fn names(found: Result<Arc<[Target]>, NoRoute>) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! In which order the targets of one model are asked for one request.
 //!
-//! Conditions leave out targets that are not for this request; the strategy chooses the first of the rest, and the others
+//! Conditions leave out targets that are not for this request, as do those that cannot do what it asks for; the strategy chooses the first of the rest, and the others
 //! follow as fallbacks. A canary goes first for its share of requests and is the last resort for all others. Chance is
 //! handed in: a sticky model draws from its session, so that a conversation stays where it began.
 
@@ -83,11 +83,12 @@ impl Plan {
         self.strategy == Strategy::Ordered && self.choices.iter().all(plain)
     }
 
-    /// The places of the targets to ask, first choice first. `random` gives a number from 0 to below 1, another one each
-    /// time; `cost` how long the target of this place is expected to take.
+    /// The places of the targets to ask, first choice first, of those that are `able` to answer at all. `random` gives a
+    /// number from 0 to below 1, another one each time; `cost` how long the target of this place is expected to take.
     pub(crate) fn order(
         &self,
         asker: &Asker<'_>,
+        able: impl Fn(usize) -> bool,
         random: impl Fn() -> f64,
         cost: impl Fn(usize) -> Duration,
     ) -> Vec<usize> {
@@ -96,7 +97,8 @@ impl Plan {
             Some(session) => unit(xxh3_64_with_seed(name.as_bytes(), xxh3_64_with_seed(session.as_bytes(), purpose))),
             None => random(),
         };
-        let fitting = (0..self.choices.len()).filter(|place| self.choices[*place].when.holds(asker));
+        let fits = |place: &usize| able(*place) && self.choices[*place].when.holds(asker);
+        let fitting = (0..self.choices.len()).filter(fits);
         let (canaries, mut order): (Vec<usize>, Vec<usize>) =
             fitting.partition(|place| self.choices[*place].canary.is_some());
         match self.strategy {
@@ -187,7 +189,12 @@ mod tests {
     fn order_of(plan: &Plan, session: Option<&str>, random: impl Fn() -> f64, costs: &[u64]) -> Vec<usize> {
         let session = || session.map(str::to_owned);
         let asker = Asker { header: &|_| None, tag: &|_| None, bytes: 100, org: None, session: &session };
-        plan.order(&asker, random, |place| Duration::from_millis(costs.get(place).copied().unwrap_or_default()))
+        plan.order(
+            &asker,
+            |_| true,
+            random,
+            |place| Duration::from_millis(costs.get(place).copied().unwrap_or_default()),
+        )
     }
 
     /// Chance that can be repeated.
@@ -264,7 +271,7 @@ mod tests {
             let header = |name: &str| (name == "x-team").then_some(team);
             let tag = |name: &str| (name == "kind").then(|| kind.to_owned());
             let asker = Asker { header: &header, tag: &tag, bytes, org, session: &|| None };
-            plan.order(&asker, || 0.5, |_| Duration::ZERO)
+            plan.order(&asker, |_| true, || 0.5, |_| Duration::ZERO)
         };
         assert_eq!(order("blue", "long", 20, Some("acme")), [0, 1]);
         assert_eq!(order("red", "long", 20, Some("acme")), [1]);

@@ -18,13 +18,10 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
     let can = |target: &Target| gateway.shared.registry.get(target.provider).can(request);
-    let able = match targets.iter().all(can) {
-        true => targets,
-        false => targets.iter().filter(|target| can(target)).cloned().collect(),
-    };
+    let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user(), can: &can };
+    let able = arrange(gateway, http, &request.model, pinned, targets, said);
     if !able.is_empty() {
-        let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user() };
-        return Ok(arrange(gateway, http, &request.model, able, said));
+        return Ok(able);
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),
