@@ -27,6 +27,22 @@ impl Caller {
         account.map_or(Self::Internal, Self::Key)
     }
 
+    /// The tenant of its key: what a caller with a key says of itself in headers counts for nothing.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Internal => None,
+            Self::Key(account) => Some(&account.tenant.name),
+        }
+    }
+
+    /// Whose organisation's the request is: the key's, or what `header` says of one with the shared token.
+    pub(crate) fn org<'a>(&'a self, header: impl FnOnce() -> Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::Internal => header(),
+            Self::Key(account) => Some(&*account.org).filter(|org| !org.is_empty()),
+        }
+    }
+
     /// Whether it may ask for `model`.
     pub(crate) fn may_use(&self, model: &str) -> bool {
         match self {

@@ -34,7 +34,7 @@ pub struct ConditionConfig {
     pub min_prompt_bytes: Option<usize>,
     /// The body has at most this many bytes.
     pub max_prompt_bytes: Option<usize>,
-    /// The header `x-vx11-org` names one of these.
+    /// The organisation of the caller's key is one of these; with the shared token, what `x-vx11-org` says.
     pub org: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use vx11_contracts::headers;
 
+use crate::accounts::Caller;
 use crate::domain::routing::{Target, able};
 use crate::domain::strategy::Asker;
 use crate::gateway::Gateway;
@@ -36,7 +37,8 @@ pub(super) fn arrange(
     }
     let header = |name: &str| http.headers().get(name).and_then(|value| value.to_str().ok());
     let session = || header(headers::SESSION_ID).map(str::to_owned).or_else(|| (said.session)());
-    let org = header(headers::ORG);
+    let caller = Caller::of(http);
+    let org = caller.org(|| header(headers::ORG));
     let asker = Asker { header: &header, tag: said.tag, bytes: said.bytes, org, session: &session };
     gateway.arrange(model, targets, &asker, said.can)
 }

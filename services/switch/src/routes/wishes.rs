@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::http::header::HeaderName;
 use vx11_chassis::{ApiError, header_names};
 use vx11_contracts::ErrorCode;
 use vx11_resilience::{Deadline, Priority};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::accounts::Caller;
 use crate::domain::request::ChatRequest;
 use crate::domain::wishes::Wishes;
 
@@ -31,10 +32,13 @@ pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
     Ok(Wishes { whole, first, fallback, priority, tenant: tenant(request) })
 }
 
-/// Who waits in turn with others where a provider is busy: the organisation, else the conversation, else whoever has the
-/// same token.
+/// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the
+/// organisation or else the conversation that it names.
 fn tenant(request: &HttpRequest) -> u64 {
-    let names = [header_names::ORG, header_names::SESSION_ID, AUTHORIZATION, header_names::API_KEY];
+    if let Some(tenant) = Caller::of(request).tenant() {
+        return xxh3_64(tenant.as_bytes());
+    }
+    let names = [header_names::ORG, header_names::SESSION_ID];
     let header = names.into_iter().find_map(|name| request.headers().get(name));
     header.map_or(0, |value| xxh3_64(value.as_bytes()))
 }

@@ -324,3 +324,63 @@ async fn what_a_shadow_spends_is_in_the_ledger_and_on_nobodys_meters() {
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn the_organisation_of_a_key_is_the_keys_and_not_what_its_holder_says() {
+    let fake = Fake::always([completion("hi")]).await;
+    let config = "[switch.models.r]\ntargets = [{ target = \"a/n\", when = { org = [\"acme\"] } }, \"a/m\"]\n\
+                  [switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\norg = \"acme\"\n\
+                  [switch.keys.bob]\nsecret_env = \"BOB_SECRET\"\n";
+    let app = app(&fake, config).await;
+    let body = BODY.replace("\"m\"", "\"r\"");
+    for (secret, says, expected) in [
+        ("sk-alice", None, "n"),
+        ("sk-alice", Some("other"), "n"),
+        ("sk-bob", Some("acme"), "m"),
+        ("test", Some("acme"), "n"),
+        ("test", None, "m"),
+    ] {
+        let request = ask(&app, secret, &body);
+        let request = says.into_iter().fold(request, |request, org| request.header("x-vx11-org", org));
+        let got = Answer::of(request).await;
+        assert_eq!((got.status, got.header("x-vx11-model")), (200, expected), "{secret} says {says:?}: {}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_one_tenant_whatever_its_holder_says() {
+    let script = |request: usize| {
+        if request == 0 { vec![stream_head(), chunk("Hel"), Act::Wait] } else { vec![completion("hi")] }
+    };
+    let fake = Fake::start(script).await;
+    let config = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\n[switch.keys.bob]\nsecret_env = \"BOB_SECRET\"\n";
+    let one = r#"{initial=1, min=1, max=1, queue=2, queue_timeout="20s"}"#;
+    let app = app_in(&fake, config, &[("VX11_SWITCH__PROVIDERS__A__CONCURRENCY", one)]).await;
+    let waiting = async |count: u64| {
+        eventually("they wait", async || app.provider("a").await["queue"]["normal"].as_u64() == Some(count)).await;
+    };
+    let first = ask(&app, "sk-alice", &BODY.replacen('{', "{\"stream\":true,", 1)).send().await.unwrap();
+    let other = |secret: &str, org: &str, session: &str| {
+        let request = ask(&app, secret, BODY).header("x-vx11-org", org).header("x-vx11-session-id", session);
+        tokio::spawn(Answer::of(request))
+    };
+    let one = other("sk-alice", "a", "1");
+    waiting(1).await;
+    let two = other("sk-alice", "b", "2");
+    waiting(2).await;
+    let bob = other("sk-bob", "b", "2");
+    assert_eq!(two.await.unwrap().status, 503, "the newest of whoever has most gives way");
+    drop(first);
+    assert_eq!((one.await.unwrap().status, bob.await.unwrap().status), (200, 200));
+}
+
+#[tokio::test]
+async fn an_embedding_reserves_no_answer() {
+    let embedding = r#"{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":3,"total_tokens":3}}"#;
+    let fake = Fake::always([answer(200, "", embedding)]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\ntokens_per_minute = 500").await;
+    let request =
+        app.stranger("/v1/embeddings").bearer_auth("sk-alice").body(r#"{"model":"m","input":"one two three"}"#);
+    let got = Answer::of(request).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+}
