@@ -94,8 +94,9 @@ impl ChatRequest {
         let user = peek.user.map(|raw| span_of(text, raw.get()));
         let metadata = peek.metadata.map(|raw| span_of(text, raw.get()));
         let answers = match operation {
+            // Nothing is written.
             Operation::Embeddings => {
-                Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: None }
+                Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: Some(0) }
             }
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
