@@ -66,7 +66,7 @@ impl Admission {
         match deadline.run(turn).await {
             Ok(Ok(slot)) => Ok(slot),
             // Too late, or given up for somebody else.
-            Ok(Err(_)) | Err(_) => Err(self.lock().come_back(priority)),
+            Ok(Err(_)) | Err(_) => Err(self.lock().come_back(priority, tenant)),
         }
     }
 
@@ -83,14 +83,14 @@ impl Admission {
     fn ask(&self, priority: Priority, tenant: u64, deadline: Deadline) -> Result<Asked, RetryAfter> {
         let mut shared = self.lock();
         // Nobody is overtaken: where somebody waits there is no free place but for an instant.
-        if shared.queue.ahead_of(Priority::Batch) == 0 && shared.limit.try_take() {
+        if shared.queue.is_empty() && shared.limit.try_take() {
             return Ok(Asked::Admitted(self.slot()));
         }
-        let ahead = shared.queue.ahead_of(priority);
+        let ahead = shared.queue.ahead_of(priority, tenant);
         if shared.limit.expected_wait(ahead + 1) > deadline.remaining() {
-            return Err(shared.come_back(priority));
+            return Err(shared.come_back(priority, tenant));
         }
-        let evicted = shared.queue.make_room(priority, tenant).map_err(|_| shared.come_back(priority))?;
+        let evicted = shared.queue.make_room(priority, tenant).map_err(|_| shared.come_back(priority, tenant))?;
         let (sender, turn) = oneshot::channel();
         let ticket = shared.queue.push(priority, tenant, sender);
         drop(shared);
@@ -107,7 +107,7 @@ impl Admission {
     fn serve(&self) {
         loop {
             let mut shared = self.lock();
-            if shared.queue.ahead_of(Priority::Batch) == 0 || !shared.limit.try_take() {
+            if shared.queue.is_empty() || !shared.limit.try_take() {
                 return;
             }
             let next = shared.queue.pop();
@@ -127,8 +127,9 @@ impl Admission {
 }
 
 impl Shared {
-    fn come_back(&self, priority: Priority) -> RetryAfter {
-        RetryAfter(self.limit.expected_wait(self.queue.ahead_of(priority) + 1).max(LEAST_PAUSE))
+    fn come_back(&self, priority: Priority, tenant: u64) -> RetryAfter {
+        let ahead = self.queue.ahead_of(priority, tenant);
+        RetryAfter(self.limit.expected_wait(ahead + 1).max(LEAST_PAUSE))
     }
 }
 
@@ -234,6 +235,31 @@ mod tests {
         assert!(!batch.await.expect("no panic"), "it hears so at once");
         drop(slot);
         assert!(urgent.await.expect("no panic"));
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_has_to_wait_for_its_own_flood_does_not_shut_out_another() {
+        let admission = admission(1, 100);
+        // It has learnt that a call takes five seconds.
+        let mut slot = admission.enter(Priority::Normal, 1, soon()).await.expect("free");
+        slot.taken = slot.taken.checked_sub(Duration::from_secs(50)).expect("the machine has run for so long");
+        slot.learn(Load::Fine);
+        drop(slot);
+        let slot = admission.enter(Priority::Normal, 1, soon()).await.expect("free");
+        let ask = |tenant| {
+            let admission = admission.clone();
+            let patience = Deadline::after(Duration::from_secs(27));
+            tokio::spawn(async move { admission.enter(Priority::Normal, tenant, patience).await.is_ok() })
+        };
+        for count in 1..=5 {
+            drop(ask(1));
+            waiting(&admission, count).await;
+        }
+        assert!(!ask(1).await.expect("no panic"), "a sixth would wait for thirty seconds");
+        let other = ask(2);
+        waiting(&admission, 6).await;
+        drop(slot);
+        assert!(other.await.expect("no panic"));
     }
 
     #[tokio::test]

@@ -67,9 +67,19 @@ impl<W> Queue<W> {
         self.classes[priority as usize].tenants.iter().map(|tenant| tenant.waiters.len()).sum()
     }
 
-    /// How many would be served before a newcomer of this priority.
-    pub(super) fn ahead_of(&self, priority: Priority) -> usize {
-        Priority::ALL.into_iter().filter(|other| *other <= priority).map(|other| self.waiting(other)).sum()
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.classes.iter().all(|class| class.tenants.is_empty())
+    }
+
+    /// How many are served before a newcomer of this tenant, if nobody else comes: all that are more urgent, its tenant's own,
+    /// and of each other tenant no more than have their turn before it has.
+    pub(super) fn ahead_of(&self, priority: Priority, tenant: u64) -> usize {
+        let urgent = Priority::ALL.into_iter().filter(|other| *other < priority).map(|other| self.waiting(other));
+        let tenants = &self.classes[priority as usize].tenants;
+        let own = tenants.iter().find(|known| known.id == tenant).map_or(0, |own| own.waiters.len());
+        let others = tenants.iter().filter(|known| known.id != tenant).map(|other| other.waiters.len().min(own + 1));
+        urgent.chain([own]).chain(others).sum()
     }
 
     /// Whether a newcomer finds room. A full queue gives up the newest waiter of the least urgent priority, and there of
@@ -206,6 +216,20 @@ mod tests {
         }
 
         #[test]
+        fn a_newcomer_is_served_as_soon_as_it_was_told(
+            newcomers in prop::collection::vec((0usize..3, 0u64..4), 0..40), priority in 0usize..3, tenant in 0u64..5,
+        ) {
+            let mut queue = Queue::new(100);
+            for (priority, tenant) in newcomers {
+                queue.push(Priority::ALL[priority], tenant, false);
+            }
+            let ahead = queue.ahead_of(Priority::ALL[priority], tenant);
+            queue.push(Priority::ALL[priority], tenant, true);
+            let served = std::iter::from_fn(|| queue.pop()).take_while(|is_newcomer| !is_newcomer).count();
+            prop_assert!(served <= ahead, "{} before it, and not {}", served, ahead);
+        }
+
+        #[test]
         fn it_never_holds_more_than_its_capacity(
             capacity in 0usize..6,
             newcomers in prop::collection::vec((0usize..3, 0u64..3), 0..40),
@@ -216,7 +240,7 @@ mod tests {
                 if queue.make_room(priority, tenant).is_ok() {
                     queue.push(priority, tenant, ());
                 }
-                prop_assert!(queue.ahead_of(Batch) <= capacity);
+                prop_assert!(Priority::ALL.map(|priority| queue.waiting(priority)).iter().sum::<usize>() <= capacity);
             }
         }
 
