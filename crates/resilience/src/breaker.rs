@@ -7,8 +7,10 @@
 //!
 //! - A caller that goes away drops its [`Permit`] undecided. That says nothing about the target, so it counts
 //!   neither way; an undecided probe makes room for the next one.
-//! - A probe that takes long keeps others back for a second only, so that one slow call to a target that is well again
-//!   does not shut everybody else out.
+//! - A probe keeps all others back until it is decided, at most for as long as its caller says that it may take: a target
+//!   that is silent is asked once, and not again and again. Where calls are of many kinds and nobody can say
+//!   ([`Breaker::try_acquire`]), that is a second, so that one slow call to a target that is well again does not shut
+//!   everybody else out.
 //! - A result that arrives after the breaker has moved on (a slow call from before it opened) is ignored: it
 //!   describes a state of the target that has been judged already.
 //! - Somebody else may see the target answer again, such as a health check: it ends the pause, and the next caller is the
@@ -27,8 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-pub use machine::PROBE_PATIENCE;
-use machine::{Admission, Machine};
+use machine::{Admission, Machine, PROBE_PATIENCE};
 pub use news::{News, Verdict};
 
 /// When a breaker opens, and for how long.
@@ -138,8 +139,13 @@ impl Breaker {
 
     /// Asks to make one call. The call's outcome goes to the permit.
     pub fn try_acquire(&self) -> Result<Permit, Open> {
+        self.try_acquire_within(PROBE_PATIENCE)
+    }
+
+    /// Asks to make one call that takes no longer than `limit`. The call's outcome goes to the permit.
+    pub fn try_acquire_within(&self, limit: Duration) -> Result<Permit, Open> {
         let mut machine = self.lock();
-        let admission = machine.admit(Instant::now())?;
+        let admission = machine.admit(limit, Instant::now())?;
         Ok(Permit { breaker: self.clone(), admission, is_probe: machine.is_half_open(), decided: false })
     }
 

@@ -14,9 +14,7 @@ mod ring;
 mod window;
 
 pub use admission::{Admission, AdmissionConfig, AdmissionSnapshot, Load, Priority, Slot};
-pub use breaker::{
-    Breaker, BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, News, Open, PROBE_PATIENCE, Permit, Verdict,
-};
+pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, News, Open, Permit, Verdict};
 pub use deadline::{BadDeadline, Deadline, DeadlineExceeded};
 pub use rate::{RateLimit, RateLimitConfig};
 pub use retry_budget::{RetryBudget, RetryBudgetConfig};

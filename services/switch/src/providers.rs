@@ -71,6 +71,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// The longest until it is known whether a call was answered.
+    pub(crate) fn call(self) -> Duration {
+        self.answer.max(self.first)
+    }
+
     /// These limits, within what one request allows.
     pub(crate) fn within(self, wishes: &Wishes) -> Self {
         let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));

@@ -20,8 +20,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vx11_resilience::PROBE_PATIENCE;
-
 use crate::providers::Provider;
 use crate::redis::{Redis, Script};
 
@@ -30,9 +28,10 @@ use word::breaker_field;
 
 /// Time between two exchanges, give or take a quarter, so that replicas do not come all at once.
 const PERIOD: Duration = Duration::from_millis(250);
-/// How long one replica's probe keeps the others back: as long as it keeps its own callers back, and until they have heard
-/// how it went.
-const LEASE_FOR: Duration = PROBE_PATIENCE.saturating_add(PERIOD.saturating_mul(2));
+/// How much longer than it may take one replica's probe keeps the others back: until they have heard how it went.
+const HEARING: Duration = PERIOD.saturating_mul(2);
+/// How long it does at most: a replica may die, or its caller leave, without a word.
+const LONGEST_LEASE: Duration = Duration::from_secs(30);
 
 /// This replica among the others.
 #[derive(Debug)]
@@ -73,14 +72,15 @@ impl Replicas {
     /// Asks to make the probe of a half-open breaker. `Some`: another replica makes one, and this one may ask again after
     /// that time.
     pub(crate) async fn probe_elsewhere(&self, provider: &Provider, label: &str) -> Option<Duration> {
+        let lease_for = provider.limits.call().saturating_add(HEARING).min(LONGEST_LEASE);
         if self.redis.is_lost() {
             return None;
         }
         let lease = script::lease(&breaker_field(provider, label));
-        let arguments = vec![self.id.clone(), LEASE_FOR.as_millis().to_string()];
+        let arguments = vec![self.id.clone(), lease_for.as_millis().to_string()];
         let left_ms: i64 = self.redis.run(&self.lease, vec![lease], arguments).await.ok()?;
         let left = Duration::from_millis(u64::try_from(left_ms).ok()?);
-        (!left.is_zero()).then_some(left.min(LEASE_FOR))
+        (!left.is_zero()).then_some(left.min(LONGEST_LEASE))
     }
 
     /// Goes on exchanging words about the providers that are `known` each time. Ends never.

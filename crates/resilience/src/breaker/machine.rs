@@ -7,8 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, Open};
 use crate::ring::Ring;
 
-/// How long one probe keeps others back. A slow answer must not: the target may be well, and its probe a long chat.
-pub const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a probe keeps others back whose caller does not say how long it may take.
+pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longer than anybody means; keeps the sum of an instant and a configured duration in range.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The state in which a call was admitted. Every change of state starts a new generation, so that results of calls
 /// from before it can be told apart.
@@ -51,18 +54,20 @@ impl Machine {
         }
     }
 
-    pub(super) fn admit(&mut self, now: Instant) -> Result<Admission, Open> {
+    /// Where the call becomes the probe, it is the only one until it is decided, or `patience` is over.
+    pub(super) fn admit(&mut self, patience: Duration, now: Instant) -> Result<Admission, Open> {
         match self.phase {
             Phase::Closed => {}
             Phase::Open { until } if now < until => {
                 return Err(Open { retry_after: until - now });
             }
             Phase::HalfOpen { next_probe } if now < next_probe => {
-                return Err(Open { retry_after: next_probe - now });
+                // It is mostly decided sooner than it might be.
+                return Err(Open { retry_after: (next_probe - now).min(PROBE_PATIENCE) });
             }
-            Phase::Open { .. } => self.enter(Phase::HalfOpen { next_probe: now + PROBE_PATIENCE }),
+            Phase::Open { .. } => self.enter(Phase::HalfOpen { next_probe: now + patience.min(LONGEST) }),
             // The same generation: whichever probe is decided first, decides.
-            Phase::HalfOpen { .. } => self.phase = Phase::HalfOpen { next_probe: now + PROBE_PATIENCE },
+            Phase::HalfOpen { .. } => self.phase = Phase::HalfOpen { next_probe: now + patience.min(LONGEST) },
         }
         Ok(Admission(self.generation))
     }
@@ -128,8 +133,6 @@ impl Machine {
     }
 
     fn open(&mut self, now: Instant, pause: Duration) {
-        /// Longer than anybody means; keeps the sum of an instant and a configured duration in range.
-        const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
         self.enter(Phase::Open { until: now + pause.min(LONGEST) });
     }
 
@@ -231,7 +234,7 @@ mod tests {
         let rate = FailureRate { percent: 50, window: Duration::from_secs(10), min_calls: 6 };
         let mut machine = Machine::new(config(100, Some(rate)), start);
         let mut decide = |failed: bool, at: Instant| {
-            let admission = machine.admit(at).expect("not open");
+            let admission = machine.admit(PROBE_PATIENCE, at).expect("not open");
             if failed { machine.failure(admission, at) } else { machine.success(admission, at) }
         };
         for _ in 0..2 {
@@ -246,6 +249,25 @@ mod tests {
         let after = much_later + PAUSE;
         assert!(decide(false, after), "the probe closes it");
         assert!(!decide(true, after), "with a clean slate");
+    }
+
+    #[test]
+    fn a_probe_is_the_only_one_until_it_is_decided_or_its_own_limit_has_passed() {
+        let start = Instant::now();
+        let mut machine = Machine::new(config(1, None), start);
+        let call = machine.admit(PROBE_PATIENCE, start).expect("closed");
+        assert!(machine.failure(call, start));
+        let limit = Duration::from_secs(15);
+        let asked = start + PAUSE;
+        let probe = machine.admit(limit, asked).expect("the pause is over");
+        for second in 0..15 {
+            let refused = machine.admit(limit, asked + Duration::from_secs(second)).expect_err("a probe is under way");
+            assert!(refused.retry_after <= PROBE_PATIENCE, "it may be decided any moment");
+        }
+        machine.abandon(probe, asked + PROBE_PATIENCE);
+        let probe = machine.admit(limit, asked + PROBE_PATIENCE).expect("the one before was given up");
+        machine.admit(limit, asked + PROBE_PATIENCE + limit).expect("the limit has passed");
+        assert!(machine.success(probe, asked + PROBE_PATIENCE + limit), "and it still decides");
     }
 
     proptest! {
@@ -266,7 +288,7 @@ mod tests {
                 let failures = recent.iter().filter(|(_, failed)| *failed).count();
                 let exceeded = recent.len() >= min_calls as usize && failures * 100 >= recent.len() * usize::from(percent);
                 let now = start + at;
-                let admission = machine.admit(now).expect("closed so far");
+                let admission = machine.admit(PROBE_PATIENCE, now).expect("closed so far");
                 let opened = if failed { machine.failure(admission, now) } else { machine.success(admission, now) };
                 prop_assert_eq!(opened, failed && exceeded);
                 if opened {
@@ -316,7 +338,7 @@ mod tests {
                 let now = start + model.now;
                 match step {
                     Step::Ask => {
-                        let admitted = machine.admit(now);
+                        let admitted = machine.admit(PROBE_PATIENCE, now);
                         prop_assert_eq!(admitted.is_ok(), model.admits());
                         if let Ok(admission) = admitted {
                             number += 1;

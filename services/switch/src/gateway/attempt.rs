@@ -299,7 +299,8 @@ async fn admit(
         ..Failure::new(Outcome::Overloaded, "it has as much work as it takes")
     })?;
     let key = pick_key(provider)?;
-    let permit = live.breaker.try_acquire().map_err(|refused| open(refused.retry_after))?;
+    let permit = live.breaker.try_acquire_within(provider.limits.call());
+    let permit = permit.map_err(|refused| open(refused.retry_after))?;
     if permit.is_probe()
         && let Some(replicas) = &shared.replicas
         && let Some(left) = Box::pin(replicas.probe_elsewhere(provider, &target.label)).await

@@ -63,7 +63,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breaker::{BreakerConfig, BreakerState};
+    use crate::breaker::{BreakerConfig, BreakerState, PROBE_PATIENCE};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -73,7 +73,7 @@ mod tests {
 
     fn opened(now: Instant) -> Machine {
         let mut machine = machine(now);
-        let call = machine.admit(now).expect("closed");
+        let call = machine.admit(PROBE_PATIENCE, now).expect("closed");
         assert!(machine.failure(call, now));
         machine
     }
@@ -88,10 +88,10 @@ mod tests {
         assert_eq!(one.news(start + SECOND), None, "told once");
         assert!(other.hear(1, news.verdict, start + SECOND) && !other.hear(1, news.verdict, start + SECOND));
         assert_eq!(other.news(start + SECOND), None, "hearsay is not passed on");
-        assert!(other.admit(start + 9 * SECOND).is_err());
+        assert!(other.admit(PROBE_PATIENCE, start + 9 * SECOND).is_err());
 
         let later = start + 10 * SECOND;
-        let probe = other.admit(later).expect("the pause is over");
+        let probe = other.admit(PROBE_PATIENCE, later).expect("the pause is over");
         assert!(other.success(probe, later));
         let news = other.news(later).expect("it closed by itself");
         assert!(!one.hear(1, Verdict::Open(9 * SECOND), later), "its own word comes back");
@@ -115,8 +115,8 @@ mod tests {
         let start = Instant::now();
         let mut machine = machine(start);
         assert!(machine.hear(1, Verdict::Open(3600 * SECOND), start));
-        assert!(machine.admit(start + 9 * SECOND).is_err());
-        assert!(machine.admit(start + 10 * SECOND).is_ok());
+        assert!(machine.admit(PROBE_PATIENCE, start + 9 * SECOND).is_err());
+        assert!(machine.admit(PROBE_PATIENCE, start + 10 * SECOND).is_ok());
         assert!(
             !machine.hear(1, Verdict::Open(3590 * SECOND), start + 10 * SECOND),
             "the same word does not count twice"
@@ -127,7 +127,7 @@ mod tests {
     fn a_result_from_before_the_word_says_nothing() {
         let start = Instant::now();
         let mut machine = machine(start);
-        let call = machine.admit(start).expect("closed");
+        let call = machine.admit(PROBE_PATIENCE, start).expect("closed");
         assert!(machine.hear(1, Verdict::Open(SECOND), start));
         assert!(!machine.success(call, start));
         assert_eq!(machine.snapshot(start).state, BreakerState::Open);
@@ -138,7 +138,7 @@ mod tests {
         let start = Instant::now();
         let mut machine = opened(start);
         assert_eq!(machine.news(start + 10 * SECOND), None, "the pause is over");
-        let probe = machine.admit(start + 10 * SECOND).expect("the pause is over");
+        let probe = machine.admit(PROBE_PATIENCE, start + 10 * SECOND).expect("the pause is over");
         assert_eq!(machine.news(start + 10 * SECOND), None, "a probe says nothing yet");
         machine.success(probe, start + 10 * SECOND);
         assert_eq!(machine.news(start + 15 * SECOND), None);
@@ -149,9 +149,9 @@ mod tests {
         let start = Instant::now();
         let mut machine = opened(start);
         let due = start + 10 * SECOND;
-        let probe = machine.admit(due).expect("the pause is over");
+        let probe = machine.admit(PROBE_PATIENCE, due).expect("the pause is over");
         machine.postpone(probe, SECOND / 2, due);
-        assert!(machine.admit(due + SECOND / 4).is_err());
-        assert!(machine.admit(due + SECOND / 2).is_ok());
+        assert!(machine.admit(PROBE_PATIENCE, due + SECOND / 4).is_err());
+        assert!(machine.admit(PROBE_PATIENCE, due + SECOND / 2).is_ok());
     }
 }
