@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// After this time without an answer a third of the estimate is left.
 const DECAY: Duration = Duration::from_secs(10);
+/// With less of it left than this, which is half a minute without an answer, it is as good as forgotten.
+const FORGOTTEN: f64 = 0.05;
 
 /// The expected latency of one target.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,11 @@ impl PeakEwma {
             self.seconds * kept + measured * (1.0 - kept)
         };
         self.at = self.at.max(now);
+    }
+
+    /// The latency to be expected at `now`; `None` where nothing was measured, or too long ago to say anything.
+    pub(crate) fn known(&self, now: Instant) -> Option<Duration> {
+        (self.seconds > 0.0 && self.kept(now) >= FORGOTTEN).then(|| self.expected(now))
     }
 
     /// The latency to be expected at `now`; zero where nothing is known.
@@ -62,6 +69,9 @@ mod tests {
         ewma.record(Duration::from_millis(100), start + DECAY);
         let expected = ewma.expected(start + DECAY);
         assert!(expected > Duration::from_secs(1) && expected < Duration::from_secs(2), "{expected:?}");
+        assert_eq!(ewma.known(start + DECAY), Some(expected));
+        assert_eq!(ewma.known(start + 5 * DECAY), None, "it may be anything by now");
+        assert_eq!(PeakEwma::new(start).known(start), None);
     }
 
     proptest! {

@@ -15,6 +15,10 @@ use crate::domain::latency::PeakEwma;
 /// How much of the error rate the newest call makes up: about the last twenty calls count.
 const NEWEST: f64 = 0.05;
 
+/// What each call under way costs where it is not known how long one takes: more than any that is known (Finagle's peak EWMA
+/// has such a penalty), less than a target that is not asked at all.
+const UNKNOWN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What is learnt about one provider.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -91,10 +95,14 @@ impl ModelLive {
         measured.error_rate += NEWEST * (f64::from(u8::from(failed)) - measured.error_rate);
     }
 
-    /// How long a call would take to be answered: the expected latency, once for each call under way and the new one.
+    /// How long a call would take to be answered: the expected latency, once for each call under way and the new one. Where
+    /// that is not known one call finds it out, and the others go elsewhere meanwhile.
     pub(crate) fn cost(&self) -> Duration {
-        let waiting = self.in_flight.load(Ordering::Relaxed).saturating_add(1);
-        self.latency().saturating_mul(waiting)
+        let under_way = self.in_flight.load(Ordering::Relaxed);
+        match self.measured().latency.known(Instant::now()) {
+            Some(latency) => latency.saturating_mul(under_way.saturating_add(1)),
+            None => UNKNOWN.saturating_mul(under_way),
+        }
     }
 
     /// The expected latency; zero where nothing is known.
@@ -119,5 +127,21 @@ pub(crate) struct InFlight(Arc<ModelLive>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_at_a_time_finds_out_about_a_target_that_nothing_is_known_of() {
+        let model = Arc::new(ModelLive::new(BreakerConfig::default()));
+        assert_eq!(model.cost(), Duration::ZERO, "it is worth trying");
+        let calls = [model.call(), model.call()];
+        assert_eq!(model.cost(), 2 * UNKNOWN, "and not worth flooding");
+        model.record(Duration::from_secs(3600), false);
+        assert!(model.cost() < UNKNOWN, "what is known is cheaper, however slow");
+        drop(calls);
     }
 }
