@@ -19,9 +19,11 @@ use vx11_telemetry::TelemetryConfig;
 
 use crate::server::HttpConfig;
 
+mod origin;
 mod variables;
 
-use variables::{SECTIONS, Variable, is_secret};
+use origin::Origin;
+use variables::{SECTIONS, Variable, is_secret, path_of};
 
 /// What every service reads besides its own section.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -159,6 +161,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A mistake, and where it was written.
+    #[error("{error}, {place}")]
+    Placed {
+        /// The mistake.
+        error: Box<ConfigError>,
+        /// The variable, or the file's line.
+        place: String,
+    },
 }
 
 impl From<figment::Error> for ConfigError {
@@ -235,11 +245,42 @@ impl Settings {
         Ok(Self { figment, file: file.map(Path::to_owned), secrets: variables.into_iter().collect() })
     }
 
+    /// `error` with the place where the setting was written that it is about.
+    #[must_use]
+    pub fn placed(&self, error: ConfigError) -> ConfigError {
+        let variables = || {
+            let names = self.secrets.0.keys();
+            names.filter_map(|name| Some((name.clone(), path_of(name).ok()??))).collect::<Vec<_>>()
+        };
+        let origin = |field: &str| origin::of(field, &variables(), self.file.as_deref());
+        let place = match &error {
+            ConfigError::Unusable { field, .. } => origin(field).map(|origin| match (origin, &self.file) {
+                (Origin::Line(line), Some(file)) => format!("in {}, line {line}", file.display()),
+                (Origin::Line(line), None) => format!("line {line}"),
+                (Origin::Variable(name), _) => format!("set by {name}"),
+            }),
+            // figment's text names the file or the variable.
+            ConfigError::Invalid(invalid) => match origin(&invalid_field(invalid)) {
+                Some(Origin::Line(line)) => Some(format!("line {line}")),
+                Some(Origin::Variable(_)) | None => None,
+            },
+            _ => None,
+        };
+        match place {
+            Some(place) => ConfigError::Placed { error: Box::new(error), place },
+            None => error,
+        }
+    }
+
     /// What every service reads.
     ///
     /// # Errors
     /// Naming the field and where it was set.
     pub fn common(&self) -> Result<Common, ConfigError> {
+        self.read_common().map_err(|error| self.placed(error))
+    }
+
+    fn read_common(&self) -> Result<Common, ConfigError> {
         let mut common: Common = self.figment.extract()?;
         for name in ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"] {
             if common.token.is_none() {
@@ -264,8 +305,24 @@ impl Settings {
     /// Naming the field and where it was set.
     pub fn section<T: Serialize + DeserializeOwned + Default>(&self, name: &str) -> Result<T, ConfigError> {
         let defaults = Figment::from(Serialized::default(name, T::default()));
-        Ok(defaults.merge(&self.figment).extract_inner(name)?)
+        defaults.merge(&self.figment).extract_inner(name).map_err(|mut error: figment::Error| {
+            // figment puts the section behind the field that is in it.
+            if error.path.last().is_some_and(|last| last == name) {
+                error.path.rotate_right(1);
+            }
+            self.placed(error.into())
+        })
     }
+}
+
+/// What figment found fault with; an unknown field is no part of its path.
+fn invalid_field(error: &figment::Error) -> String {
+    let unknown = match &error.kind {
+        figment::error::Kind::UnknownField(name, _) => Some(name),
+        _ => None,
+    };
+    let parts: Vec<&str> = error.path.iter().chain(unknown).map(String::as_str).collect();
+    parts.join(".")
 }
 
 /// A token travels in a header, and one that is blank would let everybody in.
@@ -370,7 +427,30 @@ mod tests {
         let file = dir.path().join("vx11.toml");
         std::fs::write(&file, "token = 123456789").expect("written");
         let settings = Settings::load(Some(&file), []).expect("loads");
-        assert_eq!(settings.common().expect_err("refused").to_string(), "token: must be text in quotes");
+        let expected =
+            |field: &str, line: u32| format!("{field}: must be text in quotes, in {}, line {line}", file.display());
+        assert_eq!(settings.common().expect_err("refused").to_string(), expected("token", 1));
+        std::fs::write(&file, "[operator]\napi_key = 123456789").expect("written");
+        let settings = Settings::load(Some(&file), []).expect("loads");
+        let error = settings.section::<Section>("operator").expect_err("refused").to_string();
+        assert_eq!(error, expected("operator.api_key", 2));
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_shown_with_its_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("vx11.toml");
+        for (text, variables, expected) in [
+            ("[operator]\n\ncount = \"many\"", &[][..], ", line 3"),
+            ("[operator]\n[operator.chat]\nlimti = 1", &[], ", line 3"),
+            ("[operator]\n\ncount = 1", &[("VX11_OPERATOR__COUNT", "many")], "in the variable VX11_OPERATOR__COUNT"),
+        ] {
+            std::fs::write(&file, text).expect("written");
+            let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            let settings = Settings::load(Some(&file), variables).expect("loads");
+            let error = settings.section::<Section>("operator").expect_err("a mistake").to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Start<C> {
 /// Naming the field and where it was set.
 pub fn section<C: Section>(settings: &Settings) -> Result<C, ConfigError> {
     let config: C = settings.section(C::NAME)?;
-    config.check()?;
+    config.check().map_err(|error| settings.placed(error))?;
     Ok(config)
 }
 

@@ -45,6 +45,7 @@ pub(crate) use estimate::tokens as estimate_tokens;
 pub(crate) use keys::digest_of_hex;
 pub(crate) use meters::{Level, Refused};
 pub(crate) use money::{Usd, render_picos};
+pub(crate) use prices::PriceTable;
 pub(crate) use terms::Terms;
 pub(crate) use tokens::{SoFar, Tokens};
 

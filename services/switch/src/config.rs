@@ -11,6 +11,7 @@ mod provider;
 mod retries;
 mod routes;
 mod target;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

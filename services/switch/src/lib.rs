@@ -9,6 +9,7 @@
 
 mod accounts;
 mod cache;
+mod check_config;
 pub mod config;
 mod domain;
 #[cfg(any(test, fuzzing))]
@@ -30,15 +31,16 @@ use std::time::Duration;
 use actix_web::web::ThinData;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
-use vx11_chassis::config::{Common, Settings};
-use vx11_chassis::process::{Section, Start, section};
+use vx11_chassis::config::Common;
+use vx11_chassis::process::{Section, Start};
 use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
 use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
-use accounts::Accounts;
+use accounts::{Accounts, PriceTable};
 use cache::Cache;
+pub use check_config::check_config;
 use config::RetryConfig;
 pub use config::SwitchConfig;
 use domain::retry::RetryPolicy;
@@ -101,20 +103,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     server::complete(routes::Document::openapi())
 }
 
-/// Reads and checks the configuration that the gateway would start with, keys included, and says what is in it.
-///
-/// # Errors
-/// Naming the file or variable, and the field.
-pub fn check_config() -> anyhow::Result<String> {
-    let settings = Settings::from_process()?;
-    let common = settings.common()?;
-    let config: SwitchConfig = section(&settings)?;
-    let registry = Registry::new(&config, &common, None)?;
-    let source = common.file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
-    let (providers, models) = (registry.all().len(), config.all_models().len());
-    Ok(format!("{source}: the configuration can be used: {providers} providers, {models} models"))
-}
-
 /// Goes on telling other replicas of the providers in force, and hearing of them.
 async fn keep_in_step(replicas: Arc<Replicas>, current: Arc<Current>) {
     let known = || {
@@ -140,7 +128,12 @@ fn share(
     for provider in registry.all().iter().filter(|provider| !provider.is_usable()) {
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
-    let routes = Routes::new(registry.all().iter().map(|provider| provider.served()).collect(), config.routes());
+    let prices = PriceTable::new(&config.prices);
+    for warning in config.warnings(&prices) {
+        tracing::warn!(service = NAME, warning, "the configuration may not mean what it says");
+    }
+    let served = registry.all().iter().map(|provider| provider.served()).collect();
+    let routes = Routes::new(served, config.routes(&prices));
     let metrics = metrics.of(registry.all());
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());

@@ -99,10 +99,17 @@ impl Redis {
         Ok(Some(Arc::new(redis)))
     }
 
+    /// Whether [`Redis::open`] can make anything of the address in `config`.
+    ///
+    /// # Errors
+    /// When it is none of Redis'.
+    pub(crate) fn check(config: &SwitchConfig) -> anyhow::Result<()> {
+        config.redis_url.as_ref().map_or(Ok(()), |url| address(url).map(drop))
+    }
+
     /// Begins to connect to `url`, and goes on connecting for as long as this lives. Needs a tokio runtime.
     fn connect(url: &SecretString, timeout: Duration, failures: IntCounterVec) -> anyhow::Result<Self> {
-        // The URL may hold a password: what is wrong with it is not repeated.
-        let mut config = Config::from_url(url.expose_secret()).ok().context("switch.redis_url is no URL of Redis")?;
+        let mut config = address(url)?;
         // Redis may come later than the gateway.
         config.fail_fast = false;
         let mut builder = Builder::from_config(config);
@@ -173,6 +180,16 @@ impl Redis {
             _ => {}
         }
     }
+}
+
+/// What `url` says of where Redis is.
+fn address(url: &SecretString) -> anyhow::Result<Config> {
+    let url = url.expose_secret();
+    // The client takes any scheme for Redis'.
+    let is_of_redis = ["redis", "valkey"].iter().any(|scheme| url.starts_with(scheme));
+    let config = is_of_redis.then(|| Config::from_url(url).ok()).flatten();
+    // It may hold a password: what is wrong with it is not repeated.
+    config.context("switch.redis_url is no URL of Redis")
 }
 
 impl Script {

@@ -55,7 +55,7 @@ impl Provider for Variable {
 }
 
 /// Where a variable belongs, as a dotted path; `None` for what is not configuration.
-fn path_of(name: &str) -> Result<Option<String>, ConfigError> {
+pub(super) fn path_of(name: &str) -> Result<Option<String>, ConfigError> {
     if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Ok(Some((*path).to_owned()));
     }

@@ -45,6 +45,11 @@ impl PriceTable {
         table
     }
 
+    /// What a million tokens read and a million written by `model` cost, in US dollars, for comparisons.
+    pub(crate) fn of_a_million(&self, model: &str) -> Option<f64> {
+        self.find(model).map(|price| price.input.plus(price.output).times(PER).as_f64())
+    }
+
     /// What `model` costs: by its name, by the longest pattern that fits, or by the part after its last slash, because
     /// aggregators write `vendor/model`. `None`: nobody says, and it costs nothing.
     pub(crate) fn find(&self, model: &str) -> Option<Price> {

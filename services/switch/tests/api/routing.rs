@@ -72,6 +72,14 @@ async fn the_cheapest_is_asked_first_and_the_next_one_when_it_fails() {
 }
 
 #[tokio::test]
+async fn without_prices_of_their_own_the_price_table_says_which_target_is_cheapest() {
+    let (a, b) = (answering().await, answering().await);
+    let settings = [("STRATEGY", "cheapest"), ("TARGETS", r#"["a/gpt-4o", "b/gpt-4o-mini"]"#)];
+    let app = with(&[&a, &b], &settings).await;
+    assert_eq!(asked(&app, "", NO_HEADER).await, "b");
+}
+
+#[tokio::test]
 async fn a_target_that_fails_is_no_longer_the_fastest() {
     let (failing, good) = (Fake::always([error(500, "")]).await, answering().await);
     let targets = r#"["a/m-a", "b/m-b"]"#;

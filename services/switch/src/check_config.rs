@@ -1,0 +1,84 @@
+//! What a start would make of a configuration, without starting.
+
+use vx11_chassis::config::Settings;
+use vx11_chassis::process::section;
+
+use crate::accounts::{PriceTable, Terms};
+use crate::config::SwitchConfig;
+use crate::providers::Registry;
+use crate::redis::Redis;
+
+/// Reads and checks the configuration that the gateway would start with, keys included, and says what is in it.
+///
+/// # Errors
+/// Naming the file or variable, and the field.
+pub fn check_config() -> anyhow::Result<String> {
+    check(&Settings::from_process()?)
+}
+
+fn check(settings: &Settings) -> anyhow::Result<String> {
+    let common = settings.common()?;
+    let config: SwitchConfig = section(settings)?;
+    Redis::check(&config)?;
+    Terms::new(&config, &common.secrets, None)?;
+    let registry = Registry::new(&config, &common, None)?;
+    // The system's certificates and the environment's proxy are looked at here.
+    registry.clients(None)?;
+    let source = common.file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+    let (providers, models) = (registry.all().len(), config.all_models().len());
+    let mut said = format!("{source}: the configuration can be used: {providers} providers, {models} models");
+    for warning in config.warnings(&PriceTable::new(&config.prices)) {
+        said.push_str("\nwarning: ");
+        said.push_str(&warning);
+    }
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(toml: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), toml).expect("written");
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = Settings::load(Some(file.path()), variables).expect("settings");
+        let hide = |text: String| text.replace(file.path().to_str().expect("UTF-8"), "FILE");
+        check(&settings).map(hide).map_err(|error| hide(format!("{error:#}")))
+    }
+
+    #[test]
+    fn what_a_start_refuses_is_refused() {
+        let keys = "[switch.keys.a]\nsecret_env = \"A\"\n[switch.keys.b]\nsecret_env = \"B\"";
+        for (toml, variables, expected) in [
+            (keys, &[("A", "sk"), ("B", "sk")][..], "switch.keys.b: another key has the same secret"),
+            (keys, &[("A_FILE", "/no/such/file")], "A_FILE: cannot read /no/such/file"),
+            (keys, &[("VX11_SWITCH__REDIS_URL", "http://redis")], "switch.redis_url is no URL of Redis"),
+        ] {
+            let refused = checked(toml, variables).expect_err(expected);
+            assert!(refused.contains(expected), "{refused}");
+        }
+        let fine = checked(keys, &[("A", "sk-a"), ("B", "sk-b"), ("VX11_SWITCH__REDIS_URL", "redis://redis")]);
+        assert_eq!(fine.expect("can be used"), "FILE: the configuration can be used: 3 providers, 1 models");
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_line() {
+        let refused = checked("[switch.retries]\nratio = 0.1\nattempts = 3", &[]).expect_err("too many");
+        assert_eq!(refused, "switch.retries.attempts: must be 0 to 2, in FILE, line 3");
+        let refused = checked("", &[("VX11_SWITCH__RETRIES__ATTEMPTS", "3")]).expect_err("too many");
+        assert_eq!(refused, "switch.retries.attempts: must be 0 to 2, set by VX11_SWITCH__RETRIES__ATTEMPTS");
+    }
+
+    #[test]
+    fn what_can_be_used_and_is_probably_not_meant_is_said() {
+        let key = "[switch.keys.a]\nsecret_env = \"A\"\norg = \"acmee\"\n";
+        assert!(!checked(key, &[]).expect("can be used").contains("warning"), "an organisation needs no entry");
+        let said = checked(&format!("{key}[switch.orgs.acme]\nbudget = {{ usd = 1 }}"), &[]).expect("can be used");
+        assert!(said.contains("\nwarning: switch.keys.a.org: `acmee` is not in `switch.orgs`"), "{said}");
+        let cheapest = "[switch.models.m]\nstrategy = \"cheapest\"\ntargets = [\"local/gpt-4o\", \"local/local-x\"]";
+        let said = checked(cheapest, &[]).expect("can be used");
+        assert!(said.contains("\nwarning: switch.models.m.targets[1]: `local/local-x` has no price"), "{said}");
+        assert!(!said.contains("targets[0]"), "the shipped table has one: {said}");
+    }
+}
