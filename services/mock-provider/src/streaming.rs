@@ -47,11 +47,14 @@ impl<R: Renderer> Streamed<R> {
         let mut broken = false;
         let mut is_first = true;
         stream! {
-            if let Some(wait) = self.plan.first_token { tokio::time::sleep(wait).await; }
+            let mut first_token = self.plan.first_token;
             // The end, too, comes only after what is to go wrong before it.
             let chunks = self.renderer.chunks(&self.reply).map(Some).chain(std::iter::once(None));
             for chunk in chunks {
-                let reached = |at: Option<u64>| at.is_some_and(|at| open.tokens_sent >= at);
+                // Nothing goes wrong before a chunk that opens the stream where that is asked for.
+                let opens = self.plan.opened && is_first;
+                if let Some(wait) = first_token.take_if(|_| !opens) { tokio::time::sleep(wait).await; }
+                let reached = |at: Option<u64>| at.is_some_and(|at| !opens && open.tokens_sent >= at);
                 if reached(self.plan.cut) {
                     // Lets what was written leave before the connection closes.
                     tokio::task::yield_now().await;
@@ -96,7 +99,8 @@ impl<R: Renderer> Streamed<R> {
     }
 
     fn error_frame(&self, is_first: bool) -> Bytes {
-        let fault = Refusal::Fault { status: 500, retry_after: None, retry_after_ms: None };
+        let status = self.plan.frame_status.unwrap_or(500);
+        let fault = Refusal::Fault { status, retry_after: None, retry_after_ms: None };
         self.renderer.write(&R::WIRE.error(&fault).1, is_first)
     }
 }

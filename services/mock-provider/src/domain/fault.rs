@@ -37,6 +37,10 @@ pub(crate) struct FaultPlan {
     pub(crate) garbled: Option<u64>,
     /// Send an error frame after this many tokens, and close.
     pub(crate) error_frame: Option<u64>,
+    /// The status that the error frame stands for.
+    pub(crate) frame_status: Option<u16>,
+    /// Send what opens a stream before anything goes wrong in it.
+    pub(crate) opened: bool,
     /// Say nothing of tokens used.
     pub(crate) no_usage: bool,
     /// Say that this many tokens of the prompt came from a cache.

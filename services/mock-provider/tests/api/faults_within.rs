@@ -153,3 +153,19 @@ async fn a_whole_answer_breaks_in_its_middle() {
     drop(stalled);
     mock.wait_for_outcome("client_disconnected").await;
 }
+
+#[tokio::test]
+async fn a_stream_may_be_opened_before_it_goes_wrong() {
+    let mock = Mock::start().await;
+    let (text, is_whole) = stream(&mock, "opened,cut=0").await;
+    assert_eq!((tokens(&text).as_str(), text.matches("data: ").count(), is_whole), ("", 1, false), "{text}");
+    assert!(text.contains(r#""role":"assistant""#), "{text}");
+    let (text, is_whole) = stream(&mock, "opened,error_frame=0,frame_status=429").await;
+    assert_eq!((tokens(&text).as_str(), text.matches("data: ").count(), is_whole), ("", 2, true), "{text}");
+    assert!(text.contains(r#""type":"rate_limit_error""#), "{text}");
+
+    let fields = with(saying("echo: a b"), json!({ "model": "mock+opened,first_token=1m", "stream": true }));
+    let mut response = mock.completion(&fields).send().await.unwrap();
+    let first = response.chunk().await.unwrap().expect("it is opened");
+    assert!(std::str::from_utf8(&first).unwrap().contains(r#""role":"assistant""#));
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{FaultPlan, Kind, Prefill, Span};
 
-const WITH_VALUE: [&str; 17] = [
+const WITH_VALUE: [&str; 18] = [
     "latency",
     "first_token",
     "drip",
@@ -20,6 +20,7 @@ const WITH_VALUE: [&str; 17] = [
     "malformed",
     "garbled",
     "error_frame",
+    "frame_status",
     "cached_tokens",
     "reasoning_tokens",
     "prefill",
@@ -29,6 +30,7 @@ const WITH_VALUE: [&str; 17] = [
 ];
 
 const NO_USAGE: &str = "no_usage";
+const OPENED: &str = "opened";
 
 /// Why a plan cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +45,7 @@ pub(crate) enum BadFault {
 
 fn known() -> String {
     let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
-    WITH_VALUE.iter().copied().chain([NO_USAGE]).chain(kinds).collect::<Vec<_>>().join(", ")
+    WITH_VALUE.iter().copied().chain([NO_USAGE, OPENED]).chain(kinds).collect::<Vec<_>>().join(", ")
 }
 
 impl FaultPlan {
@@ -60,6 +62,10 @@ impl FaultPlan {
             self.no_usage = true;
             return Ok(());
         }
+        if name == OPENED {
+            self.opened = true;
+            return Ok(());
+        }
         if !WITH_VALUE.contains(&name) {
             return Err(BadFault::Unknown(name.to_owned()));
         }
@@ -72,7 +78,7 @@ impl FaultPlan {
             "latency" => self.latency = Some(span(value)?),
             "first_token" => self.first_token = Some(duration(value)?),
             "drip" => self.drip = Some(duration(value)?),
-            "status" => self.status = Some(value.parse().ok().filter(|status| (200..=599).contains(status))?),
+            "status" => self.status = Some(status(value)?),
             "retry_after" => self.retry_after = Some(value.parse().ok()?),
             "retry_after_ms" => self.retry_after_ms = Some(value.parse().ok()?),
             "cut" => self.cut = Some(value.parse().ok()?),
@@ -80,6 +86,7 @@ impl FaultPlan {
             "malformed" => self.malformed = Some(value.parse().ok()?),
             "garbled" => self.garbled = Some(value.parse().ok()?),
             "error_frame" => self.error_frame = Some(value.parse().ok()?),
+            "frame_status" => self.frame_status = Some(status(value)?),
             "cached_tokens" => self.cached_tokens = Some(value.parse().ok()?),
             "reasoning_tokens" => self.reasoning_tokens = Some(value.parse().ok()?),
             "prefill" => {
@@ -104,7 +111,7 @@ fn expected(name: &str) -> &'static str {
     match name {
         "latency" => "a duration such as 200ms, or a span such as 50ms..300ms",
         "first_token" | "drip" => "a duration such as 200ms",
-        "status" => "a status from 200 to 599",
+        "status" | "frame_status" => "a status from 200 to 599",
         "prefill" => "accept, reject or ignore",
         "error_rate" => "a number from 0 to 1",
         "flap" => "two durations such as 10s/5s: well, then ill",
@@ -143,6 +150,8 @@ impl fmt::Display for FaultPlan {
             self.malformed.map(|n| format!("malformed={n}")),
             self.garbled.map(|n| format!("garbled={n}")),
             self.error_frame.map(|n| format!("error_frame={n}")),
+            self.frame_status.map(|status| format!("frame_status={status}")),
+            self.opened.then(|| OPENED.to_owned()),
             self.no_usage.then(|| NO_USAGE.to_owned()),
             self.cached_tokens.map(|n| format!("cached_tokens={n}")),
             self.reasoning_tokens.map(|n| format!("reasoning_tokens={n}")),
@@ -153,6 +162,10 @@ impl fmt::Display for FaultPlan {
         ];
         f.write_str(&items.into_iter().flatten().collect::<Vec<_>>().join(","))
     }
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (200..=599).contains(status))
 }
 
 fn span(text: &str) -> Option<Span> {
@@ -215,6 +228,7 @@ mod tests {
             kind in prop::option::of(0..Kind::ALL.len()),
             cut in prop::option::of(any::<u64>()),
             no_usage in any::<bool>(),
+            opened in any::<bool>(),
             prefill in prop::option::of(prop::sample::select(vec![Prefill::Accept, Prefill::Reject, Prefill::Ignore])),
             rate in prop::option::of(0.0..=1.0),
             flap in prop::option::of((1..9000_u64, 0..9000_u64)),
@@ -226,6 +240,7 @@ mod tests {
                 kind: kind.map(|at| Kind::ALL[at]),
                 cut,
                 no_usage,
+                opened,
                 prefill,
                 error_rate: rate,
                 flap: flap.map(|(well, ill)| (ms(well), ms(ill))),
