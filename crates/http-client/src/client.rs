@@ -84,6 +84,15 @@ impl Request {
     /// # Errors
     /// When there is no connection, or it breaks before the head.
     pub fn send(self) -> impl Future<Output = Result<Response, Error>> {
+        self.send_noting(|_| {})
+    }
+
+    /// As [`Request::send`]; `note` hears whether anything may have been sent by now: `true` once there is a connection for
+    /// it, and `false` should that turn out to have been closed.
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks before the head.
+    pub fn send_noting(self, note: impl Fn(bool)) -> impl Future<Output = Result<Response, Error>> {
         let Self { client, http: mut request } = self;
         async move {
             let Origin { connector, idle, .. } = &*client.0;
@@ -95,11 +104,15 @@ impl Request {
                     // Kept apart, because it is seldom needed, and would make the future of every request larger.
                     None => Box::pin(connector.connect()).await?,
                 };
+                note(true);
                 match connection.send(request).await {
                     Ok(answer) => return Ok(Response::new(answer, connection, idle.clone())),
                     Err(mut error) => match error.take_message() {
                         // Closed by the other side while it was idle; of the request nothing was sent.
-                        Some(unsent) if was_kept => request = unsent,
+                        Some(unsent) if was_kept => {
+                            note(false);
+                            request = unsent;
+                        }
                         Some(_) => return Err(Error::connect(error.into_error())),
                         None => return Err(Error::Broken(error.into_error())),
                     },
