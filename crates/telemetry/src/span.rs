@@ -104,7 +104,9 @@ pub fn genai_span(
         gen_ai.request.model = model,
         gen_ai.response.model = Empty,
         gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.cache_read.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
+        gen_ai.usage.reasoning.output_tokens = Empty,
         server.address = url.host_str(),
         server.port = port(url),
         http.response.status_code = Empty,
@@ -120,15 +122,25 @@ pub struct GenAiUsage<'a> {
     pub model: Option<&'a str>,
     /// Tokens read.
     pub input_tokens: Option<u64>,
+    /// Tokens of these that came from the provider's cache.
+    pub cached_tokens: Option<u64>,
     /// Tokens written.
     pub output_tokens: Option<u64>,
+    /// Tokens of these that are reasoning.
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// Records what a provider's answer says on the span of its call.
 pub fn record_genai(span: &Span, usage: GenAiUsage<'_>) {
     span.record("gen_ai.response.model", usage.model);
-    span.record("gen_ai.usage.input_tokens", usage.input_tokens.and_then(signed));
-    span.record("gen_ai.usage.output_tokens", usage.output_tokens.and_then(signed));
+    for (name, tokens) in [
+        ("gen_ai.usage.input_tokens", usage.input_tokens),
+        ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
+        ("gen_ai.usage.output_tokens", usage.output_tokens),
+        ("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens),
+    ] {
+        span.record(name, tokens.and_then(signed));
+    }
 }
 
 /// OpenTelemetry has no unsigned numbers.

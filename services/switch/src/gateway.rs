@@ -31,8 +31,8 @@ use crate::accounts::{Accounts, Bill};
 use crate::cache::{Cache, Passage};
 use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
-use crate::domain::failover::{Answered, Failure, Retries, Unanswered, first_answer};
-use crate::domain::outcome::Outcome;
+use crate::domain::failover::{Answered, Failure, Retries, Turn, Unanswered, first_answer, time_of};
+use crate::domain::outcome::{Health, Outcome};
 use crate::domain::request::ChatRequest;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
@@ -180,25 +180,29 @@ impl Gateway {
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>>,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
-        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
-            let mut attempt = self.begin(call, target).await?;
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
+            let mut attempt = self.begin(call, target, turn).await?;
             let wire = self.shared.registry.get(target.provider).wire();
             let request = self.request(call, target, &attempt);
-            let answer = pin!(async {
-                let response = exchange::send(request?, wire).await?;
-                let request_id = exchange::request_id(&response);
-                let body = exchange::body(response, call.request.operation.answer_limit()).await?;
-                let completion = exchange::completion(&body, wire)?;
-                let read =
-                    read(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))?;
-                Ok((body, completion, read, request_id))
+            let came = {
+                let answer = pin!(async {
+                    let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
+                    let request_id = exchange::request_id(&response);
+                    let body = exchange::body(response, call.request.operation.answer_limit()).await?;
+                    let completion = exchange::completion(&body, wire)?;
+                    Ok((body, completion, request_id))
+                });
+                attempt.bounded(self.limits(target).answer, call.left(), answer).await
+            };
+            let completed = came.and_then(|(body, completion, request_id)| {
+                let read = usable(&mut attempt, &completion, read(&completion))?;
+                let is_native = wire != Wire::OpenAi && wire == call.request.wire;
+                Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
             });
-            match attempt.bounded(self.limits(target).answer, call.left(), answer).await {
-                Ok((body, completion, read, request_id)) => {
-                    attempt.spent(read.usage.map(|reported| reported.tokens), || answer::written(&completion));
+            match completed {
+                Ok(completed) => {
                     attempt.answered();
-                    let is_native = wire != Wire::OpenAi && wire == call.request.wire;
-                    Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
+                    Ok(completed)
                 }
                 Err(mut failure) => {
                     attempt.failed(&mut failure);
@@ -214,8 +218,8 @@ impl Gateway {
     /// The first stream of a provider whose first event has come in. The targets after the one that began it finish it if it
     /// breaks.
     async fn ask_stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
-        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target| {
-            self.open(call, target, call.request.wire).await
+        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
+            self.open(call, target, turn, call.request.wire).await
         });
         let result = result.await;
         self.note(call, &result);
@@ -226,19 +230,31 @@ impl Gateway {
     }
 
     /// Asks one target for a stream that is read in the wire `to` or in the pivot, and waits for its first event.
-    async fn open(&self, call: &Call<'_>, target: &Target, to: Wire) -> Result<(stream::Opened, Attempt), Failure> {
-        let attempt = self.begin(call, target).await?;
+    async fn open(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        turn: Turn,
+        to: Wire,
+    ) -> Result<(stream::Opened, Attempt), Failure> {
+        let mut attempt = self.begin(call, target, turn).await?;
         let wire = self.shared.registry.get(target.provider).wire();
         let limits = self.limits(target).within(call.wishes);
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let request = self.request(call, target, &attempt);
-        let opened = pin!(async {
-            let response = exchange::send(request?, wire).await?;
-            let translation = stream::Translation::new(wire, to);
-            stream::Opened::read(response, call.request.choices, limits, translation).await
-        });
-        match attempt.bounded(limits.first, first, opened).await {
-            Ok(opened) => Ok((opened, attempt)),
+        let opened = {
+            let opened = pin!(async {
+                let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
+                let translation = stream::Translation::new(wire, to);
+                stream::Opened::read(response, call.request.choices, limits, translation).await
+            });
+            attempt.bounded(limits.first, first, opened).await
+        };
+        match opened {
+            Ok(opened) => {
+                attempt.described(opened.first_chunk());
+                Ok((opened, attempt))
+            }
             Err(mut failure) => {
                 attempt.failed(&mut failure);
                 Err(failure)
@@ -261,8 +277,8 @@ impl Gateway {
         self.shared.registry.get(target.provider).limits
     }
 
-    async fn begin(&self, call: &Call<'_>, target: &Target) -> Result<Attempt, Failure> {
-        Attempt::begin(self.shared.clone(), target.clone(), call).await
+    async fn begin(&self, call: &Call<'_>, target: &Target, turn: Turn) -> Result<Attempt, Failure> {
+        Attempt::begin(self.shared.clone(), target.clone(), call, turn).await
     }
 
     fn request(&self, call: &Call<'_>, target: &Target, attempt: &Attempt) -> Result<Request, Failure> {
@@ -285,8 +301,7 @@ impl Gateway {
             Ok(answered) => &answered.tried,
             Err(unanswered) => &unanswered.tried,
         };
-        let at_providers: Duration = tried.iter().map(|tried| tried.elapsed).sum();
-        self.shared.metrics.overhead(call.started.elapsed().saturating_sub(at_providers));
+        self.shared.metrics.overhead(call.started.elapsed().saturating_sub(time_of(tried)));
         if let (Ok(_), [first, .., last]) = (result, tried.as_slice())
             && first.target != last.target
         {
@@ -296,5 +311,26 @@ impl Gateway {
             self.shared.metrics.fallback(&reason);
             tracing::info!(provider, model = &*target.label, fallback_reason = &*reason, "a fallback answered");
         }
+    }
+}
+
+/// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.
+fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) -> Result<Read<T>, Failure> {
+    let written = || answer::written(completion);
+    attempt.described(completion);
+    match read {
+        Some(read) => {
+            attempt.spent(read.usage.map(|reported| reported.tokens), written);
+            Ok(read)
+        }
+        None => match answer::check(completion) {
+            // An answer that cannot be said in the caller's wire is paid for, and no proof that the provider is ill.
+            Some(checked) => {
+                attempt.spent(checked.usage.map(|reported| reported.tokens), written);
+                let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
+                Err(Failure { health: Health::Unknown, ..failure })
+            }
+            None => Err(Failure::new(Outcome::InvalidAnswer, "not what was asked for")),
+        },
     }
 }

@@ -126,7 +126,8 @@ fn a_provider_call_follows_the_conventions_for_generative_ai() {
         let (_, context) = server_span("operator", "POST", "/chat", "/chat", "c", None);
         let (span, _) = genai_span("chat", "deepseek_r1", "deepseek-reasoner", &url(), &context);
         let model = Some("deepseek-reasoner-0528");
-        record_genai(&span, GenAiUsage { model, input_tokens: Some(7), output_tokens: Some(u64::MAX) });
+        let usage = GenAiUsage { model, input_tokens: Some(7), cached_tokens: Some(4), ..GenAiUsage::default() };
+        record_genai(&span, GenAiUsage { output_tokens: Some(u64::MAX), reasoning_tokens: Some(2), ..usage });
     });
     let call = named(&inner, "chat deepseek-reasoner");
     assert_eq!(call.span_kind, SpanKind::Client);
@@ -136,6 +137,8 @@ fn a_provider_call_follows_the_conventions_for_generative_ai() {
         ("gen_ai.request.model", "deepseek-reasoner".into()),
         ("gen_ai.response.model", "deepseek-reasoner-0528".into()),
         ("gen_ai.usage.input_tokens", 7.into()),
+        ("gen_ai.usage.cache_read.input_tokens", 4.into()),
+        ("gen_ai.usage.reasoning.output_tokens", 2.into()),
         ("server.address", "127.0.0.1".into()),
         ("server.port", 8002.into()),
     ] {

@@ -198,7 +198,12 @@ impl Bill {
         self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).cost
     }
 
-    /// Tokens that the request has, about: for a provider that does not report.
+    /// What a call has spent in which so many tokens were `written`, about: for a provider that does not report.
+    pub(crate) fn estimate(&self, written: u64) -> Tokens {
+        Tokens { prompt: self.prompt_estimate(), completion: written, ..Tokens::default() }
+    }
+
+    /// Tokens that the request has, about.
     pub(crate) fn prompt_estimate(&self) -> u64 {
         *self.0.prompt.get_or_init(|| estimate::tokens_in(&self.0.request))
     }

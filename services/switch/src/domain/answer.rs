@@ -142,6 +142,15 @@ pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     Some(Read { answer, usage: completion.usage.map(Reported::from) })
 }
 
+/// The model that an answer, or a chunk of one, names.
+pub(crate) fn model(data: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        model: Option<String>,
+    }
+    serde_json::from_slice::<Named>(data).ok()?.model
+}
+
 /// Tokens that are written in a chat completion, about; for one that does not say.
 pub(crate) fn written(body: &[u8]) -> u64 {
     #[derive(Deserialize)]

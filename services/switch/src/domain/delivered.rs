@@ -106,6 +106,11 @@ impl Delivered {
         self.choices = Vec::new();
     }
 
+    /// The payload of the first chunk in which the answer was begun.
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        &self.first_chunk
+    }
+
     /// Why another provider cannot finish the answer, if that is so.
     pub(crate) fn obstacle(&self) -> Option<Obstacle> {
         self.obstacle

@@ -8,6 +8,7 @@
 //! could be asked for that reason.
 
 mod failure;
+mod keys_tried;
 mod reason;
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use super::retry::{Next, RetryPolicy};
 use super::routing::Target;
 
 pub(crate) use failure::{Failure, Refusal};
+pub(crate) use keys_tried::KeysTried;
 pub(crate) use reason::Reason;
 
 use reason::LeftToSay;
@@ -32,6 +34,29 @@ pub(crate) struct Tried {
     pub(crate) outcome: Outcome,
     /// How long it took.
     pub(crate) elapsed: Duration,
+    /// How long nothing was done after it, before it was retried.
+    pub(crate) pause: Duration,
+}
+
+impl Tried {
+    /// A call that took so long, and is not retried.
+    pub(crate) fn new(target: usize, outcome: Outcome, elapsed: Duration) -> Self {
+        Self { target, outcome, elapsed, pause: Duration::ZERO }
+    }
+}
+
+/// What `tried` took of the time that a request takes, so that it is none of the gateway's own.
+pub(crate) fn time_of(tried: &[Tried]) -> Duration {
+    tried.iter().map(|tried| tried.elapsed + tried.pause).sum()
+}
+
+/// Whether a target is asked for the first time for a request, or once more: a retry, or with another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The first time.
+    First,
+    /// Once more.
+    Again,
 }
 
 /// An answer, and the way to it.
@@ -67,7 +92,7 @@ pub(crate) async fn first_answer<A>(
     targets: &[Target],
     deadline: Option<Deadline>,
     retries: Retries<'_, impl Fn(&Target, &Failure) -> bool, impl Fn() -> f64>,
-    call: impl AsyncFn(&Target) -> Result<A, Failure>,
+    call: impl AsyncFn(&Target, Turn) -> Result<A, Failure>,
 ) -> Result<Answered<A>, Unanswered> {
     let mut tried = Vec::with_capacity(1);
     let mut left_to_say = LeftToSay::default();
@@ -77,32 +102,41 @@ pub(crate) async fn first_answer<A>(
         if target.larger != too_long.is_some() || silent.contains(&target.provider) {
             continue;
         }
-        let mut retried = 0;
+        let (mut retried, mut keys, mut turn) = (0, KeysTried::default(), Turn::First);
         loop {
             if deadline.is_some_and(|deadline| deadline.is_expired()) {
                 return Err(Unanswered { tried, reason: Reason::OutOfTime });
             }
             let started = Instant::now();
-            let result = call(target).await;
+            let result = call(target, turn).await;
             let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
-            tried.push(Tried { target: index, outcome, elapsed: started.elapsed() });
-            let failure = match result {
+            tried.push(Tried::new(index, outcome, started.elapsed()));
+            let mut failure = match result {
                 Ok(answer) => return Ok(Answered { answer, tried }),
                 Err(failure) => failure,
             };
+            keys.note(&mut failure);
+            turn = Turn::Again;
             let left = deadline.map(|deadline| deadline.remaining());
             match (retries.policy.next(&failure, retried, left, (retries.jitter)()), failure.refusal.as_ref()) {
                 (Next::Rotate, _) => continue,
                 (Next::Retry(wait), _) if (retries.budget)(target, &failure) => {
                     retried += 1;
+                    let paused = Instant::now();
                     tokio::time::sleep(wait).await;
+                    if let Some(last) = tried.last_mut() {
+                        last.pause = paused.elapsed();
+                    }
                     continue;
                 }
                 (Next::Answer, Some(refusal)) => {
                     return Err(Unanswered { tried, reason: Reason::Refused(refusal.clone()) });
                 }
                 (Next::Larger, Some(refusal)) => {
-                    too_long = Some(refusal.clone());
+                    if too_long.replace(refusal.clone()).is_none() {
+                        // What kept the others from answering matters no more: they could not have.
+                        left_to_say = LeftToSay::default();
+                    }
                     continue 'targets;
                 }
                 (Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger, _) => {}
@@ -115,8 +149,9 @@ pub(crate) async fn first_answer<A>(
         }
     }
     let reason = match too_long {
-        Some(refusal) => Reason::Refused(refusal),
-        None => left_to_say.reason(),
+        // One that is large enough may answer later.
+        Some(refusal) if !left_to_say.may_pass() => Reason::Refused(refusal),
+        _ => left_to_say.reason(),
     };
     Err(Unanswered { tried, reason })
 }

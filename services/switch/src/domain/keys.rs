@@ -29,6 +29,15 @@ pub(crate) enum NoKey {
     Resting(Duration),
 }
 
+/// What follows from a call that the provider refused for its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Whether the key is left alone now.
+    pub(crate) is_out: bool,
+    /// The key that can take its place at once.
+    pub(crate) other: Option<usize>,
+}
+
 /// The state of every key of one provider.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyStates {
@@ -55,22 +64,27 @@ impl KeyStates {
 
     /// The key to use at `now`: the one used last, or the next one that can be used.
     pub(crate) fn pick(&mut self, now: Instant) -> Result<usize, NoKey> {
-        let count = self.states.len();
-        let in_turn = (0..count).map(|step| (self.current + step) % count);
-        if let Some(key) = in_turn.into_iter().find(|key| self.state(*key, now) == KeyState::Alive) {
+        if let Some(key) = self.next(now) {
             self.current = key;
             return Ok(key);
         }
-        let rests = (0..count).filter_map(|key| match self.state(key, now) {
+        let rests = (0..self.states.len()).filter_map(|key| match self.state(key, now) {
             KeyState::Resting(until) => Some(until - now),
             KeyState::Alive | KeyState::Dead(_) => None,
         });
         Err(rests.min().map_or(NoKey::AllDead, NoKey::Resting))
     }
 
-    /// Whether any key can be used at `now`.
-    pub(crate) fn any_alive(&self, now: Instant) -> bool {
-        (0..self.states.len()).any(|key| self.state(key, now) == KeyState::Alive)
+    /// What follows for the call that was made with `key`.
+    pub(crate) fn after(&self, key: usize, now: Instant) -> Refused {
+        let is_out = self.state(key, now) != KeyState::Alive;
+        Refused { is_out, other: if is_out { self.next(now) } else { None } }
+    }
+
+    /// The first key that can be used at `now`, from the one used last on.
+    fn next(&self, now: Instant) -> Option<usize> {
+        let count = self.states.len();
+        (0..count).map(|step| (self.current + step) % count).find(|key| self.state(*key, now) == KeyState::Alive)
     }
 
     /// The provider refused `key`: it is dead for `dead_for`, or until the configuration is read again.
@@ -172,6 +186,20 @@ mod tests {
         keys.limited(1, now, Some(SECOND));
         assert_eq!(keys.pick(now), Err(NoKey::Resting(7 * SECOND)), "the longer word holds");
         assert_eq!(keys.pick(now + 7 * SECOND), Ok(1));
+    }
+
+    #[test]
+    fn a_key_that_is_out_is_replaced_by_the_one_that_is_picked_next() {
+        let (mut keys, now) = (KeyStates::new(3), Instant::now());
+        keys.refused(0, now, None);
+        keys.limited(1, now, Some(SECOND));
+        assert_eq!(keys.after(1, now), Refused { is_out: true, other: Some(2) });
+        keys.limited(2, now, Some(20 * SECOND));
+        assert_eq!(keys.after(2, now), Refused { is_out: true, other: None });
+        assert_eq!(keys.after(2, now + SECOND), Refused { is_out: true, other: Some(1) });
+        let mut lone = KeyStates::new(1);
+        lone.limited(0, now, None);
+        assert_eq!(lone.after(0, now), Refused { is_out: false, other: None });
     }
 
     #[test]

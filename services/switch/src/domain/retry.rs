@@ -42,7 +42,7 @@ impl RetryPolicy {
             (_, Some(Rejection::ContentPolicy)) => Next::Answer,
             (_, Some(Rejection::ContextLength)) => Next::Larger,
             (outcome, None) if outcome.is_callers_fault() => Next::Answer,
-            (Outcome::Http(401 | 402 | 403 | 429), None) if failure.other_key => Next::Rotate,
+            (Outcome::Http(401 | 402 | 403 | 429), None) if failure.other_key.is_some() => Next::Rotate,
             (outcome, None) if is_passing(outcome) && retries < self.attempts => {
                 let pause =
                     self.base.saturating_mul(1 << retries.min(16)).min(self.longest).mul_f64(jitter.clamp(0.0, 1.0));
@@ -62,24 +62,27 @@ impl RetryPolicy {
 /// Whether the same provider may answer the same request a moment later. One that was silent is not asked again: it would
 /// take the rest of the caller's time.
 fn is_passing(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Http(408 | 409 | 429 | 500..=599) | Outcome::Transport | Outcome::AnswerCut | Outcome::Connect
-    )
+    use Outcome::{AnswerCut, Connect, Http, Transport};
+    matches!(outcome, Http(408 | 409 | 429 | 500..=599) | Transport | AnswerCut | Connect)
 }
 
-/// How long a provider asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date.
+/// The longest pause that a provider is believed to ask for. Some say when, and not how long, in seconds.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
+/// How long a provider asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date; an hour at most.
 pub(crate) fn retry_after(in_ms: Option<&str>, header: Option<&str>, now: SystemTime) -> Option<Duration> {
     let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds =
+        |seconds: f64| (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_ASKED.as_secs_f64())));
     if let Some(ms) = number(in_ms) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+        return seconds(ms / 1000.0);
     }
-    if let Some(seconds) = number(header) {
-        return Duration::try_from_secs_f64(seconds).ok();
+    if let Some(said) = number(header) {
+        return seconds(said);
     }
     let date = rfc2822::DateTimeParser::new().parse_timestamp(header?.trim()).ok()?;
     // A date that has passed asks for nothing.
-    Some(SystemTime::from(date).duration_since(now).unwrap_or_default())
+    Some(SystemTime::from(date).duration_since(now).unwrap_or_default().min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -98,7 +101,8 @@ mod tests {
     #[test]
     fn what_passes_is_asked_again_twice() {
         let statuses = [408, 409, 429, 500, 502, 503, 504, 529].map(Outcome::Http);
-        for outcome in statuses.into_iter().chain([Outcome::Transport, Outcome::AnswerCut, Outcome::Connect]) {
+        let broken = [Outcome::Transport, Outcome::AnswerCut, Outcome::Connect];
+        for outcome in statuses.into_iter().chain(broken) {
             let next = |retries| POLICY.next(&failure(outcome), retries, None, 1.0);
             assert_eq!(next(0), Next::Retry(Duration::from_millis(100)), "{outcome}");
             assert_eq!(next(1), Next::Retry(Duration::from_millis(200)), "{outcome}");
@@ -108,9 +112,7 @@ mod tests {
 
     #[test]
     fn silence_and_nonsense_are_left_for_the_next_target() {
-        for outcome in
-            [Outcome::Timeout, Outcome::InvalidAnswer, Outcome::StreamCut, Outcome::Stalled, Outcome::Http(401)]
-        {
+        for outcome in [Outcome::Timeout, Outcome::InvalidAnswer, Outcome::Stalled, Outcome::Http(401)] {
             assert_eq!(POLICY.next(&failure(outcome), 0, None, 0.5), Next::Elsewhere, "{outcome}");
         }
     }
@@ -121,7 +123,7 @@ mod tests {
             assert_eq!(POLICY.next(&failure(Outcome::Http(status)), 0, None, 0.5), Next::Answer);
         }
         let rejected =
-            |rejection| Failure { rejection: Some(rejection), other_key: true, ..failure(Outcome::Http(403)) };
+            |rejection| Failure { rejection: Some(rejection), other_key: Some(1), ..failure(Outcome::Http(403)) };
         assert_eq!(POLICY.next(&rejected(Rejection::ContentPolicy), 0, None, 0.5), Next::Answer);
         assert_eq!(POLICY.next(&rejected(Rejection::ContextLength), 0, None, 0.5), Next::Larger);
     }
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn another_key_is_tried_at_once() {
         for status in [401, 402, 403, 429] {
-            let rotated = Failure { other_key: true, ..failure(Outcome::Http(status)) };
+            let rotated = Failure { other_key: Some(1), ..failure(Outcome::Http(status)) };
             assert_eq!(POLICY.next(&rotated, 2, None, 0.5), Next::Rotate, "{status}");
         }
     }
@@ -152,8 +154,11 @@ mod tests {
         assert_eq!(read(Some("soon"), Some("0.5")), Some(Duration::from_millis(500)));
         assert_eq!(read(None, Some("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::from_secs(7)));
         assert_eq!(read(None, Some("Sun, 06 Nov 1994 08:49:20 GMT")), Some(Duration::ZERO));
-        for nonsense in [None, Some("-1"), Some("NaN"), Some("soon"), Some("1e300")] {
+        for nonsense in [None, Some("-1"), Some("NaN"), Some("soon")] {
             assert_eq!(read(None, nonsense), None, "{nonsense:?}");
+        }
+        for long in ["10000000000000000000", "1e300", "784111777", "Sat, 06 Nov 2094 08:49:37 GMT"] {
+            assert_eq!(read(None, Some(long)), Some(Duration::from_secs(3600)), "{long}");
         }
     }
 

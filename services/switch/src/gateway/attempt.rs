@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Span};
@@ -14,8 +15,9 @@ use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 use super::progress::Progress;
 use super::{Call, Shared};
 use crate::accounts::{Bill, Tokens};
-use crate::domain::failover::Failure;
-use crate::domain::keys::NoKey;
+use crate::domain::answer;
+use crate::domain::failover::{Failure, Turn};
+use crate::domain::keys::{NoKey, Refused};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
@@ -40,6 +42,8 @@ pub(super) struct Attempt {
     target: Target,
     live: Arc<ModelLive>,
     admitted: Admitted,
+    /// Seen by the future that sends the request, while this waits for that.
+    is_sent: AtomicBool,
     is_over: bool,
     /// The request that it is part of, for its log lines.
     request: Span,
@@ -48,6 +52,8 @@ pub(super) struct Attempt {
     started: Instant,
     first_token: Option<Duration>,
     progress: Progress,
+    /// The model as the provider calls it, where that is traced.
+    model: Option<String>,
     /// Who pays.
     bill: Bill,
 }
@@ -55,7 +61,12 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a place
     /// for it.
-    pub(super) async fn begin(shared: Arc<Shared>, target: Target, call: &Call<'_>) -> Result<Self, Failure> {
+    pub(super) async fn begin(
+        shared: Arc<Shared>,
+        target: Target,
+        call: &Call<'_>,
+        turn: Turn,
+    ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let live = provider.live.model(&target.label);
         let admitted = match admit(&shared, &target, &live, call.wishes, call.deadline()).await {
@@ -67,7 +78,9 @@ impl Attempt {
                 return Err(failure);
             }
         };
-        provider.live.retries.record_request();
+        if turn == Turn::First {
+            provider.live.retries.record_request();
+        }
         let operation = call.request.operation.name();
         let (span, trace) =
             genai_span(operation, &provider.name, &target.model, provider.address(), &call.context.trace);
@@ -75,6 +88,7 @@ impl Attempt {
             target,
             live,
             admitted,
+            is_sent: AtomicBool::new(false),
             is_over: false,
             request: Span::current(),
             span,
@@ -82,6 +96,7 @@ impl Attempt {
             started: Instant::now(),
             first_token: None,
             progress: Progress::default(),
+            model: None,
             bill: call.bill.clone(),
             shared,
         })
@@ -114,6 +129,18 @@ impl Attempt {
                 let had_its_chance = allowed >= limit / 2;
                 Err(Failure { health: if had_its_chance { failure.health } else { Health::Unknown }, ..failure })
             }
+        }
+    }
+
+    /// Whether the request may have been sent by now. Until then nothing can have been spent.
+    pub(super) fn sent(&self, is_sent: bool) {
+        self.is_sent.store(is_sent, Ordering::Relaxed);
+    }
+
+    /// Takes note of what an answer, or its first chunk, says of itself. Read only where it is traced.
+    pub(super) fn described(&mut self, data: &[u8]) {
+        if !self.span.is_disabled() {
+            self.model = answer::model(data);
         }
     }
 
@@ -190,9 +217,12 @@ impl Attempt {
         if failure.rejection.is_some() {
             return;
         }
-        failure.other_key = keys.refused(key, status, failure.retry_after);
-        // It is the key that is at fault, and the keys remember it.
-        failure.health = Health::Unknown;
+        let Refused { is_out, other } = keys.refused(key, status, failure.retry_after);
+        (failure.key, failure.other_key) = (Some(key), other);
+        // It is the key that is at fault, and the keys remember it. One that goes on being used is no excuse.
+        if is_out {
+            failure.health = Health::Unknown;
+        }
         if status != 429 {
             let (provider, variable) = (&self.provider().name, keys.variable(key));
             self.request.in_scope(|| tracing::warn!(provider, variable, status, "a key was refused and is left alone"));
@@ -216,7 +246,8 @@ impl Attempt {
             generated_tokens: said.map_or(written, |tokens| tokens.completion),
             estimated: reported.is_none(),
         });
-        self.progress.charge(&self.bill, &self.provider().name, &self.target, outcome);
+        let may_have_spent = outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed);
+        self.progress.charge(&self.bill, &self.provider().name, &self.target, may_have_spent);
         self.admitted.slot.learn(load(outcome, health));
         let Some(permit) = self.admitted.permit.take() else { return };
         match health {
@@ -239,9 +270,16 @@ impl Attempt {
             self.span.record("otel.status_code", "ERROR").record("error.type", name);
         }
         let reported = |tokens: u64| (tokens > 0).then_some(tokens);
-        let input_tokens = said.and_then(|tokens| reported(tokens.prompt));
-        let output_tokens = reported(said.map_or(self.progress.written, |tokens| tokens.completion));
-        record_genai(&self.span, GenAiUsage { model: None, input_tokens, output_tokens });
+        let written = Tokens { completion: self.progress.written, ..Tokens::default() };
+        let tokens = said.unwrap_or(written);
+        let usage = GenAiUsage {
+            model: self.model.as_deref(),
+            input_tokens: reported(tokens.prompt),
+            cached_tokens: reported(tokens.cached),
+            output_tokens: reported(tokens.completion),
+            reasoning_tokens: reported(tokens.reasoning),
+        };
+        record_genai(&self.span, usage);
     }
 
     fn log_closed(&self, closed: bool) {

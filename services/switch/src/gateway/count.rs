@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Call, Gateway, exchange};
 use crate::accounts::Tokens;
-use crate::domain::failover::{Failure, Refusal};
+use crate::domain::failover::{Failure, Refusal, Turn};
 use crate::domain::outcome::Outcome;
 
 /// Longest wait for a provider's count, which is only better than an estimate, not needed.
@@ -27,14 +27,14 @@ impl Gateway {
     async fn ask_for_count(&self, call: &Call<'_>) -> Option<Result<u64, Box<Refusal>>> {
         let provider = |target: usize| self.shared.registry.get(target);
         let target = call.targets().iter().find(|target| provider(target.provider).counts(call.request))?;
-        let mut attempt = self.begin(call, target).await.ok()?;
+        let mut attempt = self.begin(call, target, Turn::First).await.ok()?;
         // Counting costs nothing, however it ends.
         attempt.spent(Some(Tokens::default()), || 0);
         let (provider, http) = (provider(target.provider), self.client(target.provider).ok()?);
         let request = provider.count_tokens(http, call.request, &target.model, attempt.key()).ok()?;
         let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
         let counted = pin!(async {
-            let response = exchange::send(request, provider.wire()).await?;
+            let response = exchange::send(request, provider.wire(), |_| {}).await?;
             read(&exchange::body(response, call.request.operation.answer_limit()).await?)
         });
         match attempt.bounded(provider.limits.answer, call.left(), counted).await {

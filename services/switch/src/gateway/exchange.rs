@@ -20,8 +20,9 @@ const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
 /// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports success.
-pub(super) async fn send(request: Request, wire: Wire) -> Result<Response, Failure> {
-    let response = request.send().await.map_err(failure)?;
+/// `note` is told whether it may have been sent by now.
+pub(super) async fn send(request: Request, wire: Wire, note: impl Fn(bool)) -> Result<Response, Failure> {
+    let response = request.send_noting(note).await.map_err(failure)?;
     if response.status().is_success() { Ok(response) } else { Err(refusal(response, wire).await) }
 }
 

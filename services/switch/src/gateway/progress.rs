@@ -1,7 +1,6 @@
 //! How far a call has got, in tokens, and what is paid for it.
 
 use crate::accounts::{Bill, Charge, SoFar, Tokens};
-use crate::domain::outcome::Outcome;
 use crate::domain::routing::Target;
 
 /// How far a call has got, in tokens.
@@ -27,17 +26,16 @@ impl Progress {
         self.reported.or_else(|| Some(self.so_far?.with_written(self.written)))
     }
 
-    /// Puts on `bill` what was spent on a call to `target` that ended so: what the provider said; else, where it has worked
-    /// for the request, an estimate.
-    pub(super) fn charge(&self, bill: &Bill, provider: &str, target: &Target, outcome: Outcome) {
-        let said = self.said();
-        let estimate = || Tokens { prompt: bill.prompt_estimate(), completion: self.written, ..Tokens::default() };
-        let has_worked = said.is_some() || self.written > 0 || outcome.may_have_spent();
-        let tokens = match said {
-            Some(tokens) => tokens,
-            None if has_worked => estimate(),
-            None => Tokens::default(),
-        };
+    /// What was spent: what the provider says, else an estimate.
+    pub(super) fn spent(&self, bill: &Bill) -> Tokens {
+        self.said().unwrap_or_else(|| bill.estimate(self.written))
+    }
+
+    /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what the
+    /// provider said; else, where it has worked for the request, an estimate.
+    pub(super) fn charge(&self, bill: &Bill, provider: &str, target: &Target, may_have_spent: bool) {
+        let has_worked = self.said().is_some() || self.written > 0 || may_have_spent;
+        let tokens = if has_worked { self.spent(bill) } else { Tokens::default() };
         bill.charge(&Charge {
             provider,
             model: &target.model,

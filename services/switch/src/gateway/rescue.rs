@@ -3,8 +3,9 @@
 //! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was read in.
 //! The next target goes on from what was delivered where it can (prefill); any other one answers anew, and what the caller
 //! has is left out. When that answer turns out to be another one, the model's policy decides: the same target is told to go
-//! on from the text, or the stream ends with an error. All of it stays within the caller's deadline, the stream's total
-//! limit and [`MOST_CALLS`].
+//! on from the text, or the stream ends with an error. A call whose failure may pass is made again, as before the answer
+//! began. All of it stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is for the beginning of
+//! the answer, which it has.
 
 use std::time::Instant;
 
@@ -23,11 +24,12 @@ use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
 use crate::domain::continuation::{Manner, going_on, shown_to_prefill};
 use crate::domain::delivered::{Delivered, Obstacle};
-use crate::domain::failover::{Failure, Tried};
+use crate::domain::failover::{Failure, KeysTried, Tried, Turn};
 use crate::domain::json_text;
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
+use crate::domain::retry::Next;
 use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
@@ -57,6 +59,9 @@ pub(crate) struct Rescue {
     /// Every target that was tried, those before the first event included.
     pub(super) tried: Vec<Tried>,
     step: Step,
+    /// How often the call of this step was made in vain, and with which keys.
+    retried: u32,
+    keys: KeysTried,
     calls: u32,
     rescued: u32,
     /// `None` while the first provider's stream goes on.
@@ -92,7 +97,7 @@ pub(super) enum Cause {
 pub(super) enum Lost {
     /// No target is left, or enough calls were made.
     Exhausted,
-    /// The deadline or the stream's total limit has passed.
+    /// The stream's total limit has passed.
     OutOfTime,
     /// What was delivered cannot be gone on from.
     Hindered(Obstacle),
@@ -136,6 +141,8 @@ impl Rescue {
                 delivered: opened.take_said(),
                 tried: tried.to_vec(),
                 step: Step { target, manuscript: Manuscript::Anew },
+                retried: 0,
+                keys: KeysTried::default(),
                 calls: 0,
                 rescued: 0,
                 finishing: None,
@@ -203,25 +210,48 @@ impl Rescue {
         if let Some(obstacle) = self.delivered.obstacle() {
             return Err(Lost::Hindered(obstacle));
         }
-        let mut next = self.after(cause)?;
+        let (mut next, mut turn) = (self.after(cause)?, Turn::First);
         while let Some(step) = next {
-            if self.deadline().is_expired() {
+            if self.total.is_expired() {
                 return Err(Lost::OutOfTime);
             }
             if self.calls == MOST_CALLS {
                 break;
             }
+            if step.target != self.step.target {
+                (self.retried, self.keys, turn) = (0, KeysTried::default(), Turn::First);
+            }
             self.step = step;
-            next = match self.open(step).await {
+            next = match self.open(step, turn).await {
                 Ok(stream) => return Ok(stream),
                 // Not the caller's words were refused, but ours.
                 Err(failure) if step.manuscript != Manuscript::Anew && failure.outcome.is_callers_fault() => {
                     self.refused(step)
                 }
-                Err(_) => self.first_step(step.target + 1),
+                Err(mut failure) => match self.is_asked_again(&mut failure).await {
+                    true => Some(step),
+                    false => self.first_step(step.target + 1),
+                },
             };
+            turn = Turn::Again;
         }
         Err(Lost::Exhausted)
+    }
+
+    /// Whether the call that gave this failure is made again; once it is time for that.
+    async fn is_asked_again(&mut self, failure: &mut Failure) -> bool {
+        self.keys.note(failure);
+        let retries = self.gateway.retries();
+        let left = Some(self.total.remaining());
+        match retries.policy.next(failure, self.retried, left, (retries.jitter)()) {
+            Next::Rotate => true,
+            Next::Retry(wait) if (retries.budget)(&self.targets[self.step.target], failure) => {
+                self.retried += 1;
+                tokio::time::sleep(wait).await;
+                true
+            }
+            Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger => false,
+        }
     }
 
     /// What to do when the provider of the last step does not finish the stream.
@@ -276,10 +306,10 @@ impl Rescue {
         self.request.choices <= 1 && !shown_to_prefill(&text).is_empty() && !json_text::ends_within_a_character(&text)
     }
 
-    async fn open(&mut self, step: Step) -> Result<(Opened, Attempt), Failure> {
+    async fn open(&mut self, step: Step, turn: Turn) -> Result<(Opened, Attempt), Failure> {
         let target = &self.targets[step.target];
         let request = self.asked(step.manuscript)?;
-        let context = RequestContext { deadline: Some(self.deadline()), ..self.context.clone() };
+        let context = RequestContext { deadline: Some(self.total), ..self.context.clone() };
         let call = Call {
             request: &request,
             targets: &self.targets,
@@ -290,9 +320,9 @@ impl Rescue {
             passage: &Passage::bypass(),
         };
         let opening = Instant::now();
-        let result = self.gateway.open(&call, target, Wire::OpenAi).await;
+        let result = self.gateway.open(&call, target, turn, Wire::OpenAi).await;
         let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
-        self.tried.push(Tried { target: step.target, outcome, elapsed: opening.elapsed() });
+        self.tried.push(Tried::new(step.target, outcome, opening.elapsed()));
         self.calls += u32::from(outcome.was_asked());
         let (mut opened, attempt) = result?;
         opened.ends_by(self.total);
@@ -317,10 +347,6 @@ impl Rescue {
         };
         going_on(&self.request, &text, self.delivered.tokens(), manner)
             .ok_or_else(|| Failure::new(Outcome::Http(400), "the request cannot be gone on from"))
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.context.deadline.map_or(self.total, |deadline| deadline.min(self.total))
     }
 
     const fn manner(&self) -> &'static str {

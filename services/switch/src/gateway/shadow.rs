@@ -41,7 +41,7 @@ impl Gateway {
             let _place = place;
             let (outcome, progress) = copy.send().await;
             metrics.shadow(&name, &outcome.name());
-            progress.charge(&bill, &name, &target, outcome);
+            progress.charge(&bill, &name, &target, outcome.may_have_spent());
         });
     }
 }
@@ -70,7 +70,7 @@ impl ShadowCall {
 
     async fn answered(self, progress: &mut Progress) -> Result<(), Failure> {
         let Self { of, request, wire, limits } = self;
-        let response = exchange::send(request, wire).await?;
+        let response = exchange::send(request, wire, |_| {}).await?;
         if of.stream {
             let stream = Opened::read(response, of.choices, limits, Translation::new(wire, Wire::OpenAi)).await?;
             let ended = stream.read_to_the_end(progress).await;

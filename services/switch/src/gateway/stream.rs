@@ -98,6 +98,11 @@ impl Opened {
         }
     }
 
+    /// The first chunk in which the answer was begun.
+    pub(super) fn first_chunk(&self) -> &[u8] {
+        self.said.first_chunk()
+    }
+
     /// When the stream must be over.
     pub(super) fn total(&self) -> Deadline {
         self.source.total

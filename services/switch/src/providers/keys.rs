@@ -7,7 +7,7 @@ use http::header::HeaderValue;
 use vx11_contracts::switch::{KeyHealth, KeyInfo};
 
 use super::identity;
-use crate::domain::keys::{KeyState, KeyStates, NoKey};
+use crate::domain::keys::{KeyState, KeyStates, NoKey, Refused};
 
 /// The keys of one provider that asks for one; at least one.
 #[derive(Debug)]
@@ -53,15 +53,15 @@ impl Keys {
         &self.keys[key].header
     }
 
-    /// Learns from a call with `key` that was answered with `status`. `true` where another one can take its place at once.
-    pub(crate) fn refused(&self, key: usize, status: u16, retry_after: Option<Duration>) -> bool {
+    /// Learns from a call with `key` that was answered with `status`.
+    pub(crate) fn refused(&self, key: usize, status: u16, retry_after: Option<Duration>) -> Refused {
         let (mut states, now) = (self.states(), Instant::now());
         match status {
             401..=403 => states.refused(key, now, self.dead_for),
             429 => states.limited(key, now, retry_after),
-            _ => return false,
+            _ => {}
         }
-        states.state(key, now) != KeyState::Alive && states.any_alive(now)
+        states.after(key, now)
     }
 
     /// The name of the variable of `key`, for the log.

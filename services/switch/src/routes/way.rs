@@ -10,7 +10,7 @@ use vx11_contracts::switch::Attempt;
 
 use crate::accounts::Bill;
 use crate::cache::Passage;
-use crate::domain::failover::Tried;
+use crate::domain::failover::{Tried, time_of};
 use crate::domain::routing::Target;
 use crate::gateway::{Call, Gateway};
 
@@ -100,9 +100,8 @@ impl<'a> Way<'a> {
         if let Some(request_id) = request_id {
             add(header_names::REQUEST_ID, request_id);
         }
-        let at_providers: Duration = self.tried.iter().map(|tried| tried.elapsed).sum();
         let origin = self.passage.origin();
-        let waited = at_providers + origin.map_or(Duration::ZERO, |origin| origin.waited);
+        let waited = time_of(self.tried) + origin.map_or(Duration::ZERO, |origin| origin.waited);
         let overhead = self.started.elapsed().saturating_sub(waited);
         add(header_names::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
         if self.gateway.shared.cache.is_some() {

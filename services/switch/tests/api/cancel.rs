@@ -1,6 +1,8 @@
 //! A caller that goes away takes its provider call along.
 
-use crate::app::{App, eventually};
+use tokio::net::TcpListener;
+
+use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, chunk, stream_head};
 
 #[tokio::test]
@@ -52,4 +54,28 @@ async fn stopping_waits_for_nobody_who_is_gone() {
     let body = r#"{"model":"m","messages":[],"stream":true}"#;
     drop(app.post("/v1/chat/completions", body).send().await.unwrap());
     app.stop().await;
+}
+
+#[tokio::test]
+async fn going_away_before_there_is_a_connection_costs_nothing() {
+    // It takes a connection, and never shakes hands.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let patient =
+        [("VX11_SWITCH__PROVIDERS__A__CONNECT_TIMEOUT", "20s"), ("VX11_SWITCH__PROVIDERS__A__TIMEOUT", "20s")];
+    let app = App::in_front_of(&[&url], &patient).await;
+    let mut connections = Vec::new();
+    for stream in ["false", "true"] {
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"one two three"}}],"stream":{stream}}}"#);
+        let request = tokio::spawn(app.post("/v1/chat/completions", body).send());
+        connections.push(listener.accept().await.unwrap());
+        request.abort();
+    }
+    let cancelled = r#"vx11_provider_requests_total{model="m-a",outcome="cancelled",provider="a"}"#;
+    app.wait_for_metric(cancelled, 2.0).await;
+    let usage = async || Answer::of(app.get("/switch/usage")).await.json()["rows"][0].clone();
+    eventually("both are in the ledger", async || usage().await["requests"] == 2).await;
+    let usage = usage().await;
+    assert_eq!((usage["prompt_tokens"].as_u64(), usage["estimated_requests"].as_u64()), (Some(0), Some(0)), "{usage}");
 }

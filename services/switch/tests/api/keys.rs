@@ -89,3 +89,29 @@ async fn a_dead_key_may_be_tried_again_after_a_time() {
     assert_eq!(app.complete().await.status, 502);
     crate::app::eventually("it is tried again", async || app.complete().await.status == 200).await;
 }
+
+#[tokio::test]
+async fn an_absurd_retry_after_is_an_hour() {
+    for asked in ["10000000000000000000", "1763757000"] {
+        let header = format!("retry-after: {asked}\r\n");
+        let script =
+            move |request: usize| if request == 0 { vec![error(429, &header)] } else { vec![completion("hi")] };
+        let fake = Fake::start(script).await;
+        let app = App::in_front_of(&[&fake.url], &KEYS).await;
+        assert_eq!(app.complete().await.status, 200, "{asked}: the second key");
+        let rest = app.provider("a").await["keys"][0]["retry_after_ms"].as_u64().unwrap();
+        assert!((3_500_000..=3_600_000).contains(&rest), "{asked}: {rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_key_that_is_always_at_its_limit_opens_the_breaker() {
+    let fake = Fake::always([error(429, "")]).await;
+    let lone = [("VX11_SWITCH__PROVIDERS__A__API_KEY_ENV", "FIRST_KEY"), ("FIRST_KEY", "sk-first")];
+    let app = App::in_front_of(&[&fake.url], &lone).await;
+    for _ in 0..3 {
+        assert_eq!(app.complete().await.status, 429);
+    }
+    assert_eq!((app.complete().await.status, fake.requests().len()), (503, 3));
+    assert_eq!(app.provider("a").await["breaker"]["state"], "open");
+}

@@ -253,3 +253,31 @@ async fn a_character_that_a_provider_cuts_in_two_arrives_whole() {
     let got = ask(&App::in_front_of(&[&fake.url], &[]).await, BODY).await;
     assert_eq!(got.json()["content"][0]["text"], "Hi \u{fffd}", "a whole answer that was cut off");
 }
+
+#[tokio::test]
+async fn a_call_that_the_callers_own_limit_cuts_off_is_an_answer_and_paid() {
+    let cut = |reason: &str| {
+        let call = json!({"id": "t", "type": "function", "function": {"name": "f", "arguments": "{\"x\":"}});
+        let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+        let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+        let choice = json!({"index": 0, "message": message, "finish_reason": reason});
+        answer(200, "", &json!({"id": "c1", "model": "m", "choices": [choice], "usage": usage}).to_string())
+    };
+    let body = r#"{"model":"m","max_tokens":2,"messages":[{"role":"user","content":"x"}]}"#;
+    let limited = Fake::always([cut("length")]).await;
+    let app = App::in_front_of(&[&limited.url], &[]).await;
+    let got = Answer::of(app.post("/v1/messages", body)).await;
+    let message = got.json();
+    assert_eq!((got.status, &message["stop_reason"]), (200, &json!("max_tokens")), "{}", got.body);
+    assert_eq!(message["content"][0], json!({"type": "tool_use", "id": "t", "name": "f", "input": {}}));
+
+    // A model that writes no JSON is the caller's bad luck: it is paid for, and says nothing about the provider.
+    let wrong = Fake::always([cut("tool_calls")]).await;
+    let app = App::in_front_of(&[&wrong.url], &[]).await;
+    for _ in 0..4 {
+        assert_eq!(Answer::of(app.post("/v1/messages", body)).await.status, 502);
+    }
+    assert_eq!((wrong.requests().len(), app.provider("a").await["breaker"]["failure_count"].as_u64()), (4, Some(0)));
+    assert_eq!(app.metric(r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#).await, 8.0);
+    assert_eq!(app.metric(r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#).await, 0.0);
+}

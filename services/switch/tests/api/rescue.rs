@@ -338,14 +338,48 @@ async fn several_choices_are_finished_one_by_one_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn after_the_deadline_nobody_else_is_asked() {
+async fn the_deadline_is_for_the_beginning_which_the_caller_has() {
     let (bad, good) = (Fake::always(says(&["Hel"], vec![Act::Wait])).await, Fake::always(whole_stream()).await);
     let app =
         App::in_front_of(&[&bad.url, &good.url], &[("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s")]).await;
     let body = r#"{"model":"m","messages":[],"stream":true}"#;
     let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "900")).await;
-    assert_broken(&got, "Hel", "late");
-    assert_eq!((rescues(&app, "out_of_time").await, good.requests().len()), (1.0, 0));
+    assert_whole(&got, "Hello", "after the deadline");
+}
+
+#[tokio::test]
+async fn what_passes_is_asked_again_mid_stream_too() {
+    let retries = [("VX11_SWITCH__RETRIES__ATTEMPTS", "2"), ("VX11_SWITCH__RETRIES__BASE", "1ms")];
+    for fault in [vec![error(503, "")], vec![Act::Reset]] {
+        let bad = Fake::always(says(&["Hel"], vec![])).await;
+        let faulty = fault.clone();
+        let flapping = move |number: usize| if number < 2 { faulty.clone() } else { whole_stream() };
+        let (flapping, spare) = (Fake::start(flapping).await, Fake::always(whole_stream()).await);
+        let app = App::in_front_of(&[&bad.url, &flapping.url, &spare.url], &retries).await;
+        assert_whole(&app.stream().await, "Hello", "the second one, at last");
+        assert_eq!((flapping.requests().len(), spare.requests().len()), (3, 0), "{fault:?}");
+        let down = Fake::always(fault).await;
+        let app = App::in_front_of(&[&bad.url, &down.url, &spare.url], &retries).await;
+        assert_whole(&app.stream().await, "Hello", "the third one");
+        assert_eq!((down.requests().len(), spare.requests().len()), (3, 1));
+    }
+}
+
+#[tokio::test]
+async fn another_key_of_the_one_who_takes_over_is_tried() {
+    let keys = [
+        ("VX11_SWITCH__PROVIDERS__B__API_KEY_ENVS", r#"["FIRST_KEY","SECOND_KEY"]"#),
+        ("FIRST_KEY", "sk-first"),
+        ("SECOND_KEY", "sk-second"),
+    ];
+    for status in [401, 429] {
+        let bad = Fake::always(says(&["Hel"], vec![])).await;
+        let script = move |number: usize| if number == 0 { vec![error(status, "")] } else { whole_stream() };
+        let good = Fake::start(script).await;
+        let app = App::in_front_of(&[&bad.url, &good.url], &keys).await;
+        assert_whole(&app.stream().await, "Hello", "with the second key");
+        assert_eq!(good.requests().len(), 2, "{status}");
+    }
 }
 
 #[tokio::test]

@@ -110,3 +110,38 @@ async fn a_request_that_is_too_long_goes_to_the_larger_model_where_there_is_one(
     let off = app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#).header("x-vx11-fallback", "off");
     assert_eq!(Answer::of(off).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_larger_model_that_fails_is_no_reason_to_call_the_request_too_long() {
+    let too_long = answer(400, "", r#"{"error":{"message":"long","type":"t","code":"context_length_exceeded"}}"#);
+    let (small, large) = (Fake::always([too_long]).await, Fake::always([error(503, "")]).await);
+    let larger = [
+        ("VX11_SWITCH__MODELS__LONG__TARGETS", r#"["a/m-a"]"#),
+        ("VX11_SWITCH__MODELS__LONG__CONTEXT_FALLBACK", r#"["b/m-b"]"#),
+    ];
+    let app = App::in_front_of(&[&small.url, &large.url], &larger).await;
+    let ask = || Answer::of(app.post("/v1/chat/completions", r#"{"model":"long","messages":[]}"#));
+    for _ in 0..3 {
+        assert_eq!(ask().await.status, 503, "as the larger one says");
+    }
+    let got = ask().await;
+    assert_eq!((got.status, got.code()), (503, "service_unavailable"), "its breaker is open");
+    assert_eq!(large.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn retries_are_no_requests_to_their_budget() {
+    let bad = Fake::always([error(503, "")]).await;
+    let half = [
+        RETRIES[0],
+        RETRIES[1],
+        ("VX11_SWITCH__RETRIES__RATIO", "0.5"),
+        ("VX11_SWITCH__RETRIES__MIN_PER_SECOND", "0"),
+        ("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false"),
+    ];
+    let app = App::in_front_of(&[&bad.url], &half).await;
+    for _ in 0..20 {
+        app.complete().await;
+    }
+    assert_eq!(bad.requests().len(), 30, "one retry for two requests");
+}

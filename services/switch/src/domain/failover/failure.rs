@@ -37,8 +37,10 @@ pub(crate) struct Failure {
     pub(crate) rejection: Option<Rejection>,
     /// How long the provider asks to be left alone; where it was not asked, when it can be.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether another of its keys can be used at once.
-    pub(crate) other_key: bool,
+    /// The number of the key that it was asked with, where the provider has something against that.
+    pub(crate) key: Option<usize>,
+    /// That of another one, which can be used at once.
+    pub(crate) other_key: Option<usize>,
     /// The cause, for the log.
     pub(crate) cause: String,
 }
@@ -48,7 +50,7 @@ impl Failure {
     pub(crate) fn new(outcome: Outcome, cause: impl Into<String>) -> Self {
         let health = outcome.health();
         let cause = cause.into();
-        Self { outcome, health, refusal: None, rejection: None, retry_after: None, other_key: false, cause }
+        Self { outcome, health, refusal: None, rejection: None, retry_after: None, key: None, other_key: None, cause }
     }
 
     /// What is asked cannot be said in the target's wire. The refusal is in the pivot, as a provider's would be.

@@ -53,6 +53,12 @@ impl LeftToSay {
         }
     }
 
+    /// Whether any of those heard may do better at another time: one that failed, or could not be asked just now.
+    pub(super) fn may_pass(&self) -> bool {
+        let is_busy = self.open.or(self.resting).or(self.overloaded).is_some();
+        self.last.is_some() || self.credentials || is_busy
+    }
+
     pub(super) fn reason(self) -> Reason {
         match self.last {
             Some((Outcome::Timeout, _)) => return Reason::OutOfTime,

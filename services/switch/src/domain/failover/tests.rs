@@ -42,7 +42,7 @@ async fn play_at(
     let script = RefCell::new(script.into_iter());
     let asked = RefCell::new(Vec::new());
     let retries = Retries { policy: &policy(attempts), budget: |_: &Target, _: &Failure| true, jitter: || 0.5 };
-    let call = async |target: &Target| {
+    let call = async |target: &Target, _: Turn| {
         asked.borrow_mut().push(target.provider);
         script.borrow_mut().next().expect("as many as are asked")
     };
@@ -61,7 +61,7 @@ async fn what_may_pass_is_asked_again_on_the_same_target_before_the_next() {
 async fn without_budget_there_is_no_retry() {
     let retries = Retries { policy: &policy(2), budget: |_: &Target, _: &Failure| false, jitter: || 0.5 };
     let asked = RefCell::new(0);
-    let call = async |_: &Target| {
+    let call = async |_: &Target, _: Turn| {
         *asked.borrow_mut() += 1;
         Err::<(), _>(http(503))
     };
@@ -79,10 +79,62 @@ async fn a_silent_provider_is_not_asked_again_under_another_model() {
 
 #[tokio::test]
 async fn a_dead_key_makes_room_for_the_next_at_once() {
-    let rotated = |status| Failure { other_key: true, ..http(status) };
-    let script = vec![Err(rotated(401)), Err(rotated(429)), Err(http(403)), Ok("hello")];
+    let rotated = |status, key| Failure { key: Some(key), other_key: Some(key + 1), ..http(status) };
+    let script = vec![Err(rotated(401, 0)), Err(rotated(429, 1)), Err(http(403)), Ok("hello")];
     let (result, asked) = play_at(&targets(2), 0, script, None).await;
     assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 0, 0, 1]));
+}
+
+#[tokio::test]
+async fn keys_whose_rest_is_short_are_not_gone_around_for_ever() {
+    let limited = |key: usize| Failure { key: Some(key), other_key: Some(1 - key), ..http(429) };
+    let script = vec![Err(limited(0)), Err(limited(1)), Ok("hello")];
+    let (result, asked) = play_at(&targets(2), 0, script, None).await;
+    assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 0, 1]));
+}
+
+#[tokio::test]
+async fn only_the_first_call_of_a_target_counts_as_a_request() {
+    let turns = RefCell::new(Vec::new());
+    let script = RefCell::new(vec![Err(http(503)), Err(http(503)), Ok("hello")].into_iter());
+    let retries = Retries { policy: &policy(1), budget: |_: &Target, _: &Failure| true, jitter: || 0.5 };
+    let call = async |target: &Target, turn: Turn| {
+        turns.borrow_mut().push((target.provider, turn));
+        script.borrow_mut().next().expect("as many as are asked")
+    };
+    first_answer(&targets(2), None, retries, call).await.expect("an answer");
+    assert_eq!(turns.into_inner(), [(0, Turn::First), (0, Turn::Again), (1, Turn::First)]);
+}
+
+#[tokio::test]
+async fn the_pause_before_a_retry_is_no_work() {
+    let policy = RetryPolicy { base: Duration::from_millis(5), ..policy(1) };
+    let script = RefCell::new(vec![Err(http(503)), Ok("hello")].into_iter());
+    let retries = Retries { policy: &policy, budget: |_: &Target, _: &Failure| true, jitter: || 1.0 };
+    let call = async |_: &Target, _: Turn| script.borrow_mut().next().expect("as many as are asked");
+    let tried = first_answer(&targets(1), None, retries, call).await.expect("an answer").tried;
+    assert!(tried[0].pause >= policy.base && tried[1].pause.is_zero());
+    assert_eq!(time_of(&tried), tried[0].pause + tried[0].elapsed + tried[1].elapsed);
+}
+
+#[tokio::test]
+async fn a_larger_one_that_could_not_answer_says_why() {
+    let too_long = || Failure { rejection: Some(Rejection::ContextLength), ..http(400) };
+    let mut targets = targets(3);
+    targets[2].larger = true;
+    let reason = async |failures: Vec<Failure>| {
+        let script = failures.into_iter().map(Err).collect();
+        play_at(&targets, 0, script, None).await.0.expect_err("nobody answers").reason
+    };
+    assert!(
+        matches!(reason(vec![too_long(), http(503)]).await, Reason::ProviderError(refusal) if refusal.status == 503)
+    );
+    assert_eq!(reason(vec![http(503), too_long(), open(7)]).await, Reason::AllOpen(Duration::from_secs(7)));
+    assert_eq!(reason(vec![too_long(), Failure::new(Outcome::Timeout, "")]).await, Reason::OutOfTime);
+    for hopeless in [Failure::new(Outcome::MissingApiKey, ""), too_long()] {
+        let reason = reason(vec![http(503), too_long(), hopeless]).await;
+        assert!(matches!(reason, Reason::Refused(refusal) if refusal.status == 400));
+    }
 }
 
 #[tokio::test]

@@ -12,14 +12,15 @@ pub(crate) fn answer(completion: &Value) -> Result<Value, Malformed> {
     let choice = list(completion, "choices").first().ok_or(Malformed)?;
     let message = get(choice, "message").ok_or(Malformed)?;
     let calls_tools = !list(message, "tool_calls").is_empty();
-    let reason = stop::to_anthropic(text(choice, "finish_reason").unwrap_or_default(), calls_tools);
+    let ended = text(choice, "finish_reason").unwrap_or_default();
+    let reason = stop::to_anthropic(ended, calls_tools);
     let usage = get(completion, "usage").map(Usage::read).unwrap_or_default();
     Ok(json!({
         "id": message_id(text(completion, "id").unwrap_or_default()),
         "type": "message",
         "role": "assistant",
         "model": text(completion, "model").unwrap_or_default(),
-        "content": blocks(message)?,
+        "content": blocks(message, ended == "length")?,
         "stop_reason": reason,
         "stop_sequence": null,
         "usage": counted::write(usage),
@@ -36,7 +37,9 @@ pub(super) fn call_id(call: &Value, index: u64) -> String {
     said(call, "id").map_or_else(|| format!("toolu_{index}"), str::to_owned)
 }
 
-fn blocks(message: &Value) -> Result<Vec<Value>, Malformed> {
+/// What the message says. In one that was `cut_off` at the caller's own limit the input of a call may be half, which this
+/// wire has no way to say: it is left out.
+fn blocks(message: &Value, cut_off: bool) -> Result<Vec<Value>, Malformed> {
     let mut blocks = list(message, "thinking_blocks").to_vec();
     if blocks.is_empty()
         && let Some(reasoning) = said(message, "reasoning_content").or_else(|| said(message, "reasoning"))
@@ -47,7 +50,10 @@ fn blocks(message: &Value) -> Result<Vec<Value>, Malformed> {
     blocks.extend(texts.into_iter().flatten().map(|text| json!({"type": "text", "text": text})));
     for (call, index) in list(message, "tool_calls").iter().zip(0..) {
         let function = get(call, "function").ok_or(Malformed)?;
-        let input = input(text(function, "arguments").unwrap_or_default())?;
+        let input = match input(text(function, "arguments").unwrap_or_default()) {
+            Err(Malformed) if cut_off => json!({}),
+            input => input?,
+        };
         let name = text(function, "name").ok_or(Malformed)?;
         blocks.push(json!({"type": "tool_use", "id": call_id(call, index), "name": name, "input": input}));
     }
@@ -83,6 +89,16 @@ mod tests {
             "usage": {"input_tokens": 6, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 2},
         });
         assert_eq!(answer(&completion), Ok(expected));
+    }
+
+    #[test]
+    fn arguments_that_were_cut_off_are_left_out() {
+        let call = |arguments: &str| json!({"id": "a", "function": {"name": "f", "arguments": arguments}});
+        let calls = [call("{\"x\":1}"), call("{\"x\":")];
+        let choice = json!({"finish_reason": "length", "message": {"tool_calls": calls}});
+        let message = answer(&json!({"choices": [choice]})).expect("an answer");
+        assert_eq!(message["stop_reason"], "max_tokens");
+        assert_eq!((&message["content"][0]["input"], &message["content"][1]["input"]), (&json!({"x": 1}), &json!({})));
     }
 
     #[test]
