@@ -163,7 +163,7 @@ impl Reader {
     fn finish(mut self) {
         self.manners.last(self.watch.usage().map(|reported| reported.usage));
         self.delivered.identity();
-        let stop = self.events.finish().pop().expect("an end");
+        let stop = self.events.finish(None).pop().expect("an end");
         assert_eq!(stop["type"], "message_stop");
         if let Some(response) = self.response {
             assert!(!response.finish(0).is_empty());

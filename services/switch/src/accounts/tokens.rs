@@ -64,6 +64,12 @@ impl From<Usage> for Tokens {
     }
 }
 
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self { prompt_tokens: tokens.prompt, completion_tokens: tokens.completion, total_tokens: tokens.total() }
+    }
+}
+
 /// What one token of each kind costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Price {

@@ -47,8 +47,15 @@ pub(crate) struct Reported {
     pub(crate) tokens: Tokens,
 }
 
-impl From<ReportedUsage> for Reported {
-    fn from(reported: ReportedUsage) -> Self {
+impl ReportedUsage {
+    /// What it says; `None` where there is an object and nothing in it.
+    pub(crate) fn reported(self) -> Option<Reported> {
+        (self.prompt_tokens.is_some() || self.completion_tokens.is_some()).then(|| Reported::of(self))
+    }
+}
+
+impl Reported {
+    fn of(reported: ReportedUsage) -> Self {
         let prompt_tokens = reported.prompt_tokens.unwrap_or_default();
         let completion_tokens = reported.completion_tokens.unwrap_or_default();
         let total_tokens = reported.total_tokens.unwrap_or(prompt_tokens.saturating_add(completion_tokens));
@@ -117,7 +124,7 @@ pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
         usage: Option<ReportedUsage>,
     }
     let completion: Checked = serde_json::from_slice(body).ok()?;
-    let usage = completion.usage.map(Reported::from);
+    let usage = completion.usage.and_then(ReportedUsage::reported);
     (!completion.choices.is_empty()).then_some(Read { answer: (), usage })
 }
 
@@ -129,7 +136,7 @@ pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
         usage: Option<ReportedUsage>,
     }
     let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
-    let usage = embeddings.usage.map(Reported::from);
+    let usage = embeddings.usage.and_then(ReportedUsage::reported);
     (!embeddings.data.is_empty()).then_some(Read { answer: (), usage })
 }
 
@@ -139,7 +146,7 @@ pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     let message = completion.choices.into_iter().next()?.message;
     let reasoning = message.reasoning_content.or(message.reasoning).filter(|text| !text.is_empty());
     let answer = Reply { content: message.content.unwrap_or_default(), reasoning, model: completion.model };
-    Some(Read { answer, usage: completion.usage.map(Reported::from) })
+    Some(Read { answer, usage: completion.usage.and_then(ReportedUsage::reported) })
 }
 
 /// The model that an answer, or a chunk of one, names.
@@ -231,6 +238,16 @@ mod tests {
                 > 4
         );
         assert_eq!([written(b"<html>"), written(b"{}")], [0, 0]);
+    }
+
+    #[test]
+    fn an_empty_usage_is_none_and_noughts_are_one() {
+        let usage = |usage: &str| {
+            let body = format!(r#"{{"choices": [{{}}], "usage": {usage}}}"#);
+            check(body.as_bytes()).expect("a completion").usage.map(|reported| reported.tokens)
+        };
+        assert_eq!((usage("{}"), usage("null"), usage(r#"{"total_tokens": null}"#)), (None, None, None));
+        assert_eq!(usage(r#"{"prompt_tokens": 0, "completion_tokens": 0}"#), Some(Tokens::default()));
     }
 
     #[test]

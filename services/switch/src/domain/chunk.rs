@@ -69,8 +69,8 @@ impl StreamWatch {
         if let Some(delivered) = delivered {
             delivered.add(data, chunk.choices.pieces());
         }
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
+        if let Some(reported) = chunk.usage.and_then(ReportedUsage::reported) {
+            self.usage = Some(reported);
         }
         self.begun |= chunk.choices.begun;
         self.finished |= chunk.choices.finished;

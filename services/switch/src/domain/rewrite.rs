@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use vx11_contracts::chat::Usage;
 
-use super::answer::{Reported, ReportedUsage};
+use super::answer::ReportedUsage;
 use super::continuation::{self, Manner};
 use super::delivered::{Delivered, Identity, MOST_CHOICES};
 use super::fields::{Fields, content, field, put, read, says};
@@ -183,8 +183,10 @@ impl Rewriter {
 
     /// Lets the chunk's usage, if it has one, cover what the caller received.
     fn rewrite_usage(&mut self, chunk: &mut Fields) -> bool {
-        let Some(reported) = read::<Option<ReportedUsage>>(field(chunk, "usage")).flatten() else { return false };
-        let mut usage = Reported::from(reported).usage;
+        let said = read::<Option<ReportedUsage>>(field(chunk, "usage")).flatten();
+        let Some(mut usage) = said.and_then(ReportedUsage::reported).map(|reported| reported.usage) else {
+            return false;
+        };
         if let Manuscript::GoingOn(manner) = self.manuscript {
             if !self.choices.iter().any(Joint::has_restarted) {
                 usage.completion_tokens += self.tokens_before;

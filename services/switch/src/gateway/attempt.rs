@@ -137,6 +137,11 @@ impl Attempt {
         self.is_sent.store(is_sent, Ordering::Relaxed);
     }
 
+    /// What was spent on an answer whose provider does not say. `None`: it does.
+    pub(super) fn estimate(&self) -> Option<Tokens> {
+        self.progress.reported.is_none().then(|| self.progress.spent(&self.bill))
+    }
+
     /// Takes note of what an answer, or its first chunk, says of itself. Read only where it is traced.
     pub(super) fn described(&mut self, data: &[u8]) {
         if !self.span.is_disabled() {

@@ -18,7 +18,7 @@ use vx11_resilience::Deadline;
 use super::attempt::Attempt;
 use super::stream::Opened;
 use super::{Call, Gateway};
-use crate::accounts::Bill;
+use crate::accounts::{Bill, Tokens};
 use crate::cache::Passage;
 use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
@@ -177,6 +177,11 @@ impl Rescue {
     /// What the caller received, in tokens, where another provider finished it and said so.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.finishing.as_ref()?.rewriter.usage()
+    }
+
+    /// What the caller received, in tokens, about. `None`: its provider said so.
+    pub(super) fn estimate(&self) -> Option<Tokens> {
+        self.usage().is_none().then(|| self.bill.estimate(self.delivered.tokens()))
     }
 
     /// Opens the stream that goes on, the provider before it having failed for `cause`.

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use serde::de::IgnoredAny;
 use vx11_chassis::sse::{self, Frame, Parser};
+use vx11_contracts::chat::Usage;
 use vx11_http_client::Response;
 use vx11_resilience::Deadline;
 
@@ -143,6 +144,8 @@ pub(crate) struct ChatStream {
     rescue: Option<Box<Rescue>>,
     /// How the first provider's stream broke.
     broke: Option<Outcome>,
+    /// What the caller received, in tokens, where its end has come and no provider has said so.
+    estimated: Option<Usage>,
     _active: ActiveStream,
 }
 
@@ -155,7 +158,7 @@ impl ChatStream {
         active: ActiveStream,
     ) -> Self {
         let request_id = opened.request_id.take();
-        Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, _active: active }
+        Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, estimated: None, _active: active }
     }
 
     /// Whether what comes now is in the caller's own wire, though that is not the pivot. Another target goes on in the pivot.
@@ -163,12 +166,13 @@ impl ChatStream {
         self.leg.source.translation.is_native
     }
 
-    /// What the caller received, in tokens, once a provider has said so.
-    pub(crate) fn usage(&self) -> Option<vx11_contracts::chat::Usage> {
-        match &self.rescue {
+    /// What the caller received, in tokens, once a provider has said so; at the end an estimate where none did.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let reported = match &self.rescue {
             Some(rescue) if rescue.is_under_way() => rescue.usage(),
             _ => self.leg.source.watch.usage().map(|reported| reported.usage),
-        }
+        };
+        reported.or(self.estimated)
     }
 
     /// The way to the answer's end, where another target than the first took part.
@@ -226,6 +230,11 @@ impl ChatStream {
     }
 
     fn finish(&mut self) -> Step {
+        self.estimated = match &self.rescue {
+            Some(rescue) if rescue.is_under_way() => rescue.estimate(),
+            _ => self.leg.attempt.as_ref().and_then(Attempt::estimate),
+        }
+        .map(Usage::from);
         self.leg.succeed();
         if let Some(rescue) = &self.rescue {
             rescue.finished();

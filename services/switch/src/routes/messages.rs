@@ -10,6 +10,7 @@ use super::messages_stream;
 use super::order::Arrival;
 use crate::domain::answer::{self, Read};
 use crate::domain::request::ChatRequest;
+use crate::gateway::Completed;
 use crate::providers::anthropic::{BETA, VERSION};
 use crate::wire::anthropic::inbound;
 
@@ -37,8 +38,16 @@ pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, Api
     if order.request().stream {
         return order.stream(messages_stream::write).await;
     }
-    let write = |is_native, body, message: Value| if is_native { body } else { message.to_string().into() };
-    order.whole(read, |answer| Ok(write(answer.is_native, answer.body, answer.read.answer))).await
+    let write = |Completed { body, is_native, read, .. }: Completed<Value>| match (is_native, read.usage) {
+        (true, _) => body,
+        (false, Some(_)) => read.answer.to_string().into(),
+        // This wire has no message without it.
+        (false, None) => {
+            let estimate = order.estimate(answer::written(&body));
+            inbound::with_usage(read.answer, estimate).to_string().into()
+        }
+    };
+    order.whole(read, |answer| Ok(write(answer))).await
 }
 
 /// The tokens of a prompt: counted by a provider of the kind `anthropic` where the model leads to one, else estimated.

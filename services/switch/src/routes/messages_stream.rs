@@ -43,7 +43,7 @@ pub(super) fn write(mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes
                     break;
                 }
                 Step::End => {
-                    for event in events.finish() {
+                    for event in events.finish(stream.usage()) {
                         yield Ok(named(&event));
                     }
                     break;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::chat::Usage;
 
 use super::billing::open_bill;
 use super::way::Way;
@@ -88,6 +89,11 @@ impl Order {
         if !self.passage.is_kept() {
             self.gateway.cast_shadow(&self.call(), &self.request.model);
         }
+    }
+
+    /// What the answer has cost, in tokens, where its provider does not say: so many are `written` in it.
+    pub(super) fn estimate(&self, written: u64) -> Usage {
+        self.bill.estimate(written).into()
     }
 
     /// The answer that `read` makes sense of, as the body that `write` makes of it.

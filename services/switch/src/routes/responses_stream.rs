@@ -34,7 +34,10 @@ pub(super) fn translate(
                         break builder.fail(refusal::broken(Outcome::InvalidAnswer).detail());
                     }
                 },
-                Step::End => break builder.finish(unix_seconds()),
+                Step::End => {
+                    builder.estimate(stream.usage());
+                    break builder.finish(unix_seconds());
+                }
                 Step::Broken(outcome) => break builder.fail(refusal::broken(outcome).detail()),
             }
         };

@@ -3,6 +3,7 @@
 //! Source: OpenAI's API reference, "Chat" and "Streaming".
 
 use serde_json::{Value, json};
+use vx11_contracts::chat;
 
 use super::json::{Object, count, get};
 use crate::accounts::{SoFar, Tokens};
@@ -31,23 +32,27 @@ impl Head {
         self.chunk(json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": null}]), None)
     }
 
-    /// The chunks that end choice `index`, and say what was spent.
-    pub(super) fn finish(&self, index: u64, reason: &str, usage: Value) -> Vec<Piece> {
+    /// The chunks that end choice `index`, and say what was spent where the provider does.
+    pub(super) fn finish(&self, index: u64, reason: &str, usage: Option<Usage>) -> Vec<Piece> {
         let choices = json!([{"index": index, "delta": {}, "logprobs": null, "finish_reason": reason}]);
-        vec![self.chunk(choices, None), self.usage(usage)]
+        let end = self.chunk(choices, None);
+        [end].into_iter().chain(usage.map(|usage| self.usage(usage))).collect()
     }
 
     /// The chunk that says what was spent.
-    pub(super) fn usage(&self, usage: Value) -> Piece {
-        self.chunk(json!([]), Some(usage))
+    pub(super) fn usage(&self, usage: Usage) -> Piece {
+        self.chunk(json!([]), Some(usage.write()))
     }
 
-    /// A whole completion.
-    pub(super) fn completion(&self, choices: Vec<Value>, usage: Value) -> Value {
+    /// A whole completion; it says what was spent where the provider does.
+    pub(super) fn completion(&self, choices: Vec<Value>, usage: Option<Usage>) -> Value {
         let Self { id, model, created } = self;
-        json!({
-            "id": id, "object": "chat.completion", "created": created, "model": model, "choices": choices, "usage": usage,
-        })
+        let mut completion =
+            json!({"id": id, "object": "chat.completion", "created": created, "model": model, "choices": choices});
+        if let Some(usage) = usage {
+            completion["usage"] = usage.write();
+        }
+        completion
     }
 
     fn chunk(&self, choices: Value, usage: Option<Value>) -> Piece {
@@ -118,6 +123,16 @@ impl Usage {
             completion: count(usage, "completion_tokens"),
             reasoning: detail("completion_tokens_details", "reasoning_tokens"),
         }
+    }
+
+    /// Whether `usage` of a completion or a chunk says anything.
+    pub(super) fn is_said(usage: &Value) -> bool {
+        get(usage, "prompt_tokens").or_else(|| get(usage, "completion_tokens")).is_some()
+    }
+
+    /// All that an estimate says.
+    pub(super) fn estimated(estimate: chat::Usage) -> Self {
+        Self { prompt: estimate.prompt_tokens, completion: estimate.completion_tokens, ..Self::default() }
     }
 
     /// The same before the answer is whole, where something was said: gateways send noughts until then.

@@ -33,3 +33,4 @@ mod retries;
 mod routing;
 mod secrets;
 mod text_completions;
+mod unreported;

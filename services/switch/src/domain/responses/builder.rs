@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use vx11_contracts::chat;
 
 use super::chunk::{Chunk, Delta, Usage};
 use super::event::Event;
@@ -53,6 +54,11 @@ impl Builder {
         let chunk: Chunk = serde_json::from_slice(data).map_err(|_| BadChunk)?;
         self.take_in(chunk)?;
         Ok(self.output.events.take())
+    }
+
+    /// What the answer has cost, about; for one whose provider does not say.
+    pub(crate) fn estimate(&mut self, usage: Option<chat::Usage>) {
+        self.usage = self.usage.or(usage.map(Usage::estimated));
     }
 
     /// The answer is whole: what is left to tell.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use vx11_contracts::chat;
 
 /// A chunk, or a whole completion.
 #[derive(Deserialize)]
@@ -91,6 +92,19 @@ struct InputDetails {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct OutputDetails {
     reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// All that an estimate says.
+    pub(super) fn estimated(chat::Usage { prompt_tokens, completion_tokens, total_tokens }: chat::Usage) -> Self {
+        Self {
+            input_tokens: prompt_tokens,
+            input_tokens_details: InputDetails { cached_tokens: 0, cache_write_tokens: 0 },
+            output_tokens: completion_tokens,
+            output_tokens_details: OutputDetails { reasoning_tokens: 0 },
+            total_tokens,
+        }
+    }
 }
 
 impl From<ChatUsage> for Usage {

@@ -21,6 +21,11 @@ pub(super) fn take(usage: &mut Usage, reported: &Value) {
     }
 }
 
+/// Whether it is said what was written: the last word on a message.
+pub(super) fn says_written(reported: &Value) -> bool {
+    get(reported, "output_tokens").is_some()
+}
+
 /// OpenAI's numbers as Anthropic has them.
 pub(super) fn write(usage: Usage) -> Value {
     let beside = usage.cached.saturating_add(usage.cache_written);

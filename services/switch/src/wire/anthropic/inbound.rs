@@ -6,6 +6,6 @@ mod request;
 mod stream;
 
 pub(crate) use super::error::to_anthropic as error;
-pub(crate) use answer::answer;
+pub(crate) use answer::{answer, with_usage};
 pub(crate) use request::request;
 pub(crate) use stream::Stream;

@@ -12,7 +12,7 @@ use crate::wire::openai::{Head, choice, message};
 pub(crate) fn answer(response: &Value, created: u64) -> Result<Value, Malformed> {
     let mut head = Head { created, ..Head::default() };
     name(response, &mut head);
-    let usage = get(response, "usageMetadata").map(counted::read).unwrap_or_default();
+    let usage = get(response, "usageMetadata").and_then(counted::read);
     let mut choices = Vec::new();
     for candidate in list(response, "candidates") {
         choices.push(self::candidate(candidate, &head.id)?);
@@ -23,7 +23,7 @@ pub(crate) fn answer(response: &Value, created: u64) -> Result<Value, Malformed>
         let message = message.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         choices.push(choice(0, message, "content_filter"));
     }
-    Ok(head.completion(choices, usage.write()))
+    Ok(head.completion(choices, usage))
 }
 
 /// Takes over what an answer says about itself; the parts of a stream repeat it.

@@ -2,11 +2,16 @@
 
 use serde_json::Value;
 
-use crate::wire::json::count;
+use crate::wire::json::{count, get};
 use crate::wire::openai::Usage;
 
-/// Reads `usageMetadata`.
-pub(super) fn read(metadata: &Value) -> Usage {
+/// Reads `usageMetadata`; `None` where it says nothing.
+pub(super) fn read(metadata: &Value) -> Option<Usage> {
+    let says = |name: &str| get(metadata, name).is_some();
+    (says("promptTokenCount") || says("candidatesTokenCount")).then(|| counts(metadata))
+}
+
+fn counts(metadata: &Value) -> Usage {
     let reasoning = count(metadata, "thoughtsTokenCount");
     Usage {
         prompt: count(metadata, "promptTokenCount").saturating_add(count(metadata, "toolUsePromptTokenCount")),
@@ -29,11 +34,13 @@ mod tests {
         let usage = read(&json!({
             "promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 7, "cachedContentTokenCount": 4,
             "toolUsePromptTokenCount": 1, "totalTokenCount": 21,
-        }));
+        }))
+        .expect("it is said");
         let expected = json!({
             "prompt_tokens": 11, "completion_tokens": 10, "total_tokens": 21,
             "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 7},
         });
         assert_eq!(usage.write(), expected);
+        assert_eq!(read(&json!({"promptTokensDetails": []})), None);
     }
 }

@@ -18,7 +18,8 @@ use crate::wire::openai::{Head, Piece, Usage};
 #[derive(Debug)]
 pub(crate) struct Stream {
     head: Head,
-    usage: Usage,
+    /// The last word on it.
+    usage: Option<Usage>,
     /// Whether the last word on usage counted what was written; some count that at the end alone.
     counts_written: bool,
     /// Tool calls of each candidate that has spoken.
@@ -30,7 +31,7 @@ impl Stream {
     /// A stream that began at `created` (Unix seconds).
     pub(crate) fn new(created: u64) -> Self {
         let head = Head { created, ..Head::default() };
-        Self { head, usage: Usage::default(), counts_written: false, calls: BTreeMap::new(), has_ended: false }
+        Self { head, usage: None, counts_written: false, calls: BTreeMap::new(), has_ended: false }
     }
 
     /// Takes in the next partial answer.
@@ -40,7 +41,7 @@ impl Stream {
         }
         name(response, &mut self.head);
         if let Some(metadata) = get(response, "usageMetadata") {
-            self.usage = counted::read(metadata);
+            self.usage = counted::read(metadata).or(self.usage);
             self.counts_written = get(metadata, "candidatesTokenCount").is_some();
         }
         let mut out = Vec::new();
@@ -51,14 +52,14 @@ impl Stream {
             out.push(self.head.delta(0, json!({"role": "assistant", "refusal": refusal(reason)})));
             out.extend(self.end(0, "content_filter"));
         } else if out.is_empty() && self.has_ended && get(response, "usageMetadata").is_some() {
-            out.push(self.head.usage(self.usage.write()));
+            out.extend(self.usage.map(|usage| self.head.usage(usage)));
         }
         Ok(out)
     }
 
     /// What was said of tokens so far.
     pub(crate) fn so_far(&self) -> Option<SoFar> {
-        self.usage.so_far(self.counts_written)
+        self.usage?.so_far(self.counts_written)
     }
 
     fn add(&mut self, candidate: &Value, out: &mut Vec<Piece>) -> Result<(), Malformed> {
@@ -91,7 +92,7 @@ impl Stream {
 
     fn end(&mut self, index: u64, reason: &str) -> Vec<Piece> {
         self.has_ended = true;
-        self.head.finish(index, reason, self.usage.write())
+        self.head.finish(index, reason, self.usage)
     }
 }
 
@@ -146,6 +147,16 @@ mod tests {
         assert_eq!((&chunk["choices"], &chunk["usage"]["prompt_tokens"]), (&json!([]), &json!(3)));
         let late = stream.push(&json!({"usageMetadata": {"promptTokenCount": 5}})).expect("well formed");
         assert_eq!(late.len(), 1, "the last word counts");
+    }
+
+    #[test]
+    fn usage_that_is_not_reported_is_not_made_up() {
+        for metadata in [json!(null), json!({})] {
+            let end = json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": metadata});
+            let pieces = Stream::new(0).push(&end).expect("well formed");
+            let is_usage = |piece: &Piece| matches!(piece, Piece::Chunk(chunk) if chunk.get("usage").is_some());
+            assert!(!pieces.iter().any(is_usage), "{pieces:?}");
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ proptest! {
         let whole = anthropic::inbound::answer(&whole).expect("an answer");
         let mut stream = anthropic::inbound::Stream::default();
         let mut events: Vec<Value> = chunks.iter().flat_map(|chunk| stream.push(chunk)).collect();
-        events.extend(stream.finish());
+        events.extend(stream.finish(None));
         prop_assert_eq!(message(&events), whole);
         let count = |name: &str| events.iter().filter(|event| event["type"] == name).count();
         prop_assert_eq!(count("content_block_start"), count("content_block_stop"));
@@ -185,7 +185,7 @@ proptest! {
         let (_, chunks) = openais(&blocks, length);
         let mut stream = anthropic::inbound::Stream::default();
         let mut events: Vec<Value> = chunks.iter().flat_map(|chunk| stream.push(chunk)).collect();
-        events.extend(stream.finish());
+        events.extend(stream.finish(None));
         let back = translate(&events, Wire::Anthropic, &cuts).expect("a stream");
         prop_assert_eq!(Said::by_chunks(&back), Said::by_chunks(&chunks));
     }
@@ -206,7 +206,7 @@ proptest! {
                 let _ = translate_answer(bytes.as_bytes(), wire, 0);
                 let _ = anthropic::inbound::answer(event);
             }
-            stream.finish();
+            stream.finish(None);
         }
     }
 }

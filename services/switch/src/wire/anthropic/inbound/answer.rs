@@ -1,6 +1,7 @@
 //! A chat completion as one message.
 
 use serde_json::{Value, json};
+use vx11_contracts::chat;
 
 use super::super::{counted, stop};
 use crate::wire::Malformed;
@@ -25,6 +26,12 @@ pub(crate) fn answer(completion: &Value) -> Result<Value, Malformed> {
         "stop_sequence": null,
         "usage": counted::write(usage),
     }))
+}
+
+/// `message` with an estimate of what it has cost: there is none without that.
+pub(crate) fn with_usage(mut message: Value, estimate: chat::Usage) -> Value {
+    message["usage"] = counted::write(Usage::estimated(estimate));
+    message
 }
 
 /// The id of a message, after that of the completion.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use vx11_contracts::chat;
 
 use super::super::{counted, stop};
 use super::answer::{call_id, message_id};
@@ -22,7 +23,7 @@ pub(crate) struct Stream {
     /// The block of each tool call, by its index among the calls.
     calls: BTreeMap<u64, u64>,
     stop_reason: String,
-    usage: Usage,
+    usage: Option<Usage>,
     /// Who finished the answer in another's place, as the gateway says it in a chunk.
     finisher: Option<Value>,
 }
@@ -48,8 +49,8 @@ impl Stream {
     pub(crate) fn push(&mut self, chunk: &Value) -> Vec<Value> {
         let mut out = Vec::new();
         self.begin(chunk, &mut out);
-        if let Some(usage) = get(chunk, "usage") {
-            self.usage = Usage::read(usage);
+        if let Some(usage) = get(chunk, "usage").filter(|usage| Usage::is_said(usage)) {
+            self.usage = Some(Usage::read(usage));
         }
         if let Some(finisher) = get(chunk, "vx11") {
             self.finisher = Some(finisher.clone());
@@ -90,14 +91,15 @@ impl Stream {
         }
     }
 
-    /// The events that end a whole answer.
-    pub(crate) fn finish(mut self) -> Vec<Value> {
+    /// The events that end a whole answer. The `estimate` stands in where no chunk said what was spent.
+    pub(crate) fn finish(mut self, estimate: Option<chat::Usage>) -> Vec<Value> {
         let mut out = Vec::new();
         self.begin(&Value::Null, &mut out);
         self.close(&mut out);
         let reason = stop::to_anthropic(&self.stop_reason, !self.calls.is_empty());
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
-        let mut end = json!({"type": "message_delta", "delta": delta, "usage": counted::write(self.usage)});
+        let usage = self.usage.or(estimate.map(Usage::estimated)).unwrap_or_default();
+        let mut end = json!({"type": "message_delta", "delta": delta, "usage": counted::write(usage)});
         if let Some(finisher) = self.finisher {
             end["vx11"] = finisher;
         }
@@ -237,7 +239,7 @@ mod tests {
         events.extend(stream.push(&chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}))));
         events.extend(stream.push(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})));
         events.extend(stream.push(&json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}})));
-        events.extend(stream.finish());
+        events.extend(stream.finish(None));
 
         let expected = [
             json!({"type": "message_start", "message": {
@@ -302,7 +304,7 @@ mod tests {
                 stream.push(&chunk(json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]}))),
             );
             rest.extend(stream.push(&json!({"choices": [], "vx11": {"provider": "b"}})));
-            rest.extend(stream.finish());
+            rest.extend(stream.finish(None));
             let expected = [
                 "content_block_delta",
                 "content_block_stop",
@@ -321,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_silent_answer_is_whole_too() {
-        assert_eq!(names(&Stream::default().finish()), ["message_start", "message_delta", "message_stop"]);
+        assert_eq!(names(&Stream::default().finish(None)), ["message_start", "message_delta", "message_stop"]);
     }
 
     #[test]

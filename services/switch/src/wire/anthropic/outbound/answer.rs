@@ -17,12 +17,13 @@ pub(crate) fn answer(message: &Value, created: u64) -> Result<Value, Malformed> 
         model: text(message, "model").unwrap_or_default().to_owned(),
         created,
     };
-    let mut usage = Usage::default();
-    if let Some(reported) = get(message, "usage") {
+    let usage = get(message, "usage").filter(|reported| counted::says_written(reported)).map(|reported| {
+        let mut usage = Usage::default();
         counted::take(&mut usage, reported);
-    }
+        usage
+    });
     let reason = stop::to_openai(text(message, "stop_reason").unwrap_or_default());
-    Ok(head.completion(vec![choice(0, said_in(list(message, "content")), reason)], usage.write()))
+    Ok(head.completion(vec![choice(0, said_in(list(message, "content")), reason)], usage))
 }
 
 /// What the blocks say, as one message. Blocks of tools that ran at the provider say nothing to the caller.
@@ -84,6 +85,14 @@ mod tests {
             "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
         });
         assert_eq!(answer(&message, 7), Ok(expected));
+    }
+
+    #[test]
+    fn usage_that_is_not_reported_is_not_made_up() {
+        for usage in [json!(null), json!({})] {
+            let message = json!({"type": "message", "content": [], "stop_reason": "end_turn", "usage": usage});
+            assert_eq!(answer(&message, 7).expect("an answer").get("usage"), None);
+        }
     }
 
     #[test]

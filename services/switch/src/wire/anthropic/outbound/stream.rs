@@ -121,11 +121,14 @@ impl Stream {
     }
 
     fn message_delta(&mut self, event: &Value) -> Vec<Piece> {
-        if let Some(reported) = get(event, "usage") {
+        let reported = get(event, "usage");
+        if let Some(reported) = reported {
             counted::take(&mut self.usage, reported);
         }
+        // What was said at the beginning is not what was written until the end.
+        let usage = reported.filter(|reported| counted::says_written(reported)).map(|_| self.usage);
         match get(event, "delta").and_then(|delta| text(delta, "stop_reason")) {
-            Some(reason) => self.head.finish(0, stop::to_openai(reason), self.usage.write()),
+            Some(reason) => self.head.finish(0, stop::to_openai(reason), usage),
             None => Vec::new(),
         }
     }
@@ -210,6 +213,16 @@ mod tests {
         let [Piece::Chunk(end), Piece::Chunk(usage)] = &pieces[..] else { panic!("two chunks: {pieces:?}") };
         assert_eq!((&end["choices"][0]["finish_reason"], end.get("usage")), (&json!("length"), None));
         assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(12)));
+    }
+
+    #[test]
+    fn an_end_that_does_not_say_what_was_spent_says_only_why() {
+        let mut stream = Stream::new(7);
+        let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 3, "output_tokens": 1}}});
+        stream.push(&start).expect("well formed");
+        let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}});
+        assert_eq!(stream.push(&end).expect("well formed").len(), 1);
+        assert_eq!(stream.so_far().map(|so_far| so_far.tokens.prompt), Some(3), "it is known still");
     }
 
     #[test]
