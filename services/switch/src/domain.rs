@@ -8,6 +8,7 @@ pub(crate) mod continuation;
 pub(crate) mod delivered;
 pub(crate) mod delta;
 mod edit;
+pub(crate) mod ending;
 pub(crate) mod failover;
 mod fields;
 pub(crate) mod halves;

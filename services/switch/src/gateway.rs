@@ -215,7 +215,7 @@ impl Gateway {
         result
     }
 
-    /// The first stream of a provider whose first event has come in. The targets after the one that began it finish it if it
+    /// The first stream of a provider whose answer has begun. The targets after the one that began it finish it if it
     /// breaks.
     async fn ask_stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
@@ -229,7 +229,7 @@ impl Gateway {
         Ok(Answered { answer, tried })
     }
 
-    /// Asks one target for a stream that is read in the wire `to` or in the pivot, and waits for its first event.
+    /// Asks one target for a stream that is read in the wire `to` or in the pivot, and waits for its answer to begin.
     async fn open(
         &self,
         call: &Call<'_>,
@@ -321,7 +321,7 @@ fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) ->
     match read {
         Some(read) => {
             attempt.spent(read.usage.map(|reported| reported.tokens), written);
-            Ok(read)
+            if read.is_given_up { Err(Failure::new(Outcome::AnswerCut, "the provider gave it up")) } else { Ok(read) }
         }
         None => match answer::check(completion) {
             // An answer that cannot be said in the caller's wire is paid for, and no proof that the provider is ill.

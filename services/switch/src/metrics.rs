@@ -125,7 +125,7 @@ impl Metrics {
             )?,
             rescues: counters(
                 "vx11_stream_rescues_total",
-                "Streams that broke after their first event with other targets left, by how they were finished \
+                "Streams that broke after their first token with other targets left, by how they were finished \
                  (prefilled, spliced, continued) or why they were not.",
                 &["outcome"],
             )?,

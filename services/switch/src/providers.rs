@@ -62,7 +62,7 @@ pub(crate) struct Limits {
     connect: Duration,
     /// For a whole answer.
     pub(crate) answer: Duration,
-    /// For the first event of a stream.
+    /// For the first token of a stream.
     pub(crate) first: Duration,
     /// Between two chunks of a stream.
     pub(crate) idle: Duration,

@@ -16,7 +16,7 @@ mod properties;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub(crate) use failure::ProviderError;
+pub(crate) use failure::{ProviderError, in_stream};
 pub(crate) use openai::Piece;
 
 use crate::accounts::SoFar;

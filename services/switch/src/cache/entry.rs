@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::domain::ending::is_given_up;
 use crate::domain::operation::Operation;
 
 /// What an answer takes beside its bytes, about.
@@ -70,7 +71,8 @@ impl Entry {
             return !self.is_cut_off();
         }
         let ended = |choice: &Choice| {
-            choice.finish_reason.as_deref().is_some_and(|reason| !["", "content_filter", "error"].contains(&reason))
+            let reason = choice.finish_reason.as_deref().unwrap_or_default();
+            !["", "content_filter"].contains(&reason) && !is_given_up(reason)
         };
         serde_json::from_slice::<Answer>(&self.body).is_ok_and(|answer| answer.choices.iter().all(ended))
     }
@@ -112,6 +114,7 @@ mod tests {
         };
         assert!(of("\"stop\"") && of("\"length\"") && of("\"tool_calls\""));
         assert!(!of("\"content_filter\"") && !of("null") && !of("\"error\"") && !of("7"));
+        assert!(!of("\"insufficient_system_resource\""));
         assert!(Entry::new(Kind::Pivot, b"{}", "p", "m".into()).is_whole(Operation::Embeddings));
     }
 

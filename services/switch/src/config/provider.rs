@@ -42,7 +42,7 @@ pub struct ProviderConfig {
     /// Longest wait for a whole answer. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Longest wait for the first event of a stream; `timeout` where absent.
+    /// Longest wait for the first token of a stream; `timeout` where absent.
     #[serde(with = "humantime_serde")]
     pub ttft_timeout: Option<Duration>,
     /// Longest silence within a stream. Default 15 s.

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use vx11_contracts::chat::Usage;
 
+use super::ending::Ending;
 use crate::accounts::{Tokens, estimate_tokens};
 
 /// Token counts as providers report them; some leave one out, or say null.
@@ -83,6 +84,8 @@ pub(crate) struct Read<T> {
     pub(crate) answer: T,
     /// What it cost, where the provider said so.
     pub(crate) usage: Option<Reported>,
+    /// Whether the provider gave it up before its end.
+    pub(crate) is_given_up: bool,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +98,8 @@ struct Completion<Choice> {
 #[derive(Deserialize)]
 struct ReplyChoice {
     message: ReplyMessage,
+    #[serde(default)]
+    finish_reason: Ending,
 }
 
 #[derive(Deserialize)]
@@ -120,12 +125,18 @@ pub(crate) struct Reply {
 pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
     #[derive(Deserialize)]
     struct Checked {
-        choices: Vec<IgnoredAny>,
+        choices: Vec<Ended>,
         usage: Option<ReportedUsage>,
     }
-    let completion: Checked = serde_json::from_slice(body).ok()?;
-    let usage = completion.usage.and_then(ReportedUsage::reported);
-    (!completion.choices.is_empty()).then_some(Read { answer: (), usage })
+    #[derive(Deserialize)]
+    struct Ended {
+        #[serde(default)]
+        finish_reason: Ending,
+    }
+    let Checked { choices, usage } = serde_json::from_slice(body).ok()?;
+    let is_given_up = choices.iter().any(|choice| choice.finish_reason == Ending::GivenUp);
+    let usage = usage.and_then(ReportedUsage::reported);
+    (!choices.is_empty()).then_some(Read { answer: (), usage, is_given_up })
 }
 
 /// Looks whether `body` has embeddings. `None`: it has none.
@@ -137,16 +148,17 @@ pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
     }
     let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
     let usage = embeddings.usage.and_then(ReportedUsage::reported);
-    (!embeddings.data.is_empty()).then_some(Read { answer: (), usage })
+    (!embeddings.data.is_empty()).then_some(Read { answer: (), usage, is_given_up: false })
 }
 
 /// Reads what a chat completion says. `None`: it is none.
 pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     let completion: Completion<ReplyChoice> = serde_json::from_slice(body).ok()?;
-    let message = completion.choices.into_iter().next()?.message;
+    let ReplyChoice { message, finish_reason } = completion.choices.into_iter().next()?;
     let reasoning = message.reasoning_content.or(message.reasoning).filter(|text| !text.is_empty());
     let answer = Reply { content: message.content.unwrap_or_default(), reasoning, model: completion.model };
-    Some(Read { answer, usage: completion.usage.and_then(ReportedUsage::reported) })
+    let usage = completion.usage.and_then(ReportedUsage::reported);
+    Some(Read { answer, usage, is_given_up: finish_reason == Ending::GivenUp })
 }
 
 /// The model that an answer, or a chunk of one, names.
@@ -214,7 +226,7 @@ mod tests {
     #[test]
     fn details_of_usage_are_read_under_either_name() {
         let of = |usage: &str| {
-            let body = format!(r#"{{"choices": [1], "usage": {usage}}}"#);
+            let body = format!(r#"{{"choices": [{{}}], "usage": {usage}}}"#);
             check(body.as_bytes()).expect("a completion").usage.expect("reported").tokens
         };
         let openai = r#"{"prompt_tokens": 9, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 5},
@@ -248,6 +260,18 @@ mod tests {
         };
         assert_eq!((usage("{}"), usage("null"), usage(r#"{"total_tokens": null}"#)), (None, None, None));
         assert_eq!(usage(r#"{"prompt_tokens": 0, "completion_tokens": 0}"#), Some(Tokens::default()));
+    }
+
+    #[test]
+    fn what_the_provider_gave_up_is_told_from_what_ended() {
+        for (reason, is_given_up) in [("stop", false), ("length", false), ("insufficient_system_resource", true)] {
+            let body = format!(
+                r#"{{"choices": [{{"finish_reason": "{reason}", "message": {{"content": "x"}}}}], "usage": {{"prompt_tokens": 3}}}}"#
+            );
+            let (checked, read) = (check(body.as_bytes()), reply(body.as_bytes()));
+            assert_eq!(checked.map(|read| (read.is_given_up, read.usage.is_some())), Some((is_given_up, true)));
+            assert_eq!(read.map(|read| read.is_given_up), Some(is_given_up), "{reason}");
+        }
     }
 
     #[test]

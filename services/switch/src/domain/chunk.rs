@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Reported, ReportedUsage};
 use super::delivered::Delivered;
+use super::ending::Ending;
 use crate::accounts::{Tokens, estimate_tokens};
 
 /// The payload that ends a stream.
@@ -23,6 +24,8 @@ pub(crate) enum Seen {
     },
     /// The provider reports an error of its own.
     Error,
+    /// The provider gives the answer up, in the words of an end.
+    GivenUp,
     /// The mark at the end.
     Done,
     /// A comment, or an event without data.
@@ -41,13 +44,14 @@ pub(crate) struct StreamWatch {
     begun: u128,
     finished: u128,
     tokens: u64,
+    has_spoken: bool,
     usage: Option<Reported>,
 }
 
 impl StreamWatch {
     /// Watches a stream of `expected` choices.
     pub(crate) fn new(expected: u32) -> Self {
-        Self { expected, begun: 0, finished: 0, tokens: 0, usage: None }
+        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None }
     }
 
     /// Takes in the payload of the next event. What it says of the answer is added to `delivered`, where that is kept.
@@ -66,6 +70,9 @@ impl StreamWatch {
         if chunk.error.is_some() {
             return Ok(Seen::Error);
         }
+        if chunk.choices.given_up {
+            return Ok(Seen::GivenUp);
+        }
         if let Some(delivered) = delivered {
             delivered.add(data, chunk.choices.pieces());
         }
@@ -75,12 +82,23 @@ impl StreamWatch {
         self.begun |= chunk.choices.begun;
         self.finished |= chunk.choices.finished;
         self.tokens += chunk.choices.tokens;
+        self.has_spoken |= chunk.choices.says;
         Ok(Seen::Chunk { token: chunk.choices.tokens > 0 })
     }
 
     /// Whether every choice has said why it ended, so that nothing of the answer is missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.finished == self.begun && self.finished.count_ones() >= self.expected.clamp(1, u128::BITS)
+    }
+
+    /// Whether a choice was begun that has not said why it ended.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.begun & !self.finished != 0
+    }
+
+    /// Whether anything of the answer was said, if only that it has ended: what opens an answer says nothing of it.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.has_spoken
     }
 
     /// What the provider says was spent.
@@ -113,6 +131,10 @@ struct Choices<'a> {
     begun: u128,
     finished: u128,
     tokens: u64,
+    /// Whether one of them says something, if only that it has ended.
+    says: bool,
+    /// Whether the provider gave one of them up.
+    given_up: bool,
     first: Option<Piece<'a>>,
     more: Vec<Piece<'a>>,
 }
@@ -144,6 +166,15 @@ pub(crate) struct Piece<'a> {
     pub(crate) finished: bool,
 }
 
+impl Piece<'_> {
+    /// Whether it says anything of the answer, if only that it has ended.
+    fn says(&self) -> bool {
+        // More than its quotes: blanks count for nothing among the tokens.
+        let is_text = |text: Option<&str>| text.is_some_and(|text| text.len() > 2);
+        self.tokens > 0 || self.other || self.finished || is_text(self.content) || is_text(self.reasoning)
+    }
+}
+
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(default)]
@@ -155,9 +186,8 @@ struct Choice<'a> {
     text: Said,
     #[serde(default)]
     logprobs: Said,
-    /// Some servers send an empty one along with every chunk.
     #[serde(default)]
-    finish_reason: Said,
+    finish_reason: Ending,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,7 +228,7 @@ impl<'a> From<Choice<'a>> for Piece<'a> {
             other: parts || delta.refusal.0 > 0 || delta.audio.0 > 0 || choice.text.0 > 0,
             tokens,
             logprobs: choice.logprobs.0 > 0,
-            finished: choice.finish_reason.0 > 0,
+            finished: choice.finish_reason == Ending::Ended,
         }
     }
 }
@@ -237,6 +267,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
                 let mut seen = Choices::default();
                 while let Some(choice) = list.next_element::<Choice<'de>>()? {
+                    seen.given_up |= choice.finish_reason == Ending::GivenUp;
                     let piece = Piece::from(choice);
                     // More choices than bits: the last bit stands for all the rest.
                     let bit = 1u128 << piece.index.min(u128::BITS - 1);
@@ -245,6 +276,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
                         seen.finished |= bit;
                     }
                     seen.tokens += piece.tokens;
+                    seen.says |= piece.says();
                     match seen.first {
                         None => seen.first = Some(piece),
                         Some(_) => seen.more.push(piece),
@@ -347,6 +379,51 @@ mod tests {
         let usage = br#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
         assert_eq!(watch.observe(usage, None), Ok(Seen::Chunk { token: false }));
         assert_eq!((watch.tokens_written(), watch.usage().map(|reported| reported.usage.total_tokens)), (9, Some(14)));
+    }
+
+    #[test]
+    fn what_opens_an_answer_says_nothing_of_it() {
+        let says = |choice: &str| {
+            let mut watch = StreamWatch::new(1);
+            let chunk = format!(r#"{{"choices":[{{"index":0,{choice}}}]}}"#);
+            watch.observe(chunk.as_bytes(), None).expect("well formed");
+            watch.has_spoken()
+        };
+        for nothing in [r#""delta":{"role":"assistant","content":""}"#, r#""delta":{"refusal":null}"#, r#""text":null"#]
+        {
+            assert!(!says(nothing), "{nothing}");
+        }
+        for something in [
+            r#""delta":{"content":" "}"#,
+            r#""delta":{"reasoning":"\n"}"#,
+            r#""delta":{"tool_calls":[{"index":0}]}"#,
+            r#""delta":{"audio":{"id":"a"}}"#,
+            r#""delta":{},"finish_reason":"stop""#,
+            r#""text":"Hi""#,
+        ] {
+            assert!(says(something), "{something}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_given_up_has_not_ended() {
+        for reason in ["error", "insufficient_system_resource"] {
+            let mut watch = StreamWatch::new(1);
+            watch.observe(TEXT, None).expect("well formed");
+            let end = format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+            assert_eq!(watch.observe(end.as_bytes(), None), Ok(Seen::GivenUp));
+            assert!(!watch.is_complete() && watch.is_cut_short(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_answer_fewer_choices_than_were_asked_for() {
+        let mut watch = StreamWatch::new(2);
+        assert!(!watch.is_cut_short(), "none was begun");
+        watch.observe(TEXT, None).expect("well formed");
+        assert!(watch.is_cut_short());
+        watch.observe(STOP, None).expect("well formed");
+        assert!(!watch.is_cut_short() && !watch.is_complete());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) enum Outcome {
     Connect,
     /// The connection broke before the answer began.
     Transport,
-    /// The connection broke within a whole answer.
+    /// The connection broke within a whole answer, or the provider gave it up.
     AnswerCut,
     /// An error status.
     Http(u16),
@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
     Untranslatable,
     /// An answer off its schema.
     InvalidAnswer,
-    /// The stream ended before the answer did.
+    /// The stream ended before the answer did, or the provider gave it up.
     StreamCut,
     /// The stream fell silent.
     Stalled,

@@ -59,11 +59,11 @@ impl RetryPolicy {
     }
 }
 
-/// Whether the same provider may answer the same request a moment later. One that was silent is not asked again: it would
-/// take the rest of the caller's time.
+/// Whether the same provider may answer the same request a moment later, of whose answer nobody has anything yet. One that
+/// was silent is not asked again: it would take the rest of the caller's time.
 fn is_passing(outcome: Outcome) -> bool {
-    use Outcome::{AnswerCut, Connect, Http, Transport};
-    matches!(outcome, Http(408 | 409 | 429 | 500..=599) | Transport | AnswerCut | Connect)
+    use Outcome::{AnswerCut, Connect, Http, StreamCut, Transport};
+    matches!(outcome, Http(408 | 409 | 429 | 500..=599) | Transport | AnswerCut | StreamCut | Connect)
 }
 
 /// The longest pause that a provider is believed to ask for. Some say when, and not how long, in seconds.
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_passes_is_asked_again_twice() {
         let statuses = [408, 409, 429, 500, 502, 503, 504, 529].map(Outcome::Http);
-        let broken = [Outcome::Transport, Outcome::AnswerCut, Outcome::Connect];
+        let broken = [Outcome::Transport, Outcome::AnswerCut, Outcome::StreamCut, Outcome::Connect];
         for outcome in statuses.into_iter().chain(broken) {
             let next = |retries| POLICY.next(&failure(outcome), retries, None, 1.0);
             assert_eq!(next(0), Next::Retry(Duration::from_millis(100)), "{outcome}");

@@ -9,7 +9,7 @@ use vx11_resilience::{Deadline, Priority};
 pub(crate) struct Wishes {
     /// When everything must be over, a stream included.
     pub(crate) whole: Option<Deadline>,
-    /// How long a provider may take to the first event of a stream.
+    /// How long a provider may take to the first token of a stream.
     pub(crate) first: Option<Duration>,
     /// Whether anybody but the first choice may be asked.
     pub(crate) fallback: bool,

@@ -69,7 +69,7 @@ impl Gateway {
         self.ask_boxed(call, read).await
     }
 
-    /// The first stream whose first event is in: kept, shared, or asked for.
+    /// The first stream whose answer has begun: kept, shared, or asked for.
     pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Answered<AnswerStream>, Unanswered> {
         let Some(asked) = call.passage.asked() else { return self.ask_stream_live(call).await };
         let begun = Instant::now();

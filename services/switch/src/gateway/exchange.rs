@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::header::{HeaderName, RETRY_AFTER};
 use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
+use vx11_chassis::sse::Frame;
 use vx11_contracts::headers;
 use vx11_http_client::{Error, Request, Response};
 
@@ -13,7 +14,7 @@ use crate::domain::failover::{Failure, Refusal};
 use crate::domain::halves::mended;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::{rejection, retry};
-use crate::wire::{ProviderError, Wire, translate_answer, translate_error};
+use crate::wire::{ProviderError, Wire, in_stream, translate_answer, translate_error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -66,17 +67,32 @@ async fn refusal(response: Response, wire: Wire) -> Failure {
     let request_id = request_id(&response);
     // What cannot be read is not passed on; the status stands.
     let body = read_bounded(response).await.unwrap_or_default();
-    let ProviderError { status: meant, body, retry_after: seconds } = translate_error(status, &body, wire);
-    let retry_after = retry_after.or_else(|| seconds.map(|seconds| seconds.to_string()));
-    let wait = retry::retry_after(retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
+    let error = translate_error(status, &body, wire);
+    let said = Refusal { status, body: None, retry_after, retry_after_ms, request_id };
+    refused(error, said, format!("answered {status}"))
+}
+
+/// The failure that a provider reports in `frame`, in the place of an answer's events. `None`: it reports none.
+pub(super) fn reported(frame: &Frame, wire: Wire, request_id: Option<&str>) -> Option<Failure> {
+    let error = in_stream(frame.data(), frame.event() == Some("error"), wire)?;
+    let request_id = request_id.map(str::to_owned);
+    let said = Refusal { status: error.status, body: None, retry_after: None, retry_after_ms: None, request_id };
+    Some(refused(error, said, "the stream reports an error in place of an answer".to_owned()))
+}
+
+/// What follows from a provider's error, with what was `said` beside it.
+fn refused(error: ProviderError, said: Refusal, cause: String) -> Failure {
+    let ProviderError { status: meant, body, retry_after: seconds } = error;
+    let retry_after = said.retry_after.or_else(|| seconds.map(|seconds| seconds.to_string()));
+    let wait = retry::retry_after(said.retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
     let rejection = body.as_deref().and_then(|body| rejection::classify(meant, body));
-    let failure = Failure::new(Outcome::Http(meant), format!("answered {status}"));
+    let failure = Failure::new(Outcome::Http(meant), cause);
     Failure {
         // A provider that judges requests works.
         health: if rejection.is_some() { Health::Good } else { failure.health },
         rejection,
         retry_after: wait,
-        refusal: Some(Box::new(Refusal { status: meant, body, retry_after, retry_after_ms, request_id })),
+        refusal: Some(Box::new(Refusal { status: meant, body, retry_after, ..said })),
         ..failure
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Rescue {
     span: Span,
     /// What the caller has.
     pub(super) delivered: Delivered,
-    /// Every target that was tried, those before the first event included.
+    /// Every target that was tried, those before the first token included.
     pub(super) tried: Vec<Tried>,
     step: Step,
     /// How often the call of this step was made in vain, and with which keys.

@@ -1,11 +1,11 @@
 //! A provider's stream, checked event by event as it goes by.
 //!
-//! It is handed on only once its first event is in, so that until then another provider can take its place unseen. After
-//! that another one finishes it where that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the
-//! answer is whole, or it broke.
+//! It is handed on only once the answer has begun, with a first token or its end, so that until then another provider can
+//! take its place unseen: what opens an answer and says nothing of it is held back. After that another one finishes it where
+//! that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the answer is whole, or it broke.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
@@ -29,10 +29,13 @@ use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
 use crate::providers::Limits;
-use crate::wire::{Piece, StreamTranslator, Wire};
+use crate::wire::{Malformed, Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = 1024 * 1024;
+/// Most events, and bytes of them, that are held back until an answer begins; openings are of a few.
+const MOST_HELD: usize = 64;
+const MOST_HELD_BYTES: usize = 64 * 1024;
 /// How long the connection of a finished stream may take to come to its own end, after which it is not used again.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long a whole answer is waited on for its `[DONE]`, and for what it spent where that was not said yet.
@@ -58,19 +61,18 @@ enum Event {
     End,
 }
 
-/// A stream whose first event is in.
+/// A stream of which the first token is in.
 #[derive(Debug)]
 pub(super) struct Opened {
     source: Source,
-    first: Frame,
-    first_is_token: bool,
+    begins_with_token: bool,
     request_id: Option<String>,
-    /// What has been read of the answer so far: the first event, and all that was said along with it.
+    /// What has been read of the answer so far.
     said: Delivered,
 }
 
 impl Opened {
-    /// Waits for the first event. The caller bounds the wait.
+    /// Waits for the answer to begin. The caller bounds the wait.
     pub(super) async fn read(
         response: Response,
         choices: u32,
@@ -84,17 +86,24 @@ impl Opened {
         }
         let request_id = exchange::request_id(&response);
         let mut source = Source::new(response, choices, limits, translation);
-        let mut said = Delivered::default();
+        let (mut said, mut held, mut bytes) = (Delivered::default(), VecDeque::new(), 0);
         loop {
             match source.next(Some(&mut said)).await {
                 Ok(Event::Frame { frame, token }) => {
-                    // From now on silence is measured between events.
-                    source.idle = limits.idle;
-                    return Ok(Self { source, first: frame, first_is_token: token, request_id, said });
+                    bytes += frame.raw.len();
+                    held.push_back(Event::Frame { frame, token });
+                    let is_full = held.len() == MOST_HELD || bytes > MOST_HELD_BYTES;
+                    if token || source.watch.has_spoken() || is_full {
+                        source.begin(held, limits.idle);
+                        return Ok(Self { source, begins_with_token: token, request_id, said });
+                    }
                 }
                 Ok(Event::Comment(_)) => {}
                 Ok(Event::End) => return Err(Failure::new(Outcome::InvalidAnswer, "the stream is empty")),
-                Err(outcome) => return Err(Failure::new(outcome, "the stream broke before its first event")),
+                Err(outcome) => {
+                    let reported = source.reported(request_id.as_deref());
+                    return Err(reported.unwrap_or_else(|| Failure::new(outcome, "the stream broke before its answer")));
+                }
             }
         }
     }
@@ -249,21 +258,17 @@ struct Leg {
     source: Source,
     /// `None` once it has ended.
     attempt: Option<Attempt>,
-    first: Option<Frame>,
 }
 
 impl Leg {
     fn begin(opened: Opened, mut attempt: Attempt) -> Self {
-        let Opened { source, first, first_is_token, .. } = opened;
+        let Opened { source, begins_with_token, .. } = opened;
         attempt.stream_begun();
-        attempt.streamed(first_is_token, source.progress());
-        Self { source, attempt: Some(attempt), first: Some(first) }
+        attempt.streamed(begins_with_token, source.progress());
+        Self { source, attempt: Some(attempt) }
     }
 
     async fn next(&mut self, delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
-        if let Some(frame) = self.first.take() {
-            return Ok(Event::Frame { frame, token: false });
-        }
         let event = self.source.next(delivered).await?;
         if let (Event::Frame { token, .. }, Some(attempt)) = (&event, &mut self.attempt) {
             attempt.streamed(*token, self.source.progress());
@@ -284,7 +289,7 @@ impl Leg {
         self.source.response = None;
         let Some(attempt) = self.attempt.take() else { return };
         let Cause::Broke(outcome) = cause else { return attempt.set_aside() };
-        let failure = Failure::new(outcome, "the stream broke after its first event");
+        let failure = Failure::new(outcome, "the stream broke within its answer");
         // A stream that is cut off at the gateway's own limit was alive until then.
         let health = if outcome == Outcome::Timeout { Health::Unknown } else { failure.health };
         attempt.failed(&mut Failure { health, ..failure });
@@ -303,6 +308,7 @@ fn drain(mut response: Response) {
 /// How the events of a stream become chunks, and which of the two are handed on.
 #[derive(Debug)]
 pub(super) struct Translation {
+    from: Wire,
     /// `None`: they are chunks.
     translator: Option<StreamTranslator>,
     /// The events are handed on as they came; the chunks are only watched.
@@ -313,7 +319,7 @@ impl Translation {
     /// Of a stream in the wire `from`, for a reader of the wire `to` or of the pivot.
     pub(super) fn new(from: Wire, to: Wire) -> Self {
         let translator = StreamTranslator::new(from, exchange::unix_seconds());
-        Self { is_native: translator.is_some() && from == to, translator }
+        Self { from, is_native: translator.is_some() && from == to, translator }
     }
 }
 
@@ -321,15 +327,21 @@ impl Translation {
 #[derive(Debug)]
 struct Source {
     translation: Translation,
-    /// What the last event of the provider's has become; a few at most.
-    translated: VecDeque<Event>,
+    /// What was held back, and what the last event of the provider's has become; a few at most.
+    ready: VecDeque<Event>,
     /// `None` once it has ended.
     response: Option<Response>,
     parser: Parser,
     watch: StreamWatch,
     halves: Halves,
     idle: Duration,
+    /// How long it took to get what was read since the last event.
+    waited: Duration,
+    /// How long nothing came but comments and pings.
+    silence: Duration,
     total: Deadline,
+    /// What the provider says in place of an answer.
+    error: Option<Frame>,
     /// Whether a malformed event may be left out: one may, between two that are well formed.
     lenient: bool,
     /// Whether one was.
@@ -340,22 +352,38 @@ impl Source {
     fn new(response: Response, choices: u32, limits: Limits, translation: Translation) -> Self {
         Self {
             translation,
-            translated: VecDeque::new(),
+            ready: VecDeque::new(),
             response: Some(response),
             parser: Parser::new(MAX_EVENT),
             watch: StreamWatch::new(choices),
             halves: Halves::default(),
             idle: limits.stream,
+            waited: Duration::ZERO,
+            silence: Duration::ZERO,
             total: Deadline::after(limits.stream),
+            error: None,
             lenient: false,
             left_out: false,
         }
     }
 
+    /// The answer has begun: what was `held` back comes first, and from now on silence is measured between events.
+    fn begin(&mut self, mut held: VecDeque<Event>, idle: Duration) {
+        held.append(&mut self.ready);
+        self.ready = held;
+        self.idle = idle;
+        self.hear();
+    }
+
+    /// What the provider reports in place of an answer, where it does.
+    fn reported(&self, request_id: Option<&str>) -> Option<Failure> {
+        exchange::reported(self.error.as_ref()?, self.translation.from, request_id)
+    }
+
     /// The next event; what it says of the answer is added to `delivered`.
     async fn next(&mut self, mut delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
         loop {
-            if let Some(event) = self.translated.pop_front() {
+            if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
@@ -376,7 +404,10 @@ impl Source {
             let Some(response) = &mut self.response else {
                 return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
             };
-            match wait.run(response.chunk()).await {
+            let begun = Instant::now();
+            let came = wait.run(response.chunk()).await;
+            self.waited += begun.elapsed();
+            match came {
                 Err(_) if self.total.is_expired() => return Err(Outcome::Timeout),
                 Err(_) => return Err(Outcome::Stalled),
                 Ok(Err(_)) => return Err(Outcome::StreamCut),
@@ -399,10 +430,21 @@ impl Source {
         }
     }
 
+    /// A part of the answer came.
+    fn hear(&mut self) {
+        (self.waited, self.silence) = (Duration::ZERO, Duration::ZERO);
+    }
+
+    /// Something came that says nothing of the answer. Only the wait for it counts as silence: a reader who is slow, or an
+    /// event that comes in parts, does not make a provider silent.
+    fn hear_nothing(&mut self) {
+        self.silence += std::mem::take(&mut self.waited);
+    }
+
     /// How long the next chunk is waited for.
     fn patience(&self) -> Duration {
         match self.watch.is_complete() {
-            false => self.idle,
+            false => self.idle.saturating_sub(self.silence),
             true if self.watch.usage().is_some() => self.idle.min(LAST_WORDS),
             true => self.idle.min(LAST_USAGE),
         }
@@ -411,26 +453,36 @@ impl Source {
     /// Looks at an event of another wire by way of the chunks that it becomes.
     fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
         let Some(translator) = &mut self.translation.translator else { return Ok(()) };
-        let Ok(pieces) = translator.push(&mended(frame.data())) else {
+        let is_error = frame.event() == Some("error");
+        let pieces = if is_error { Err(Malformed) } else { translator.push(&mended(frame.data())) };
+        let Ok(pieces) = pieces else {
             // What is readable is the provider's own word for a failure, and none that may be left out.
-            let is_garbage = serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
+            let is_garbage = !is_error && serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
+            self.error = Some(frame);
             return self.leave_out(is_garbage);
         };
+        if pieces.is_empty() {
+            self.hear_nothing();
+        }
         let (mut says_something, mut is_done) = (false, false);
         for piece in pieces {
             match piece {
                 Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk), delivered.as_deref_mut())? {
                     Some(Event::Frame { token, .. }) if self.translation.is_native => says_something |= token,
-                    event => self.translated.extend(event),
+                    event => self.ready.extend(event),
                 },
+                Piece::Unsaid => {
+                    self.hear();
+                    says_something = true;
+                }
                 Piece::Done => is_done = true,
             }
         }
         if is_done {
             self.end()?;
-            self.translated.push_back(Event::End);
+            self.ready.push_back(Event::End);
         } else if self.translation.is_native {
-            self.translated.push_back(Event::Frame { frame, token: says_something });
+            self.ready.push_back(Event::Frame { frame, token: says_something });
         }
         Ok(())
     }
@@ -443,19 +495,31 @@ impl Source {
         match self.watch.observe(frame.data(), delivered.filter(|_| !is_error)) {
             Ok(Seen::Chunk { token }) if !is_error => {
                 self.lenient = true;
+                self.hear();
                 Ok(Some(Event::Frame { frame, token }))
             }
-            Ok(Seen::Nothing) => Ok(Some(Event::Comment(frame))),
+            Ok(Seen::Nothing) => {
+                self.hear_nothing();
+                Ok(Some(Event::Comment(frame)))
+            }
             Ok(Seen::Done) => self.end().map(|()| Some(Event::End)),
-            Ok(Seen::Error) | Ok(Seen::Chunk { .. }) => self.leave_out(false).map(|()| None),
-            Err(BadChunk) => self.leave_out(!is_error).map(|()| None),
+            Ok(Seen::GivenUp) => Err(Outcome::StreamCut),
+            Ok(Seen::Error | Seen::Chunk { .. }) => {
+                self.error = Some(frame);
+                self.leave_out(false).map(|()| None)
+            }
+            Err(BadChunk) => {
+                self.error = is_error.then_some(frame);
+                self.leave_out(!is_error).map(|()| None)
+            }
         }
     }
 
     /// The provider says that nothing follows.
     fn end(&self) -> Result<(), Outcome> {
-        // What was left out may have been the end of the answer.
-        if self.left_out && !self.watch.is_complete() { Err(Outcome::StreamCut) } else { Ok(()) }
+        // Some end every stream so, those that were cut as well. What was left out may have been the end of the answer.
+        let is_cut = self.watch.is_cut_short() || (self.left_out && !self.watch.is_complete());
+        if is_cut { Err(Outcome::StreamCut) } else { Ok(()) }
     }
 
     /// Does without an event that is no part of an answer, where that is `possible`.

@@ -18,7 +18,7 @@ use crate::domain::delta::Delta;
 use crate::domain::outcome::Outcome;
 use crate::gateway::{AnswerStream, Step};
 
-/// The response to a stream whose first event is in; `draft` is completed by what the stream says.
+/// The response to a stream whose answer has begun; `draft` is completed by what the stream says.
 pub(super) fn respond(
     stream: AnswerStream,
     way: Way<'_>,

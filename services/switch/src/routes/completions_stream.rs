@@ -28,7 +28,7 @@ pub(super) enum Shape {
     Text,
 }
 
-/// Answers `order` with a stream, once its first event is in.
+/// Answers `order` with a stream, once its answer has begun.
 pub(super) async fn answer(order: &Order, shape: Shape) -> Result<HttpResponse, ApiError> {
     let manners = Manners::new(order.request().wants_usage());
     order.stream(|stream| forward(stream, manners, shape)).await

@@ -82,7 +82,7 @@ fn request(arrival: &Arrival) -> Result<ChatRequest, ApiError> {
 
 /// Reads a completion as a message.
 fn read(completion: &[u8]) -> Option<Read<Value>> {
-    let usage = answer::check(completion)?.usage;
+    let Read { usage, is_given_up, .. } = answer::check(completion)?;
     let answer = inbound::answer(&serde_json::from_slice(completion).ok()?).ok()?;
-    Some(Read { answer, usage })
+    Some(Read { answer, usage, is_given_up })
 }

@@ -112,7 +112,7 @@ impl Order {
         }
     }
 
-    /// The answer as a stream of `events`, once its first event is in.
+    /// The answer as a stream of `events`, once its answer has begun.
     pub(super) async fn stream<E>(&self, events: impl FnOnce(AnswerStream) -> E) -> Result<HttpResponse, ApiError>
     where
         E: Stream<Item = Result<Bytes, Infallible>> + 'static,

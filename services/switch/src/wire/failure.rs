@@ -1,11 +1,15 @@
 //! Providers' error answers, on their way into OpenAI's shape.
 
+mod in_stream;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::domain::rejection;
+
+pub(crate) use in_stream::in_stream;
 
 /// An error answer in the pivot.
 #[derive(Clone, Debug, PartialEq, Eq)]

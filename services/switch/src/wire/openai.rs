@@ -13,6 +13,8 @@ use crate::accounts::{SoFar, Tokens};
 pub(crate) enum Piece {
     /// The payload of a chunk.
     Chunk(Value),
+    /// A part of the answer for which the pivot has no words, such as the input of a tool that runs at the provider.
+    Unsaid,
     /// The provider says that nothing follows.
     Done,
 }

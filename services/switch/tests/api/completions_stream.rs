@@ -37,7 +37,7 @@ async fn until_the_first_event_another_provider_takes_over_unseen() {
         ("stream_cut", vec![stream_head(), Act::Say(": wait\n\n".to_owned()), Act::Reset]),
         ("stream_cut", vec![stream_head(), Act::Say("data: {\"choi".to_owned())]),
         ("invalid_answer", vec![stream_head(), event("{\"choi")]),
-        ("invalid_answer", vec![stream_head(), event(error_event)]),
+        ("http_500", vec![stream_head(), event(error_event)]),
         ("invalid_answer", vec![stream_head(), event("[DONE]")]),
         ("invalid_answer", vec![answer(200, "", r#"{"choices":[{}]}"#)]),
         ("timeout", vec![stream_head(), Act::Wait]),

@@ -319,6 +319,18 @@ async fn a_stream_that_nobody_can_finish_ends_with_the_wires_own_error() {
 }
 
 #[tokio::test]
+async fn a_message_that_stops_without_a_reason_was_cut() {
+    for path in [CHAT, MESSAGES] {
+        let bad = Fake::always(claude_says(&["Hel"], vec![named(&json!({"type": "message_stop"}))])).await;
+        let good = Fake::always(claude_says(&["Hello"], claude_ends())).await;
+        let app = App::in_front_of(&[&bad.url, &good.url], &[CLAUDE_A, CLAUDE_B]).await;
+        let got = ask(&app, path).await;
+        assert_eq!(whole(path, &got, path), "Hello", "{}", got.body);
+        assert_eq!(good.requests().len(), 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_call_of_one_kind_is_never_finished_by_another() {
     let call = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}});
     let begun = json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude"}});

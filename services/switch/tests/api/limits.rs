@@ -1,7 +1,12 @@
 //! What one request may ask of the gateway: its own limits, its model, no fallback.
 
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use crate::app::{Answer, App};
-use crate::fake::{Act, Fake, chunk, completion, error, stream_head, whole_stream};
+use crate::fake::{Act, Fake, chunk, chunk_json, completion, error, stream_head, whole_stream};
 
 const STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;
 
@@ -67,4 +72,25 @@ async fn a_header_that_makes_no_sense_is_refused() {
         assert!(got.body.contains(name), "{}", got.body);
     }
     assert!(fake.requests().is_empty());
+}
+
+#[tokio::test]
+async fn comments_do_not_make_a_stream_go_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let said = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n", chunk_json("Hel"));
+    let pinging = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        // Who answers before it was asked is no server.
+        assert!(connection.read(&mut [0; 1024]).await.unwrap() > 0);
+        connection.write_all(said.as_bytes()).await.unwrap();
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while connection.write_all(b": still here\n\n").await.is_ok() {
+            tick.tick().await;
+        }
+    });
+    let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "200ms")];
+    let got = App::in_front_of(&[&url], &idle).await.stream().await;
+    assert!(got.body.contains("stalled"), "{}: {}", got.status, got.body);
+    pinging.await.unwrap();
 }

@@ -7,6 +7,7 @@ mod fake;
 
 mod accounts;
 mod admission;
+mod beginnings;
 mod breaker;
 mod cache;
 mod cancel;

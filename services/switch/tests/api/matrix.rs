@@ -69,6 +69,12 @@ const MATRIX: &[Row] = &[
     row("an empty body",           Always("empty"),                        SPARE,          whole(1, 1),                        whole(1, 1)),
     row("half a body",             Always("truncate"),                     SPARE,          whole(1, 0),                        whole(3, 1).and(0)),
 
+    row("cut at once",             Always("cut=0"),                        SPARE,          whole(3, 1).and(0),                 whole(3, 1).and(0)),
+    row("cut before a token",      Once("opened,cut=0"),                   SPARE,          whole(2, 0).and(0),                 whole(2, 0).and(0)).at(Kind::OpenAi),
+    row("opened and silent",       Always("opened,first_token=1m"),        HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)).at(Kind::OpenAi),
+    row("overloaded after 200",    Always("error_frame=0,frame_status=529"), SPARE,        whole(3, 1),                        whole(1, 0)),
+    row("429 after the role",      Once("opened,error_frame=0,frame_status=429"), SPARE,   whole(2, 0),                        whole(1, 0)).at(Kind::OpenAi),
+
     row("cut",                     Always("cut=3"),                        SPARE,          whole(1, 1).and(3),                 whole(3, 1).and(0)),
     row("cut once",                Once("cut=3"),                          SPARE,          whole(1, 1).and(3),                 whole(2, 0).and(0)),
     row("cut alone",               Always("cut=3"),                        ALONE,          broken_off(3),                      failed(3).and(0)),

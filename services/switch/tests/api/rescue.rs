@@ -21,6 +21,8 @@ fn breaks() -> Vec<(&'static str, Vec<Act>)> {
         ("invalid_answer", vec![event(r#"{"error":{"message":"overloaded"}}"#)]),
         ("invalid_answer", vec![Act::Say("event: error\ndata: {\"choices\":[]}\n\n".to_owned())]),
         ("stream_cut", vec![event("{\"id\":"), event("[DONE]")]),
+        ("stream_cut", vec![event("[DONE]")]),
+        ("stream_cut", vec![event(&STOP.replace("stop", "insufficient_system_resource")), event("[DONE]")]),
     ]
 }
 
@@ -350,7 +352,7 @@ async fn the_deadline_is_for_the_beginning_which_the_caller_has() {
 #[tokio::test]
 async fn what_passes_is_asked_again_mid_stream_too() {
     let retries = [("VX11_SWITCH__RETRIES__ATTEMPTS", "2"), ("VX11_SWITCH__RETRIES__BASE", "1ms")];
-    for fault in [vec![error(503, "")], vec![Act::Reset]] {
+    for fault in [vec![error(503, "")], vec![Act::Reset], vec![stream_head()]] {
         let bad = Fake::always(says(&["Hel"], vec![])).await;
         let faulty = fault.clone();
         let flapping = move |number: usize| if number < 2 { faulty.clone() } else { whole_stream() };

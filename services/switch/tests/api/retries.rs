@@ -31,6 +31,31 @@ async fn what_passes_is_asked_again_and_the_caller_does_not_notice() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_provider_gave_up_is_asked_for_again_and_paid() {
+    for reason in ["insufficient_system_resource", "error"] {
+        let given_up = answer(
+            200,
+            "",
+            &format!(
+                r#"{{"choices":[{{"index":0,"message":{{"content":"He"}},"finish_reason":"{reason}"}}],"usage":{{"prompt_tokens":3,"completion_tokens":1}}}}"#
+            ),
+        );
+        let script = move |request: usize| if request == 0 { vec![given_up.clone()] } else { vec![completion("hi")] };
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let fake = Fake::start(script.clone()).await;
+            let app = App::in_front_of(&[&fake.url], &RETRIES).await;
+            let asked = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#;
+            let got = Answer::of(app.post(path, asked)).await;
+            assert_eq!((got.status, got.header("x-vx11-attempts")), (200, "2"), "{reason}: {}", got.body);
+            assert!(got.body.contains("hi"), "{}", got.body);
+            let cut = r#"vx11_provider_requests_total{model="m-a",outcome="answer_cut",provider="a"}"#;
+            let written = r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#;
+            assert_eq!((app.metric(cut).await, app.metric(written).await), (1.0, 3.0), "one of them, and two");
+        }
+    }
+}
+
+#[tokio::test]
 async fn after_two_retries_the_next_target_is_asked() {
     let (bad, good) = (Fake::always([error(500, "")]).await, Fake::always([completion("hi")]).await);
     let app = App::in_front_of(&[&bad.url, &nobody().await, &good.url], &RETRIES).await;

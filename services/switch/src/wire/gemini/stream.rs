@@ -103,7 +103,7 @@ mod tests {
     fn choices(pieces: &[Piece]) -> Vec<(Value, Value)> {
         let choice = |piece: &Piece| match piece {
             Piece::Chunk(chunk) => (chunk["choices"][0]["delta"].clone(), chunk["choices"][0]["finish_reason"].clone()),
-            Piece::Done => panic!("Gemini has no mark at the end"),
+            Piece::Unsaid | Piece::Done => panic!("Gemini has neither"),
         };
         pieces.iter().map(choice).collect()
     }

@@ -116,7 +116,7 @@ pub(super) fn translate(events: &[Value], from: Wire, cuts: &[usize]) -> Result<
             let pieces = translator.push(frame.data())?;
             chunks.extend(pieces.into_iter().filter_map(|piece| match piece {
                 Piece::Chunk(chunk) => Some(chunk),
-                Piece::Done => None,
+                Piece::Unsaid | Piece::Done => None,
             }));
         }
     }

@@ -45,7 +45,7 @@ impl Stream {
             }
             "content_block_delta" => {
                 let delta = get(event, "delta").ok_or(Malformed)?;
-                Ok(self.add(count(event, "index"), delta)?.into_iter().collect())
+                Ok(vec![self.add(count(event, "index"), delta)?.unwrap_or(Piece::Unsaid)])
             }
             "content_block_stop" => Ok(self.end_block(count(event, "index")).into_iter().collect()),
             "message_delta" => Ok(self.message_delta(event)),
@@ -146,6 +146,7 @@ mod tests {
     fn deltas(pieces: Vec<Piece>) -> Vec<Value> {
         let delta = |piece: Piece| match piece {
             Piece::Chunk(chunk) => chunk["choices"][0]["delta"].clone(),
+            Piece::Unsaid => json!("unsaid"),
             Piece::Done => json!("done"),
         };
         pieces.into_iter().map(delta).collect()
@@ -178,13 +179,13 @@ mod tests {
             (stop(0), vec![]),
             (block(1, json!({"type": "text", "text": ""})), vec![]),
             (delta(1, json!({"type": "text_delta", "text": "Hi"})), vec![json!({"content": "Hi"})]),
-            (delta(1, json!({"type": "citations_delta", "citation": {}})), vec![]),
+            (delta(1, json!({"type": "citations_delta", "citation": {}})), vec![json!("unsaid")]),
             (stop(1), vec![]),
             (block(2, json!({"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}})), vec![]),
-            (delta(2, json!({"type": "input_json_delta", "partial_json": "{}"})), vec![]),
+            (delta(2, json!({"type": "input_json_delta", "partial_json": "{}"})), vec![json!("unsaid")]),
             (stop(2), vec![]),
             (block(3, json!({"type": "tool_use", "id": "a", "name": "f", "input": {}})), vec![begun(0, "a", "f")]),
-            (delta(3, json!({"type": "input_json_delta", "partial_json": ""})), vec![]),
+            (delta(3, json!({"type": "input_json_delta", "partial_json": ""})), vec![json!("unsaid")]),
             (delta(3, json!({"type": "input_json_delta", "partial_json": "{\"x\""})), vec![arguments(0, "{\"x\"")]),
             (stop(3), vec![]),
             (block(4, json!({"type": "tool_use", "id": "b", "name": "g", "input": {}})), vec![begun(1, "b", "g")]),
