@@ -12,6 +12,8 @@ use crate::domain::splice::{Diverged, Splice};
 
 /// The names that reasoning goes by.
 const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
+/// Where its signatures are.
+const SIGNED: &str = "thinking_blocks";
 
 /// Where one choice of the new answer meets what the caller has of it.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Joint {
         }
     }
 
-    /// Leaves of a delta's reasoning what is new.
+    /// Leaves of a delta's reasoning what is new. What signs it stays where the caller has the very thought that is signed.
     pub(super) fn reasoning(&mut self, delta: &mut Fields) {
         let came = REASONING.iter().find_map(|name| delta.get(*name).and_then(|raw| text(raw)));
         let rest = match (&mut self.reasoning, &came) {
@@ -89,6 +91,9 @@ impl Joint {
             self.reasoning = None;
         }
         let rest = rest.unwrap_or_default();
+        if !self.reasoning.as_ref().is_some_and(Splice::is_caught_up) {
+            delta.remove(SIGNED);
+        }
         for name in REASONING {
             if delta.remove(name).is_some_and(|raw| text(&raw).is_some())
                 && !rest.is_empty()

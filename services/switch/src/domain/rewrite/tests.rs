@@ -124,6 +124,22 @@ fn a_tool_call_behind_the_text_comes_whole() {
 }
 
 #[test]
+fn a_signature_comes_with_the_very_thought_that_it_signs_or_not_at_all() {
+    let thinks = |id: &str, text: &str| chunk(id, &format!(r#"{{"reasoning_content":"{text}"}}"#));
+    let signed = chunk("b", r#"{"thinking_blocks":[{"type":"thinking","thinking":"","signature":"s"}]}"#);
+    let signatures = |first: &[String], second: &str| {
+        let mut rewriter = rewriter(&delivered(first), 1, Manuscript::Anew);
+        let got = rewrite_all(&mut rewriter, &[thinks("b", second), signed.clone()]).expect("it agrees");
+        got.iter().filter(|chunk| !chunk["choices"][0]["delta"]["thinking_blocks"].is_null()).count()
+    };
+    let begun = [chunk("a", r#"{"role":"assistant"}"#)];
+    assert_eq!((signatures(&begun, "so well"), signatures(&[thinks("a", "so w")], "so well")), (1, 1));
+    assert_eq!(signatures(&[thinks("a", "so w")], "another"), 0, "the caller has the first one's thought");
+    assert_eq!(signatures(&[thinks("a", "so well")], "so"), 0, "the caller has more than was signed");
+    assert_eq!(signatures(&[thinks("a", "so well"), says("a", "Hel")], "so well"), 0, "the text has begun");
+}
+
+#[test]
 fn reasoning_is_sent_once_and_never_a_reason_to_break() {
     let thinks = |text: &str| chunk("b", &format!(r#"{{"reasoning_content":"{text}","reasoning":"{text}"}}"#));
     let thought = delivered(&[chunk("a", r#"{"reasoning_content":"so w"}"#)]);
