@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{messages, tools};
-use crate::wire::json::{Object, copy, count, get, said, text};
+use crate::wire::json::{Object, copy, count, get, list, said, text};
 use crate::wire::{Defaults, Untranslatable};
 
 /// Fields that both wires, or Anthropic's own clients through an OpenAI library, call the same.
@@ -108,14 +108,26 @@ fn limits(pivot: &Value, out: &mut Object, defaults: Defaults) {
     out.insert("max_tokens".to_owned(), max_tokens.into());
 }
 
-/// What may be spent on reasoning. A forced tool leaves no room for it, and the caller's own `thinking` comes first.
+/// What may be spent on reasoning. A forced tool leaves no room for it, nor does a call whose thoughts did not come back,
+/// and the caller's own `thinking` comes first.
 fn budget(pivot: &Value, out: &Object) -> Option<u64> {
     let forced = out.get("tool_choice").is_some_and(|choice| matches!(text(choice, "type"), Some("any" | "tool")));
-    if forced || out.contains_key("thinking") {
+    if forced || out.contains_key("thinking") || calls_without_thought(out) {
         return None;
     }
     let effort = text(pivot, "reasoning_effort")?;
     BUDGETS.into_iter().find_map(|(name, tokens)| (name == effort).then_some(tokens))
+}
+
+/// Whether the assistant's last turn calls tools and has no signed thought: with thinking on, Anthropic refuses that.
+fn calls_without_thought(out: &Object) -> bool {
+    let turns = out.get("messages").and_then(Value::as_array);
+    let last = turns.and_then(|turns| turns.iter().rfind(|turn| text(turn, "role") == Some("assistant")));
+    let Some(blocks) = last.map(|turn| list(turn, "content")) else { return false };
+    let is_signed = |block: &Value| said(block, "signature").or_else(|| said(block, "data")).is_some();
+    let thinks =
+        |block: &Value| matches!(text(block, "type"), Some("thinking" | "redacted_thinking")) && is_signed(block);
+    blocks.iter().any(|block| text(block, "type") == Some("tool_use")) && !blocks.iter().any(thinks)
 }
 
 #[cfg(test)]
@@ -161,6 +173,28 @@ mod tests {
         assert_eq!((tight.get("thinking"), &tight["max_tokens"]), (None, &json!(500)));
         let own = json!({"messages": [], "reasoning_effort": "low", "thinking": {"type": "disabled"}});
         assert_eq!(translate(own)["thinking"], json!({"type": "disabled"}));
+    }
+
+    #[test]
+    fn a_call_whose_thoughts_did_not_come_back_is_followed_without_thinking() {
+        let calls = json!([{"id": "a", "function": {"name": "f", "arguments": "{}"}}]);
+        let thinking = |assistant: Value| {
+            let mut turn = json!({"role": "assistant", "tool_calls": calls});
+            turn.as_object_mut().expect("an object").extend(assistant.as_object().expect("an object").clone());
+            let messages =
+                json!([{"role": "user", "content": "go"}, turn, {"role": "tool", "tool_call_id": "a", "content": "1"}]);
+            translate(json!({"messages": messages, "reasoning_effort": "low", "temperature": 0.5}))["thinking"].clone()
+        };
+        assert_eq!(thinking(json!({"reasoning_content": "hm"})), json!(null));
+        let unsigned = json!({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": ""}]});
+        assert_eq!(thinking(unsigned), json!(null));
+        let signed = json!({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]});
+        assert_eq!(thinking(signed)["type"], "enabled");
+        assert_eq!(
+            thinking(json!({"thinking_blocks": [{"type": "redacted_thinking", "data": "x"}]}))["type"],
+            "enabled"
+        );
+        assert_eq!(thinking(json!({"tool_calls": [], "content": "done"}))["type"], "enabled");
     }
 
     #[test]
