@@ -27,7 +27,8 @@ impl Delta {
         Ok(Self {
             content: said(text.content),
             reasoning: said(text.reasoning_content.or(text.reasoning)),
-            model: chunk.model,
+            // Azure's first chunk has an empty one.
+            model: said(chunk.model),
         })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Manners {
     usage_was_sent: bool,
 }
 
-/// The id of the first chunk.
+/// The id of the first chunk that has one.
 #[derive(Debug)]
 struct Id {
     /// As it stands in JSON, quotes included.
@@ -132,7 +132,8 @@ impl Manners {
         let Envelope { id: own } = serde_json::from_str(text).ok()?;
         let span = own.map(|own| span_of(text, own.get()));
         let Some(id) = &self.id else {
-            let (own, span) = own.zip(span)?;
+            // An empty one, such as Azure's first chunk has, is none.
+            let (own, span) = own.filter(|own| own.get() != r#""""#).zip(span)?;
             // Only what begins like this is known to have the id at its top, without being read.
             let comes_first = text[..span.start].trim_end().trim_end_matches(':').trim_end() == "{\"id\"";
             let prefix = if comes_first { data[..span.end].to_vec() } else { Vec::new() };
@@ -176,6 +177,15 @@ mod tests {
         ] {
             assert_eq!(pass(&mut manners, chunk, false), expected, "{chunk}");
         }
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        let mut manners = Manners::new(false);
+        let of_the_prompt = r#"{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}"#;
+        assert_eq!(pass(&mut manners, of_the_prompt, false), Passed::AsItCame);
+        assert_eq!(pass(&mut manners, r#"{"id":"c1","choices":[{}]}"#, false), Passed::AsItCame);
+        assert_eq!(pass(&mut manners, r#"{"id":"","choices":[]}"#, false), instead(r#"{"id":"c1","choices":[]}"#));
     }
 
     #[test]
