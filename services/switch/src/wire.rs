@@ -106,7 +106,7 @@ pub(crate) fn translate_answer(body: &[u8], from: Wire, created: u64) -> Result<
 /// A provider's error answer in OpenAI's shape.
 pub(crate) fn translate_error(status: u16, body: &[u8], from: Wire) -> ProviderError {
     match from {
-        Wire::OpenAi => failure::as_it_is(status, body),
+        Wire::OpenAi => failure::of_openais_wire(status, body),
         Wire::Anthropic => anthropic::outbound::error(status, body),
         Wire::Gemini => gemini::error(status, body),
     }

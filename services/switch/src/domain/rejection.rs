@@ -16,8 +16,9 @@ pub(crate) enum Rejection {
 }
 
 const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
-const LENGTH_SENTENCES: [&str; 6] = [
+const LENGTH_SENTENCES: [&str; 7] = [
     "maximum context length",
+    "model's context length",
     "context window",
     "prompt is too long",
     "exceed context limit",

@@ -3,11 +3,13 @@
 mod in_stream;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::domain::rejection;
+use super::json::{get, text};
+use crate::domain::rejection::{self, Rejection};
+
+/// OpenAI's code for a prompt that does not fit.
+const TOO_LONG: &str = "context_length_exceeded";
 
 pub(crate) use in_stream::in_stream;
 
@@ -26,8 +28,12 @@ impl ProviderError {
     /// An error with a sentence of the provider's, which is looked at for what OpenAI has a code for.
     pub(super) fn new(status: u16, message: &str) -> Self {
         // Who has no code for it says it in these words.
-        let is_too_long = matches!(status, 400 | 413) && rejection::is_about_length(message);
-        let code = is_too_long.then_some("context_length_exceeded");
+        let is_too_long = matches!(status, 400 | 413 | 422) && rejection::is_about_length(message);
+        Self::written(status, message, is_too_long)
+    }
+
+    fn written(status: u16, message: &str, is_too_long: bool) -> Self {
+        let code = is_too_long.then_some(TOO_LONG);
         let param = code.map(|_| "messages");
         let error = json!({"message": message, "type": kind(status), "param": param, "code": code});
         Self { status, body: Some(json!({"error": error}).to_string().into()), retry_after: None }
@@ -39,15 +45,25 @@ impl ProviderError {
     }
 }
 
-/// An error that is in the pivot already.
-pub(super) fn as_it_is(status: u16, body: &[u8]) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Error {
-        #[expect(dead_code, reason = "only its presence matters")]
-        error: IgnoredAny,
+/// An error of a server that speaks OpenAI's wire: as it came where it has OpenAI's shape and code. Compatible servers have
+/// other shapes beside, and say in a sentence or in a type of their own that a prompt is too long.
+pub(super) fn of_openais_wire(status: u16, body: &[u8]) -> ProviderError {
+    let Ok(said) = serde_json::from_slice::<Value>(body) else { return ProviderError::unreadable(status) };
+    match get(&said, "error") {
+        Some(error @ Value::Object(_)) => {
+            let is_too_long = rejection::classify(status, body) == Some(Rejection::ContextLength);
+            if is_too_long && text(error, "code") != Some(TOO_LONG) {
+                return ProviderError::written(status, text(error, "message").unwrap_or_default(), true);
+            }
+            ProviderError { body: Some(Bytes::copy_from_slice(body)), ..ProviderError::unreadable(status) }
+        }
+        Some(Value::String(message)) => ProviderError::new(status, message),
+        Some(_) => ProviderError::unreadable(status),
+        None => match text(&said, "message") {
+            Some(message) => ProviderError::new(status, message),
+            None => ProviderError::unreadable(status),
+        },
     }
-    let is_error = body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<Error>(body).is_ok();
-    ProviderError { body: is_error.then(|| Bytes::copy_from_slice(body)), ..ProviderError::unreadable(status) }
 }
 
 fn kind(status: u16) -> &'static str {
@@ -78,9 +94,43 @@ mod tests {
 
     #[test]
     fn what_is_no_error_is_not_passed_on() {
-        for body in ["<html>", "", "[]", "{\"detail\": 1}"] {
-            assert_eq!(as_it_is(500, body.as_bytes()), ProviderError::unreadable(500), "{body}");
+        for body in ["<html>", "", "[]", "{\"detail\": 1}", "{\"error\": 1}", "{\"error\": null}"] {
+            assert_eq!(of_openais_wire(500, body.as_bytes()), ProviderError::unreadable(500), "{body}");
         }
-        assert_eq!(as_it_is(400, b"{\"error\": 1}").body.as_deref(), Some(&b"{\"error\": 1}"[..]));
+    }
+
+    #[test]
+    fn an_error_of_openais_shape_passes_as_it_came() {
+        for body in [
+            r#"{ "error": {"message": "no", "type": "t", "param": null, "code": null, "x": 1.0}}"#,
+            r#"{"error":{"message":"This model's maximum context length is 8 tokens","code":"context_length_exceeded"}}"#,
+            r#"{"error":{"message":"temperature","code":400}}"#,
+        ] {
+            assert_eq!(of_openais_wire(400, body.as_bytes()).body.as_deref(), Some(body.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn other_shapes_of_compatible_servers_become_openais() {
+        let llama_cpp = r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_ctx":8}}"#;
+        let its_type = r#"{"error":{"code":400,"message":"no","type":"exceed_context_size_error"}}"#;
+        let vllm = r#"{"error":{"message":"You passed 9 input tokens and requested 9 output tokens. However, the model's context length is only 8 tokens, resulting in a maximum input length of 0 tokens.","type":"BadRequestError","param":null,"code":400}}"#;
+        let older_vllm = r#"{"object":"error","message":"This model's maximum context length is 8 tokens.","type":"BadRequestError","param":null,"code":400}"#;
+        for body in [llama_cpp, its_type, vllm, older_vllm, r#"{"error":"prompt is too long"}"#] {
+            let got = of_openais_wire(400, body.as_bytes()).body.expect("a body");
+            assert_eq!(rejection::classify(400, &got), Some(Rejection::ContextLength), "{body}");
+            let got: Value = serde_json::from_slice(&got).expect("JSON");
+            let of = |name: &str| got["error"][name].as_str();
+            let expected = [Some("invalid_request_error"), Some("messages"), Some(TOO_LONG)];
+            assert_eq!(["type", "param", "code"].map(of), expected, "{body}");
+            assert!(of("message").is_some_and(|message| body.contains(message)), "{body}");
+        }
+        for body in [r#"{"error":"no such thing"}"#, r#"{"object":"error","message":"no such thing","code":400}"#] {
+            let got: Value =
+                serde_json::from_slice(&of_openais_wire(404, body.as_bytes()).body.expect("a body")).expect("JSON");
+            let expected =
+                json!({"message": "no such thing", "type": "invalid_request_error", "param": null, "code": null});
+            assert_eq!(got["error"], expected);
+        }
     }
 }
