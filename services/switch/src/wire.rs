@@ -12,6 +12,7 @@ mod json;
 mod openai;
 #[cfg(test)]
 mod properties;
+pub(crate) mod signed_id;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ pub(crate) fn translate_request(
             pivot
         }
         Wire::Anthropic => anthropic::outbound::request(&pivot, model, defaults)?,
-        Wire::Gemini => gemini::request(&pivot)?,
+        Wire::Gemini => gemini::request(&pivot, model)?,
     };
     Ok(translated.to_string().into())
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use vx11_contracts::chat;
 
-use super::json::{Object, count, get};
+use super::json::{Object, count, get, said};
 use crate::accounts::{SoFar, Tokens};
 
 /// What one event of another wire means in the pivot.
@@ -93,6 +93,11 @@ pub(super) fn message(content: String, reasoning: String, calls: Vec<Value>) -> 
 /// A tool call, whole.
 pub(super) fn tool_call(id: &str, name: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+/// The signature that some providers want back with a tool call, where Google's own OpenAI endpoint has it.
+pub(crate) fn thought_signature(call: &Value) -> Option<&str> {
+    said(get(get(call, "extra_content")?, "google")?, "thought_signature")
 }
 
 /// What was spent, in tokens.

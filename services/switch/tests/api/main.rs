@@ -35,3 +35,4 @@ mod routing;
 mod secrets;
 mod text_completions;
 mod unreported;
+mod turns;

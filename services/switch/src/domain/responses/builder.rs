@@ -7,7 +7,7 @@ use vx11_contracts::chat;
 
 use super::chunk::{Chunk, Delta, Usage};
 use super::event::Event;
-use super::item::{PartKind, Status};
+use super::item::{PartKind, Reasoning, Status};
 use super::output::Output;
 use super::response::{Echo, ErrorInfo, IncompleteDetails, Response};
 use crate::domain::answer::Read;
@@ -94,10 +94,14 @@ impl Builder {
     }
 
     fn take_in(&mut self, chunk: Chunk) -> Result<(), BadChunk> {
-        if let Some(model) = chunk.model.filter(|_| !self.begun) {
+        // The last chunks name the model that finished the answer.
+        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.model = model;
         }
-        self.begin();
+        // Azure says something of the prompt first, in a chunk that has neither a choice nor the answer's names.
+        if !chunk.choices.is_empty() {
+            self.begin();
+        }
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.into());
         }
@@ -112,8 +116,10 @@ impl Builder {
 
     fn take_in_delta(&mut self, delta: Delta, logprobs: &[Box<RawValue>]) -> Result<(), BadChunk> {
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
-        if let Some(text) = said(delta.reasoning_content.or(delta.reasoning)) {
-            self.output.say(PartKind::Reasoning, &text, &[])?;
+        let (reasoning_content, reasoning) = (said(delta.reasoning_content), said(delta.reasoning));
+        let name = if reasoning_content.is_some() { Reasoning::Content } else { Reasoning::Plain };
+        if let Some(text) = reasoning_content.or(reasoning) {
+            self.output.say(PartKind::Reasoning(name), &text, &[])?;
         }
         if let Some(text) = said(delta.content) {
             self.output.say(PartKind::Text, &text, logprobs)?;

@@ -1,6 +1,7 @@
 //! What a chat completion says, whole or chunk by chunk: both are read alike, the whole one as a single chunk.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use vx11_contracts::chat;
 
@@ -42,6 +43,23 @@ pub(super) struct ToolDelta {
     pub(super) index: Option<usize>,
     pub(super) id: Option<String>,
     pub(super) function: Option<FunctionDelta>,
+    #[serde(default)]
+    extra_content: Value,
+}
+
+impl ToolDelta {
+    /// Whether it begins another call than the one with the id `known` at the same index: it has a name and an id of its
+    /// own.
+    pub(super) fn begins_another(&self, known: &str) -> bool {
+        let is_named =
+            self.function.as_ref().and_then(|function| function.name.as_deref()).is_some_and(|name| !name.is_empty());
+        is_named && !known.is_empty() && self.id.as_deref().is_some_and(|id| !id.is_empty() && id != known)
+    }
+
+    /// The signature that some providers want back with the call, where Google's own OpenAI endpoint has it.
+    pub(super) fn thought_signature(&self) -> Option<&str> {
+        self.extra_content["google"]["thought_signature"].as_str().filter(|signature| !signature.is_empty())
+    }
 }
 
 #[derive(Deserialize)]

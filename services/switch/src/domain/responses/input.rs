@@ -1,12 +1,14 @@
 //! The items of a Responses request as the messages of a chat.
 //!
-//! A call belongs to the message of the assistant that stands before it, because a chat has both in one message. Reasoning
-//! of earlier turns is left out: a chat has no common place for it.
+//! A call belongs to the message of the assistant that stands before it, because a chat has both in one message. So does
+//! reasoning, under the name that it came by: some servers want it back when they called tools. A mere summary of it, or
+//! what only OpenAI can read, is left out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Unacceptable;
+use super::item::Reasoning;
 use super::request::{Fields, read};
 
 /// A message of a chat.
@@ -14,6 +16,10 @@ use super::request::{Fields, read};
 pub(super) struct Message<'a> {
     role: String,
     content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +81,7 @@ struct Item<'a> {
     role: Option<String>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    encrypted_content: Option<String>,
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,
@@ -116,6 +123,8 @@ pub(super) fn messages<'a>(fields: &Fields<'a>) -> Result<Vec<Message<'a>>, Unac
         let item: Item<'_> = parse(item, &place)?;
         add(&mut messages, item, &place)?;
     }
+    // Reasoning that led to nothing.
+    messages.retain(|message| message.content.is_some() || !message.tool_calls.is_empty());
     Ok(messages)
 }
 
@@ -127,7 +136,7 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
             let content = content(item.content.ok_or_else(|| missing("content"))?, &format!("{place}.content"))?;
             match messages.last_mut() {
                 // What was said along with calls stands in their message.
-                Some(last) if role == "assistant" && !last.tool_calls.is_empty() && last.content.is_none() => {
+                Some(last) if role == "assistant" && last.role == role && last.content.is_none() => {
                     last.content = Some(content);
                 }
                 _ => messages.push(said(&role, content)),
@@ -141,7 +150,7 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
             let call = ToolCall { id: item.call_id.ok_or_else(|| missing("call_id"))?, kind: "function", function };
             match messages.last_mut() {
                 Some(last) if last.role == "assistant" => last.tool_calls.push(call),
-                _ => messages.push(Message { content: None, tool_calls: vec![call], ..said("assistant", empty()) }),
+                _ => messages.push(Message { tool_calls: vec![call], ..silent() }),
             }
         }
         "function_call_output" => {
@@ -149,7 +158,7 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
             let call_id = item.call_id.ok_or_else(|| missing("call_id"))?;
             messages.push(Message { tool_call_id: Some(call_id), ..said("tool", output) });
         }
-        "reasoning" => {}
+        "reasoning" => reasoning(messages, &item, place)?,
         "item_reference" => {
             return Err(Unacceptable::new(place, "items are not stored here; send the item itself"));
         }
@@ -162,12 +171,41 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
     Ok(())
 }
 
-fn said<'a>(role: &str, content: Content<'a>) -> Message<'a> {
-    Message { role: role.to_owned(), content: Some(content), tool_calls: Vec::new(), tool_call_id: None }
+fn reasoning<'a>(messages: &mut Vec<Message<'a>>, item: &Item<'a>, place: &str) -> Result<(), Unacceptable> {
+    let mark = item.encrypted_content.as_deref();
+    let Some(name) = [Reasoning::Content, Reasoning::Plain].into_iter().find(|name| name.mark() == mark) else {
+        return Ok(());
+    };
+    let Some(content) = item.content else { return Ok(()) };
+    let parts: Vec<InputPart<'_>> = parse(content, &format!("{place}.content"))?;
+    let parts = parts.into_iter().filter(|part| part.kind == "reasoning_text");
+    let text: String = parts.filter_map(|part| part.text).collect();
+    if messages.last().is_none_or(|last| last.role != "assistant") {
+        messages.push(silent());
+    }
+    if let Some(last) = messages.last_mut() {
+        match name {
+            Reasoning::Content => last.reasoning_content.push_str(&text),
+            Reasoning::Plain => last.reasoning.push_str(&text),
+        }
+    }
+    Ok(())
 }
 
-fn empty<'a>() -> Content<'a> {
-    Content::Text(String::new())
+fn said<'a>(role: &str, content: Content<'a>) -> Message<'a> {
+    Message { role: role.to_owned(), content: Some(content), ..silent() }
+}
+
+/// A message of the assistant that says nothing yet.
+fn silent<'a>() -> Message<'a> {
+    Message {
+        role: "assistant".to_owned(),
+        content: None,
+        reasoning_content: String::new(),
+        reasoning: String::new(),
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+    }
 }
 
 /// A text, or parts. One text alone is written as such, which every server reads.
@@ -224,7 +262,8 @@ mod tests {
         let got = of(json!([
             { "role": "developer", "content": "Be kind." },
             { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "Weather?" }] },
-            { "type": "reasoning", "id": "rs_1", "summary": [] },
+            { "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA",
+                "content": [{ "type": "reasoning_text", "text": "only OpenAI knows" }] },
             { "type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
                 "content": [{ "type": "output_text", "text": "Let me look.", "annotations": [] }] },
             { "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}" },
@@ -253,6 +292,37 @@ mod tests {
         assert!(got[0]["content"].is_null() && got[0].as_object().expect("one").contains_key("content"));
         let got = of(json!([call, { "role": "assistant", "content": "so" }])).expect("acceptable");
         assert_eq!((got.as_array().map(Vec::len), &got[0]["content"]), (Some(1), &json!("so")));
+    }
+
+    #[test]
+    fn reasoning_goes_back_under_its_own_name_with_what_it_led_to() {
+        let reasoning = |text: &str, more: Value| {
+            let content = json!([{ "type": "reasoning_text", "text": text }]);
+            let mut item = json!({ "type": "reasoning", "id": "rs_1", "summary": [], "content": content });
+            item.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            item
+        };
+        let call = json!({ "type": "function_call", "call_id": "c", "name": "f", "arguments": "" });
+        let output = json!({ "type": "function_call_output", "call_id": "c", "output": "sun" });
+        let words = json!({ "role": "assistant", "content": "so" });
+        let plain = Reasoning::Plain.mark();
+        let got = of(json!([
+            reasoning("h", json!({})),
+            call,
+            reasoning("m", json!({})),
+            output,
+            reasoning("ah", json!({ "encrypted_content": plain })),
+            words,
+            reasoning("lost", json!({})),
+        ]))
+        .expect("acceptable");
+        let function = json!({ "name": "f", "arguments": "" });
+        let called = json!({ "role": "assistant", "content": null, "reasoning_content": "hm",
+            "tool_calls": [{ "id": "c", "type": "function", "function": function }] });
+        let answered = json!({ "role": "tool", "content": "sun", "tool_call_id": "c" });
+        let said = json!({ "role": "assistant", "content": "so", "reasoning": "ah", "reasoning_content": "lost" });
+        assert_eq!(got, json!([called, answered, said]));
+        assert_eq!(of(json!([reasoning("led to nothing", json!({}))])), Ok(json!([])));
     }
 
     #[test]

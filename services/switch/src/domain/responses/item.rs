@@ -17,9 +17,28 @@ pub(super) enum Status {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Item {
-    Reasoning { id: String, status: Status, summary: [(); 0], content: Vec<Part> },
-    Message { id: String, status: Status, role: &'static str, content: Vec<Part> },
-    FunctionCall { id: String, status: Status, call_id: String, name: String, arguments: String },
+    Reasoning {
+        id: String,
+        status: Status,
+        summary: [(); 0],
+        content: Vec<Part>,
+        /// Comes back along with the item: it keeps what the server calls it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encrypted_content: Option<&'static str>,
+    },
+    Message {
+        id: String,
+        status: Status,
+        role: &'static str,
+        content: Vec<Part>,
+    },
+    FunctionCall {
+        id: String,
+        status: Status,
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
 /// A part of an item.
@@ -36,12 +55,32 @@ pub(super) enum Part {
 pub(super) enum PartKind {
     Text,
     Refusal,
-    Reasoning,
+    Reasoning(Reasoning),
+}
+
+/// What the server calls its reasoning: some want it back, and each knows its own name only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reasoning {
+    /// `reasoning_content`
+    Content,
+    /// `reasoning`
+    Plain,
+}
+
+impl Reasoning {
+    /// What an item says that holds it.
+    pub(super) const fn mark(self) -> Option<&'static str> {
+        match self {
+            Self::Content => None,
+            Self::Plain => Some("reasoning"),
+        }
+    }
 }
 
 impl Item {
-    pub(super) fn reasoning(id: String) -> Self {
-        Self::Reasoning { id, status: Status::InProgress, summary: [], content: Vec::new() }
+    pub(super) fn reasoning(id: String, name: Reasoning) -> Self {
+        let encrypted_content = name.mark();
+        Self::Reasoning { id, status: Status::InProgress, summary: [], content: Vec::new(), encrypted_content }
     }
 
     pub(super) fn message(id: String) -> Self {
@@ -97,15 +136,16 @@ impl Part {
         match kind {
             PartKind::Text => Self::OutputText { text, annotations: [], logprobs: Vec::new() },
             PartKind::Refusal => Self::Refusal { refusal: text },
-            PartKind::Reasoning => Self::ReasoningText { text },
+            PartKind::Reasoning(_) => Self::ReasoningText { text },
         }
     }
 
-    pub(super) fn kind(&self) -> PartKind {
+    /// Whether it is made of this.
+    pub(super) fn is(&self, kind: PartKind) -> bool {
         match self {
-            Self::OutputText { .. } => PartKind::Text,
-            Self::Refusal { .. } => PartKind::Refusal,
-            Self::ReasoningText { .. } => PartKind::Reasoning,
+            Self::OutputText { .. } => kind == PartKind::Text,
+            Self::Refusal { .. } => kind == PartKind::Refusal,
+            Self::ReasoningText { .. } => matches!(kind, PartKind::Reasoning(_)),
         }
     }
 

@@ -10,6 +10,7 @@ use super::chunk::ToolDelta;
 use super::event::{ArgumentsEvent, DeltaEvent, DoneEvent, Events, ItemEvent, PartEvent, Place};
 use super::item::{Item, Part, PartKind, Status};
 use crate::domain::chunk::BadChunk;
+use crate::wire::signed_id;
 
 /// Most bytes that are said in one response. It is kept whole, because its last event repeats it.
 pub(super) const MAX_SAID: usize = 8 * 1024 * 1024;
@@ -24,9 +25,20 @@ pub(super) struct Output {
     items: Vec<Item>,
     /// The open item that is no call.
     open: Option<usize>,
-    /// Calls by the index that the chat gives them: where they are among the items.
-    calls: Vec<(usize, usize)>,
+    /// Calls in the order of their beginning.
+    calls: Vec<Call>,
     said: usize,
+}
+
+/// A call that was begun.
+#[derive(Debug)]
+struct Call {
+    /// The index that the chat gives it. Some servers count all of them as the first.
+    number: usize,
+    /// The id that the chat gives it.
+    id: String,
+    /// Where it is among the items.
+    item: usize,
 }
 
 impl Output {
@@ -54,7 +66,7 @@ impl Output {
             self.part_for(PartKind::Text);
         }
         self.close_open(status);
-        for (_, index) in std::mem::take(&mut self.calls) {
+        for Call { item: index, .. } in std::mem::take(&mut self.calls) {
             if let (Status::Completed, Item::FunctionCall { id, arguments, .. }) = (status, &self.items[index]) {
                 let event =
                     ArgumentsEvent { item_id: id, output_index: index, delta: None, arguments: Some(arguments) };
@@ -73,7 +85,7 @@ impl Output {
         let name = match kind {
             PartKind::Text => "response.output_text.delta",
             PartKind::Refusal => "response.refusal.delta",
-            PartKind::Reasoning => "response.reasoning_text.delta",
+            PartKind::Reasoning(_) => "response.reasoning_text.delta",
         };
         let place = place(&self.items[index], index, content_index);
         let logprobs = (kind == PartKind::Text).then_some(logprobs);
@@ -91,13 +103,13 @@ impl Output {
                 let number = self.items.len();
                 self.open = Some(number);
                 self.begin_item(match kind {
-                    PartKind::Reasoning => Item::reasoning(format!("rs_{}{number:02x}", self.key)),
+                    PartKind::Reasoning(name) => Item::reasoning(format!("rs_{}{number:02x}", self.key), name),
                     PartKind::Text | PartKind::Refusal => Item::message(format!("msg_{}{number:02x}", self.key)),
                 })
             }
         };
         let parts = self.items[index].parts();
-        if parts.last().is_some_and(|part| part.kind() == kind) {
+        if parts.last().is_some_and(|part| part.is(kind)) {
             return (index, parts.len() - 1);
         }
         self.end_part(index);
@@ -114,24 +126,14 @@ impl Output {
     }
 
     /// More of a call.
-    pub(super) fn call(&mut self, place: usize, call: ToolDelta) -> Result<(), BadChunk> {
+    pub(super) fn call(&mut self, place: usize, mut call: ToolDelta) -> Result<(), BadChunk> {
         let number = call.index.unwrap_or(place);
-        let (name, more) = call.function.map_or((None, None), |function| (function.name, function.arguments));
-        let more = more.unwrap_or_default();
+        let more = call.function.as_mut().and_then(|function| function.arguments.take()).unwrap_or_default();
         self.count(more.len())?;
-        let known = self.calls.iter().find(|(known, _)| *known == number).map(|(_, index)| *index);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                self.close_open(Status::Completed);
-                let key = &self.key;
-                let id = format!("fc_{key}{:02x}", self.items.len());
-                let given = call.id.filter(|id| !id.is_empty());
-                let call_id = given.unwrap_or_else(|| format!("call_{key}{number:02x}"));
-                let index = self.begin_item(Item::function_call(id, call_id, name.unwrap_or_default()));
-                self.calls.push((number, index));
-                index
-            }
+        let known = self.calls.iter().rfind(|known| known.number == number);
+        let index = match known.filter(|known| !call.begins_another(&known.id)) {
+            Some(known) => known.item,
+            None => self.begin_call(number, call),
         };
         if let Item::FunctionCall { id, arguments, .. } = &mut self.items[index]
             && !more.is_empty()
@@ -141,6 +143,22 @@ impl Output {
             self.events.push("response.function_call_arguments.delta", &event);
         }
         Ok(())
+    }
+
+    fn begin_call(&mut self, number: usize, call: ToolDelta) -> usize {
+        self.close_open(Status::Completed);
+        let key = &self.key;
+        let id = format!("fc_{key}{:02x}", self.items.len());
+        let given = call.id.as_deref().unwrap_or_default().to_owned();
+        let call_id = if given.is_empty() { format!("call_{key}{number:02x}") } else { given.clone() };
+        let call_id = match call.thought_signature() {
+            Some(signature) => signed_id::join(&call_id, signature),
+            None => call_id,
+        };
+        let name = call.function.and_then(|function| function.name).unwrap_or_default();
+        let item = self.begin_item(Item::function_call(id, call_id, name));
+        self.calls.push(Call { number, id: given, item });
+        item
     }
 
     fn begin_item(&mut self, item: Item) -> usize {
@@ -187,8 +205,8 @@ impl Output {
 
 fn is_home_of(item: &Item, kind: PartKind) -> bool {
     match item {
-        Item::Reasoning { .. } => kind == PartKind::Reasoning,
-        Item::Message { .. } => kind != PartKind::Reasoning,
+        Item::Reasoning { .. } => matches!(kind, PartKind::Reasoning(_)),
+        Item::Message { .. } => matches!(kind, PartKind::Text | PartKind::Refusal),
         Item::FunctionCall { .. } => false,
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod messages;
+mod reasoning;
 mod request;
 mod stream;
 

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::parts;
 use crate::wire::json::{get, list, said, text};
-use crate::wire::{Untranslatable, data_url};
+use crate::wire::openai::thought_signature;
+use crate::wire::{Untranslatable, data_url, signed_id};
+
+/// Stands for the signature of a thought that was another model's, as Google's guide to "Thought signatures" has it.
+const FOREIGN: &str = "skip_thought_signature_validator";
 
 /// A conversation in Gemini's form.
 #[derive(Debug, Default)]
@@ -15,13 +18,14 @@ pub(super) struct Conversation {
     pub(super) contents: Vec<Value>,
 }
 
-/// Translates `messages`.
-pub(super) fn conversation(pivot: &Value) -> Result<Conversation, Untranslatable> {
+/// Translates `messages`. With `signed`, the first call of each turn has a signature, whoever made it.
+pub(super) fn conversation(pivot: &Value, signed: bool) -> Result<Conversation, Untranslatable> {
     let messages = list(pivot, "messages");
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     let mut system = Vec::new();
     for (index, message) in messages.iter().enumerate() {
-        let turn = turn(message, &messages[..index]).map_err(|error| error.within(&format!("messages[{index}]")))?;
+        let turn =
+            turn(message, &messages[..index], signed).map_err(|error| error.within(&format!("messages[{index}]")))?;
         match (turn, turns.last_mut()) {
             ((_, parts), _) if parts.is_empty() => {}
             (("system", parts), _) => system.extend(parts),
@@ -33,11 +37,11 @@ pub(super) fn conversation(pivot: &Value) -> Result<Conversation, Untranslatable
     Ok(Conversation { system, contents })
 }
 
-fn turn(message: &Value, before: &[Value]) -> Result<(&'static str, Vec<Value>), Untranslatable> {
+fn turn(message: &Value, before: &[Value], signed: bool) -> Result<(&'static str, Vec<Value>), Untranslatable> {
     match text(message, "role") {
         Some("system" | "developer") => Ok(("system", content(message)?)),
         Some("user") => Ok(("user", content(message)?)),
-        Some("assistant") => Ok(("model", assistant(message)?)),
+        Some("assistant") => Ok(("model", assistant(message, signed)?)),
         Some("tool") => Ok(("user", vec![function_response(message, before)?])),
         Some(role) => Err(Untranslatable::new("role", format!("Gemini's wire has no role `{role}`"))),
         None => Err(Untranslatable::new("role", "is required")),
@@ -91,12 +95,23 @@ fn audio(part: &Value) -> Result<Value, Untranslatable> {
     Ok(json!({"inlineData": {"mimeType": format!("audio/{}", field("format")?), "data": field("data")?}}))
 }
 
-fn assistant(message: &Value) -> Result<Vec<Value>, Untranslatable> {
+fn assistant(message: &Value, signed: bool) -> Result<Vec<Value>, Untranslatable> {
     let mut out = content(message)?;
     for (index, call) in list(message, "tool_calls").iter().enumerate() {
-        out.push(function_call(call).map_err(|error| error.within(&format!("tool_calls[{index}]")))?);
+        let mut part = function_call(call).map_err(|error| error.within(&format!("tool_calls[{index}]")))?;
+        // Of calls that were made at once only the first one is signed.
+        let missing = (signed && index == 0).then(|| FOREIGN.to_owned());
+        if let Some(signature) = signature(call).or(missing) {
+            part["thoughtSignature"] = signature.into();
+        }
+        out.push(part);
     }
     Ok(out)
+}
+
+/// The signature that came with a call: beside it, or in its id where its caller's wire has no other place.
+fn signature(call: &Value) -> Option<String> {
+    thought_signature(call).map(str::to_owned).or_else(|| signed_id::split(text(call, "id")?).1)
 }
 
 fn function_call(call: &Value) -> Result<Value, Untranslatable> {
@@ -105,11 +120,7 @@ fn function_call(call: &Value) -> Result<Value, Untranslatable> {
     let arguments = said(function, "arguments").unwrap_or("{}");
     let args: Option<Value> = serde_json::from_str(arguments).ok().filter(Value::is_object);
     let args = args.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
-    let mut part = json!({"functionCall": {"name": name, "args": args}});
-    if let Some(signature) = parts::signature(call) {
-        part["thoughtSignature"] = signature.into();
-    }
-    Ok(part)
+    Ok(json!({"functionCall": {"name": name, "args": args}}))
 }
 
 /// A result. Gemini wants the function's name, which stands in the call that it answers.
@@ -147,7 +158,7 @@ mod tests {
             {"role": "assistant", "content": "", "tool_calls": [call("a", "f"), call("b", "g")]},
             {"role": "tool", "tool_call_id": "a", "content": "{\"ok\":true}"},
             {"role": "tool", "tool_call_id": "b", "content": "plain"},
-        ]}))
+        ]}), true)
         .expect("translatable");
         assert_eq!(got.system, [json!({"text": "be brief"})]);
         let called = |name: &str| json!({"functionCall": {"name": name, "args": {"x": 1}}, "thoughtSignature": "s"});
@@ -166,6 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_signed_by_whoever_made_it() {
+        let calls = |first: Value, signed: bool| {
+            let calls = json!([first, {"id": "b", "function": {"name": "g", "arguments": "{}"}}]);
+            let pivot = json!({"messages": [{"role": "assistant", "tool_calls": calls}]});
+            let parts = conversation(&pivot, signed).expect("translatable").contents[0]["parts"].clone();
+            [0, 1].map(|index| parts[index]["thoughtSignature"].clone())
+        };
+        let call = |id: &str| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});
+        assert_eq!(calls(call(&signed_id::join("a", "s/=")), true), [json!("s/="), json!(null)]);
+        assert_eq!(calls(call("toolu_1"), true), [json!(FOREIGN), json!(null)], "it was another model's");
+        assert_eq!(calls(call("toolu_1"), false), [json!(null), json!(null)]);
+    }
+
+    #[test]
     fn a_message_that_cannot_be_translated_is_named() {
         for (message, field) in [
             (json!({"role": "function"}), "messages[0].role"),
@@ -180,7 +205,7 @@ mod tests {
                 "messages[0].tool_calls[0].function.arguments",
             ),
         ] {
-            assert_eq!(conversation(&json!({"messages": [message]})).expect_err("refused").field, field);
+            assert_eq!(conversation(&json!({"messages": [message]}), false).expect_err("refused").field, field);
         }
     }
 }

@@ -36,14 +36,10 @@ fn tool_call(part: &Value, call: &Value, id: &str, number: u64) -> Value {
     out
 }
 
-/// The signature that [`read`] has put into a tool call.
-pub(super) fn signature(call: &Value) -> Option<&str> {
-    said(get(get(call, "extra_content")?, "google")?, "thought_signature")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::openai::thought_signature;
 
     #[test]
     fn text_thoughts_and_calls_are_told_apart() {
@@ -53,7 +49,7 @@ mod tests {
         assert_eq!(read(&json!({"executableCode": {}}), "r", 0), None);
         let part = json!({"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "s"});
         let Some(Said::Call(call)) = read(&part, "r", 2) else { panic!("a call") };
-        assert_eq!((&call["id"], signature(&call)), (&json!("call_r_2"), Some("s")));
+        assert_eq!((&call["id"], thought_signature(&call)), (&json!("call_r_2"), Some("s")));
         assert_eq!(call["function"], json!({"name": "f", "arguments": "{\"x\":1}"}));
     }
 }

@@ -25,8 +25,8 @@ const REFUSED: [&str; 5] = ["functions", "function_call", "audio", "web_search_o
 /// Tokens of reasoning for each effort.
 const BUDGETS: [(&str, u64); 5] = [("none", 0), ("minimal", 512), ("low", 1024), ("medium", 8192), ("high", 24_576)];
 
-/// Translates a request.
-pub(crate) fn request(pivot: &Value) -> Result<Value, Untranslatable> {
+/// Translates a request for `model`.
+pub(crate) fn request(pivot: &Value, model: &str) -> Result<Value, Untranslatable> {
     if let Some(field) = REFUSED.into_iter().find(|field| get(pivot, field).is_some()) {
         return Err(Untranslatable::new(field, "Gemini's wire has no counterpart"));
     }
@@ -34,7 +34,7 @@ pub(crate) fn request(pivot: &Value) -> Result<Value, Untranslatable> {
         return Err(Untranslatable::new("logprobs", "is not translated to Gemini's wire"));
     }
     let mut out = Object::new();
-    let conversation = contents::conversation(pivot)?;
+    let conversation = contents::conversation(pivot, wants_signatures(model))?;
     if !conversation.system.is_empty() {
         out.insert("systemInstruction".to_owned(), json!({"parts": conversation.system}));
     }
@@ -45,6 +45,12 @@ pub(crate) fn request(pivot: &Value) -> Result<Value, Untranslatable> {
         out.insert("generationConfig".to_owned(), config.into());
     }
     Ok(out.into())
+}
+
+/// Whether a call without the signature of the thought that led to it is refused: by every generation since the third.
+fn wants_signatures(model: &str) -> bool {
+    let name = model.strip_prefix("models/").unwrap_or(model);
+    !["gemini-1", "gemini-2", "gemma-"].iter().any(|older| name.starts_with(older))
 }
 
 fn generation_config(pivot: &Value) -> Result<Object, Untranslatable> {
@@ -132,9 +138,13 @@ fn declaration(tool: &Value) -> Result<Value, Untranslatable> {
 mod tests {
     use super::*;
 
+    fn ask(pivot: &Value) -> Result<Value, Untranslatable> {
+        request(pivot, "gemini-2.5-pro")
+    }
+
     #[test]
     fn a_whole_request_is_translated() {
-        let got = request(&json!({
+        let got = ask(&json!({
             "model": "m", "stream": true, "temperature": 1.5, "top_p": 0.5, "max_tokens": 100, "n": 2, "seed": 7, "stop": "END",
             "presence_penalty": 0.1, "frequency_penalty": 0.2, "reasoning_effort": "low", "user": "u", "unknown": 1,
             "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
@@ -158,8 +168,7 @@ mod tests {
 
     #[test]
     fn a_bare_request_stays_bare() {
-        let got =
-            request(&json!({"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "text"}}));
+        let got = ask(&json!({"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "text"}}));
         assert_eq!(got, Ok(json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})));
     }
 
@@ -172,7 +181,7 @@ mod tests {
             ("response_format", json!({"type": "json_schema"}), "response_format.json_schema.schema"),
             ("tools", json!([{"type": "custom"}]), "tools[0].type"),
         ] {
-            assert_eq!(request(&json!({"messages": [], field: value})).expect_err("refused").field, named);
+            assert_eq!(ask(&json!({"messages": [], field: value})).expect_err("refused").field, named);
         }
     }
 }

@@ -164,7 +164,7 @@ proptest! {
 
     #[test]
     fn a_request_in_common_words_has_a_form_for_every_provider(request in common()) {
-        let turns = gemini::request(&request).expect("translatable");
+        let turns = gemini::request(&request, "m").expect("translatable");
         let roles: Vec<&str> = turns["contents"].as_array().expect("a list").iter().filter_map(|turn| turn["role"].as_str()).collect();
         prop_assert!(roles.windows(2).all(|pair| pair[0] != pair[1]), "turns alternate: {:?}", roles);
     }

@@ -111,6 +111,75 @@ fn calls_may_grow_side_by_side() {
 }
 
 #[test]
+fn calls_that_are_all_counted_as_the_first_are_told_apart_by_their_ids() {
+    let whole = |index: Value, id: &str| {
+        let function = json!({ "name": "f", "arguments": format!("\"{id}\"") });
+        json!({ "index": index, "id": id, "function": function })
+    };
+    let apart = [
+        delta(json!({ "tool_calls": [whole(json!(0), "a")] })),
+        delta(json!({ "tool_calls": [whole(json!(0), "b")] })),
+    ];
+    let without = [
+        delta(json!({ "tool_calls": [whole(Value::Null, "a")] })),
+        delta(json!({ "tool_calls": [whole(Value::Null, "b")] })),
+    ];
+    for chunks in [apart, without] {
+        let mut builder = builder();
+        for chunk in &chunks {
+            add(&mut builder, chunk);
+        }
+        let last = read(builder.finish(9)).pop().expect("an end");
+        let output = last["response"]["output"].as_array().expect("a list").clone();
+        let calls: Vec<_> = output.iter().map(|item| (item["call_id"].clone(), item["arguments"].clone())).collect();
+        assert_eq!(calls, [(json!("a"), json!("\"a\"")), (json!("b"), json!("\"b\""))]);
+    }
+    let mut builder = builder();
+    add(&mut builder, &call(0, Some("a"), "{"));
+    let repeated = json!({ "tool_calls": [{ "index": 0, "id": "other", "function": { "arguments": "}" } }] });
+    add(&mut builder, &delta(repeated));
+    let last = read(builder.finish(9)).pop().expect("an end");
+    assert_eq!(last["response"]["output"][0]["arguments"], "{}", "an id alone begins no call");
+}
+
+#[test]
+fn a_signature_travels_in_the_id_of_its_call() {
+    let call = json!({ "index": 0, "id": "a", "function": { "name": "f", "arguments": "{}" },
+        "extra_content": { "google": { "thought_signature": "s/=" } } });
+    let mut builder = builder();
+    add(&mut builder, &delta(json!({ "tool_calls": [call] })));
+    let last = read(builder.finish(9)).pop().expect("an end");
+    let id = last["response"]["output"][0]["call_id"].as_str().expect("text").to_owned();
+    assert_eq!(crate::wire::signed_id::split(&id), ("a", Some("s/=".to_owned())));
+}
+
+#[test]
+fn a_response_begins_with_its_first_choice_and_ends_with_the_model_that_finished_it() {
+    let mut builder = builder();
+    let of_the_prompt =
+        json!({ "choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": [] });
+    assert_eq!(add(&mut builder, &of_the_prompt), Vec::<Value>::new());
+    let events = add(&mut builder, &delta(json!({ "content": "Hel" })));
+    assert_eq!(events[0]["response"]["model"], "real");
+    let mut end = end("stop");
+    end["model"] = json!("other");
+    add(&mut builder, &end);
+    let last = read(builder.finish(9)).pop().expect("an end");
+    assert_eq!(last["response"]["model"], "other");
+}
+
+#[test]
+fn reasoning_keeps_the_name_that_its_server_knows() {
+    for (name, mark) in [("reasoning_content", Value::Null), ("reasoning", json!("reasoning"))] {
+        let mut builder = builder();
+        add(&mut builder, &delta(json!({ name: "hm" })));
+        let last = read(builder.finish(9)).pop().expect("an end");
+        let item = &last["response"]["output"][0];
+        assert_eq!((&item["content"][0]["text"], &item["encrypted_content"]), (&json!("hm"), &mark));
+    }
+}
+
+#[test]
 fn a_half_call_is_never_said_to_be_done() {
     for broken in [true, false] {
         let mut builder = builder();

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use vx11_contracts::chat;
 
 use super::super::{counted, stop};
-use crate::wire::Malformed;
+use super::reasoning;
 use crate::wire::json::{get, list, said, text};
-use crate::wire::openai::Usage;
+use crate::wire::openai::{Usage, thought_signature};
+use crate::wire::{Malformed, signed_id};
 
 /// Translates the first choice of a completion; Anthropic's wire has no second one.
 pub(crate) fn answer(completion: &Value) -> Result<Value, Malformed> {
@@ -39,9 +40,13 @@ pub(super) fn message_id(id: &str) -> String {
     if id.starts_with("msg_") { id.to_owned() } else { format!("msg_{id}") }
 }
 
-/// The id of a tool call; some servers leave it out.
+/// The id of a tool call; some servers leave it out. A signature that is to come back with the call is in it.
 pub(super) fn call_id(call: &Value, index: u64) -> String {
-    said(call, "id").map_or_else(|| format!("toolu_{index}"), str::to_owned)
+    let id = said(call, "id").map_or_else(|| format!("toolu_{index}"), str::to_owned);
+    match thought_signature(call) {
+        Some(signature) => signed_id::join(&id, signature),
+        None => id,
+    }
 }
 
 /// What the message says. In one that was `cut_off` at the caller's own limit the input of a call may be half, which this
@@ -49,9 +54,9 @@ pub(super) fn call_id(call: &Value, index: u64) -> String {
 fn blocks(message: &Value, cut_off: bool) -> Result<Vec<Value>, Malformed> {
     let mut blocks = list(message, "thinking_blocks").to_vec();
     if blocks.is_empty()
-        && let Some(reasoning) = said(message, "reasoning_content").or_else(|| said(message, "reasoning"))
+        && let Some((name, reasoning)) = reasoning::said_in(message)
     {
-        blocks.push(json!({"type": "thinking", "thinking": reasoning, "signature": ""}));
+        blocks.push(json!({"type": "thinking", "thinking": reasoning, "signature": name.signature()}));
     }
     let texts = [said(message, "content"), said(message, "refusal")];
     blocks.extend(texts.into_iter().flatten().map(|text| json!({"type": "text", "text": text})));
@@ -106,6 +111,16 @@ mod tests {
         let message = answer(&json!({"choices": [choice]})).expect("an answer");
         assert_eq!(message["stop_reason"], "max_tokens");
         assert_eq!((&message["content"][0]["input"], &message["content"][1]["input"]), (&json!({"x": 1}), &json!({})));
+    }
+
+    #[test]
+    fn a_signature_travels_in_the_id_of_its_call() {
+        let call = json!({"id": "a", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {"thought_signature": "s/="}}});
+        let got =
+            answer(&json!({"choices": [{"message": {"reasoning": "hm", "tool_calls": [call]}}]})).expect("an answer");
+        assert_eq!(got["content"][0]["signature"], "reasoning");
+        let id = got["content"][1]["id"].as_str().expect("text");
+        assert_eq!(signed_id::split(id), ("a", Some("s/=".to_owned())));
     }
 
     #[test]

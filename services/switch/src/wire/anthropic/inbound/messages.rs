@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::reasoning;
 use crate::wire::json::{Object, get, list, said, text};
 use crate::wire::{Untranslatable, data_url};
 
@@ -76,7 +77,7 @@ fn tool_result(block: &Value, shown: &mut Vec<Value>) -> Result<Value, Untransla
 }
 
 fn assistant(message: &Value, out: &mut Vec<Value>) -> Result<(), Untranslatable> {
-    let (mut content, mut calls) = (None::<String>, Vec::new());
+    let (mut content, mut calls, mut reasoning) = (None::<String>, Vec::new(), Object::new());
     match get(message, "content") {
         Some(Value::String(text)) => content = Some(text.clone()),
         Some(Value::Array(blocks)) => {
@@ -88,8 +89,9 @@ fn assistant(message: &Value, out: &mut Vec<Value>) -> Result<(), Untranslatable
                     Some("tool_use") => {
                         calls.push(tool_call(block).map_err(|error| error.within(&format!("content[{index}]")))?);
                     }
-                    // Thoughts are signed for the provider that had them; to others they mean nothing.
-                    Some("thinking" | "redacted_thinking") => {}
+                    // Thoughts that are signed mean nothing to others than the provider that had them.
+                    Some("thinking") => add_reasoning(&mut reasoning, block),
+                    Some("redacted_thinking") => {}
                     kind => return Err(no_counterpart(kind).within(&format!("content[{index}]"))),
                 }
             }
@@ -102,11 +104,20 @@ fn assistant(message: &Value, out: &mut Vec<Value>) -> Result<(), Untranslatable
     let mut message = Object::new();
     message.insert("role".to_owned(), "assistant".into());
     message.insert("content".to_owned(), content.into());
+    message.append(&mut reasoning);
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), calls.into());
     }
     out.push(message.into());
     Ok(())
+}
+
+/// Adds an unsigned thought under the name that it came by.
+fn add_reasoning(reasoning: &mut Object, block: &Value) {
+    let Some((name, more)) = reasoning::in_block(block) else { return };
+    if let Value::String(text) = reasoning.entry(name.field()).or_insert_with(|| "".into()) {
+        text.push_str(more);
+    }
 }
 
 fn tool_call(block: &Value) -> Result<Value, Untranslatable> {
@@ -184,6 +195,22 @@ mod tests {
 
     fn translate(messages: Value) -> Vec<Value> {
         conversation(&json!({"messages": messages})).expect("translatable")
+    }
+
+    #[test]
+    fn reasoning_that_nobody_signed_goes_back_under_its_own_name() {
+        let thinking = |signature: Value| json!({"type": "thinking", "thinking": "hm", "signature": signature});
+        let call = json!({"type": "tool_use", "id": "a", "name": "f", "input": {}});
+        for (signature, name) in [
+            (json!(""), Some("reasoning_content")),
+            (json!(null), Some("reasoning_content")),
+            (json!("reasoning"), Some("reasoning")),
+            (json!("EqQB"), None),
+        ] {
+            let got = translate(json!([{"role": "assistant", "content": [thinking(signature), call]}]));
+            let fields = ["reasoning_content", "reasoning"].map(|field| got[0][field].as_str().map(|_| field));
+            assert_eq!(fields.into_iter().flatten().next(), name);
+        }
     }
 
     #[test]

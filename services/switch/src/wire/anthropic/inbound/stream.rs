@@ -11,6 +11,7 @@ use vx11_contracts::chat;
 
 use super::super::{counted, stop};
 use super::answer::{call_id, message_id};
+use super::reasoning::{self, Name};
 use crate::wire::json::{count, get, list, said, text};
 use crate::wire::openai::Usage;
 
@@ -20,8 +21,8 @@ pub(crate) struct Stream {
     is_begun: bool,
     open: Option<Open>,
     blocks: u64,
-    /// The block of each tool call, by its index among the calls.
-    calls: BTreeMap<u64, u64>,
+    /// The last tool call at each index. Some servers count all of them as the first.
+    calls: BTreeMap<u64, Call>,
     stop_reason: String,
     usage: Option<Usage>,
     /// Who finished the answer in another's place, as the gateway says it in a chunk.
@@ -35,11 +36,20 @@ struct Open {
     kind: Kind,
 }
 
+/// A tool call that was begun.
+#[derive(Debug)]
+struct Call {
+    block: u64,
+    id: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
     Thinking,
-    Call(u64),
+    /// Thinking that a server calls so, and would not know by another name.
+    Reasoning,
+    Call,
     /// One that only providers of this wire have, and that no chunk adds to.
     Foreign,
 }
@@ -48,7 +58,10 @@ impl Stream {
     /// The events that a chunk becomes. An event's name is its `type`.
     pub(crate) fn push(&mut self, chunk: &Value) -> Vec<Value> {
         let mut out = Vec::new();
-        self.begin(chunk, &mut out);
+        // Azure says something of the prompt first, in a chunk that has neither a choice nor the answer's names.
+        if !list(chunk, "choices").is_empty() {
+            self.begin(chunk, &mut out);
+        }
         if let Some(usage) = get(chunk, "usage").filter(|usage| Usage::is_said(usage)) {
             self.usage = Some(Usage::read(usage));
         }
@@ -131,8 +144,9 @@ impl Stream {
     }
 
     fn add(&mut self, delta: &Value, out: &mut Vec<Value>) {
-        if let Some(text) = said(delta, "reasoning_content").or_else(|| said(delta, "reasoning")) {
-            self.write(Kind::Thinking, json!({"type": "thinking_delta", "thinking": text}), out);
+        if let Some((name, text)) = reasoning::said_in(delta) {
+            let kind = if name == Name::Reasoning { Kind::Reasoning } else { Kind::Thinking };
+            self.write(kind, json!({"type": "thinking_delta", "thinking": text}), out);
         }
         for thought in list(delta, "thinking_blocks") {
             self.add_thought(thought, out);
@@ -159,21 +173,24 @@ impl Stream {
     fn add_call(&mut self, call: &Value, out: &mut Vec<Value>) {
         let call_index = count(call, "index");
         let function = get(call, "function");
-        let block = match self.calls.get(&call_index) {
-            Some(block) => *block,
-            None => {
-                let name = function.and_then(|function| text(function, "name")).unwrap_or_default();
-                let id = call_id(call, call_index);
-                let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
-                let index = self.open(Kind::Call(call_index), block, out);
-                self.calls.insert(call_index, index);
-                index
-            }
+        let block = match self.calls.get(&call_index).filter(|known| !begins_another(call, &known.id)) {
+            Some(known) => known.block,
+            None => self.begin_call(call_index, call, out),
         };
         if let Some(arguments) = function.and_then(|function| said(function, "arguments")) {
             let delta = json!({"type": "input_json_delta", "partial_json": arguments});
             out.push(json!({"type": "content_block_delta", "index": block, "delta": delta}));
         }
+    }
+
+    fn begin_call(&mut self, call_index: u64, call: &Value, out: &mut Vec<Value>) -> u64 {
+        let name = get(call, "function").and_then(|function| text(function, "name")).unwrap_or_default();
+        let id = call_id(call, call_index);
+        let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+        let block = self.open(Kind::Call, block, out);
+        let id = text(call, "id").unwrap_or_default().to_owned();
+        self.calls.insert(call_index, Call { block, id });
+        block
     }
 
     /// Adds to the block of this kind, a new one where another is open.
@@ -182,8 +199,9 @@ impl Stream {
             Some(open) if open.kind == kind => open.index,
             _ => {
                 let block = match kind {
-                    Kind::Thinking => json!({"type": "thinking", "thinking": "", "signature": ""}),
-                    Kind::Text | Kind::Call(_) | Kind::Foreign => json!({"type": "text", "text": ""}),
+                    Kind::Thinking => thinking(Name::ReasoningContent),
+                    Kind::Reasoning => thinking(Name::Reasoning),
+                    Kind::Text | Kind::Call | Kind::Foreign => json!({"type": "text", "text": ""}),
                 };
                 self.open(kind, block, out)
             }
@@ -213,6 +231,16 @@ impl Stream {
         self.blocks += 1;
         self.blocks - 1
     }
+}
+
+fn thinking(name: Name) -> Value {
+    json!({"type": "thinking", "thinking": "", "signature": name.signature()})
+}
+
+/// Whether `call`, at the index of the one with the id `known`, is another one: it has a name and an id of its own.
+fn begins_another(call: &Value, known: &str) -> bool {
+    let is_named = get(call, "function").is_some_and(|function| said(function, "name").is_some());
+    is_named && !known.is_empty() && said(call, "id").is_some_and(|id| id != known)
 }
 
 #[cfg(test)]
@@ -282,6 +310,50 @@ mod tests {
             .collect();
         assert_eq!(deltas, [(0, "{"), (1, "{"), (0, "}"), (1, "}")]);
         assert_eq!(names(&events).iter().filter(|name| **name == "content_block_start").count(), 2);
+    }
+
+    #[test]
+    fn calls_that_are_all_counted_as_the_first_are_told_apart_by_their_ids() {
+        let call = |index: Value, id: &str, name: Option<&str>| {
+            let function = json!({"name": name, "arguments": format!("\"{id}\"")});
+            chunk(json!({"tool_calls": [{"index": index, "id": id, "function": function}]}))
+        };
+        for index in [json!(0), json!(null)] {
+            let mut stream = Stream::default();
+            let mut events = stream.push(&call(index.clone(), "a", Some("f")));
+            events.extend(stream.push(&call(index.clone(), "b", Some("g"))));
+            let begun: Vec<&Value> =
+                events.iter().map(|event| &event["content_block"]["id"]).filter(|id| !id.is_null()).collect();
+            assert_eq!(begun, ["a", "b"]);
+            let deltas: Vec<(u64, &str)> = events
+                .iter()
+                .filter_map(|event| Some((count(event, "index"), text(get(event, "delta")?, "partial_json")?)))
+                .collect();
+            assert_eq!(deltas, [(0, "\"a\""), (1, "\"b\"")]);
+            let more = stream.push(&call(index, "another id for each part", None));
+            assert_eq!((names(&more), &more[0]["index"]), (vec!["content_block_delta"], &json!(1)));
+        }
+    }
+
+    #[test]
+    fn what_azure_says_of_the_prompt_first_begins_no_message() {
+        let mut stream = Stream::default();
+        let of_the_prompt =
+            json!({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": []});
+        assert_eq!(stream.push(&of_the_prompt), Vec::<Value>::new());
+        let begun = stream.push(&chunk(json!({"content": "Hi"})));
+        assert_eq!((&begun[0]["message"]["id"], &begun[0]["message"]["model"]), (&json!("msg_c1"), &json!("gpt")));
+    }
+
+    #[test]
+    fn the_name_of_reasoning_stands_where_its_signature_would() {
+        for (field, signature) in [("reasoning_content", ""), ("reasoning", "reasoning")] {
+            let events = Stream::default().push(&chunk(json!({field: "hm"})));
+            assert_eq!(
+                (&events[1]["content_block"]["signature"], &events[3]["delta"]["thinking"]),
+                (&json!(signature), &json!("hm"))
+            );
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::parts;
-use crate::wire::Untranslatable;
 use crate::wire::json::{copy, get, list, said, text};
+use crate::wire::{Untranslatable, signed_id};
 
 /// A conversation in Anthropic's form.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ fn tool_use(call: &Value) -> Result<Value, Untranslatable> {
     let name = text(function, "name").ok_or_else(|| required("function.name"))?;
     let input = parts::arguments(text(function, "arguments").unwrap_or_default());
     let input = input.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
-    Ok(json!({"type": "tool_use", "id": id, "name": name, "input": input}))
+    Ok(json!({"type": "tool_use", "id": signed_id::split(id).0, "name": name, "input": input}))
 }
 
 fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
@@ -75,7 +75,7 @@ fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
         Some(Value::String(text)) => json!(text),
         _ => parts::blocks(message)?.into(),
     };
-    let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    let mut block = json!({"type": "tool_result", "tool_use_id": signed_id::split(id).0, "content": content});
     if let Some(block) = block.as_object_mut() {
         copy(message, block, &["cache_control"]);
     }
