@@ -10,7 +10,7 @@ pub(crate) mod delta;
 mod edit;
 pub(crate) mod ending;
 pub(crate) mod failover;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod halves;
 pub(crate) mod json_text;
 pub(crate) mod keys;

@@ -6,6 +6,7 @@
 
 pub(crate) mod anthropic;
 mod data_url;
+mod dialect;
 mod failure;
 pub(crate) mod gemini;
 mod json;
@@ -17,6 +18,7 @@ pub(crate) mod signed_id;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub(crate) use dialect::Dialect;
 pub(crate) use failure::{ProviderError, in_stream};
 pub(crate) use openai::Piece;
 

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::json_text;
 
 /// One JSON object, its values as they stand.
-pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
+pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// Takes the text out of a delta; what is not text stays.
 pub(super) fn content(delta: &mut Fields) -> Vec<u16> {
@@ -31,7 +31,7 @@ pub(super) fn text(raw: &RawValue) -> Option<Vec<u16>> {
 }
 
 /// One value.
-pub(super) fn field<'f>(fields: &'f Fields, name: &str) -> Option<&'f RawValue> {
+pub(crate) fn field<'f>(fields: &'f Fields, name: &str) -> Option<&'f RawValue> {
     fields.get(name).map(|raw| &**raw)
 }
 
@@ -41,12 +41,12 @@ pub(super) fn says(field: Option<&RawValue>) -> bool {
 }
 
 /// A value as a `T`, where it is one.
-pub(super) fn read<'f, T: serde::Deserialize<'f>>(field: Option<&'f RawValue>) -> Option<T> {
+pub(crate) fn read<'f, T: serde::Deserialize<'f>>(field: Option<&'f RawValue>) -> Option<T> {
     serde_json::from_str(field?.get()).ok()
 }
 
 /// Sets a value.
-pub(super) fn put(fields: &mut Fields, name: &str, value: &impl Serialize) {
+pub(crate) fn put(fields: &mut Fields, name: &str, value: &impl Serialize) {
     // Numbers, texts and maps with text keys: nothing that can fail.
     if let Ok(raw) = to_raw_value(value) {
         fields.insert(name.to_owned(), raw);

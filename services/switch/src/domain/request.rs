@@ -30,6 +30,8 @@ pub(crate) struct ChatRequest {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// What is asked for.
     pub(crate) operation: Operation,
+    /// Whether the body is the gateway's own wording of what its caller has asked in other words of OpenAI's.
+    is_reworded: bool,
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
@@ -79,9 +81,15 @@ impl ChatRequest {
         Ok(Self { headers, ..Self::read_as(Wire::Anthropic, Operation::Chat, body)? })
     }
 
+    /// Reads a chat completion that the gateway has made of another request of OpenAI's.
+    pub(super) fn read_reworded(body: Bytes) -> Result<Self, BadRequest> {
+        Ok(Self { is_reworded: true, ..Self::read(body)? })
+    }
+
     /// The same request with another body of the same wire.
     pub(super) fn with_body(&self, body: Bytes) -> Result<Self, BadRequest> {
-        Ok(Self { headers: self.headers.clone(), ..Self::read_as(self.wire, self.operation, body)? })
+        let (headers, is_reworded) = (self.headers.clone(), self.is_reworded);
+        Ok(Self { headers, is_reworded, ..Self::read_as(self.wire, self.operation, body)? })
     }
 
     fn read_as(wire: Wire, operation: Operation, body: Bytes) -> Result<Self, BadRequest> {
@@ -108,13 +116,14 @@ impl ChatRequest {
         let mut as_chat = None;
         if operation == Operation::TextCompletion {
             choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
-            as_chat = Some(text_completion::as_chat(&body).and_then(Self::read).map(Box::new));
+            as_chat = Some(text_completion::as_chat(&body).and_then(Self::read_reworded).map(Box::new));
         }
         let headers = Vec::new();
         Ok(Self {
             wire,
             headers,
             operation,
+            is_reworded: false,
             span,
             user,
             metadata,
@@ -126,6 +135,11 @@ impl ChatRequest {
             as_chat,
             body,
         })
+    }
+
+    /// Whether a provider of OpenAI's wire gets words of the gateway's, not of the caller's.
+    pub(crate) fn is_translated(&self) -> bool {
+        self.is_reworded || self.wire != Wire::OpenAi
     }
 
     /// The request as it came.
@@ -142,6 +156,7 @@ impl ChatRequest {
             wire: Wire::OpenAi,
             headers: Vec::new(),
             operation: Operation::Chat,
+            is_reworded: false,
             body: body.into(),
             span: MODEL_AT..MODEL_AT + 2,
             user: None,

@@ -14,7 +14,7 @@ use super::{anthropic, azure, gemini, openai};
 use crate::config::{ProviderConfig, ProviderKind};
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
-use crate::wire::{Defaults, Untranslatable, Wire, translate_request};
+use crate::wire::{Defaults, Dialect, Untranslatable, Wire, translate_request};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -91,6 +91,11 @@ impl Endpoint {
             (from, to) if from == to => request.body_for(model),
             between => translate_request(request.body(), between, model, self.defaults)?,
         };
+        // A caller's own words are the caller's; what the gateway has written is to be understood.
+        let body = match self.wire() {
+            Wire::OpenAi if request.is_translated() => self.dialect(model).write(body),
+            _ => body,
+        };
         let target = self.target(request, model).map_err(|_| Untranslatable {
             field: "model".to_owned(),
             problem: "it cannot be part of an address".to_owned(),
@@ -109,6 +114,10 @@ impl Endpoint {
     ) -> anyhow::Result<Request> {
         let outgoing = self.post(http, target(&anthropic::count_url(&self.base_url))?, request, key);
         Ok(outgoing.header(ACCEPT, JSON).body(request.body_for(model)))
+    }
+
+    fn dialect(&self, model: &str) -> Dialect {
+        Dialect::of(model, self.kind == ProviderKind::AzureOpenai)
     }
 
     fn target(&self, request: &ChatRequest, model: &str) -> anyhow::Result<PathAndQuery> {

@@ -34,5 +34,6 @@ mod retries;
 mod routing;
 mod secrets;
 mod text_completions;
-mod unreported;
 mod turns;
+mod unreported;
+mod wordings;

@@ -37,7 +37,7 @@ async fn a_response_is_a_chat_completion_in_other_words() {
     let messages = json!([{ "role": "system", "content": "Be kind." }, { "role": "user", "content": "Hi" }]);
     assert_eq!(
         serde_json::from_str::<Value>(sent).unwrap(),
-        json!({ "model": "m-a", "messages": messages, "max_completion_tokens": 9 })
+        json!({ "model": "m-a", "messages": messages, "max_tokens": 9 })
     );
     assert_eq!((got.status, got.header("x-vx11-provider"), got.header("x-request-id")), (200, "a", "req-1"));
     let response = got.json();

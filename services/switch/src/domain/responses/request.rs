@@ -68,7 +68,7 @@ impl ResponsesRequest {
         let echo = Echo::of(&fields);
         let chat =
             serde_json::to_vec(&chat(&fields)?).map_err(|error| Unacceptable::new("input", error.to_string()))?;
-        let chat = ChatRequest::read(chat.into()).map_err(|bad| match bad {
+        let chat = ChatRequest::read_reworded(chat.into()).map_err(|bad| match bad {
             BadRequest::Malformed(problem) => Unacceptable { param: None, problem },
             BadRequest::Field { name, problem } => Unacceptable::new(name, problem),
         })?;
@@ -87,7 +87,7 @@ fn chat(fields: &Fields<'_>) -> Result<BTreeMap<String, Box<RawValue>>, Unaccept
     let mut put = |name: &str, value: Box<RawValue>| chat.insert(name.to_owned(), value);
     put("messages", raw("input", &input::messages(fields)?)?);
     if let Some(limit) = fields.get("max_output_tokens") {
-        put("max_completion_tokens", (*limit).to_owned());
+        put("max_tokens", (*limit).to_owned());
     }
     if let Some(effort) = reasoning_effort(fields)? {
         put("reasoning_effort", effort);
@@ -213,7 +213,7 @@ mod tests {
         let messages = json!([{ "role": "system", "content": "be brief" }, { "role": "user", "content": "hi" }]);
         assert_eq!(
             got,
-            json!({ "model": "m", "messages": messages, "max_completion_tokens": 7, "reasoning_effort": "low",
+            json!({ "model": "m", "messages": messages, "max_tokens": 7, "reasoning_effort": "low",
                 "verbosity": "low", "logprobs": true, "top_logprobs": 2, "temperature": 0.5, "vendor": { "k": 1 },
                 "stream": false })
         );
