@@ -30,7 +30,8 @@ impl Gateway {
         let http = self.client(target.provider).ok();
         let request = key.ok().zip(http);
         let request = request.and_then(|(key, http)| provider.chat(http, call.request, &target.model, key).ok());
-        let (Ok(place), Some(request), true) = (place, request, provider.is_usable()) else {
+        let may = provider.is_usable() && provider.can(call.request);
+        let (Ok(place), Some(request), true) = (place, request, may) else {
             self.shared.metrics.shadow(&provider.name, "not_made");
             return;
         };

@@ -33,6 +33,7 @@ use crate::domain::responses::{Builder, ResponsesRequest};
 pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, ApiError> {
     let ResponsesRequest { chat, echo } = ResponsesRequest::read(&arrival.body)?;
     let order = arrival.order(chat).await?;
+    order.cast_shadow();
     let id = Uuid::new_v4().simple().to_string();
     let builder = Builder::new(id, unix_seconds(), &order.request().model, echo);
     if order.request().stream {

@@ -30,6 +30,7 @@ use crate::domain::{answer, text_completion};
 pub(super) async fn create_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
     let request = ChatRequest::read_for(Operation::TextCompletion, arrival.body.clone())?;
     let order = arrival.order(request).await?;
+    order.cast_shadow();
     if order.request().stream {
         return completions_stream::answer(&order, Shape::Text).await;
     }

@@ -122,3 +122,30 @@ async fn a_shadow_gets_a_copy_and_changes_nothing() {
         assert_eq!(app.provider("b").await["live"], serde_json::json!([]), "nothing is learnt from it");
     }
 }
+
+#[tokio::test]
+async fn a_shadow_is_cast_whatever_wire_is_asked_in_by_a_target_that_can() {
+    for (path, body) in [
+        ("/v1/responses", r#"{"model":"r","input":"hi"}"#),
+        ("/v1/completions", r#"{"model":"r","prompt":"hi"}"#),
+        ("/v1/messages", r#"{"model":"r","max_tokens":9,"messages":[]}"#),
+    ] {
+        let (a, b) = (answering().await, Fake::always([completion("shadow")]).await);
+        let settings = [("TARGETS", r#"["a/m-a"]"#), ("SHADOW", r#"{target="b/m-b"}"#)];
+        let app = with(&[&a, &b], &settings).await;
+        assert_eq!(Answer::of(app.post(path, body)).await.status, 200, "{path}");
+        let asked = r#"vx11_shadow_requests_total{outcome="success",provider="b"}"#;
+        app.wait_for_metric(asked, 1.0).await;
+        assert_eq!(b.requests().len(), 1, "{path}");
+    }
+    let (a, b) = (answering().await, Fake::always([completion("shadow")]).await);
+    let settings = [
+        ("VX11_SWITCH__MODELS__R__TARGETS", r#"["a/m-a"]"#),
+        ("VX11_SWITCH__MODELS__R__SHADOW", r#"{target="b/m-b"}"#),
+        ("VX11_SWITCH__PROVIDERS__B__TEXT_COMPLETIONS", "false"),
+    ];
+    let app = App::in_front_of(&[&a.url, &b.url], &settings).await;
+    assert_eq!(Answer::of(app.post("/v1/completions", r#"{"model":"r","prompt":["a","b"]}"#)).await.status, 200);
+    app.wait_for_metric(r#"vx11_shadow_requests_total{outcome="not_made",provider="b"}"#, 1.0).await;
+    assert!(b.requests().is_empty(), "several prompts are none of a chat");
+}
