@@ -34,6 +34,8 @@ pub const OVERHEAD_MS: &str = "x-vx11-overhead-ms";
 pub const CACHE: &str = "x-vx11-cache";
 /// OpenAI's name of a request: the provider's own where it gave one, else the correlation id.
 pub const REQUEST_ID: &str = "x-request-id";
+/// Anthropic's name of a request: the same, on Anthropic's routes.
+pub const ANTHROPIC_REQUEST_ID: &str = "request-id";
 /// OpenAI's finer `Retry-After`, in whole milliseconds.
 pub const RETRY_AFTER_MS: &str = "retry-after-ms";
 /// What the answer cost, in US dollars as a decimal number, attempts that failed included. Not on streams.

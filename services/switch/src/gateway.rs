@@ -32,6 +32,7 @@ use crate::cache::{Cache, Passage};
 use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Retries, Turn, Unanswered, first_answer, time_of};
+use crate::domain::operation::Operation;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::request::ChatRequest;
 use crate::domain::retry::RetryPolicy;
@@ -189,13 +190,23 @@ impl Gateway {
                     let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
                     let request_id = exchange::request_id(&response);
                     let body = exchange::body(response, call.request.operation.answer_limit()).await?;
-                    let completion = exchange::completion(&body, wire)?;
+                    let completion = match call.request.operation {
+                        Operation::Embeddings => exchange::embeddings(&body, wire, call.request, &target.model)?,
+                        Operation::Chat | Operation::TextCompletion => exchange::completion(&body, wire)?,
+                    };
                     Ok((body, completion, request_id))
                 });
                 attempt.bounded(self.limits(target).answer, call.left(), answer).await
             };
             let completed = came.and_then(|(body, completion, request_id)| {
                 let read = usable(&mut attempt, &completion, read(&completion))?;
+                let completion = match call.request.operation {
+                    // A translated answer is to say what was spent, if only about.
+                    Operation::Embeddings if wire != Wire::OpenAi && read.usage.is_none() => {
+                        answer::with_usage(&completion, call.bill.prompt_estimate()).unwrap_or(completion)
+                    }
+                    _ => completion,
+                };
                 let is_native = wire != Wire::OpenAi && wire == call.request.wire;
                 Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
             });

@@ -7,6 +7,17 @@ pub(crate) const DEFAULT_DIMENSIONS: usize = 64;
 /// Most numbers of a vector.
 pub(crate) const MAX_DIMENSIONS: usize = 4096;
 
+/// What is to be embedded.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// A model, with faults behind a `+`.
+    pub(crate) model: String,
+    /// Each thing to embed, and how many tokens it has.
+    pub(crate) items: Vec<(String, u64)>,
+    /// Numbers of a vector.
+    pub(crate) dimensions: Option<usize>,
+}
+
 /// The vector of `text`, of length one.
 pub(crate) fn embed(text: &str, dimensions: usize) -> Vec<f32> {
     let component = |index: usize| {

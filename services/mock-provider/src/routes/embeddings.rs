@@ -14,7 +14,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::{check_key, fault, no_such_model};
 use crate::State;
-use crate::domain::embedding::{DEFAULT_DIMENSIONS, MAX_DIMENSIONS, embed};
+use crate::domain::embedding::{DEFAULT_DIMENSIONS, MAX_DIMENSIONS, Wanted, embed};
 use crate::domain::{models, tokens};
 use crate::ledger::Entry;
 use crate::wire::{Refusal, Wire};
@@ -53,6 +53,20 @@ enum Encoding {
     Base64,
 }
 
+impl Encoding {
+    /// One vector in the list of an answer.
+    fn entry(self, (index, vector): (usize, &Vec<f32>)) -> Value {
+        let embedding = match self {
+            Self::Float => json!(vector),
+            Self::Base64 => {
+                let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+                Value::String(BASE64_STANDARD.encode(bytes))
+            }
+        };
+        json!({ "object": "embedding", "index": index, "embedding": embedding })
+    }
+}
+
 impl Input {
     /// Each thing to embed, and how many tokens it has.
     fn items(&self) -> Vec<(String, u64)> {
@@ -83,43 +97,49 @@ pub(crate) async fn create(state: ThinData<State>, http: HttpRequest, body: Resu
 
 /// Answers `body`, whose sender was let in.
 pub(super) async fn answer(state: &State, http: &HttpRequest, body: &Bytes) -> Result<HttpResponse, Refusal> {
-    let request: EmbeddingsRequest = parse(body)?;
-    let (name, _) = models::split_faults(&request.model);
-    if !models::exists(name) {
-        return Err(no_such_model(name).into());
-    }
-    let dimensions = request.dimensions.unwrap_or(DEFAULT_DIMENSIONS);
-    if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-        return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")).into());
-    }
-    let items = request.input.items();
+    let EmbeddingsRequest { model, input, dimensions, encoding_format } = parse(body)?;
+    let items = input.items();
     if !(1..=MAX_INPUTS).contains(&items.len()) {
         return Err(ApiError::invalid_field("input", format!("must be 1 to {MAX_INPUTS} texts")).into());
     }
-    let applied = fault::plan(state, http, &request.model)?;
+    let name = model.clone();
+    let write = |vectors: &[Vec<f32>], tokens: Option<u64>| {
+        let data: Vec<Value> = vectors.iter().enumerate().map(|entry| encoding_format.entry(entry)).collect();
+        let mut body = json!({ "object": "list", "data": data, "model": name });
+        if let Some(tokens) = tokens {
+            body["usage"] = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
+        }
+        body
+    };
+    reply(state, http, Wire::OpenAi, Wanted { model, items, dimensions }, write).await
+}
+
+/// The vectors of what is `wanted`, as `write` puts them, with the tokens where they are told.
+pub(super) async fn reply(
+    state: &State,
+    http: &HttpRequest,
+    wire: Wire,
+    wanted: Wanted,
+    write: impl FnOnce(&[Vec<f32>], Option<u64>) -> Value,
+) -> Result<HttpResponse, Refusal> {
+    let Wanted { model, items, dimensions } = wanted;
+    let (name, _) = models::split_faults(&model);
+    if !models::exists(name) {
+        return Err(no_such_model(name).into());
+    }
+    let dimensions = dimensions.unwrap_or(DEFAULT_DIMENSIONS);
+    if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+        return Err(ApiError::invalid_field("dimensions", format!("must be 1 to {MAX_DIMENSIONS}")).into());
+    }
+    let applied = fault::plan(state, http, &model)?;
     let prompt_tokens: u64 = items.iter().map(|(_, tokens)| tokens).sum();
-    let entry =
-        Entry { model: request.model.clone(), fault: applied.plan.to_string(), prompt_tokens, ..Entry::default() };
-    let open = state.ledger.open(http, Wire::OpenAi, entry);
-    let open = match fault::before(state, http, Wire::OpenAi, &applied, open).await {
+    let entry = Entry { model, fault: applied.plan.to_string(), prompt_tokens, ..Entry::default() };
+    let open = state.ledger.open(http, wire, entry);
+    let open = match fault::before(state, http, wire, &applied, open).await {
         Ok(open) => open,
         Err(instead) => return Ok(instead),
     };
-    let vector = |(index, (text, _)): (usize, &(String, u64))| {
-        let vector = embed(text, dimensions);
-        let embedding = match request.encoding_format {
-            Encoding::Float => json!(vector),
-            Encoding::Base64 => {
-                let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
-                Value::String(BASE64_STANDARD.encode(bytes))
-            }
-        };
-        json!({ "object": "embedding", "index": index, "embedding": embedding })
-    };
-    let data: Vec<Value> = items.iter().enumerate().map(vector).collect();
-    let mut body = json!({ "object": "list", "data": data, "model": request.model });
-    if !applied.plan.no_usage {
-        body["usage"] = json!({ "prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens });
-    }
-    Ok(fault::whole(state, Wire::OpenAi, &applied.plan, open, &body))
+    let vectors: Vec<Vec<f32>> = items.iter().map(|(text, _)| embed(text, dimensions)).collect();
+    let body = write(&vectors, (!applied.plan.no_usage).then_some(prompt_tokens));
+    Ok(fault::whole(state, wire, &applied.plan, open, &body))
 }

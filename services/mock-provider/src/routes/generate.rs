@@ -6,24 +6,24 @@ use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 
-use super::{check_key, exchange};
+use super::{check_key, embeddings, exchange};
 use crate::State;
-use crate::wire::gemini::{CountRequest, GenerateRequest};
+use crate::wire::gemini::{self, BatchEmbedRequest, CountRequest, EmbedRequest, GenerateRequest};
 use crate::wire::{Refusal, Wire};
 
-/// Answer a conversation, or count its tokens, as Gemini does.
+/// Answer a conversation, count its tokens, or turn texts into vectors, as Gemini does.
 #[utoipa::path(
     post,
     path = "/v1beta/models/{model}:{method}",
     tag = "gemini",
     params(
         ("model" = String, Path, description = "a model, with faults behind a `+`"),
-        ("method" = String, Path, description = "`generateContent`, `streamGenerateContent` or `countTokens`"),
+        ("method" = String, Path, description = "`generateContent`, `streamGenerateContent`, `countTokens`, `embedContent` or `batchEmbedContents`"),
         ("alt" = Option<String>, Query, description = "`sse`: a stream is server-sent events, not an array"),
     ),
     request_body = Object,
     responses(
-        (status = 200, description = "a response, its chunks, or `{\"totalTokens\": n}`", body = Object),
+        (status = 200, description = "a response, its chunks, `{\"totalTokens\": n}`, or vectors", body = Object),
         (status = "4XX", description = "an error in Gemini's shape", body = Object),
     )
 )]
@@ -54,6 +54,14 @@ pub(crate) async fn generate(
                 let is_sse = http.query_string().split('&').any(|pair| pair == "alt=sse");
                 let (renderer, asked) = parse::<GenerateRequest>(&body)?.read(model, is_stream, is_sse)?;
                 exchange::reply(&state, &http, renderer, asked).await
+            }
+            "embedContent" => {
+                let wanted = parse::<EmbedRequest>(&body)?.read(model);
+                embeddings::reply(&state, &http, Wire::Gemini, wanted, gemini::one).await
+            }
+            "batchEmbedContents" => {
+                let wanted = parse::<BatchEmbedRequest>(&body)?.read(model)?;
+                embeddings::reply(&state, &http, Wire::Gemini, wanted, gemini::batch).await
             }
             _ => Err(Refusal::Request(ApiError::not_found("method"))),
         }

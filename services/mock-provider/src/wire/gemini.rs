@@ -3,6 +3,7 @@
 //! A stream has no end mark of its own: it is complete when a chunk has a `finishReason`. The usage of a chunk counts
 //! everything up to it.
 
+mod embedding;
 mod error;
 mod request;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use vx11_chassis::sse;
 
+pub(crate) use embedding::{BatchEmbedRequest, EmbedRequest, batch, one};
 pub(crate) use error::error;
 pub(crate) use request::{CountRequest, GenerateRequest};
 

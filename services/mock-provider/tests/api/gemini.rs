@@ -115,3 +115,26 @@ async fn what_does_not_fit_is_refused() {
     }
     assert!(mock.log().await.is_empty());
 }
+
+#[tokio::test]
+async fn texts_become_the_vectors_that_the_other_wire_has_for_them() {
+    let mock = Mock::start().await;
+    let content = |text: &str| json!({ "content": { "parts": [{ "text": text }] }, "outputDimensionality": 3 });
+    let batch = json!({ "requests": [content("hello"), content("hello world")] });
+    let path = |method: &str| format!("/v1beta/models/mock-embedding:{method}");
+    let got = Answer::of(mock.post(&path("batchEmbedContents"), batch.to_string())).await.json();
+    let asked = json!({ "model": "mock-embedding", "input": ["hello", "hello world"], "dimensions": 3 });
+    let other = Answer::of(mock.post("/v1/embeddings", asked.to_string())).await.json();
+    for index in [0, 1] {
+        assert_eq!(got["embeddings"][index]["values"], other["data"][index]["embedding"]);
+    }
+    assert_eq!(got["usageMetadata"]["promptTokenCount"], other["usage"]["prompt_tokens"]);
+    let one = Answer::of(mock.post(&path("embedContent"), content("hello").to_string())).await.json();
+    assert_eq!(one["embedding"], got["embeddings"][0]);
+    let silent = path("batchEmbedContents").replace(":", "+no_usage:");
+    assert_eq!(Answer::of(mock.post(&silent, batch.to_string())).await.json().get("usageMetadata"), None);
+    for requests in [json!([]), vec![content("x"); 101].into()] {
+        let got = Answer::of(mock.post(&path("batchEmbedContents"), json!({ "requests": requests }).to_string())).await;
+        assert_eq!((got.status, got.json()["error"]["status"].as_str()), (400, Some("INVALID_ARGUMENT")));
+    }
+}

@@ -1,11 +1,14 @@
 //! A provider's whole answer: is it one, what did it cost, and what does it say.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::json;
 use serde_json::value::RawValue;
 use vx11_contracts::chat::Usage;
 
 use super::ending::Ending;
+use super::fields::{Fields, put};
 use crate::accounts::{Tokens, estimate_tokens};
 
 /// Token counts as providers report them; some leave one out, or say null.
@@ -149,6 +152,13 @@ pub(crate) fn embeddings(body: &[u8]) -> Option<Read<()>> {
     let embeddings: Embeddings = serde_json::from_slice(body).ok()?;
     let usage = embeddings.usage.and_then(ReportedUsage::reported);
     (!embeddings.data.is_empty()).then_some(Read { answer: (), usage, is_given_up: false })
+}
+
+/// Embeddings with what was spent on them, for a `body` that does not say it. `None`: it is no object.
+pub(crate) fn with_usage(body: &[u8], prompt_tokens: u64) -> Option<Bytes> {
+    let mut fields: Fields = serde_json::from_slice(body).ok()?;
+    put(&mut fields, "usage", &json!({"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}));
+    serde_json::to_vec(&fields).ok().map(Bytes::from)
 }
 
 /// Reads what a chat completion says. `None`: it is none.

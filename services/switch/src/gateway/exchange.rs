@@ -13,11 +13,12 @@ use vx11_http_client::{Error, Request, Response};
 use crate::domain::failover::{Failure, Refusal};
 use crate::domain::halves::mended;
 use crate::domain::outcome::{Health, Outcome};
+use crate::domain::request::ChatRequest;
 use crate::domain::{rejection, retry};
-use crate::wire::{ProviderError, Wire, in_stream, translate_answer, translate_error};
+use crate::wire::{ProviderError, Wire, gemini, in_stream, translate_answer, translate_error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
-const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static(headers::ANTHROPIC_REQUEST_ID);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
 /// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports success.
@@ -48,6 +49,15 @@ pub(super) fn completion(body: &Bytes, wire: Wire) -> Result<Bytes, Failure> {
     }
     translate_answer(&mended(body), wire, unix_seconds())
         .map_err(|_| Failure::new(Outcome::InvalidAnswer, "not an answer of the provider's wire"))
+}
+
+/// The vectors of `model` in `wire`, as OpenAI's wire has them, in the encoding that `request` asks for.
+pub(super) fn embeddings(body: &Bytes, wire: Wire, request: &ChatRequest, model: &str) -> Result<Bytes, Failure> {
+    if wire != Wire::Gemini {
+        return Ok(body.clone());
+    }
+    gemini::embeddings::answer(body, request.body(), model)
+        .map_err(|_| Failure::new(Outcome::InvalidAnswer, "not vectors of the provider's wire"))
 }
 
 /// The time of an answer, where its own wire does not say it.

@@ -14,6 +14,7 @@ use super::{anthropic, azure, gemini, openai};
 use crate::config::{ProviderConfig, ProviderKind};
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
+use crate::wire::gemini::embeddings;
 use crate::wire::{Defaults, Dialect, Untranslatable, Wire, translate_request};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -62,7 +63,7 @@ impl Endpoint {
         match request.operation {
             Operation::Chat => true,
             Operation::TextCompletion => self.text_completions || matches!(request.as_chat, Some(Ok(_))),
-            Operation::Embeddings => self.wire() == Wire::OpenAi,
+            Operation::Embeddings => self.wire() != Wire::Anthropic,
         }
     }
 
@@ -89,6 +90,9 @@ impl Endpoint {
         let body = match (request.wire, self.wire()) {
             (Wire::OpenAi, Wire::OpenAi) if self.defaults.stream_usage => request.body_asking_usage(model),
             (from, to) if from == to => request.body_for(model),
+            (_, Wire::Gemini) if request.operation == Operation::Embeddings => {
+                embeddings::request(request.body(), model)?
+            }
             between => translate_request(request.body(), between, model, self.defaults)?,
         };
         // A caller's own words are the caller's; what the gateway has written is to be understood.
@@ -127,6 +131,9 @@ impl Endpoint {
                 target(&azure::url(&self.base_url, request.operation, model, &self.api_version))
             }
             ProviderKind::Anthropic => target(&anthropic::messages_url(&self.base_url)),
+            ProviderKind::Gemini if request.operation == Operation::Embeddings => {
+                target(&gemini::embeddings_url(&self.base_url, model))
+            }
             ProviderKind::Gemini => target(&gemini::chat_url(&self.base_url, model, request.stream)),
         }
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: OpenAI's wire in and out, forwarded as bytes.
+//! `POST /v1/embeddings`: OpenAI's wire in and out, forwarded as bytes, or translated for Gemini's.
 
 use actix_web::HttpResponse;
 use vx11_chassis::ApiError;
@@ -11,6 +11,8 @@ use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
 
 /// Embeddings, in OpenAI's wire; what it does not know is passed on.
+///
+/// A provider of the kind `gemini` embeds texts, but not tokens. Where it does not say what was spent, `usage` is an estimate.
 #[utoipa::path(
     post,
     path = "/v1/embeddings",

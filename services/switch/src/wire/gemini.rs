@@ -1,10 +1,11 @@
 //! Gemini's `generateContent`, for providers that speak it: requests go there out of the pivot, answers come back into it.
 //!
-//! Source: Google's API reference, "Generating content", "Function calling" and "Thinking".
+//! Source: Google's API reference, "Generating content", "Function calling", "Thinking" and "Embeddings".
 
 mod answer;
 mod contents;
 mod counted;
+pub(crate) mod embeddings;
 mod ended;
 mod error;
 mod parts;

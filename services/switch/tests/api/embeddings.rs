@@ -1,7 +1,11 @@
 //! `POST /v1/embeddings`.
 
-use crate::app::{Answer, App};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, answer, error};
+
+const GEMINI: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__KIND", "gemini");
 
 const EMBEDDINGS: &str = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10,-2e-3]},{"object":"embedding","index":1,"embedding":"zczMPQ=="}],
  "model":"real","usage":{"prompt_tokens":7,"total_tokens":7},"x_vendor":1.0}"#;
@@ -37,6 +41,55 @@ async fn another_provider_covers_for_one_that_fails_and_a_refusal_is_passed_on()
     let app = App::in_front_of(&[&refusing.url], &[]).await;
     let got = Answer::of(app.post("/v1/embeddings", r#"{"model":"m","input":[[1,2]]}"#)).await;
     assert_eq!((got.status, got.json()["error"]["message"].as_str()), (400, Some("provider says 400")));
+}
+
+#[tokio::test]
+async fn gemini_embeds_texts_in_its_own_words() {
+    let vectors = |usage: &str| {
+        answer(200, "", &format!(r#"{{"embeddings":[{{"values":[0.50,-2e-3]}},{{"values":[1]}}]{usage}}}"#))
+    };
+    for (usage, tokens) in [(r#","usageMetadata":{"promptTokenCount":7}"#, Some(7)), ("", None)] {
+        let fake = Fake::always([vectors(usage)]).await;
+        let app = App::in_front_of(&[&fake.url], &[GEMINI]).await;
+        let body = r#"{"model":"m","input":["a","b"],"dimensions":2,"encoding_format":"float"}"#;
+        let got = Answer::of(app.post("/v1/embeddings", body)).await;
+        assert_eq!((got.status, got.header("x-vx11-model")), (200, "m-a"), "{}", got.body);
+        assert_eq!(
+            (&got.json()["data"][0]["embedding"], &got.json()["data"][1]["index"]),
+            (&json!([0.5, -0.002]), &json!(1))
+        );
+        let requests = fake.requests();
+        let (head, sent) = requests[0].split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /v1/models/m-a:batchEmbedContents HTTP/1.1\r\n"), "{head}");
+        let sent: Value = serde_json::from_str(sent).unwrap();
+        let one = |text: &str| json!({"model": "models/m-a", "content": {"parts": [{"text": text}]}, "outputDimensionality": 2});
+        assert_eq!(sent, json!({"requests": [one("a"), one("b")]}));
+        let told = got.json()["usage"]["prompt_tokens"].as_u64().unwrap();
+        assert_eq!((told, &got.json()["usage"]["total_tokens"]), (tokens.unwrap_or(told), &json!(told)));
+        assert!(told > 0, "estimated where Gemini does not say it");
+        eventually("the row is written", async || {
+            !Answer::of(app.get("/switch/usage")).await.json()["rows"][0].is_null()
+        })
+        .await;
+        let row = Answer::of(app.get("/switch/usage")).await.json()["rows"][0].clone();
+        assert_eq!(
+            (&row["prompt_tokens"], &row["estimated_requests"]),
+            (&json!(told), &json!(u64::from(tokens.is_none())))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_gemini_cannot_embed_is_refused_by_name_or_goes_elsewhere() {
+    let fake = Fake::always([answer(200, "", EMBEDDINGS)]).await;
+    let body = r#"{"model":"m","input":[[1,2]]}"#;
+    let alone = App::in_front_of(&[&fake.url], &[GEMINI]).await;
+    let got = Answer::of(alone.post("/v1/embeddings", body)).await;
+    assert_eq!((got.status, got.code(), got.json()["error"]["param"].as_str()), (400, "untranslatable", Some("input")));
+    assert!(fake.requests().is_empty());
+    let with_another = App::in_front_of(&[&fake.url, &fake.url], &[GEMINI]).await;
+    let got = Answer::of(with_another.post("/v1/embeddings", body)).await;
+    assert_eq!((got.status, got.header("x-vx11-provider")), (200, "b"));
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub(crate) struct CountRequest {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Content {
+pub(super) struct Content {
     /// `user` or `model`.
     role: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
@@ -159,7 +159,7 @@ impl CountRequest {
 }
 
 impl Content {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let said = self.parts.iter().filter(|part| !part.thought);
         said.filter_map(|part| part.text.as_deref()).collect::<Vec<_>>().join("\n")
     }
