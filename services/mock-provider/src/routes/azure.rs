@@ -10,8 +10,9 @@ use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
 
-use super::{chat, check_sent_key, embeddings};
+use super::{check_sent_key, embeddings, exchange};
 use crate::State;
+use crate::wire::openai::{ChatRequest, OpenAi};
 use crate::wire::{Refusal, Wire};
 
 /// Answer a conversation, as Azure does.
@@ -36,7 +37,8 @@ pub(crate) async fn completions(
 ) -> HttpResponse {
     let answered = async {
         let body = read(&state, &http, deployment.into_inner(), body)?;
-        chat::answer(&state, &http, &body).await
+        let (renderer, asked) = parse::<ChatRequest>(&body)?.read()?;
+        exchange::reply(&state, &http, OpenAi { at_azure: true, ..renderer }, asked).await
     };
     answered.await.unwrap_or_else(|refusal| Wire::OpenAi.refuse(&refusal))
 }

@@ -4,7 +4,7 @@ mod error;
 mod request;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use vx11_chassis::sse;
 
 pub(crate) use error::error;
@@ -21,6 +21,8 @@ use crate::domain::tools::ToolCall;
 pub(crate) struct OpenAi {
     /// Whether a stream ends with a chunk that has the usage.
     pub(crate) include_usage: bool,
+    /// Whether a stream begins with what Azure says of the prompt, in a chunk that has neither a choice nor a name.
+    pub(crate) at_azure: bool,
 }
 
 impl Renderer for OpenAi {
@@ -50,7 +52,8 @@ impl Renderer for OpenAi {
             Chunk { value, tokens: 0 }
         });
         let answers = reply.answers.iter().enumerate();
-        answers.flat_map(|(index, answer)| self.chunks_of(reply, index, answer)).chain(last)
+        let first = self.at_azure.then(|| Chunk { value: of_the_prompt(), tokens: 0 });
+        first.into_iter().chain(answers.flat_map(|(index, answer)| self.chunks_of(reply, index, answer))).chain(last)
     }
 
     fn end(&self, _: &Reply) -> Bytes {
@@ -97,6 +100,15 @@ fn deltas(at: usize, call: &ToolCall) -> impl Iterator<Item = (u64, Value)> {
     let parts: Vec<(u64, Value)> =
         tokens::split(&arguments).map(|part| (1, json!({ "index": at, "function": { "arguments": part } }))).collect();
     std::iter::once(head).chain(parts)
+}
+
+/// What Azure's filter says of the prompt.
+fn of_the_prompt() -> Value {
+    let kinds = ["hate", "self_harm", "sexual", "violence"];
+    let safe = kinds.into_iter().map(|kind| (kind.to_owned(), json!({ "filtered": false, "severity": "safe" })));
+    let safe: Map<String, Value> = safe.collect();
+    let of_prompt = json!([{ "prompt_index": 0, "content_filter_results": safe }]);
+    json!({ "choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": of_prompt })
 }
 
 fn envelope(reply: &Reply, object: &str) -> Value {

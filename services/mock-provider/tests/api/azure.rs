@@ -23,6 +23,21 @@ async fn the_deployment_in_the_path_is_the_model_whatever_the_body_says() {
 }
 
 #[tokio::test]
+async fn a_stream_begins_with_what_the_filter_says_of_the_prompt() {
+    let mock = Mock::start().await;
+    let mut body = saying("echo: hi");
+    body["stream"] = json!(true);
+    let got = Answer::of(mock.post(CHAT, body.to_string())).await;
+    let first: Value = serde_json::from_str(got.events()[0]).unwrap();
+    assert_eq!(["id", "model", "object"].map(|name| first[name].as_str()), [Some(""); 3]);
+    assert_eq!((&first["choices"], first["prompt_filter_results"].as_array().map(Vec::len)), (&json!([]), Some(1)));
+    let second: Value = serde_json::from_str(got.events()[1]).unwrap();
+    assert!(second["id"].as_str().unwrap().starts_with("chatcmpl-"), "{}", got.body);
+    let whole = Answer::of(mock.post(CHAT, saying("echo: hi").to_string())).await.json();
+    assert_eq!(whole.get("prompt_filter_results"), None);
+}
+
+#[tokio::test]
 async fn a_call_without_a_version_of_the_api_leads_nowhere() {
     let mock = Mock::start().await;
     for path in [CHAT.replace("2024-10-21", ""), CHAT.replace("?api-version=2024-10-21", "")] {

@@ -30,6 +30,8 @@ pub(crate) struct Manners {
     /// A chunk's fields beside its choices, and the usage, for a chunk that says the usage alone.
     usage: Option<String>,
     usage_was_sent: bool,
+    /// What came before the answer had an id, and waits for it.
+    held: Option<String>,
 }
 
 /// The id of the first chunk that has one.
@@ -66,7 +68,7 @@ struct Head<'a> {
 impl Manners {
     /// For a caller who asked for the usage, or did not.
     pub(crate) fn new(wants_usage: bool) -> Self {
-        Self { wants_usage, id: None, usage: None, usage_was_sent: false }
+        Self { wants_usage, id: None, usage: None, usage_was_sent: false, held: None }
     }
 
     /// What becomes of the chunk `data`; `reported` says that the usage was reported by now, if only in earlier chunks.
@@ -82,8 +84,19 @@ impl Manners {
         }
         match self.with_one_id(data) {
             Some(chunk) => Passed::Instead(chunk),
+            None if self.id.is_none() && self.held.is_none() && says_nothing_of_the_answer(data) => {
+                self.held = String::from_utf8(data.to_vec()).ok();
+                Passed::Hidden
+            }
             None => Passed::AsItCame,
         }
+    }
+
+    /// A chunk that comes before the one that was passed last, which had the id that it lacked.
+    pub(crate) fn held(&mut self) -> Option<Bytes> {
+        self.held.as_ref().zip(self.id.as_ref())?;
+        let held = self.held.take()?;
+        Some(self.with_one_id(held.as_bytes()).unwrap_or_else(|| held.into()))
     }
 
     /// The chunk that the caller asked for and the provider did not send: providers that report the usage along with the
@@ -132,7 +145,7 @@ impl Manners {
         let Envelope { id: own } = serde_json::from_str(text).ok()?;
         let span = own.map(|own| span_of(text, own.get()));
         let Some(id) = &self.id else {
-            // An empty one, such as Azure's first chunk has, is none.
+            // An empty one is none.
             let (own, span) = own.filter(|own| own.get() != r#""""#).zip(span)?;
             // Only what begins like this is known to have the id at its top, without being read.
             let comes_first = text[..span.start].trim_end().trim_end_matches(':').trim_end() == "{\"id\"";
@@ -147,6 +160,12 @@ impl Manners {
             None => Some(text.replacen('{', &format!(r#"{{"id":{},"#, id.text), 1).into()),
         }
     }
+}
+
+/// Whether the chunk has an empty id and no choice, as what Azure says of the prompt has.
+fn says_nothing_of_the_answer(data: &[u8]) -> bool {
+    let head: Result<Head<'_>, _> = serde_json::from_slice(data);
+    head.is_ok_and(|head| head.choices.is_empty() && head.id.is_some_and(|id| id.get() == r#""""#))
 }
 
 #[cfg(test)]
@@ -180,12 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_id_is_none() {
+    fn an_empty_id_is_none_and_what_comes_before_the_id_waits_for_it() {
         let mut manners = Manners::new(false);
         let of_the_prompt = r#"{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}"#;
-        assert_eq!(pass(&mut manners, of_the_prompt, false), Passed::AsItCame);
+        assert_eq!((pass(&mut manners, of_the_prompt, false), manners.held()), (Passed::Hidden, None));
         assert_eq!(pass(&mut manners, r#"{"id":"c1","choices":[{}]}"#, false), Passed::AsItCame);
+        let with_id = of_the_prompt.replace(r#""id":"""#, r#""id":"c1""#);
+        assert_eq!((manners.held().as_deref(), manners.held()), (Some(with_id.as_bytes()), None));
         assert_eq!(pass(&mut manners, r#"{"id":"","choices":[]}"#, false), instead(r#"{"id":"c1","choices":[]}"#));
+
+        let mut nameless = Manners::new(false);
+        for _ in 0..2 {
+            assert_eq!(pass(&mut nameless, r#"{"id":"","choices":[{}]}"#, false), Passed::AsItCame);
+        }
     }
 
     #[test]

@@ -44,7 +44,11 @@ fn forward(
             match stream.next().await {
                 Step::Frame(frame) => {
                     let usage_is_reported = stream.usage().is_some();
-                    if let Some(bytes) = pass(frame, &mut manners, shape, usage_is_reported) {
+                    let passed = pass(frame, &mut manners, shape, usage_is_reported);
+                    if let Some(chunk) = manners.held() {
+                        yield Ok(events::data(&chunk));
+                    }
+                    if let Some(bytes) = passed {
                         yield Ok(bytes);
                     }
                 }

@@ -123,7 +123,7 @@ impl ChatRequest {
             thinks: self.reasoning_effort.is_some_and(|effort| effort != "none"),
             prefill: None,
         };
-        let renderer = OpenAi { include_usage: self.stream_options.include_usage };
+        let renderer = OpenAi { include_usage: self.stream_options.include_usage, at_azure: false };
         Ok((renderer, Asked { model: self.model, conversation, stream: self.stream, choices }))
     }
 }
