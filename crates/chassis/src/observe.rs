@@ -6,7 +6,7 @@ use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
 use tracing::{Instrument, Span};
@@ -15,7 +15,7 @@ use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
 
 use crate::context::{self, RequestContext};
 use crate::error::{ApiError, Wire};
-use crate::header_names::{CORRELATION_ID, REQUEST_ID, TRACEPARENT, TRACESTATE};
+use crate::header_names::{ANTHROPIC_REQUEST_ID, CORRELATION_ID, REQUEST_ID, TRACEPARENT, TRACESTATE};
 
 /// What the middleware needs of its service.
 #[derive(Clone)]
@@ -56,10 +56,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let correlation_id = renamed.unwrap_or(correlation_id);
     response = render_errors(response, wire, &correlation_id);
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
-        if wire == Wire::OpenAi && !response.headers().contains_key(REQUEST_ID) {
-            response.headers_mut().insert(REQUEST_ID, value.clone());
-        }
-        response.headers_mut().insert(CORRELATION_ID, value);
+        name_request(response.headers_mut(), wire, value);
     }
     seen.answered(response.status().as_u16());
     Ok(response)
@@ -103,6 +100,18 @@ impl Drop for Seen {
             self.answered(CLIENT_CLOSED);
         }
     }
+}
+
+/// Adds the request's names: VX11's own, and those that the clients of `wire` look for, where no provider gave it one.
+fn name_request(headers: &mut HeaderMap, wire: Wire, correlation_id: HeaderValue) {
+    if wire != Wire::Vx11 && !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, correlation_id.clone());
+    }
+    if wire == Wire::Anthropic && !headers.contains_key(ANTHROPIC_REQUEST_ID) {
+        let name = headers.get(REQUEST_ID).unwrap_or(&correlation_id).clone();
+        headers.insert(ANTHROPIC_REQUEST_ID, name);
+    }
+    headers.insert(CORRELATION_ID, correlation_id);
 }
 
 /// Replaces what handlers and actix-web left as a bare error status by the documented body, and logs its cause once.

@@ -238,6 +238,7 @@ fn cors(origins: &[String]) -> Cors {
         headers::CACHE,
         headers::STORAGE,
         headers::REQUEST_ID,
+        headers::ANTHROPIC_REQUEST_ID,
         headers::RETRY_AFTER_MS,
         headers::COST_USD,
         "age",

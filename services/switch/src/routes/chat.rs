@@ -99,11 +99,17 @@ async fn answer(
     };
     gateway.cast_shadow(&call, model);
     if chat.stream {
-        let answered = gateway.stream(&call).await.map_err(refuse)?;
+        let answered = match gateway.stream(&call).await {
+            Ok(answered) => answered,
+            Err(unanswered) => return Ok(refuse(unanswered)),
+        };
         let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
         return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
     }
-    let answered = gateway.complete(&call, answer::reply).await.map_err(refuse)?;
+    let answered = match gateway.complete(&call, answer::reply).await {
+        Ok(answered) => answered,
+        Err(unanswered) => return Ok(refuse(unanswered)),
+    };
     let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
     let mut whole = draft(way);
     let read = answered.answer.read;
@@ -115,9 +121,8 @@ async fn answer(
     }
     whole.latency_ms = started.elapsed().as_millis() as u64;
     let mut response = HttpResponse::Ok();
-    way.add_headers(&mut response, answered.answer.request_id.as_deref());
     response.insert_header((header_names::COST_USD, bill.cost().to_string()));
-    Ok(response.json(whole))
+    Ok(way.tell(response.json(whole), answered.answer.request_id.as_deref()))
 }
 
 /// The answer as far as the way to it tells.

@@ -17,14 +17,13 @@ pub(super) fn respond(
     request_id: Option<&str>,
     events: impl Stream<Item = Result<Bytes, Infallible>> + 'static,
 ) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    way.add_headers(&mut response, request_id);
-    response
+    let response = HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
         .insert_header((CACHE_CONTROL, "no-cache"))
         // Asks nginx not to collect it.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(Pinged::new(events, way.gateway.shared.ping_interval))
+        .streaming(Pinged::new(events, way.gateway.shared.ping_interval));
+    way.tell(response, request_id)
 }
 
 /// An event with nothing but JSON in it.

@@ -70,7 +70,7 @@ pub(super) async fn count_tokens(arrival: Arrival) -> Result<HttpResponse, ApiEr
     let order = arrival.order(request).await?;
     match order.count_tokens().await {
         Ok(input_tokens) => Ok(HttpResponse::Ok().json(TokenCount { input_tokens })),
-        Err(unanswered) => order.refuse(&unanswered),
+        Err(unanswered) => Ok(order.refuse(&unanswered)),
     }
 }
 

@@ -108,7 +108,7 @@ impl Order {
                 let body = write(answer)?;
                 Ok(Way::of(&self.gateway, &self.call(), &tried).whole(request_id.as_deref(), body))
             }
-            Err(unanswered) => self.refuse(&unanswered),
+            Err(unanswered) => Ok(self.refuse(&unanswered)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Order {
                 let way = Way::of(&self.gateway, &self.call(), &tried);
                 Ok(events::respond(way, request_id.as_deref(), events(answer)))
             }
-            Err(unanswered) => self.refuse(&unanswered),
+            Err(unanswered) => Ok(self.refuse(&unanswered)),
         }
     }
 
@@ -134,7 +134,7 @@ impl Order {
     }
 
     /// Nobody answered.
-    pub(super) fn refuse(&self, unanswered: &Unanswered) -> Result<HttpResponse, ApiError> {
+    pub(super) fn refuse(&self, unanswered: &Unanswered) -> HttpResponse {
         let way = Way::of(&self.gateway, &self.call(), &unanswered.tried);
         refusal::in_wire(self.request.wire, &unanswered.reason, way)
     }

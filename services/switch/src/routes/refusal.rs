@@ -1,6 +1,6 @@
 //! What callers are told when a request leads nowhere, or nobody answers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -14,6 +14,7 @@ use crate::domain::failover::{Reason, Refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::BadRequest;
 use crate::domain::responses::Unacceptable;
+use crate::domain::retry;
 use crate::domain::routing::NoRoute;
 use crate::wire::Wire;
 use crate::wire::anthropic::inbound;
@@ -59,19 +60,24 @@ pub(super) fn no_route(no_route: NoRoute, model: &str, pinned: Option<&str>) -> 
 }
 
 /// Nobody answered, as clients of `wire` are told: in the provider's own words where they mean the same to the caller.
-pub(super) fn in_wire(wire: Wire, reason: &Reason, way: Way<'_>) -> Result<HttpResponse, ApiError> {
-    passed_on(wire, reason, way).ok_or_else(|| unanswered(reason, way))
+pub(super) fn in_wire(wire: Wire, reason: &Reason, way: Way<'_>) -> HttpResponse {
+    passed_on(wire, reason, way).unwrap_or_else(|| unanswered(reason, way))
 }
 
 /// Nobody answered, in the codes of the catalogue.
-pub(super) fn unanswered(reason: &Reason, way: Way<'_>) -> ApiError {
+pub(super) fn unanswered(reason: &Reason, way: Way<'_>) -> HttpResponse {
+    // Its body is written where the correlation id is known; what is told here stays.
+    way.tell(HttpResponse::from_error(in_our_words(reason, way)), None)
+}
+
+fn in_our_words(reason: &Reason, way: Way<'_>) -> ApiError {
     match reason {
         Reason::Refused(refusal) => refused(refusal, way),
         Reason::ProviderError(refusal) if refusal.status == 429 => {
             let error =
                 ApiError::new(ErrorCode::RateLimited, format!("every provider is at its limit: {}", way.sentence()));
-            match refusal.retry_after.as_deref().and_then(|seconds| seconds.trim().parse().ok()) {
-                Some(seconds) => error.with_retry_after(seconds),
+            match wait(refusal) {
+                Some(wait) => error.with_retry_after(whole_seconds(wait)),
                 None => error,
             }
         }
@@ -115,26 +121,28 @@ fn passed_on(wire: Wire, reason: &Reason, way: Way<'_>) -> Option<HttpResponse> 
         Wire::Anthropic => serde_json::to_vec(&inbound::error(refusal.status, &body)?).ok()?.into(),
     };
     let mut response = HttpResponseBuilder::new(StatusCode::from_u16(refusal.status).ok()?);
-    way.add_headers(&mut response, refusal.request_id.as_deref());
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     for (name, value) in retry_after(refusal) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.insert_header((name, value));
         }
     }
-    Some(response.body(body))
+    Some(way.tell(response.body(body), refusal.request_id.as_deref()))
 }
 
 /// When the provider wants to be asked again: in both headers, where it named one of them.
 fn retry_after(refusal: &Refusal) -> impl Iterator<Item = (HeaderName, String)> {
-    let seconds = refusal.retry_after.clone();
-    let ms = refusal.retry_after_ms.clone();
-    let number = |text: &Option<String>| text.as_ref().and_then(|text| text.trim().parse::<u64>().ok());
-    let seconds_of_ms = number(&ms).map(|ms| ms.div_ceil(1000).to_string());
-    let ms_of_seconds = number(&seconds).map(|seconds| seconds.saturating_mul(1000).to_string());
-    let seconds = seconds.or(seconds_of_ms).map(|seconds| (RETRY_AFTER, seconds));
-    let ms = ms.or(ms_of_seconds).map(|ms| (HeaderName::from_static(headers::RETRY_AFTER_MS), ms));
+    let wait = wait(refusal);
+    let seconds = refusal.retry_after.clone().or_else(|| Some(wait?.as_millis().div_ceil(1000).to_string()));
+    let ms = refusal.retry_after_ms.clone().or_else(|| Some(wait?.as_millis().to_string()));
+    let seconds = seconds.map(|seconds| (RETRY_AFTER, seconds));
+    let ms = ms.map(|ms| (HeaderName::from_static(headers::RETRY_AFTER_MS), ms));
     seconds.into_iter().chain(ms)
+}
+
+/// How long the provider asks to be left alone, in whichever way it says so.
+fn wait(refusal: &Refusal) -> Option<Duration> {
+    retry::retry_after(refusal.retry_after_ms.as_deref(), refusal.retry_after.as_deref(), SystemTime::now())
 }
 
 /// A stream that will not be finished.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AGE, CONTENT_TYPE, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use vx11_chassis::header_names;
 use vx11_contracts::switch::Attempt;
@@ -43,9 +43,9 @@ impl<'a> Way<'a> {
     /// The response with a whole answer in JSON.
     pub(super) fn whole(self, request_id: Option<&str>, body: Bytes) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        self.add_headers(&mut response, request_id);
         response.insert_header((header_names::COST_USD, self.bill.cost().to_string()));
-        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
+        let response = response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body);
+        self.tell(response, request_id)
     }
 
     /// The target that was tried last: the one that answered, where one did; or whose answer was kept.
@@ -85,12 +85,13 @@ impl<'a> Way<'a> {
         self.tried.iter().map(attempt).collect::<Vec<_>>().join(", ")
     }
 
-    /// Adds who answered, after how many calls, and what the gateway itself took until now.
-    pub(super) fn add_headers(self, response: &mut HttpResponseBuilder, request_id: Option<&str>) {
+    /// `response`, telling who answered, after how many calls, and what the gateway itself took until now.
+    pub(super) fn tell(self, mut response: HttpResponse, request_id: Option<&str>) -> HttpResponse {
+        let headers = response.headers_mut();
         // What a caller or a provider named may not fit into a header; it is left out then.
         let mut add = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
-                response.insert_header((name, value));
+                headers.insert(name, value);
             }
         };
         if let Some((provider, model)) = self.last() {
@@ -108,10 +109,11 @@ impl<'a> Way<'a> {
             add(header_names::CACHE, self.passage.status().as_str());
         }
         let calls = self.tried.iter().filter(|tried| tried.outcome.was_asked()).count();
-        response.insert_header((header_names::ATTEMPTS, calls));
+        headers.insert(header_names::ATTEMPTS, calls.into());
         if let Some(origin) = origin {
-            response.insert_header((AGE, origin.age.as_secs()));
+            headers.insert(AGE, origin.age.as_secs().into());
         }
+        response
     }
 
     fn name(self, tried: &Tried) -> (&'a str, &'a str) {

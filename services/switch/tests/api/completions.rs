@@ -211,3 +211,41 @@ async fn a_megabyte_of_image_goes_through() {
     assert_eq!(got.status, 200, "{}", got.body);
     assert!(fake.requests()[0].ends_with(&body.replace("\"m\"", "\"m-a\"")));
 }
+
+#[tokio::test]
+async fn an_error_in_the_gateways_words_tells_who_was_asked() {
+    let (reset, page) = (Fake::always([Act::Reset]).await, Fake::always([answer(500, "", "<html>")]).await);
+    let without_breakers = [("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false")];
+    let app = App::in_front_of(&[&reset.url, &page.url], &without_breakers).await;
+    for (path, body) in [
+        ("/v1/chat/completions", r#"{"model":"m","messages":[]}"#),
+        ("/v1/chat/completions", r#"{"model":"m","messages":[],"stream":true}"#),
+        ("/v1/responses", r#"{"model":"m","input":"x"}"#),
+        ("/v1/messages", r#"{"model":"m","max_tokens":1,"messages":[]}"#),
+        (
+            "/switch/chat",
+            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"session_id":"s","correlation_id":"c"}"#,
+        ),
+    ] {
+        let got = Answer::of(app.post(path, body)).await;
+        let told = ["x-vx11-provider", "x-vx11-model", "x-vx11-attempts"].map(|name| got.header(name));
+        assert_eq!((got.status, told), (502, ["b", "m-b", "2"]), "{path}: {}", got.body);
+        assert!(got.header("x-vx11-overhead-ms").parse::<f64>().is_ok(), "{path}");
+        assert!(got.body.contains("no provider answered"), "{path}: {}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_without_a_body_keeps_its_time_however_it_is_told() {
+    for (headers, seconds) in [
+        ("retry-after: 7\r\n", 7..=7),
+        ("retry-after-ms: 2500\r\n", 3..=3),
+        ("retry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 1_000_000..=u64::MAX),
+    ] {
+        let limited = Fake::always([answer(429, headers, "")]).await;
+        let got = App::in_front_of(&[&limited.url], &[]).await.complete().await;
+        let told: u64 = got.header("retry-after").parse().unwrap();
+        assert!(got.status == 429 && seconds.contains(&told), "{headers}: {told}");
+        assert_eq!(got.header("retry-after-ms"), (told * 1000).to_string());
+    }
+}

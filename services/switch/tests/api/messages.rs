@@ -194,6 +194,53 @@ async fn errors_have_anthropics_shape() {
 }
 
 #[tokio::test]
+async fn every_answer_names_its_request_as_anthropics_clients_look_for_it() {
+    let whole = r#"{"id":"msg_1","type":"message","content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":3,"output_tokens":2}}"#;
+    let named = Fake::always([answer(200, "request-id: req-9\r\n", whole)]).await;
+    let got = ask(&App::in_front_of(&[&named.url], &[ANTHROPIC]).await, BODY).await;
+    assert_eq!((got.header("request-id"), got.header("x-request-id")), ("req-9", "req-9"));
+    let nameless = Fake::start(|number| vec![if number == 0 { answer(200, "", whole) } else { error(503, "") }]).await;
+    let app = App::in_front_of(&[&nameless.url], &[ANTHROPIC]).await;
+    for body in [BODY, BODY, "{"] {
+        let got = ask(&app, body).await;
+        let id = got.header("x-correlation-id");
+        assert!(!id.is_empty());
+        assert_eq!((got.header("request-id"), got.header("x-request-id")), (id, id), "{}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn azures_first_chunk_is_no_part_of_the_answer() {
+    let mock = crate::app::mock_provider();
+    let url = mock.url("");
+    let azure = [
+        ("VX11_SWITCH__PROVIDERS__AZURE__KIND", "azure-openai"),
+        ("VX11_SWITCH__PROVIDERS__AZURE__BASE_URL", url.as_str()),
+        ("VX11_SWITCH__PROVIDERS__AZURE__MODELS", r#"["mock"]"#),
+    ];
+    let app = App::start(&azure).await;
+    let messages = json!([{"role": "user", "content": "echo: hi"}]);
+    let body = json!({"model": "azure/mock", "max_tokens": 9, "stream": true, "messages": messages});
+    let first = |got: &Answer| serde_json::from_str::<Value>(got.events()[0]).unwrap();
+    let got = ask(&app, &body.to_string()).await;
+    let message = &first(&got)["message"];
+    assert!(message["id"].as_str().is_some_and(|id| id.starts_with("msg_chatcmpl-")), "{}", got.body);
+    assert_eq!(message["model"], "mock");
+
+    let got = Answer::of(app.post("/v1/chat/completions", body.to_string())).await;
+    assert_eq!(first(&got)["prompt_filter_results"].as_array().map(Vec::len), Some(1), "it is passed on");
+    let ids: Vec<String> = got.events()[..got.events().len() - 1]
+        .iter()
+        .map(|data| serde_json::from_str::<Value>(data).unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(ids[0].starts_with("chatcmpl-") && ids.iter().all(|id| *id == ids[0]), "{}", got.body);
+
+    let body = json!({"model": "azure/mock", "stream": true, "input": "echo: hi"});
+    let got = Answer::of(app.post("/v1/responses", body.to_string())).await;
+    assert_eq!((&first(&got)["type"], &first(&got)["response"]["model"]), (&json!("response.created"), &json!("mock")));
+}
+
+#[tokio::test]
 async fn the_key_may_come_as_anthropics_clients_send_it() {
     let fake = Fake::always([completion("hi")]).await;
     let app = App::in_front_of(&[&fake.url], &[]).await;

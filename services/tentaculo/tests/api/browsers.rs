@@ -8,8 +8,9 @@ use crate::service::Service;
 const ORIGINS: (&str, &str) = ("VX11_TENTACULO__ALLOWED_ORIGINS", r#"["https://app.example"]"#);
 
 /// What answers tell in headers, and a page would not see otherwise.
-const TOLD: [&str; 18] = [
+const TOLD: [&str; 19] = [
     "age",
+    "request-id",
     "retry-after",
     "retry-after-ms",
     "x-correlation-id",
