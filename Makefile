@@ -1,6 +1,7 @@
 # The few commands people type. CARGO_TARGET_DIR is respected.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+programs := tentaculo operator switch madre mock-provider vx11
 target := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
 .PHONY: run test dist bench profile contracts try-local-model help
@@ -15,11 +16,12 @@ test: ## everything: format, lints, unit and in-process tests, contracts, black-
 	@tests/run.sh
 
 dist: ## build what images hold: optimised, by the profile in deploy/pgo
-	RUSTFLAGS="-Cprofile-use=$(CURDIR)/deploy/pgo/vx11.profdata" cargo build --profile dist --locked --workspace --bins
+	RUSTFLAGS="-Cprofile-use=$(CURDIR)/deploy/pgo/vx11.profdata" cargo build --profile dist --locked $(addprefix --bin ,$(programs))
 
 bench: ## load the optimised build: throughput, latency, CPU and memory, beside the bare provider and nginx
 	@command -v nginx >/dev/null || { echo "nginx is missing (Debian: apt-get install nginx-light)"; exit 1; }
 	@$(MAKE) --no-print-directory dist
+	cargo build --profile dist --locked --bin bench
 	@$(target)/dist/bench
 
 profile: ## train the profile anew, after large changes (needs llvm-profdata)

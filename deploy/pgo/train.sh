@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the profile that `make dist` builds by: the programs with counters, under the load of `bench train`, and what they
-# counted in one file.
+# Makes the profile that `make dist` builds by: all services in one program with counters, under the load of `bench train`,
+# and what they counted in one file. The program has the libraries and the features of all others, so the profile fits them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,7 +11,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 counted=$target/profraw
 rm -rf "$counted"
 
-RUSTFLAGS="-Cprofile-generate=$counted" cargo build --profile dist --locked --workspace --bins
+cargo build --profile dist --locked --bin bench
+RUSTFLAGS="-Cprofile-generate=$counted" cargo build --profile dist --locked --bin vx11
 "$target/dist/bench" 5 1 train
 "$profdata" merge --sparse --output deploy/pgo/vx11.profdata "$counted"/*.profraw
 ls -l deploy/pgo/vx11.profdata

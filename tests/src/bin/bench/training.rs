@@ -1,9 +1,9 @@
-//! The work that a profile of the programs is made from: what each of them does most, whole and as streams, alone and side by
-//! side. Then they are ended in good order, which is when they write down what was counted.
+//! The work that a profile is made from: what each service does most, whole and as streams, alone and side by side. All five
+//! are one process here, which ends in good order, because that is when it writes down what was counted.
 
 use std::time::Duration;
 
-use vx11_tests::{Chain, TOKEN};
+use vx11_tests::{Process, TOKEN, base_env};
 
 use crate::gateway::{KEY, LIMITS, REQUEST, STREAM};
 use crate::load::{self, Target};
@@ -15,15 +15,20 @@ const CHAT: &str = r#"{"message":"Hello {n}"}"#;
 
 /// Loads the chain and the gateway for `time` each way.
 pub(crate) async fn run(time: Duration) -> anyhow::Result<()> {
-    let mut chain = Chain::start_with(&[&unlimited()[..], &LIMITS].concat())?;
-    let (edge, switch) = (chain.address("tentaculo"), chain.address("switch"));
+    let data = tempfile::tempdir()?;
+    let mut env = base_env(data.path());
+    let settings = unlimited().into_iter().chain(LIMITS);
+    env.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut process = Process::start("vx11", &env, &["up"])?;
+    let addresses = process.addresses(&SERVICES)?;
+    let (edge, switch) = (&*addresses["tentaculo"], &*addresses["switch"]);
     let whole = [
         Target::post(switch, "/v1/chat/completions", Some(KEY), REQUEST),
         Target::post(switch, "/v1/chat/completions", Some(KEY), LONG),
         Target::post(switch, "/v1/messages", Some(KEY), MESSAGE),
         Target::post(edge, "/v1/chat/completions", Some(TOKEN), REQUEST),
         Target::post(edge, "/operator/api/chat", Some(TOKEN), CHAT),
-        Target::post(chain.address("madre"), "/madre/chat", Some(TOKEN), CHAT),
+        Target::post(&addresses["madre"], "/madre/chat", Some(TOKEN), CHAT),
     ];
     let streamed = [switch, edge].map(|address| Target::post(address, "/v1/chat/completions", Some(TOKEN), STREAM));
     for target in &whole {
@@ -37,8 +42,6 @@ pub(crate) async fn run(time: Duration) -> anyhow::Result<()> {
             streams::median_first_chunk_ms(target, 64).await?;
         }
     }
-    for service in SERVICES {
-        chain.process(service).terminate()?;
-    }
+    process.terminate()?;
     Ok(())
 }
