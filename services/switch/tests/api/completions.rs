@@ -240,7 +240,7 @@ async fn a_limit_without_a_body_keeps_its_time_however_it_is_told() {
     for (headers, seconds) in [
         ("retry-after: 7\r\n", 7..=7),
         ("retry-after-ms: 2500\r\n", 3..=3),
-        ("retry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 1_000_000..=u64::MAX),
+        ("retry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 3600..=3600),
     ] {
         let limited = Fake::always([answer(429, headers, "")]).await;
         let got = App::in_front_of(&[&limited.url], &[]).await.complete().await;
