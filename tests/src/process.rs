@@ -107,6 +107,31 @@ impl Process {
         Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
     }
 
+    /// Stops it where it is until `SIGCONT`, and waits until every thread has stopped: the signal alone may find one at work.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        let begun = Instant::now();
+        while !self.is_frozen()? {
+            if begun.elapsed() > LIMIT {
+                bail!("{} does not freeze", self.program);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn is_frozen(&self) -> anyhow::Result<bool> {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            // It may have ended by now.
+            let Ok(stat) = std::fs::read_to_string(thread?.path().join("stat")) else { continue };
+            // The state stands behind the name, which is in brackets; proc_pid_stat(5).
+            if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Ends it at once, as a crash does.
     pub fn kill9(mut self) -> anyhow::Result<()> {
         self.child.kill()?;

@@ -69,7 +69,7 @@ async fn huge_headers_are_refused_and_the_process_goes_on() {
 async fn a_frozen_switch_is_waited_for_once() {
     let mut chain = Chain::start().expect("starts");
     assert_eq!(chain.edge().chat("Hello").await.body["degraded"], false);
-    chain.process("switch").signal(Signal::SIGSTOP).expect("signalled");
+    chain.process("switch").freeze().expect("frozen");
     let request =
         chain.edge().request(reqwest::Method::POST, "/operator/api/chat").header("x-vx11-deadline-ms", "3000");
     let first = send(request.json(&json!({ "message": "Are you there?" }))).await.expect("an answer in time");
