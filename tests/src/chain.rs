@@ -88,9 +88,10 @@ impl Chain {
         for (name, address) in &self.addresses {
             env.insert(format!("VX11_{}_URL", upper(name)), format!("http://{address}"));
         }
-        if let Some(address) = self.addresses.get(service) {
-            env.insert(format!("VX11_{}__BIND", upper(service)), address.clone());
-        }
+        // It may be started again, at the address that the others know.
+        let address = self.addresses.get(service).cloned();
+        let address = address.unwrap_or_else(|| format!("127.0.0.1:{}", vx11_testing_ports::lasting_port()));
+        env.insert(format!("VX11_{}__BIND", upper(service)), address);
         env
     }
 

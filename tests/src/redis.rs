@@ -18,8 +18,7 @@ pub struct Redis {
 impl Redis {
     /// Starts one, and waits until it answers.
     pub async fn start() -> anyhow::Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut redis = Self { port, home: TempDir::new()?, process: None };
+        let mut redis = Self { port: vx11_testing_ports::lasting_port(), home: TempDir::new()?, process: None };
         redis.come_back().await?;
         Ok(redis)
     }

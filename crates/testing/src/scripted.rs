@@ -124,13 +124,13 @@ pub fn gate() -> (Arc<Semaphore>, Act) {
     (gate.clone(), Act::Gate(gate))
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens, and nobody will.
 ///
 /// # Panics
 /// When there is no port.
-pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
+#[must_use]
+pub fn nobody() -> String {
+    format!("http://127.0.0.1:{}", vx11_testing_ports::lasting_port())
 }
 
 async fn serve(mut connection: TcpStream, script: Arc<impl Fn(usize) -> Vec<Act>>, seen: Arc<Seen>) {

@@ -1,7 +1,6 @@
 //! A real Prometheus scrapes every service, and promtool has no complaint.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use vx11_tests::{Caller, Chain, Process, wait_until};
@@ -74,7 +73,7 @@ fn start_prometheus(chain: &Chain, data: &std::path::Path) -> (Caller, Process) 
     let config = format!("global: {{scrape_interval: 200ms}}\nscrape_configs:\n{}", jobs.concat());
     let file = data.join("prometheus.yml");
     std::fs::write(&file, config).expect("writable");
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let free = format!("127.0.0.1:{}", vx11_testing_ports::lasting_port());
     let mut command = Command::new("prometheus");
     command.args([
         format!("--config.file={}", file.display()),

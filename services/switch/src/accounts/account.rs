@@ -77,17 +77,46 @@ pub(crate) struct Cell {
     pub(crate) scope: Arc<str>,
     pub(crate) period: Period,
     pub(crate) window: Window,
-    pub(crate) used: u64,
-    /// The part of it that Redis is told when requests end, where it is shared.
+    /// What all replicas have used, as Redis said last; what the ledger knew, where Redis was not asked yet.
+    pub(crate) said: Said,
+    /// What this process adds to that, or takes off it: what Redis has not been told, or has not said.
+    pub(crate) own: i128,
+    /// What Redis is told when requests end, where it is shared.
     pub(crate) untold: u64,
-    /// Which of Redis' lives it was last read from; 0: none. A Redis that has lost everything begins a new one.
+}
+
+/// What Redis said of a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) used: u64,
+    /// Which of Redis' lives it was read in; 0: none. A Redis that has lost everything begins a new one.
     pub(crate) life: u64,
+    /// The how manieth call of that life it answers: answers may overtake one another on their way.
+    pub(crate) turn: u64,
 }
 
 impl Cell {
     /// One that has counted nothing.
     pub(crate) fn new(unit: Unit, scope: Arc<str>, period: Period) -> Self {
-        Self { unit, scope, period, window: Window::EMPTY, used: 0, untold: 0, life: 0 }
+        Self { unit, scope, period, window: Window::EMPTY, said: Said::default(), own: 0, untold: 0 }
+    }
+
+    /// All that counts against the limit.
+    pub(crate) fn used(&self) -> u64 {
+        let used = i128::from(self.said.used).saturating_add(self.own);
+        u64::try_from(used.max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// Adds what this process does, and takes off what it undoes.
+    pub(crate) fn add(&mut self, more: u64, less: u64) {
+        self.own = self.own.saturating_add(i128::from(more)).saturating_sub(i128::from(less));
+    }
+
+    /// Takes over what Redis said, unless it has said something newer.
+    pub(crate) fn hear(&mut self, said: Said) {
+        if said.life != self.said.life || said.turn > self.said.turn {
+            self.said = said;
+        }
     }
 }
 

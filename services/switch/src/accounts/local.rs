@@ -37,24 +37,14 @@ pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id:
         let cell = current(&mut book, meter, now_ms);
         let wanted = meter.unit.of(&amounts);
         // What wants nothing of a meter is not stopped by it.
-        if wanted > 0 && cell.used.saturating_add(wanted) > meter.limit {
-            return Err(Refused { scope: meter.scope.clone(), level: level(meter, cell.used, now_ms), wanted });
+        if wanted > 0 && cell.used().saturating_add(wanted) > meter.limit {
+            return Err(Refused { scope: meter.scope.clone(), level: level(meter, cell.used(), now_ms), wanted });
         }
     }
     for meter in &account.meters {
-        let cell = &mut book[meter.slot];
-        cell.used = cell.used.saturating_add(meter.unit.of(&amounts));
+        book[meter.slot].add(meter.unit.of(&amounts), 0);
     }
-    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id })
-}
-
-/// Takes over what the counters of all replicas say in this `life` of Redis, in the order of the account's meters.
-pub(crate) fn adopt(account: &Account, used: &[u64], life: u64, now_ms: i64) {
-    let mut book = lock(&account.tenant);
-    for (meter, used) in account.meters.iter().zip(used) {
-        let cell = current(&mut book, meter, now_ms);
-        (cell.used, cell.life) = (*used, life);
-    }
+    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id, is_shared: false })
 }
 
 /// Replaces what was reserved by what was spent, in the windows that it was reserved in.
@@ -63,8 +53,7 @@ pub(crate) fn settle(reservation: &Reservation, spent: Amounts) {
     for meter in &reservation.account.meters {
         let cell = &mut book[meter.slot];
         if cell.window.has(reservation.at_ms) {
-            let without = cell.used.saturating_sub(meter.unit.of(&reservation.reserved));
-            cell.used = without.saturating_add(meter.unit.of(&spent));
+            cell.add(meter.unit.of(&spent), meter.unit.of(&reservation.reserved));
         }
     }
 }
@@ -78,14 +67,14 @@ pub(crate) fn is_new(tenant: &Tenant, meter: &Meter) -> bool {
 pub(crate) fn restore(tenant: &Tenant, meter: &Meter, used: u64, now_ms: i64) {
     let cell = &mut lock(tenant)[meter.slot];
     cell.window = meter.period.window(now_ms);
-    cell.used = used;
+    cell.said.used = used;
 }
 
 /// How much is left on each meter.
 pub(crate) fn levels(account: &Account, now_ms: i64) -> Vec<Level> {
     let mut book = lock(&account.tenant);
     let meters = account.meters.iter();
-    meters.map(|meter| level(meter, current(&mut book, meter, now_ms).used, now_ms)).collect()
+    meters.map(|meter| level(meter, current(&mut book, meter, now_ms).used(), now_ms)).collect()
 }
 
 /// What is left of `meter` when `used` is taken.
@@ -101,11 +90,12 @@ pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
 }
 
 /// The counter of `meter`, in its present window. A clock that was set back does not open an old window again.
-fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
+pub(super) fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
     let cell = &mut book[meter.slot];
     if now_ms >= cell.window.end_ms {
         cell.window = meter.period.window(now_ms);
-        (cell.used, cell.untold) = (0, 0);
+        cell.said.used = 0;
+        (cell.own, cell.untold) = (0, 0);
     }
     cell
 }

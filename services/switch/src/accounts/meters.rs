@@ -20,6 +20,8 @@ pub(crate) struct Reservation {
     pub(crate) at_ms: i64,
     /// Its name in Redis; 0 where only this process knows of it.
     pub(crate) id: u64,
+    /// Redis granted it, and so has it in what it says is used.
+    pub(crate) is_shared: bool,
 }
 
 /// How much is left on one meter.

@@ -1,7 +1,7 @@
 //! The counters of all replicas, in Redis: one script an operation, so that each is atomic, and N replicas together
 //! enforce a limit once.
 //!
-//! The process's own counters follow: each answer of Redis' is written to them. While Redis does not answer they take over
+//! The process's own counters follow: they are what Redis said last, and what it has not been told yet. While Redis does not answer they take over
 //! from there; what it lets in meanwhile is settled in Redis once that is back. A Redis that comes back empty, or that never
 //! had a counter, is told what the process knows. Settlements wait in a bounded queue; beyond the bound the oldest of a
 //! key become one. An operation that timed out may have been carried out, so each can be repeated without counting twice. So
@@ -68,12 +68,14 @@ impl Drop for Asking<'_> {
 impl Meters for SharedMeters {
     async fn reserve(&self, account: &Arc<Account>, amounts: Amounts, now_ms: i64) -> Result<Reservation, Refused> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
-        let reservation = Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id };
+        let mut reservation =
+            Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id, is_shared: false };
         let mut asking = Asking { settler: &self.settler, reservation: reservation.clone(), is_over: false };
         match self.counters.reserve(account, amounts, now_ms, id).await {
             Some(answer) => {
                 asking.is_over = true;
                 answer?;
+                reservation.is_shared = true;
             }
             None => {
                 local::reserve(account, amounts, now_ms, id)?;

@@ -66,7 +66,7 @@ async fn every_fault_of_one_provider_is_covered_by_the_next() {
 async fn a_silent_and_an_absent_provider_are_covered_too() {
     let (silent, good) = (Fake::always([Act::Wait]).await, Fake::always([completion("hi")]).await);
     let timeout = [("VX11_SWITCH__PROVIDERS__A__TIMEOUT", "500ms")];
-    let app = App::in_front_of(&[&silent.url, &nobody().await, &good.url], &timeout).await;
+    let app = App::in_front_of(&[&silent.url, &nobody(), &good.url], &timeout).await;
     let got = app.complete().await;
     assert_eq!((got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")), (200, "c", "3"));
     for (provider, outcome) in [("a", "timeout"), ("b", "connect"), ("c", "success")] {

@@ -17,7 +17,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = vx11_testing_ports::lasting_port();
         let home = tempfile::tempdir().unwrap();
         let process = Self::run(port, &home);
         let redis = Self { port, home, process };
@@ -233,6 +233,8 @@ async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_mos
     let limits = "requests_per_day = 20\nbudget = { usd = 0.01, period = \"total\" }";
     let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
     assert_eq!(ask(&one, 100).await.header("x-ratelimit-remaining-requests"), "19");
+    // What Redis answers to its settlement is all that it hears.
+    settled(&redis, 1).await;
     for _ in 0..5 {
         ask(&other, 100).await;
     }

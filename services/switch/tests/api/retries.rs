@@ -58,7 +58,7 @@ async fn an_answer_that_the_provider_gave_up_is_asked_for_again_and_paid() {
 #[tokio::test]
 async fn after_two_retries_the_next_target_is_asked() {
     let (bad, good) = (Fake::always([error(500, "")]).await, Fake::always([completion("hi")]).await);
-    let app = App::in_front_of(&[&bad.url, &nobody().await, &good.url], &RETRIES).await;
+    let app = App::in_front_of(&[&bad.url, &nobody(), &good.url], &RETRIES).await;
     let got = app.complete().await;
     assert_eq!((got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")), (200, "c", "7"));
     assert_eq!(bad.requests().len(), 3);

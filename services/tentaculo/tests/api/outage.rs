@@ -10,7 +10,7 @@ const QUICK: [(&str, &str); 2] =
 
 #[tokio::test]
 async fn a_service_that_is_down_is_named_on_every_prefix() {
-    let edge = Edge::in_front_of(&nobody().await, &[]).await;
+    let edge = Edge::in_front_of(&nobody(), &[]).await;
     for (path, name) in [
         ("/operator/api/chat", "operator"),
         ("/madre/chat", "madre"),
@@ -31,7 +31,7 @@ async fn a_service_that_is_down_is_named_on_every_prefix() {
 #[tokio::test]
 async fn one_service_down_leaves_the_others_alone() {
     let well = Service::well().await;
-    let nobody = nobody().await;
+    let nobody = nobody();
     let urls = [("VX11_OPERATOR_URL", &*nobody), ("VX11_MADRE_URL", &well.url), ("VX11_SWITCH_URL", &well.url)];
     let edge = Edge::start(&urls).await;
     for _ in 0..6 {

@@ -1,6 +1,5 @@
 //! nginx as a plain proxy, the measure for what passing a request on must cost.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,7 @@ impl Nginx {
     /// Starts it on a free port.
     pub(crate) fn in_front_of(upstream: &str) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
-        // Free when it was looked for; nginx cannot say which port it took.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let address = format!("127.0.0.1:{}", vx11_testing_ports::lasting_port());
         let config = files.path().join("nginx.conf");
         std::fs::write(&config, configuration(&address, upstream, &files.path().display().to_string()))?;
         let child = Command::new("nginx")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::known::{self, Seed};
 use super::script::{RESERVE, SETTLE};
-use crate::accounts::account::{Account, Amounts, Meter};
+use crate::accounts::account::{Account, Amounts, Meter, Said};
 use crate::accounts::local;
 use crate::accounts::meters::{Refused, Reservation};
 use crate::redis::{Failed, Redis, Script};
@@ -58,14 +58,11 @@ impl Counters {
             arguments.extend(filling(meter, seed, now_ms, now_ms));
         }
         let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await.ok()?;
-        let [refused, life, used @ ..] = answer.as_slice() else { return None };
-        let (refused, life) = (refused.parse().ok()?, u64::from_str_radix(life, 16).ok()?);
-        // A counter that was settled below nothing is empty.
-        let used = used.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
-        let used: Vec<u64> = used.collect();
-        local::adopt(account, &used, life, now_ms);
+        let (refused, answer) = answer.split_first()?;
+        let (refused, said) = (refused.parse().ok()?, said(answer)?);
+        known::heard(account, &said, now_ms);
         let Some(index) = usize::checked_sub(refused, 1) else { return Some(Ok(())) };
-        let (meter, used) = (account.meters.get(index)?, *used.get(index)?);
+        let (meter, used) = (account.meters.get(index)?, said.get(index)?.used);
         let level = local::level(meter, used, now_ms);
         Some(Err(Refused { scope: meter.scope.clone(), level, wanted: meter.unit.of(&amounts) }))
     }
@@ -75,7 +72,7 @@ impl Counters {
     /// # Errors
     /// When Redis does not do it.
     pub(super) async fn settle(&self, reservation: &Reservation, spent: Amounts) -> Result<(), Failed> {
-        let Reservation { account, reserved, at_ms, id } = reservation;
+        let Reservation { account, reserved, at_ms, id, .. } = reservation;
         if account.meters.is_empty() {
             return Ok(());
         }
@@ -87,10 +84,19 @@ impl Counters {
             arguments.extend([(whole - held).to_string(), whole.to_string()]);
             arguments.extend(filling(meter, seed, *at_ms, now_ms));
         }
-        self.redis.run::<String>(&self.settle, keys(account, *at_ms), arguments).await?;
-        known::told(reservation, spent);
+        let answer: Vec<String> = self.redis.run(&self.settle, keys(account, *at_ms), arguments).await?;
+        known::told(reservation, spent, &said(&answer).unwrap_or_default());
         Ok(())
     }
+}
+
+/// What an answer of a script says: the life, the turn, and what is used of each counter.
+fn said(answer: &[String]) -> Option<Vec<Said>> {
+    let [life, turn, used @ ..] = answer else { return None };
+    let (life, turn) = (u64::from_str_radix(life, 16).ok()?, turn.parse().ok()?);
+    // A counter that was settled below nothing is empty.
+    let used = used.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
+    Some(used.map(|used| Said { used, life, turn }).collect())
 }
 
 /// The keys that the scripts take for a request of `at_ms`.
@@ -102,7 +108,7 @@ fn keys(account: &Account, at_ms: i64) -> Vec<String> {
         let start_ms = if start_ms == i64::MIN { 0 } else { start_ms };
         own(&format!("{}:{}:{}:{start_ms}", meter.scope, meter.unit.as_str(), meter.period.as_str()))
     };
-    [own("ends"), own("held"), own("life")].into_iter().chain(account.meters.iter().map(counter)).collect()
+    [own("ends"), own("held"), own("state")].into_iter().chain(account.meters.iter().map(counter)).collect()
 }
 
 /// What the scripts need to fill in the counter of `meter` for a request of `at_ms`.

@@ -2,7 +2,7 @@
 //! point, which is off by less than a millionth of a millionth there.
 //!
 //! A tenant has a sorted set of reservations by when they end (`KEYS[1]`), a hash of what each of them holds (`KEYS[2]`),
-//! the number of its life (`KEYS[3]`), and a counter for each meter and window (the rest). All have the tenant's name in
+//! the number of its life and of the calls in it (`KEYS[3]`), and a counter for each meter and window (the rest). All have the tenant's name in
 //! braces, so that a cluster keeps them together.
 //!
 //! Redis may lose all of it. Then a new life begins, and who asks brings what it knows: a counter that is not there begins
@@ -10,17 +10,17 @@
 //! what one asker has seen last, because others have given back what they had reserved.
 
 /// A script that can fill in what Redis has lost. `fill` is given the place of the first counter's arguments and the number
-/// for a new life, and returns the one at hand. The third argument of each counter is how long it is kept (0: for ever), the
+/// for a new life, and returns the one at hand and how many calls there were in it. The third argument of each counter is how long it is kept (0: for ever), the
 /// fourth what it has at least, and the fifth the life in which the asker was last answered.
 macro_rules! with_fill {
     ($script:literal) => {
         concat!(
             r"
 local function fill(first, new)
-  local life = redis.call('GET', KEYS[3])
+  local life = redis.call('HGET', KEYS[3], 'life')
   if not life then
     life = new
-    redis.call('SET', KEYS[3], life)
+    redis.call('HSET', KEYS[3], 'life', life)
   end
   for i = 4, #KEYS do
     local at = first + (i - 4) * 5
@@ -32,7 +32,7 @@ local function fill(first, new)
       if kept ~= '0' then redis.call('PEXPIRE', KEYS[i], kept) end
     end
   end
-  return life
+  return life, tostring(redis.call('HINCRBY', KEYS[3], 'turn', 1))
 end
 ",
             $script
@@ -43,8 +43,8 @@ end
 /// Sets amounts aside on every counter, or on none; a counter of which nothing is wanted does not refuse.
 ///
 /// Arguments: now, when the reservation ends, its id, the number of a new life; then for each counter the amount, the limit,
-/// and those of `fill`. Answers with the number of the counter that refused, 0 where none did, the life, and what is used
-/// of each. Reservations that are past their end are taken back first.
+/// and those of `fill`. Answers with the number of the counter that refused, 0 where none did, the life, the call's number,
+/// and what is used of each. Reservations that are past their end are taken back first.
 pub(super) const RESERVE: &str = with_fill!(
     r"
 local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
@@ -58,7 +58,7 @@ for _, id in ipairs(late) do
   end
   redis.call('ZREM', KEYS[1], id)
 end
-local life = fill(5, ARGV[4])
+local life, turn = fill(5, ARGV[4])
 local used = {}
 local refused = 0
 local again = redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1
@@ -82,29 +82,31 @@ if refused == 0 and not again then
   redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
   redis.call('HSET', KEYS[2], ARGV[3], table.concat(held, ' '))
 end
-return {tostring(refused), life, unpack(used)}
+return {tostring(refused), life, turn, unpack(used)}
 "
 );
 
 /// Replaces what a reservation holds by what was spent.
 ///
 /// Arguments: until when it is remembered that this was done, the reservation's id, the number of a new life; then for each
-/// counter what to add where the reservation is still held, what to add where it is not, and those of `fill`.
+/// counter what to add where the reservation is still held, what to add where it is not, and those of `fill`. Answers with the life, the
+/// call's number, and what is used of each.
 pub(super) const SETTLE: &str = with_fill!(
     r"
+local life, turn = fill(4, ARGV[3])
 local held = redis.call('HGET', KEYS[2], ARGV[2])
-if held == 'settled' then return '0' end
-fill(4, ARGV[3])
+local used = {}
 for i = 4, #KEYS do
   local at = 4 + (i - 4) * 5
   local amount = held and ARGV[at] or ARGV[at + 1]
-  if amount ~= '0' then
+  if held ~= 'settled' and amount ~= '0' then
     redis.call('INCRBY', KEYS[i], amount)
     if ARGV[at + 2] ~= '0' then redis.call('PEXPIRE', KEYS[i], ARGV[at + 2]) end
   end
+  used[i - 3] = redis.call('GET', KEYS[i]) or '0'
 end
 redis.call('HSET', KEYS[2], ARGV[2], 'settled')
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-return '1'
+return {life, turn, unpack(used)}
 "
 );

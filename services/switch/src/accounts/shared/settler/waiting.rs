@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Settlement;
 use crate::accounts::account::Amounts;
+use crate::accounts::shared::known;
 use crate::redis::Failed;
 
 /// Settlements that wait one by one at most.
@@ -50,13 +51,14 @@ impl Waiting {
     /// The first of a day keeps its reservation, and takes over what the others spent; their reservations end by themselves.
     fn fold(&mut self, settlement: Settlement) {
         let Settlement { reservation, spent } = &settlement;
-        // Where nothing was spent there is nothing to be told of.
-        if *spent == Amounts::default() {
-            return;
-        }
         let place = (Arc::as_ptr(&reservation.account) as usize, reservation.at_ms.div_euclid(DAY_MS));
         match self.folded.get_mut(&place) {
-            Some(first) => first.spent = first.spent.plus(*spent),
+            Some(first) => {
+                first.spent = first.spent.plus(*spent);
+                known::forgotten(reservation);
+            }
+            // Where nothing was spent there is nothing to be told of.
+            None if *spent == Amounts::default() => known::forgotten(reservation),
             None => drop(self.folded.insert(place, settlement)),
         }
     }
@@ -105,7 +107,8 @@ mod tests {
     use crate::accounts::money::Usd;
 
     fn spending(account: &Arc<Account>, id: u64, picos: u64) -> Settlement {
-        let reservation = Reservation { account: account.clone(), reserved: Amounts::default(), at_ms: 0, id };
+        let reservation =
+            Reservation { account: account.clone(), reserved: Amounts::default(), at_ms: 0, id, is_shared: false };
         let spent = Amounts { requests: 1, tokens: 2, money: Usd::from_picos(picos) };
         Settlement { reservation, spent }
     }
