@@ -1,6 +1,6 @@
 //! The middleware around every request: context in, span, log line and metrics out, errors rendered.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -39,7 +39,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let parent = TraceContext::parse(header(&request, &TRACEPARENT), header(&request, &TRACESTATE));
     let (span, trace) = server_span(service, method, &route, request.path(), &correlation_id, parent.as_ref());
 
-    let mut seen = Seen { started, metrics, span, route, method, quiet, answered: false };
+    let seen = Seen { started, metrics, span, route, method, quiet, answered: None };
     let mut response = match context::deadline(request.headers()) {
         Ok(deadline) => {
             let context = RequestContext { correlation_id: correlation_id.clone(), trace, deadline };
@@ -62,8 +62,8 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// A request that has come in. Its line and its count are written when it is answered, or when its client goes away
-/// first and the server drops it.
+/// A request that has come in. It is counted when it is answered, or when its client goes away first and the server drops
+/// it; its line is written when this is dropped.
 struct Seen {
     started: Instant,
     metrics: std::sync::Arc<ServiceMetrics>,
@@ -71,33 +71,44 @@ struct Seen {
     route: String,
     method: &'static str,
     quiet: bool,
-    answered: bool,
+    answered: Option<Answered>,
+}
+
+/// How a request ended, and after what time.
+#[derive(Clone, Copy)]
+struct Answered {
+    status: u16,
+    elapsed: Duration,
 }
 
 /// The status that stands for "the client closed the connection" (nginx's; no RFC has one). It is never sent.
 const CLIENT_CLOSED: u16 = 499;
 
 impl Seen {
-    fn answered(&mut self, status: u16) {
-        self.answered = true;
-        let Self { metrics, span, route, method, .. } = self;
+    fn answered(mut self, status: u16) {
+        self.answered = Some(self.count(status));
+        // The answer does not wait for its line: this runs once it was handed to the kernel.
+        actix_web::rt::spawn(async move { drop(self) });
+    }
+
+    fn count(&self, status: u16) -> Answered {
         let elapsed = self.started.elapsed();
-        metrics.http.observe(route, method, status, elapsed);
-        span.record("http.response.status_code", i64::from(status));
-        if self.quiet {
-            tracing::debug!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
-        } else {
-            tracing::info!(method, route, status, elapsed_ms = elapsed.as_millis() as u64, "request");
-        }
+        self.metrics.http.observe(&self.route, self.method, status, elapsed);
+        self.span.record("http.response.status_code", i64::from(status));
+        Answered { status, elapsed }
     }
 }
 
 impl Drop for Seen {
     fn drop(&mut self) {
-        if !self.answered {
-            let span = self.span.clone();
-            let _entered = span.enter();
-            self.answered(CLIENT_CLOSED);
+        let Answered { status, elapsed } = self.answered.unwrap_or_else(|| self.count(CLIENT_CLOSED));
+        let Self { span, route, method, quiet, .. } = self;
+        let elapsed_ms = elapsed.as_millis() as u64;
+        let _entered = span.enter();
+        if *quiet {
+            tracing::debug!(method, route, status, elapsed_ms, "request");
+        } else {
+            tracing::info!(method, route, status, elapsed_ms, "request");
         }
     }
 }

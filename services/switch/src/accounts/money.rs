@@ -76,12 +76,24 @@ pub(crate) fn render_picos(picos: u128) -> String {
 }
 
 fn write_picos(f: &mut fmt::Formatter<'_>, picos: u128) -> fmt::Result {
-    let (whole, rest) = (picos / u128::from(DOLLAR), picos % u128::from(DOLLAR));
-    if rest == 0 {
-        return write!(f, "{whole}");
+    // One amount fits into a machine's word, which is much faster to divide and to write.
+    if let Ok(picos) = u64::try_from(picos) {
+        write!(f, "{}", picos / DOLLAR)?;
+        return write_decimals(f, picos % DOLLAR);
     }
-    let decimals = format!("{rest:0DECIMALS$}");
-    write!(f, "{whole}.{}", decimals.trim_end_matches('0'))
+    write!(f, "{}", picos / u128::from(DOLLAR))?;
+    write_decimals(f, (picos % u128::from(DOLLAR)) as u64)
+}
+
+fn write_decimals(f: &mut fmt::Formatter<'_>, rest: u64) -> fmt::Result {
+    let (mut rest, mut decimals) = (rest, DECIMALS);
+    if rest == 0 {
+        return Ok(());
+    }
+    while rest % 10 == 0 {
+        (rest, decimals) = (rest / 10, decimals - 1);
+    }
+    write!(f, ".{rest:0decimals$}")
 }
 
 /// The text is no amount of money.

@@ -104,7 +104,8 @@ impl<'a> Way<'a> {
         let origin = self.passage.origin();
         let waited = time_of(self.tried) + origin.map_or(Duration::ZERO, |origin| origin.waited);
         let overhead = self.started.elapsed().saturating_sub(waited);
-        add(header_names::OVERHEAD_MS, &format!("{:.3}", overhead.as_secs_f64() * 1000.0));
+        let micros = overhead.as_micros() as u64;
+        add(header_names::OVERHEAD_MS, &format!("{}.{:03}", micros / 1000, micros % 1000));
         if self.gateway.shared.cache.is_some() {
             add(header_names::CACHE, self.passage.status().as_str());
         }
