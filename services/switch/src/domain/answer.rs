@@ -21,6 +21,8 @@ pub(crate) struct ReportedUsage {
     completion_tokens_details: Option<CompletionDetails>,
     /// DeepSeek's name for cached tokens.
     prompt_cache_hit_tokens: Option<u64>,
+    /// Mistral has it where audio was heard, whose tokens are in the total alone.
+    prompt_audio_seconds: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -56,18 +58,32 @@ impl ReportedUsage {
     pub(crate) fn reported(self) -> Option<Reported> {
         (self.prompt_tokens.is_some() || self.completion_tokens.is_some()).then(|| Reported::of(self))
     }
+
+    /// All that was written. xAI and Google's OpenAI endpoint count reasoning beside the completion, so that it is in the
+    /// total alone, and Google's does not say how much of it there is.
+    fn written(&self, reasoning: Option<u64>) -> u64 {
+        let said = self.completion_tokens.unwrap_or_default();
+        let counted = self.prompt_tokens.unwrap_or_default().saturating_add(said);
+        let beside = self.total_tokens.unwrap_or_default().saturating_sub(counted);
+        match reasoning.filter(|reasoning| *reasoning > 0) {
+            Some(reasoning) => said.saturating_add(beside.min(reasoning)),
+            // What was heard is not written.
+            None if self.prompt_audio_seconds.is_some() => said,
+            None => said.saturating_add(beside),
+        }
+    }
 }
 
 impl Reported {
     fn of(reported: ReportedUsage) -> Self {
         let prompt_tokens = reported.prompt_tokens.unwrap_or_default();
-        let completion_tokens = reported.completion_tokens.unwrap_or_default();
+        let reasoning = reported.completion_tokens_details.and_then(|details| details.reasoning_tokens);
+        let completion_tokens = reported.written(reasoning);
         let total_tokens = reported.total_tokens.unwrap_or(prompt_tokens.saturating_add(completion_tokens));
         let read = reported.prompt_tokens_details;
         let cached = read.and_then(|details| details.cached_tokens);
         let cache_written = read.and_then(|details| details.cache_creation_tokens.or(details.cache_write_tokens));
         let kept = read.and_then(|details| details.cache_creation_token_details);
-        let reasoning = reported.completion_tokens_details.and_then(|details| details.reasoning_tokens);
         let tokens = Tokens {
             prompt: prompt_tokens,
             cached: cached.or(reported.prompt_cache_hit_tokens).unwrap_or_default(),
@@ -248,6 +264,28 @@ mod tests {
             let written = format!(r#"{{"prompt_tokens": 9, "prompt_tokens_details": {{"{name}": 4}}}}"#);
             assert_eq!(of(&written), Tokens { prompt: 9, cache_written: 4, ..Tokens::default() });
         }
+    }
+
+    #[test]
+    fn reasoning_that_only_the_total_counts_was_written_too() {
+        let of = |usage: &str| {
+            let body = format!(r#"{{"choices": [{{}}], "usage": {usage}}}"#);
+            let Reported { usage, tokens } = check(body.as_bytes()).expect("a completion").usage.expect("reported");
+            (usage.completion_tokens, tokens.completion, tokens.reasoning, usage.total_tokens)
+        };
+        let xai = r#"{"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399,
+            "completion_tokens_details": {"reasoning_tokens": 386}}"#;
+        assert_eq!(of(xai), (387, 387, 386, 399));
+        let google = r#"{"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623}"#;
+        assert_eq!(of(google), (603, 603, 0, 623));
+        let openai = r#"{"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17,
+            "completion_tokens_details": {"reasoning_tokens": 6}}"#;
+        assert_eq!(of(openai), (8, 8, 6, 17));
+        let heard =
+            r#"{"prompt_tokens": 4, "completion_tokens": 635, "total_tokens": 3264, "prompt_audio_seconds": 203}"#;
+        assert_eq!(of(heard), (635, 635, 0, 3264), "what was heard is not written");
+        let less = r#"{"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 3}"#;
+        assert_eq!(of(less), (8, 8, 0, 3));
     }
 
     #[test]

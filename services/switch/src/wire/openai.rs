@@ -2,11 +2,13 @@
 //!
 //! Source: OpenAI's API reference, "Chat" and "Streaming".
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use vx11_contracts::chat;
 
-use super::json::{Object, count, get, said};
+use super::json::{Object, get, said};
 use crate::accounts::{SoFar, Tokens};
+use crate::domain::answer::ReportedUsage;
 
 /// What one event of another wire means in the pivot.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,23 +120,11 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Reads `usage` of a completion or a chunk.
-    pub(super) fn read(usage: &Value) -> Self {
-        let detail = |of: &str, name: &str| get(usage, of).map_or(0, |details| count(details, name));
-        let kept = get(usage, "prompt_tokens_details").and_then(|details| get(details, "cache_creation_token_details"));
-        Self {
-            prompt: count(usage, "prompt_tokens"),
-            cached: detail("prompt_tokens_details", "cached_tokens"),
-            cache_written: detail("prompt_tokens_details", "cache_creation_tokens"),
-            cache_written_1h: kept.map_or(0, |kept| count(kept, "ephemeral_1h_input_tokens")),
-            completion: count(usage, "completion_tokens"),
-            reasoning: detail("completion_tokens_details", "reasoning_tokens"),
-        }
-    }
-
-    /// Whether `usage` of a completion or a chunk says anything.
-    pub(super) fn is_said(usage: &Value) -> bool {
-        get(usage, "prompt_tokens").or_else(|| get(usage, "completion_tokens")).is_some()
+    /// Reads `usage` of a completion or a chunk, as it is billed; `None` where it says nothing.
+    pub(super) fn read(usage: &Value) -> Option<Self> {
+        let reported = ReportedUsage::deserialize(usage).ok()?.reported()?;
+        let Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning } = reported.tokens;
+        Some(Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning })
     }
 
     /// All that an estimate says.

@@ -10,7 +10,7 @@ use super::event::Event;
 use super::item::{PartKind, Reasoning, Status};
 use super::output::Output;
 use super::response::{Echo, ErrorInfo, IncompleteDetails, Response};
-use crate::domain::answer::Read;
+use crate::domain::answer::{Read, ReportedUsage};
 use crate::domain::chunk::BadChunk;
 
 /// A response that grows.
@@ -102,8 +102,8 @@ impl Builder {
         if !chunk.choices.is_empty() {
             self.begin();
         }
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
+        if let Some(reported) = chunk.usage.and_then(ReportedUsage::reported) {
+            self.usage = Some(reported.into());
         }
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();

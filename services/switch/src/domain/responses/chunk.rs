@@ -5,13 +5,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use vx11_contracts::chat;
 
+use crate::domain::answer::{Reported, ReportedUsage};
+
 /// A chunk, or a whole completion.
 #[derive(Deserialize)]
 pub(super) struct Chunk {
     pub(super) model: Option<String>,
     #[serde(default)]
     pub(super) choices: Vec<Choice>,
-    pub(super) usage: Option<ChatUsage>,
+    pub(super) usage: Option<ReportedUsage>,
 }
 
 #[derive(Deserialize)]
@@ -68,29 +70,6 @@ pub(super) struct FunctionDelta {
     pub(super) arguments: Option<String>,
 }
 
-/// What was spent, as a chat reports it.
-#[derive(Clone, Copy, Deserialize)]
-pub(super) struct ChatUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-    /// Another name for it.
-    cache_creation_tokens: Option<u64>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
 /// What was spent, as a response reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Usage {
@@ -125,25 +104,17 @@ impl Usage {
     }
 }
 
-impl From<ChatUsage> for Usage {
-    fn from(chat: ChatUsage) -> Self {
-        let input_tokens = chat.prompt_tokens.unwrap_or_default();
-        let output_tokens = chat.completion_tokens.unwrap_or_default();
-        let read = chat.prompt_tokens_details;
-        let written = chat.completion_tokens_details;
+impl From<Reported> for Usage {
+    fn from(Reported { usage, tokens }: Reported) -> Self {
         Self {
-            input_tokens,
+            input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails {
-                cached_tokens: read.and_then(|details| details.cached_tokens).unwrap_or_default(),
-                cache_write_tokens: read
-                    .and_then(|details| details.cache_write_tokens.or(details.cache_creation_tokens))
-                    .unwrap_or_default(),
+                cached_tokens: tokens.cached,
+                cache_write_tokens: tokens.cache_written,
             },
-            output_tokens,
-            output_tokens_details: OutputDetails {
-                reasoning_tokens: written.and_then(|details| details.reasoning_tokens).unwrap_or_default(),
-            },
-            total_tokens: chat.total_tokens.unwrap_or(input_tokens.saturating_add(output_tokens)),
+            output_tokens: usage.completion_tokens,
+            output_tokens_details: OutputDetails { reasoning_tokens: tokens.reasoning },
+            total_tokens: usage.total_tokens,
         }
     }
 }

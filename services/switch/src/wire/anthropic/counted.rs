@@ -55,7 +55,7 @@ mod tests {
         take(&mut usage, &reported);
         assert_eq!((usage.prompt, usage.cached, usage.cache_written, usage.completion), (102, 90, 7, 3));
         assert_eq!(write(usage), reported);
-        assert_eq!(Usage::read(&usage.write()), usage);
+        assert_eq!(Usage::read(&usage.write()), Some(usage));
     }
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
         take(&mut usage, &reported);
         assert_eq!((usage.prompt, usage.cache_written, usage.cache_written_1h), (12, 7, 4));
         assert_eq!(write(usage), reported);
-        assert_eq!(Usage::read(&usage.write()), usage);
+        assert_eq!(Usage::read(&usage.write()), Some(usage));
     }
 
     #[test]

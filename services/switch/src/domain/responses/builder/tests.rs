@@ -50,8 +50,9 @@ fn a_text_is_told_from_its_beginning_to_its_end() {
         events.extend(add(&mut builder, &delta(json!({ "content": text }))));
     }
     events.extend(add(&mut builder, &end("stop")));
-    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5,
-        "prompt_tokens_details": { "cached_tokens": 1 } } });
+    // In xAI's counting: reasoning is beside the completion.
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9,
+        "prompt_tokens_details": { "cached_tokens": 1 }, "completion_tokens_details": { "reasoning_tokens": 4 } } });
     events.extend(add(&mut builder, &usage));
     events.extend(read(builder.finish(9)));
     assert_eq!(
@@ -84,7 +85,7 @@ fn a_text_is_told_from_its_beginning_to_its_end() {
     assert_eq!(
         response["usage"],
         json!({ "input_tokens": 3, "input_tokens_details": { "cached_tokens": 1, "cache_write_tokens": 0 },
-            "output_tokens": 2, "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 5 })
+            "output_tokens": 6, "output_tokens_details": { "reasoning_tokens": 4 }, "total_tokens": 9 })
     );
     assert_eq!((&response["metadata"], &response["store"]), (&json!({ "a": "b" }), &json!(false)));
 }

@@ -16,7 +16,7 @@ pub(crate) fn answer(completion: &Value) -> Result<Value, Malformed> {
     let calls_tools = !list(message, "tool_calls").is_empty();
     let ended = text(choice, "finish_reason").unwrap_or_default();
     let reason = stop::to_anthropic(ended, calls_tools);
-    let usage = get(completion, "usage").map(Usage::read).unwrap_or_default();
+    let usage = get(completion, "usage").and_then(Usage::read).unwrap_or_default();
     Ok(json!({
         "id": message_id(text(completion, "id").unwrap_or_default()),
         "type": "message",
