@@ -2,23 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::json::{count, get};
+use crate::wire::json::get;
 use crate::wire::openai::Usage;
 
-/// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far.
+/// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far. What an event does
+/// not say stands: for how long the cache keeps what was written, only the first one says.
 pub(super) fn take(usage: &mut Usage, reported: &Value) {
-    let reports = |name: &str| get(reported, name).is_some();
-    if reports("input_tokens") {
-        usage.cached = count(reported, "cache_read_input_tokens");
-        usage.cache_written = count(reported, "cache_creation_input_tokens");
-        let kept = get(reported, "cache_creation");
-        usage.cache_written_1h = kept.map_or(0, |kept| count(kept, "ephemeral_1h_input_tokens"));
-        let beside = usage.cached.saturating_add(usage.cache_written);
-        usage.prompt = count(reported, "input_tokens").saturating_add(beside);
-    }
-    if reports("output_tokens") {
-        usage.completion = count(reported, "output_tokens");
-    }
+    let said = |of: &Value, name: &str| get(of, name).and_then(Value::as_u64);
+    let beside = |usage: &Usage| usage.cached.saturating_add(usage.cache_written);
+    let read = said(reported, "input_tokens").unwrap_or_else(|| usage.prompt.saturating_sub(beside(usage)));
+    let kept = get(reported, "cache_creation").and_then(|kept| said(kept, "ephemeral_1h_input_tokens"));
+    usage.cached = said(reported, "cache_read_input_tokens").unwrap_or(usage.cached);
+    usage.cache_written = said(reported, "cache_creation_input_tokens").unwrap_or(usage.cache_written);
+    usage.cache_written_1h = kept.unwrap_or(usage.cache_written_1h);
+    usage.prompt = read.saturating_add(beside(usage));
+    usage.completion = said(reported, "output_tokens").unwrap_or(usage.completion);
 }
 
 /// Whether it is said what was written: the last word on a message.
@@ -75,5 +73,24 @@ mod tests {
         take(&mut usage, &json!({"input_tokens": 5, "output_tokens": 1}));
         take(&mut usage, &json!({"output_tokens": 42}));
         assert_eq!((usage.prompt, usage.completion), (5, 42));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_does_not_take_back_what_only_its_beginning_said() {
+        let mut usage = Usage::default();
+        let kept = json!({"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7});
+        take(
+            &mut usage,
+            &json!({"input_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 1, "cache_creation": kept}),
+        );
+        let begun = usage;
+        take(
+            &mut usage,
+            &json!({"input_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 42}),
+        );
+        assert_eq!(usage, Usage { completion: 42, ..begun });
+        take(&mut usage, &json!({"input_tokens": 6, "output_tokens": 43}));
+        assert_eq!(usage, Usage { prompt: 103, completion: 43, ..begun });
+        assert_eq!((usage.cached, usage.cache_written, usage.cache_written_1h), (90, 7, 7));
     }
 }
