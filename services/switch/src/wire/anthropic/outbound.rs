@@ -1,10 +1,12 @@
 //! For providers that speak Anthropic's wire: requests go there out of the pivot, answers come back into it.
 
 mod answer;
+mod generation;
 mod messages;
 mod parts;
 mod request;
 mod stream;
+mod thinking;
 mod tools;
 
 pub(crate) use super::error::to_openai as error;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{messages, tools};
-use crate::wire::json::{Object, copy, count, get, list, said, text};
+use super::generation::Generation;
+use super::{messages, thinking, tools};
+use crate::wire::json::{Object, copy, get, said, text};
 use crate::wire::{Defaults, Untranslatable};
 
 /// Fields that both wires, or Anthropic's own clients through an OpenAI library, call the same.
@@ -12,9 +13,6 @@ const SAME: [&str; 7] =
 
 /// Fields that change what the answer is, and that Anthropic's wire has no word for.
 const REFUSED: [&str; 5] = ["functions", "function_call", "audio", "web_search_options", "prediction"];
-
-/// Tokens of reasoning for each effort; Anthropic takes no fewer than the first.
-const BUDGETS: [(&str, u64); 4] = [("low", 1024), ("medium", 4096), ("high", 16_384), ("xhigh", 32_768)];
 
 /// Translates a request for a provider that knows the model as `model`.
 pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<Value, Untranslatable> {
@@ -45,7 +43,7 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
         _ => {}
     }
     response_format(pivot, &mut out)?;
-    limits(pivot, &mut out, defaults);
+    thinking::limits(pivot, &mut out, defaults, Generation::of(model));
     Ok(out.into())
 }
 
@@ -85,51 +83,6 @@ fn response_format(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable
     }
 }
 
-/// How much may be written, and how much of it thought.
-fn limits(pivot: &Value, out: &mut Object, defaults: Defaults) {
-    let asked = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| get(pivot, name)?.as_u64());
-    let budget = budget(pivot, out);
-    let mut max_tokens = asked.unwrap_or(defaults.max_tokens);
-    if let Some(budget) = budget {
-        // The limit counts what is thought, too.
-        if asked.is_none() {
-            max_tokens = max_tokens.saturating_add(budget);
-        }
-        let budget = budget.min(max_tokens.saturating_sub(1));
-        if budget >= BUDGETS[0].1 {
-            out.insert("thinking".to_owned(), json!({"type": "enabled", "budget_tokens": budget}));
-        }
-    }
-    if out.get("thinking").is_some_and(|thinking| count(thinking, "budget_tokens") > 0) {
-        // Refused along with thinking.
-        out.remove("temperature");
-        out.remove("top_k");
-    }
-    out.insert("max_tokens".to_owned(), max_tokens.into());
-}
-
-/// What may be spent on reasoning. A forced tool leaves no room for it, nor does a call whose thoughts did not come back,
-/// and the caller's own `thinking` comes first.
-fn budget(pivot: &Value, out: &Object) -> Option<u64> {
-    let forced = out.get("tool_choice").is_some_and(|choice| matches!(text(choice, "type"), Some("any" | "tool")));
-    if forced || out.contains_key("thinking") || calls_without_thought(out) {
-        return None;
-    }
-    let effort = text(pivot, "reasoning_effort")?;
-    BUDGETS.into_iter().find_map(|(name, tokens)| (name == effort).then_some(tokens))
-}
-
-/// Whether the assistant's last turn calls tools and has no signed thought: with thinking on, Anthropic refuses that.
-fn calls_without_thought(out: &Object) -> bool {
-    let turns = out.get("messages").and_then(Value::as_array);
-    let last = turns.and_then(|turns| turns.iter().rfind(|turn| text(turn, "role") == Some("assistant")));
-    let Some(blocks) = last.map(|turn| list(turn, "content")) else { return false };
-    let is_signed = |block: &Value| said(block, "signature").or_else(|| said(block, "data")).is_some();
-    let thinks =
-        |block: &Value| matches!(text(block, "type"), Some("thinking" | "redacted_thinking")) && is_signed(block);
-    blocks.iter().any(|block| text(block, "type") == Some("tool_use")) && !blocks.iter().any(thinks)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,48 +106,13 @@ mod tests {
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
         }));
         let expected = json!({
-            "model": "claude", "stream": true, "temperature": 1.0, "top_p": 0.5, "stop_sequences": ["END"], "top_k": 3,
+            "model": "claude", "stream": true, "temperature": 1.0, "stop_sequences": ["END"], "top_k": 3,
             "metadata": {"user_id": "u1"}, "max_tokens": 100, "service_tier": "standard_only",
             "system": [{"type": "text", "text": "be brief"}],
             "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}],
             "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
         });
         assert_eq!(got, expected);
-    }
-
-    #[test]
-    fn reasoning_effort_is_a_budget_within_the_limit() {
-        let got = translate(json!({"messages": [], "reasoning_effort": "medium", "temperature": 0.2}));
-        assert_eq!(got["thinking"], json!({"type": "enabled", "budget_tokens": 4096}));
-        assert_eq!((&got["max_tokens"], got.get("temperature")), (&json!(8192), None));
-        let got = translate(json!({"messages": [], "reasoning_effort": "high", "max_tokens": 2000}));
-        assert_eq!((&got["thinking"]["budget_tokens"], &got["max_tokens"]), (&json!(1999), &json!(2000)));
-        let tight = translate(json!({"messages": [], "reasoning_effort": "low", "max_tokens": 500}));
-        assert_eq!((tight.get("thinking"), &tight["max_tokens"]), (None, &json!(500)));
-        let own = json!({"messages": [], "reasoning_effort": "low", "thinking": {"type": "disabled"}});
-        assert_eq!(translate(own)["thinking"], json!({"type": "disabled"}));
-    }
-
-    #[test]
-    fn a_call_whose_thoughts_did_not_come_back_is_followed_without_thinking() {
-        let calls = json!([{"id": "a", "function": {"name": "f", "arguments": "{}"}}]);
-        let thinking = |assistant: Value| {
-            let mut turn = json!({"role": "assistant", "tool_calls": calls});
-            turn.as_object_mut().expect("an object").extend(assistant.as_object().expect("an object").clone());
-            let messages =
-                json!([{"role": "user", "content": "go"}, turn, {"role": "tool", "tool_call_id": "a", "content": "1"}]);
-            translate(json!({"messages": messages, "reasoning_effort": "low", "temperature": 0.5}))["thinking"].clone()
-        };
-        assert_eq!(thinking(json!({"reasoning_content": "hm"})), json!(null));
-        let unsigned = json!({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": ""}]});
-        assert_eq!(thinking(unsigned), json!(null));
-        let signed = json!({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]});
-        assert_eq!(thinking(signed)["type"], "enabled");
-        assert_eq!(
-            thinking(json!({"thinking_blocks": [{"type": "redacted_thinking", "data": "x"}]}))["type"],
-            "enabled"
-        );
-        assert_eq!(thinking(json!({"tool_calls": [], "content": "done"}))["type"], "enabled");
     }
 
     #[test]
