@@ -1,11 +1,12 @@
 //! What servers of OpenAI's wire read differently, in a request that the gateway has worded itself.
 //!
-//! Models that OpenAI made to reason refuse `max_tokens`; older compatible servers take no notice of
-//! `max_completion_tokens`. A field that is foreign to it OpenAI refuses, and other servers want it back as they gave it.
-//! The rule goes by the model's name, because one address may serve models of all kinds. The words of callers who speak
-//! this wire themselves are never changed.
+//! Models that OpenAI made to reason refuse `max_tokens`, and wishes about sampling while they do; its others refuse
+//! `reasoning_effort`. Older compatible servers take no notice of `max_completion_tokens`. A field that is foreign to it
+//! OpenAI refuses, and other servers want it back as they gave it. The rule goes by the model's name, because one address
+//! may serve models of all kinds. The words of callers who speak this wire themselves are never changed.
 //!
-//! Sources: OpenAI's API reference, "Chat"; Azure OpenAI's REST API reference; Google's "OpenAI compatibility".
+//! Sources: OpenAI's API reference, "Chat", and its guides "Reasoning" and "Using the latest model"; Azure OpenAI's REST
+//! API reference; Google's "OpenAI compatibility".
 
 use bytes::Bytes;
 use serde_json::json;
@@ -17,11 +18,23 @@ use crate::domain::fields::{Fields, field, put, read};
 /// Reasoning of earlier turns, by the names that servers have for it. OpenAI's models take neither.
 const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
 
+/// What only tunes an answer, and is refused by a model that reasons.
+const SAMPLING: [&str; 4] = ["temperature", "top_p", "presence_penalty", "frequency_penalty"];
+
+/// The first of OpenAI's models that does not reason over tools here, but only where its Responses are served.
+const SILENT_WITH_TOOLS: (u8, u8) = (5, 4);
+
 /// What one model at one server is to be told in other words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dialect {
     /// The limit of an answer counts its reasoning, and is called so.
     names_completion_limit: bool,
+    /// It reasons, and refuses what it cannot heed meanwhile.
+    reasons: bool,
+    /// It does not reason, or nobody may say how hard.
+    refuses_effort: bool,
+    /// It reasons only where no tools are offered.
+    is_silent_with_tools: bool,
     /// OpenAI's own fields and no others; ids of at most 40 letters.
     is_openais: bool,
     /// The signature of a thought stands beside the call, as Google's endpoint has it.
@@ -32,13 +45,19 @@ impl Dialect {
     /// For `model`; `at_azure` it is the name of a deployment, which may be anything.
     pub(crate) fn of(model: &str, at_azure: bool) -> Self {
         let name = model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-        let generation = |stem: &str| name.strip_prefix(stem)?.bytes().next().filter(u8::is_ascii_digit);
-        let (o, gpt) = (generation("o"), generation("gpt-"));
-        let reasons = o.is_some() || gpt.is_some_and(|generation| generation >= b'5');
+        let (o, gpt) = (version(&name, "o"), version(&name, "gpt-"));
+        let chats = name.ends_with("chat-latest");
+        let reasons =
+            o.is_some() || gpt.is_some_and(|version| version >= (5, 0)) || name == "codex-mini-latest" || chats;
+        let is_older = name.starts_with("chatgpt-") || gpt.is_some_and(|version| version < (5, 0));
         Self {
             // Deployments of older models that say so take the older name under every version of the API.
             names_completion_limit: reasons || (at_azure && gpt.is_none()),
-            is_openais: at_azure || o.is_some() || gpt.is_some() || name.starts_with("chatgpt-"),
+            reasons,
+            refuses_effort: is_older || chats,
+            // Who writes `vendor/model` reaches it in another way.
+            is_silent_with_tools: gpt.is_some_and(|version| version >= SILENT_WITH_TOOLS) && !model.contains('/'),
+            is_openais: at_azure || reasons || is_older,
             is_geminis: name.starts_with("gemini"),
         }
     }
@@ -59,10 +78,27 @@ impl Dialect {
         {
             request.entry("max_completion_tokens".to_owned()).or_insert(limit);
         }
+        self.rewrite_reasoning(&mut request);
         let mut messages: Vec<Fields> = read(field(&request, "messages"))?;
         messages.iter_mut().for_each(|message| self.rewrite_message(message));
         put(&mut request, "messages", &messages);
         serde_json::to_vec(&request).ok().map(Bytes::from)
+    }
+
+    /// Leaves out what would be refused. A stop goes too: it is better to say more than to say nothing.
+    fn rewrite_reasoning(self, request: &mut Fields) {
+        if self.refuses_effort {
+            request.remove("reasoning_effort");
+        }
+        if self.is_silent_with_tools && request.contains_key("tools") && request.contains_key("reasoning_effort") {
+            put(request, "reasoning_effort", &"none");
+        }
+        if self.reasons {
+            request.remove("stop");
+        }
+        if self.reasons && read::<&str>(field(request, "reasoning_effort")) != Some("none") {
+            SAMPLING.iter().for_each(|name| _ = request.remove(*name));
+        }
     }
 
     fn rewrite_message(self, message: &mut Fields) {
@@ -82,6 +118,14 @@ impl Dialect {
         }
         put(message, "tool_calls", &calls);
     }
+}
+
+/// The version that `name` says after `stem`. `gpt-35` is what Azure calls 3.5.
+fn version(name: &str, stem: &str) -> Option<(u8, u8)> {
+    let rest = name.strip_prefix(stem)?;
+    let major = rest.bytes().next().filter(u8::is_ascii_digit)? - b'0';
+    let minor = rest[1..].strip_prefix('.').and_then(|minor| minor.split(|c: char| !c.is_ascii_digit()).next());
+    Some((major, minor.and_then(|minor| minor.parse().ok()).unwrap_or_default()))
 }
 
 /// An id and the signature in it; `None` where there is none.
@@ -111,6 +155,8 @@ mod tests {
             ("o4-mini-2025-04-16", false, "max_completion_tokens"),
             ("gpt-5.2-pro", false, "max_completion_tokens"),
             ("openai/GPT-6", false, "max_completion_tokens"),
+            ("chat-latest", false, "max_completion_tokens"),
+            ("codex-mini-latest", false, "max_completion_tokens"),
             ("production", true, "max_completion_tokens"),
             ("o3", true, "max_completion_tokens"),
             ("gpt-4o", true, "max_tokens"),
@@ -123,6 +169,45 @@ mod tests {
         ] {
             assert_eq!(write(model, at_azure, &limited), json!({name: 9, "messages": []}), "{model}, {at_azure}");
         }
+    }
+
+    #[test]
+    fn a_model_gets_no_wish_that_it_refuses() {
+        let tuned = |effort: Value| json!({"messages": [], "temperature": 0.5, "top_p": 0.9, "stop": ["END"], "reasoning_effort": effort});
+        let left = |model: &str, at_azure: bool, body: Value| {
+            let written = write(model, at_azure, &body);
+            ["temperature", "stop", "reasoning_effort"].map(|name| written.get(name).is_some())
+        };
+        for (model, at_azure, expected) in [
+            ("o3", false, [false, false, true]),
+            ("gpt-5", false, [false, false, true]),
+            ("openai/gpt-5.6", false, [false, false, true]),
+            ("codex-mini-latest", false, [false, false, true]),
+            ("chat-latest", false, [false, false, false]),
+            ("gpt-5.2-chat-latest", false, [false, false, false]),
+            ("gpt-4o", false, [true, true, false]),
+            ("gpt-4.1-mini", true, [true, true, false]),
+            ("chatgpt-4o-latest", false, [true, true, false]),
+            ("gpt-oss:20b", false, [true, true, true]),
+            ("deepseek-chat", false, [true, true, true]),
+            ("production", true, [true, true, true]),
+        ] {
+            assert_eq!(left(model, at_azure, tuned(json!("low"))), expected, "{model}");
+        }
+        assert_eq!(left("gpt-5.1", false, tuned(json!("none"))), [true, false, true], "it does not reason then");
+    }
+
+    #[test]
+    fn a_model_that_does_not_reason_over_tools_is_told_not_to() {
+        let effort = |model: &str, tools: Value| {
+            let body = json!({"messages": [], "reasoning_effort": "high", "tools": tools});
+            write(model, false, &body)["reasoning_effort"].clone()
+        };
+        let with = |model: &str| effort(model, json!([{"type": "function", "function": {"name": "f"}}]));
+        assert_eq!(["gpt-5.4", "gpt-5.6-luna", "gpt-6"].map(with), ["none", "none", "none"]);
+        assert_eq!(["gpt-5", "gpt-5.2", "o3", "openai/gpt-5.4"].map(with), ["high", "high", "high", "high"]);
+        let bare = json!({"messages": [], "reasoning_effort": "high"});
+        assert_eq!(write("gpt-5.4", false, &bare)["reasoning_effort"], "high");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `POST /v1/messages` as a chat completion request.
 
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::messages;
@@ -8,6 +9,9 @@ use crate::wire::json::{Object, copy, count, get, list, said, text};
 
 /// Fields that both wires call the same.
 const SAME: [&str; 5] = ["model", "max_tokens", "temperature", "top_p", "stream"];
+
+/// The longest name of an end user that all servers take: OpenAI's limit. Others end at 128, with clients beyond that.
+const LONGEST_USER: usize = 64;
 
 /// Translates a request.
 pub(crate) fn request(request: &Value) -> Result<Value, Untranslatable> {
@@ -27,7 +31,7 @@ pub(crate) fn request(request: &Value) -> Result<Value, Untranslatable> {
         out.insert("stop".to_owned(), sequences.clone());
     }
     if let Some(user) = get(request, "metadata").and_then(|metadata| said(metadata, "user_id")) {
-        out.insert("user".to_owned(), user.into());
+        out.insert("user".to_owned(), short(user).into());
     }
     match text(request, "service_tier") {
         Some("auto") => _ = out.insert("service_tier".to_owned(), "auto".into()),
@@ -42,6 +46,14 @@ pub(crate) fn request(request: &Value) -> Result<Value, Untranslatable> {
         out.insert("reasoning_effort".to_owned(), effort.into());
     }
     Ok(out.into())
+}
+
+/// The name of an end user, or a digest of it where it is too long: the same one each time, and exactly as long as may be.
+fn short(user: &str) -> String {
+    if user.len() <= LONGEST_USER {
+        return user.to_owned();
+    }
+    digest(&SHA256, user.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn tools(request: &Value, out: &mut Object) -> Result<(), Untranslatable> {
@@ -152,6 +164,19 @@ mod tests {
             assert_eq!(request(&body).expect_err("refused").field, named);
         }
         assert_eq!(request(&json!({"messages": []})).expect_err("refused").field, "max_tokens");
+    }
+
+    #[test]
+    fn an_end_user_with_a_long_name_has_a_short_one_of_its_own() {
+        let user = |id: &str| {
+            let body = json!({"max_tokens": 1, "messages": [], "metadata": {"user_id": id}});
+            request(&body).expect("translatable")["user"].as_str().expect("a text").to_owned()
+        };
+        let longest = "u".repeat(64);
+        assert_eq!(user(&longest), longest);
+        let long = |account: &str| user(&format!("user_{longest}_account_{account}_session_1"));
+        assert_eq!((long("a").len(), long("a")), (64, long("a")));
+        assert_ne!(long("a"), long("b"));
     }
 
     #[test]
