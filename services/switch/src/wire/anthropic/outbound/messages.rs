@@ -66,7 +66,7 @@ fn tool_use(call: &Value) -> Result<Value, Untranslatable> {
     let name = text(function, "name").ok_or_else(|| required("function.name"))?;
     let input = parts::arguments(text(function, "arguments").unwrap_or_default());
     let input = input.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
-    Ok(json!({"type": "tool_use", "id": signed_id::split(id).0, "name": name, "input": input}))
+    Ok(json!({"type": "tool_use", "id": tool_id(id), "name": name, "input": input}))
 }
 
 fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
@@ -75,11 +75,25 @@ fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
         Some(Value::String(text)) => json!(text),
         _ => parts::blocks(message)?.into(),
     };
-    let mut block = json!({"type": "tool_result", "tool_use_id": signed_id::split(id).0, "content": content});
+    let mut block = json!({"type": "tool_result", "tool_use_id": tool_id(id), "content": content});
     if let Some(block) = block.as_object_mut() {
         copy(message, block, &["cache_control"]);
     }
     Ok(block)
+}
+
+/// The id of a call in letters that this wire takes. Other servers' ids may have more (`functions.f:0`): what is foreign is
+/// told by its number, on the call and on its result alike.
+fn tool_id(id: &str) -> String {
+    let id = signed_id::split(id).0;
+    let mut out = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => out.push(byte.into()),
+            _ => out += &format!("_{byte:02x}"),
+        }
+    }
+    if out.is_empty() { "_".to_owned() } else { out }
 }
 
 #[cfg(test)]
@@ -113,6 +127,23 @@ mod tests {
             ]}),
         ];
         assert_eq!(got.messages, expected);
+    }
+
+    #[test]
+    fn the_ids_of_calls_have_letters_that_are_taken_and_stay_apart() {
+        let ids = ["functions.f:0", "functions.f:1", "functions_f_0", "toolu_01-A", "", "\u{e9}"];
+        let calls: Vec<Value> = ids.iter().map(|id| json!({"id": id, "function": {"name": "f"}})).collect();
+        let results = ids.iter().map(|id| json!({"role": "tool", "tool_call_id": id, "content": "1"}));
+        let got = translate([json!({"role": "assistant", "tool_calls": calls})].into_iter().chain(results).collect());
+        let of = |turn: usize, field: &str| -> Vec<String> {
+            list(&got.messages[turn], "content")
+                .iter()
+                .map(|block| text(block, field).expect("an id").to_owned())
+                .collect()
+        };
+        let expected =
+            ["functions_2ef_3a0", "functions_2ef_3a1", "functions_f_0", "toolu_01-A", "_", "_c3_a9"].map(str::to_owned);
+        assert_eq!((of(0, "id"), of(1, "tool_use_id")), (expected.to_vec(), expected.to_vec()));
     }
 
     #[test]

@@ -26,10 +26,7 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
     }
     out.insert("messages".to_owned(), conversation.messages.into());
     tools::add(pivot, &mut out)?;
-    if let Some(stop) = get(pivot, "stop") {
-        let sequences = if stop.is_array() { stop.clone() } else { json!([stop]) };
-        out.insert("stop_sequences".to_owned(), sequences);
-    }
+    stop(pivot, &mut out);
     if let Some(temperature) = get(pivot, "temperature").and_then(Value::as_f64) {
         // OpenAI's scale goes on to 2; beyond 1 there is nothing hotter here.
         out.insert("temperature".to_owned(), temperature.min(1.0).into());
@@ -59,6 +56,17 @@ fn refuse(pivot: &Value) -> Result<(), Untranslatable> {
         return no_word("logprobs");
     }
     Ok(())
+}
+
+/// Where to stop. Blanks alone are refused here, and with them the whole request.
+fn stop(pivot: &Value, out: &mut Object) {
+    let Some(stop) = get(pivot, "stop") else { return };
+    let sequences = stop.as_array().map_or(std::slice::from_ref(stop), Vec::as_slice);
+    let is_blank = |sequence: &&Value| sequence.as_str().is_some_and(|text| text.trim().is_empty());
+    let taken: Vec<Value> = sequences.iter().filter(|sequence| !is_blank(sequence)).cloned().collect();
+    if !taken.is_empty() {
+        out.insert("stop_sequences".to_owned(), taken.into());
+    }
 }
 
 fn response_format(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable> {
@@ -113,6 +121,14 @@ mod tests {
             "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
         });
         assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_stop_of_blanks_is_left_out() {
+        let stops = |stop: Value| translate(json!({"messages": [], "stop": stop})).get("stop_sequences").cloned();
+        assert_eq!(stops(json!(["\n\n", "END", "", " "])), Some(json!(["END"])));
+        assert_eq!(stops(json!("a b")), Some(json!(["a b"])));
+        assert_eq!([stops(json!("\n")), stops(json!([]))], [None, None]);
     }
 
     #[test]
