@@ -1,7 +1,7 @@
 //! What a provider has against a request, as far as that decides who else is asked.
 //!
-//! Sources: the error codes of OpenAI's and Azure's API references; the sentences of Anthropic, Gemini, vLLM and llama.cpp,
-//! which have no code of their own for it.
+//! Sources: the error codes of OpenAI's and Azure's API references; the sentences of Anthropic, Gemini, xAI, vLLM and
+//! llama.cpp, which have no code of their own for it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) enum Rejection {
 }
 
 const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
-const LENGTH_SENTENCES: [&str; 7] = [
+const LENGTH_SENTENCES: [&str; 8] = [
     "maximum context length",
     "model's context length",
     "context window",
@@ -24,6 +24,7 @@ const LENGTH_SENTENCES: [&str; 7] = [
     "exceed context limit",
     "exceeds the maximum number of tokens",
     "context size",
+    "maximum prompt length",
 ];
 const POLICY_CODES: [&str; 5] = [
     "content_filter",

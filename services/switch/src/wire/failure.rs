@@ -116,7 +116,8 @@ mod tests {
         let its_type = r#"{"error":{"code":400,"message":"no","type":"exceed_context_size_error"}}"#;
         let vllm = r#"{"error":{"message":"You passed 9 input tokens and requested 9 output tokens. However, the model's context length is only 8 tokens, resulting in a maximum input length of 0 tokens.","type":"BadRequestError","param":null,"code":400}}"#;
         let older_vllm = r#"{"object":"error","message":"This model's maximum context length is 8 tokens.","type":"BadRequestError","param":null,"code":400}"#;
-        for body in [llama_cpp, its_type, vllm, older_vllm, r#"{"error":"prompt is too long"}"#] {
+        let xai = r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 131072 but the request contains 136973 tokens."}"#;
+        for body in [llama_cpp, its_type, vllm, older_vllm, xai, r#"{"error":"prompt is too long"}"#] {
             let got = of_openais_wire(400, body.as_bytes()).body.expect("a body");
             assert_eq!(rejection::classify(400, &got), Some(Rejection::ContextLength), "{body}");
             let got: Value = serde_json::from_slice(&got).expect("JSON");
