@@ -75,8 +75,13 @@ pub(super) async fn count_tokens(arrival: Arrival) -> Result<HttpResponse, ApiEr
 }
 
 fn request(arrival: &Arrival) -> Result<ChatRequest, ApiError> {
-    let header = |name: &'static str| Some((name, arrival.http.headers().get(name)?.to_str().ok()?.to_owned()));
-    let headers = [VERSION, BETA].into_iter().filter_map(header).collect();
+    let said = arrival.http.headers();
+    let version = said.get(VERSION).and_then(|version| version.to_str().ok()).map(str::to_owned);
+    // A list, which may come in several lines.
+    let beta = said.get_all(BETA).filter_map(|beta| beta.to_str().ok()).map(str::to_owned);
+    let beta = beta.reduce(|all, one| format!("{all},{one}"));
+    let headers =
+        [(VERSION, version), (BETA, beta)].into_iter().filter_map(|(name, said)| Some((name, said?))).collect();
     Ok(ChatRequest::read_messages(arrival.body.clone(), headers)?)
 }
 

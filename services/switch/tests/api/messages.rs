@@ -90,15 +90,18 @@ async fn a_provider_of_the_same_wire_gets_and_gives_the_very_bytes() {
     .await;
     let app = App::in_front_of(&[&fake.url], &[ANTHROPIC]).await;
     let body = r#" {"model" : "m", "temperature": 1.50, "messages":[], "tools":[{"type":"web_search_20250305"}]} "#;
-    let request =
-        app.post("/v1/messages", body).header("anthropic-version", "2024-01-01").header("anthropic-beta", "b1");
+    let request = app.post("/v1/messages", body).header("anthropic-version", "2024-01-01");
+    let request = request.header("anthropic-beta", "b1").header("anthropic-beta", "b2,b3");
     let got = Answer::of(request).await;
     assert_eq!((got.status, got.body.as_str(), got.header("x-request-id")), (200, whole, "req-9"));
     let requests = fake.requests();
     let (head, sent) = requests[0].split_once("\r\n\r\n").unwrap();
     assert_eq!(sent, body.replace("\"m\"", "\"m-a\""));
     assert!(head.starts_with("POST /v1/messages "), "{head}");
-    assert!(head.contains("anthropic-version: 2024-01-01\r\n") && head.contains("anthropic-beta: b1\r\n"), "{head}");
+    assert!(
+        head.contains("anthropic-version: 2024-01-01\r\n") && head.contains("anthropic-beta: b1,b2,b3\r\n"),
+        "{head}"
+    );
 
     let got = ask(&app, STREAM).await;
     assert_eq!(got.events(), EVENTS, "{}", got.body);
