@@ -206,6 +206,9 @@ struct DeltaPeek<'a> {
     function_call: Said,
     #[serde(default)]
     audio: Said,
+    /// Not looked into: they are long.
+    #[serde(borrow, default)]
+    images: Option<&'a RawValue>,
 }
 
 impl<'a> From<Choice<'a>> for Piece<'a> {
@@ -225,7 +228,7 @@ impl<'a> From<Choice<'a>> for Piece<'a> {
             content,
             reasoning,
             tool_call: delta.tool_calls.0 > 0 || delta.function_call.0 > 0,
-            other: parts || delta.refusal.0 > 0 || delta.audio.0 > 0 || choice.text.0 > 0,
+            other: parts || text(delta.images).1 || delta.refusal.0 > 0 || delta.audio.0 > 0 || choice.text.0 > 0,
             tokens,
             logprobs: choice.logprobs.0 > 0,
             finished: choice.finish_reason == Ending::Ended,
@@ -398,6 +401,7 @@ mod tests {
             r#""delta":{"reasoning":"\n"}"#,
             r#""delta":{"tool_calls":[{"index":0}]}"#,
             r#""delta":{"audio":{"id":"a"}}"#,
+            r#""delta":{"images":[{"type":"image_url"}]}"#,
             r#""delta":{},"finish_reason":"stop""#,
             r#""text":"Hi""#,
         ] {

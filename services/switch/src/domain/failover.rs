@@ -139,7 +139,11 @@ pub(crate) async fn first_answer<A>(
                     }
                     continue 'targets;
                 }
-                (Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger, _) => {}
+                (Next::Answer, None) => {
+                    left_to_say.hear(failure);
+                    break 'targets;
+                }
+                (Next::Retry(_) | Next::Elsewhere | Next::Larger, _) => {}
             }
             if outcome == Outcome::Timeout {
                 silent.push(target.provider);

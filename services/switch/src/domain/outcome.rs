@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
     Untranslatable,
     /// An answer off its schema.
     InvalidAnswer,
+    /// An answer, or an event of one, that is larger than any that is taken.
+    AnswerTooLarge,
     /// The stream ended before the answer did, or the provider gave it up.
     StreamCut,
     /// The stream fell silent.
@@ -70,6 +72,7 @@ impl Outcome {
             Self::Overloaded => "overloaded",
             Self::Untranslatable => "untranslatable",
             Self::InvalidAnswer => "invalid_answer",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::StreamCut => "stream_cut",
             Self::Stalled => "stalled",
             Self::Diverged => "diverged",
@@ -100,7 +103,13 @@ impl Outcome {
     pub(crate) fn may_have_spent(self) -> bool {
         matches!(
             self,
-            Self::Success | Self::Timeout | Self::AnswerCut | Self::StreamCut | Self::Stalled | Self::Cancelled
+            Self::Success
+                | Self::Timeout
+                | Self::AnswerCut
+                | Self::AnswerTooLarge
+                | Self::StreamCut
+                | Self::Stalled
+                | Self::Cancelled
         )
     }
 
@@ -114,7 +123,8 @@ impl Outcome {
     pub(crate) fn health(self) -> Health {
         match self {
             Self::Success | Self::Diverged => Health::Good,
-            Self::Cancelled | Self::Http(409) => Health::Unknown,
+            // What is too large for the gateway is no fault of the provider's.
+            Self::Cancelled | Self::AnswerTooLarge | Self::Http(409) => Health::Unknown,
             _ if !self.was_asked() => Health::Unknown,
             _ if self.is_callers_fault() => Health::Good,
             _ => Health::Bad,
@@ -143,5 +153,6 @@ mod tests {
             assert_eq!(Outcome::Http(status).health(), Health::Bad);
         }
         assert_eq!(Outcome::Cancelled.health(), Health::Unknown);
+        assert_eq!(Outcome::AnswerTooLarge.health(), Health::Unknown);
     }
 }

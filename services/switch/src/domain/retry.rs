@@ -42,6 +42,8 @@ impl RetryPolicy {
             (_, Some(Rejection::ContentPolicy)) => Next::Answer,
             (_, Some(Rejection::ContextLength)) => Next::Larger,
             (outcome, None) if outcome.is_callers_fault() => Next::Answer,
+            // It is paid for, and another one would be as large.
+            (Outcome::AnswerTooLarge, None) => Next::Answer,
             (Outcome::Http(401 | 402 | 403 | 429), None) if failure.other_key.is_some() => Next::Rotate,
             (outcome, None) if is_passing(outcome) && retries < self.attempts => {
                 let pause =

@@ -32,7 +32,7 @@ pub(super) async fn send(request: Request, wire: Wire, note: impl Fn(bool)) -> R
 pub(super) async fn body(response: Response, limit: usize) -> Result<Bytes, Failure> {
     read_at_most(response, limit).await.map_err(|error| {
         let outcome = match &error {
-            CallError::Schema(_) => Outcome::InvalidAnswer,
+            CallError::Schema(_) => Outcome::AnswerTooLarge,
             _ => Outcome::AnswerCut,
         };
         Failure::new(outcome, error.to_string())

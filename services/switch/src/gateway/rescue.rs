@@ -269,6 +269,8 @@ impl Rescue {
             last.outcome = outcome;
         }
         match cause {
+            // Another one's would be as large.
+            Cause::Broke(Outcome::AnswerTooLarge) => Ok(None),
             Cause::Broke(_) => {
                 self.rescued += 1;
                 Ok(self.first_step(self.step.target + 1))

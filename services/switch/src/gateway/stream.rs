@@ -25,6 +25,7 @@ use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
 use crate::domain::delivered::Delivered;
 use crate::domain::failover::{Failure, Tried};
 use crate::domain::halves::{Halves, mended};
+use crate::domain::operation::Operation;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
@@ -32,7 +33,7 @@ use crate::providers::Limits;
 use crate::wire::{Malformed, Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
-const MAX_EVENT: usize = 1024 * 1024;
+const MAX_EVENT: usize = Operation::Chat.answer_limit();
 /// Most events, and bytes of them, that are held back until an answer begins; openings are of a few.
 const MOST_HELD: usize = 64;
 const MOST_HELD_BYTES: usize = 64 * 1024;
@@ -386,7 +387,7 @@ impl Source {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
-            if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::InvalidAnswer)? {
+            if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::AnswerTooLarge)? {
                 // The blank line that ends the last event, where that had one.
                 if frame.raw.trim_ascii().is_empty() {
                     continue;

@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions` without streaming.
 
-use crate::app::{Answer, App};
-use crate::fake::{Act, Fake, answer, completion, error, nobody};
+use crate::app::{Answer, App, eventually};
+use crate::fake::{Act, Fake, STOP, USAGE, answer, chunk, completion, error, event, nobody, stream_head};
 
 #[tokio::test]
 async fn bytes_go_through_in_both_directions_and_only_the_model_changes() {
@@ -59,6 +59,37 @@ async fn every_fault_of_one_provider_is_covered_by_the_next() {
         assert_eq!(app.metric(&failed).await, 1.0, "{outcome}");
         assert_eq!(app.metric(&format!(r#"vx11_fallbacks_total{{reason="{outcome}"}}"#)).await, 1.0);
         assert_eq!(app.metric(r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#).await, 2.0);
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_is_an_answer_whole_and_streamed() {
+    let text = "x".repeat(9 * 1024 * 1024);
+    let (whole, stream) =
+        ([completion(&text)], [stream_head(), chunk(&text), event(STOP), event(USAGE), event("[DONE]")]);
+    let (whole, stream) = (Fake::always(whole).await, Fake::always(stream).await);
+    let got = App::in_front_of(&[&whole.url], &[]).await.complete().await;
+    assert_eq!((got.status, got.json()["choices"][0]["message"]["content"].as_str().unwrap().len()), (200, text.len()));
+    let app = App::in_front_of(&[&stream.url], &[]).await;
+    let got = app.stream().await;
+    assert!(got.body.len() > text.len() && got.body.ends_with("data: [DONE]\n\n"), "{}", got.body.len());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_paid_for_and_asked_of_nobody_else() {
+    let text = "x".repeat(33 * 1024 * 1024);
+    let (whole, stream) = (vec![completion(&text)], vec![stream_head(), chunk("Hel"), chunk(&text)]);
+    for (fault, streamed) in [(whole, false), (stream, true)] {
+        let (bad, good) = (Fake::always(fault).await, Fake::always([completion("hi")]).await);
+        let app = App::in_front_of(&[&bad.url, &good.url], &[]).await;
+        let (got, status) = if streamed { (app.stream().await, 200) } else { (app.complete().await, 502) };
+        assert_eq!((got.status, got.body.contains("answer_too_large")), (status, true), "{streamed}");
+        assert!(good.requests().is_empty(), "it is not paid for twice");
+        assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0);
+        let asked = r#"vx11_provider_requests_total{model="m-a",outcome="answer_too_large",provider="a"}"#;
+        app.wait_for_metric(asked, 1.0).await;
+        let usage = async || Answer::of(app.get("/switch/usage")).await.json()["rows"][0]["prompt_tokens"].clone();
+        eventually("it is in the ledger", async || usage().await.as_u64().is_some_and(|tokens| tokens > 0)).await;
     }
 }
 

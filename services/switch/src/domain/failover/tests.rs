@@ -178,6 +178,13 @@ async fn a_fault_of_the_callers_is_not_carried_further() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_large_is_paid_for_once() {
+    let too_large = Failure::new(Outcome::AnswerTooLarge, "");
+    let (result, asked) = play(vec![Err(too_large), Ok("unused")], None).await;
+    assert_eq!((asked, result.expect_err("no answer").reason), (1, Reason::Exhausted));
+}
+
+#[tokio::test]
 async fn anything_else_is_tried_elsewhere() {
     let failures = [401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 302, 418].map(http).into_iter();
     let others =

@@ -47,18 +47,24 @@ pub(super) fn refusal(reason: &str) -> String {
 }
 
 fn candidate(candidate: &Value, id: &str) -> Result<Value, Malformed> {
-    let (mut content, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
+    let (mut content, mut reasoning) = (String::new(), String::new());
+    let (mut calls, mut images) = (Vec::new(), Vec::new());
     let said = get(candidate, "content").map(|content| list(content, "parts")).unwrap_or_default();
     for part in said {
         match parts::read(part, id, calls.len() as u64) {
             Some(Said::Text(text)) => content += text,
             Some(Said::Thought(text)) => reasoning += text,
             Some(Said::Call(call)) => calls.push(call),
+            Some(Said::Image(image)) => images.push(image),
             None => {}
         }
     }
     let reason = ended::reason(text(candidate, "finishReason").unwrap_or_default(), !calls.is_empty())?;
-    Ok(choice(count(candidate, "index"), message(content, reasoning, calls), reason))
+    let mut message = message(content, reasoning, calls);
+    if !images.is_empty() {
+        message.insert("images".to_owned(), images.into());
+    }
+    Ok(choice(count(candidate, "index"), message, reason))
 }
 
 #[cfg(test)]
@@ -89,6 +95,16 @@ mod tests {
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "prompt_tokens_details": {"cached_tokens": 0}},
         });
         assert_eq!(answer(&response, 7), Ok(expected));
+    }
+
+    #[test]
+    fn an_image_is_part_of_the_answer() {
+        let parts = json!([{"text": "here"}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}}]);
+        let response = json!({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
+        let got = answer(&response, 0).expect("an answer");
+        let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
+        assert_eq!(got["choices"][0]["message"]["content"], "here");
+        assert_eq!(got["choices"][0]["message"]["images"], json!([image]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::wire::data_url;
 use crate::wire::json::{get, said, text};
 
 /// What one part says.
@@ -13,6 +14,8 @@ pub(super) enum Said<'a> {
     Thought(&'a str),
     /// A tool call, whole, as OpenAI has it.
     Call(Value),
+    /// An image, as compatible servers have it among the `images` of a message.
+    Image(Value),
 }
 
 /// Reads a part. `number` is its place among the tool calls of the answer `id`, for a call that has no id of its own.
@@ -20,9 +23,17 @@ pub(super) fn read<'a>(part: &'a Value, id: &str, number: u64) -> Option<Said<'a
     if let Some(call) = get(part, "functionCall") {
         return Some(Said::Call(tool_call(part, call, id, number)));
     }
+    if let Some(image) = get(part, "inlineData").and_then(image) {
+        return Some(Said::Image(image));
+    }
     let text = said(part, "text")?;
     let is_thought = get(part, "thought").and_then(Value::as_bool) == Some(true);
     Some(if is_thought { Said::Thought(text) } else { Said::Text(text) })
+}
+
+fn image(data: &Value) -> Option<Value> {
+    let media_type = said(data, "mimeType").filter(|media_type| media_type.starts_with("image/"))?;
+    Some(json!({"type": "image_url", "image_url": {"url": data_url::join(media_type, said(data, "data")?)}}))
 }
 
 fn tool_call(part: &Value, call: &Value, id: &str, number: u64) -> Value {
@@ -47,6 +58,10 @@ mod tests {
         assert_eq!(read(&json!({"text": "a", "thought": true}), "r", 0), Some(Said::Thought("a")));
         assert_eq!(read(&json!({"text": ""}), "r", 0), None);
         assert_eq!(read(&json!({"executableCode": {}}), "r", 0), None);
+        let inline = |media_type: &str| json!({"inlineData": {"mimeType": media_type, "data": "aGk="}});
+        let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
+        assert_eq!(read(&inline("image/png"), "r", 0), Some(Said::Image(image)));
+        assert_eq!(read(&inline("audio/pcm"), "r", 0), None);
         let part = json!({"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "s"});
         let Some(Said::Call(call)) = read(&part, "r", 2) else { panic!("a call") };
         assert_eq!((&call["id"], thought_signature(&call)), (&json!("call_r_2"), Some("s")));

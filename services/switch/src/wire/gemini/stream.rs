@@ -74,6 +74,7 @@ impl Stream {
             let delta = match parts::read(part, &self.head.id, *calls) {
                 Some(Said::Text(text)) => json!({"content": text}),
                 Some(Said::Thought(text)) => json!({"reasoning_content": text}),
+                Some(Said::Image(image)) => json!({"images": [image]}),
                 Some(Said::Call(mut call)) => {
                     call["index"] = (*calls).into();
                     *calls += 1;
