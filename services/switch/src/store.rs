@@ -25,6 +25,8 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 /// The tables, as retention is configured for them, with the days that rows are kept where nothing else is.
 const ROWS: (&str, u32) = ("usage_ledger", 90);
 const DAYS: (&str, u32) = ("usage_days", 800);
+/// Days in which the longest month is, whole: what was spent in it must be known at every start.
+const MONTH: u32 = 32;
 /// How often rows that are too old are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -115,6 +117,7 @@ fn retention_rules(configured: &BTreeMap<String, u32>) -> Vec<RetentionRule> {
         days,
     };
     let rows = days(ROWS);
-    // Sums outlive their rows, however long these are kept.
-    vec![rule(ROWS, "timestamp", rows), rule(DAYS, "day", days((DAYS.0, DAYS.1.max(rows))))]
+    // Sums outlive their rows, however long these are kept, and the month that a budget is for.
+    let sums = days((DAYS.0, DAYS.1.max(rows))).max(MONTH);
+    vec![rule(ROWS, "timestamp", rows), rule(DAYS, "day", sums)]
 }

@@ -28,8 +28,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a Bytes,
     /// Tokens that the answer may have at most, where the caller says so, for each of its choices.
     pub(crate) max_output: Option<u64>,
-    /// How many choices were asked for.
-    pub(crate) choices: u32,
+    /// How many choices are written, whether they are handed out or not.
+    pub(crate) candidates: u32,
     /// The request's identity.
     pub(crate) correlation_id: &'a Arc<str>,
     /// When it came in.
@@ -143,7 +143,7 @@ impl Accounts {
 
 /// What a request will take, about: of the models that it may end at, the dearest.
 fn expected<'m>(terms: &Terms, read: u64, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
-    let written = asked.max_output.unwrap_or(terms.assumed_output).saturating_mul(asked.choices.max(1).into());
+    let written = asked.max_output.unwrap_or(terms.assumed_output).saturating_mul(asked.candidates.max(1).into());
     let tokens = Tokens { prompt: read, completion: written, ..Tokens::default() };
     let costs = models.filter_map(|model| terms.prices.find(model)).map(|price| price.of(tokens));
     Amounts { requests: 1, tokens: tokens.total(), money: costs.max().unwrap_or_default() }

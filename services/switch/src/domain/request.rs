@@ -44,6 +44,8 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     /// How many choices were asked for.
     pub(crate) choices: u32,
+    /// How many are written for that: more, where the best of them are handed out.
+    pub(crate) candidates: u32,
     usage: UsageWish,
     /// The same as chat, for providers without text completions; or why it cannot be that.
     pub(crate) as_chat: Option<Result<Box<ChatRequest>, BadRequest>>,
@@ -104,18 +106,19 @@ impl ChatRequest {
         let answers = match operation {
             // Nothing is written.
             Operation::Embeddings => {
-                Answers { stream: false, choices: 1, usage: UsageWish::default(), max_output: Some(0) }
+                Answers { stream: false, choices: 1, candidates: 1, usage: UsageWish::default(), max_output: Some(0) }
             }
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
-        let Answers { stream, mut choices, mut usage, max_output } = answers;
+        let Answers { stream, mut choices, mut candidates, mut usage, max_output } = answers;
         if wire == Wire::Anthropic {
             // A stream of this wire always says what it spent.
             usage = UsageWish { asked: true, edit: None };
         }
         let mut as_chat = None;
         if operation == Operation::TextCompletion {
-            choices = choices.saturating_mul(peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get())));
+            let prompts = peek.prompt.map_or(1, |prompt| text_completion::prompts(prompt.get()));
+            (choices, candidates) = (choices.saturating_mul(prompts), candidates.saturating_mul(prompts));
             as_chat = Some(text_completion::as_chat(&body).and_then(Self::read_reworded).map(Box::new));
         }
         let headers = Vec::new();
@@ -130,6 +133,7 @@ impl ChatRequest {
             model,
             stream,
             choices,
+            candidates,
             usage,
             max_output,
             as_chat,
@@ -164,6 +168,7 @@ impl ChatRequest {
             model: model.to_owned(),
             stream,
             choices: 1,
+            candidates: 1,
             usage: UsageWish { asked: true, edit: None },
             max_output: None,
             as_chat: None,

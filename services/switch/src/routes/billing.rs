@@ -30,7 +30,7 @@ pub(super) async fn open_bill(
         model,
         body: request.body(),
         max_output: request.max_output,
-        choices: request.choices,
+        candidates: request.candidates,
         correlation_id: &context.correlation_id,
         started,
         is_kept: passage.is_kept(),

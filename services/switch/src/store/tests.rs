@@ -12,7 +12,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let path = dir.path().join("switch.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
-    for _ in ["days", "ids"] {
+    for _ in ["before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.batch_execute(
@@ -28,7 +28,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let by_rows =
         usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
     assert_eq!(by_rows.expect("sums"), before);
-    for _ in ["days", "ids"] {
+    for _ in ["before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
@@ -83,4 +83,42 @@ fn whole_days_are_read_from_their_sums_and_times_within_a_day_from_rows() {
     let days = usage::usage(&mut conn, Grouping::Day, None, Some("2026-11-21T00:00:00.000Z")).expect("sums");
     let days: Vec<(&str, u64)> = days.iter().map(|day| (&*day.group, day.requests)).collect();
     assert_eq!(days, [("2026-10-31", 1), ("2026-11-01", 2)]);
+}
+
+#[test]
+fn days_that_are_no_longer_kept_count_for_a_budget_without_an_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
+    let rows = [
+        row("2024-01-01T00:00:00Z", "a", 1),
+        row("2024-01-02T00:00:00Z", "a", 20),
+        row("2026-11-01T00:00:00Z", "a", 300),
+    ];
+    ledger::LedgerSink.apply(&mut conn, &rows).expect("written");
+    let spent = |conn: &mut Connection, from: i64| {
+        let spendings = usage::spent_since(conn, &rfc3339(from)).expect("sums");
+        spendings
+            .into_iter()
+            .map(|spent| (spent.key, spent.requests, spent.tokens, spent.cost_picos))
+            .collect::<Vec<_>>()
+    };
+    let all = [("a".to_owned(), 3, 15, 321)];
+    assert_eq!(spent(&mut conn, 0), all);
+    conn.batch_execute("DELETE FROM usage_ledger; DELETE FROM usage_days WHERE day < '2025'").expect("deleted");
+    assert_eq!(spent(&mut conn, 0), all);
+    assert_eq!(spent(&mut conn, 1), [("a".to_owned(), 1, 5, 300)], "no other budget counts them");
+    let kept = usage::usage(&mut conn, Grouping::Day, None, None).expect("sums");
+    assert_eq!(kept.len(), 1, "usage is told of the days that are kept");
+}
+
+#[test]
+fn sums_are_kept_for_as_long_as_a_month_whatever_is_configured() {
+    let days = |configured: &[(&str, u32)]| {
+        let configured = configured.iter().map(|(table, days)| ((*table).to_owned(), *days)).collect();
+        retention_rules(&configured).into_iter().map(|rule| rule.days).collect::<Vec<_>>()
+    };
+    assert_eq!(days(&[]), [90, 800]);
+    assert_eq!(days(&[("usage_ledger", 1), ("usage_days", 7)]), [1, 32]);
+    assert_eq!(days(&[("usage_ledger", 900)]), [900, 900]);
 }

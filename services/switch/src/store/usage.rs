@@ -165,12 +165,19 @@ const ROWS: &str = "SELECT substr(timestamp, 1, 10), api_key, org, team, model, 
         cost_picos / 1000000, cost_picos % 1000000
     FROM usage_ledger WHERE timestamp >= ? AND timestamp < ?";
 
-/// `select` over all that is in `parts`.
-fn load<R>(conn: &mut Connection, select: &str, group: &str, parts: &Parts) -> QueryResult<Vec<R>>
+/// What days came to that are no longer kept, as a day before all others.
+const BEFORE: &str =
+    "SELECT '', api_key, org, team, '', requests, prompt_tokens, 0, 0, completion_tokens, 0, 0, 0, cost_high, cost_low
+    FROM usage_before";
+
+/// `select` over all that is in `parts`, and over `more`.
+fn load<R>(conn: &mut Connection, select: &str, group: &str, parts: &Parts, more: Option<&str>) -> QueryResult<Vec<R>>
 where
     R: QueryableByName<Sqlite> + 'static,
 {
-    let query = format!("{select} FROM ({DAYS} UNION ALL {ROWS} UNION ALL {ROWS}) GROUP BY {group} ORDER BY {group}");
+    let more = more.map(|more| format!(" UNION ALL {more}")).unwrap_or_default();
+    let all = format!("{DAYS} UNION ALL {ROWS} UNION ALL {ROWS}{more}");
+    let query = format!("{select} FROM ({all}) GROUP BY {group} ORDER BY {group}");
     let Parts { days: [first, last], edges: [[head, head_end], [tail, tail_end]] } = parts;
     let query = diesel::sql_query(query).bind::<Text, _>(first).bind::<Text, _>(last);
     let query = query.bind::<Text, _>(head).bind::<Text, _>(head_end);
@@ -191,7 +198,7 @@ pub(super) fn usage(
                 SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low",
         group = by.expression(),
     );
-    let rows: Vec<SumRow> = load(conn, &select, "1", &Parts::of(from.unwrap_or_default(), to.unwrap_or(END)))?;
+    let rows: Vec<SumRow> = load(conn, &select, "1", &Parts::of(from.unwrap_or_default(), to.unwrap_or(END)), None)?;
     let sum = |row: SumRow| UsageSum {
         group: row.name,
         requests: count(row.requests),
@@ -207,11 +214,12 @@ pub(super) fn usage(
     Ok(rows.into_iter().map(sum).collect())
 }
 
-/// What every key has spent from `from` on.
+/// What every key has spent from `from` on; from the first instant on, that is more than the days that are kept.
 pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<Spending>> {
     const SELECT: &str = "SELECT org, team, api_key, SUM(requests) AS requests,
                 SUM(prompt_tokens + completion_tokens) AS tokens, SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low";
-    let rows: Vec<SpendingRow> = load(conn, SELECT, "1, 2, 3", &Parts::of(from, END))?;
+    let before = (from <= rfc3339(0).as_str()).then_some(BEFORE);
+    let rows: Vec<SpendingRow> = load(conn, SELECT, "1, 2, 3", &Parts::of(from, END), before)?;
     let spending = |row: SpendingRow| Spending {
         org: row.org,
         team: row.team,

@@ -28,6 +28,8 @@ pub(super) struct Peek<'a> {
     #[serde(borrow)]
     n: Option<&'a RawValue>,
     #[serde(borrow)]
+    best_of: Option<&'a RawValue>,
+    #[serde(borrow)]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
@@ -41,6 +43,7 @@ pub(super) struct Peek<'a> {
 pub(super) struct Answers {
     pub(super) stream: bool,
     pub(super) choices: u32,
+    pub(super) candidates: u32,
     pub(super) usage: UsageWish,
     pub(super) max_output: Option<u64>,
 }
@@ -55,7 +58,7 @@ impl<'a> Peek<'a> {
         let mut peek: Self = serde_json::from_str(text).map_err(|error| BadRequest::Malformed(error.to_string()))?;
         if wire == Wire::Anthropic {
             // They are no fields of this wire.
-            (peek.n, peek.stream_options) = (None, None);
+            (peek.n, peek.best_of, peek.stream_options) = (None, None, None);
         }
         Ok(peek)
     }
@@ -96,9 +99,13 @@ impl<'a> Peek<'a> {
         };
         let usage = usage.ok_or_else(|| field("stream_options", "must be an object as in OpenAI's API reference"))?;
         // What is no number is the provider's to refuse.
-        let limit = self.max_completion_tokens.or(self.max_tokens);
-        let max_output = limit.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        Ok(Answers { stream, choices: choices.unwrap_or(1), usage, max_output })
+        let number =
+            |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<Option<u64>>(raw.get()).ok()?);
+        // Servers differ in which of the two they heed.
+        let max_output = number(self.max_completion_tokens).max(number(self.max_tokens));
+        let choices = choices.unwrap_or(1);
+        let best_of = number(self.best_of).map_or(0, |best_of| best_of.try_into().unwrap_or(u32::MAX));
+        Ok(Answers { stream, choices, candidates: choices.max(best_of), usage, max_output })
     }
 }
 

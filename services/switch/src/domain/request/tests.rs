@@ -25,7 +25,22 @@ fn what_routing_needs_is_read() {
     let limit = |field: &str| read(&format!(r#"{{"model": "m", "messages": []{field}}}"#)).expect(field).max_output;
     assert_eq!([limit(""), limit(r#", "max_tokens": 7"#)], [None, Some(7)]);
     assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
+    assert_eq!(limit(r#", "max_tokens": 9, "max_completion_tokens": 1"#), Some(9), "a server may heed either");
+    assert_eq!(limit(r#", "max_tokens": 9, "max_completion_tokens": null"#), Some(9));
     assert_eq!(limit(r#", "max_tokens": "many""#), None);
+}
+
+#[test]
+fn all_that_is_written_counts_and_not_what_is_handed_out_alone() {
+    let read = |fields: &str| {
+        let body = format!(r#"{{"model":"m",{fields}}}"#);
+        let request = ChatRequest::read_for(Operation::TextCompletion, body.into()).expect("readable");
+        (request.choices, request.candidates)
+    };
+    assert_eq!(read(r#""prompt":"a","n":2,"best_of":5"#), (2, 5));
+    assert_eq!(read(r#""prompt":["a","b"],"best_of":5"#), (2, 10));
+    assert_eq!(read(r#""prompt":"a","n":2,"best_of":null"#), (2, 2));
+    assert_eq!(read(r#""prompt":"a","best_of":99999999999"#), (1, u32::MAX));
 }
 
 #[test]

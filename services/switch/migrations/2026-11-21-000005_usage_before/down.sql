@@ -1,0 +1,2 @@
+DROP TRIGGER usage_days_go;
+DROP TABLE usage_before;
