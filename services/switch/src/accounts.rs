@@ -20,6 +20,7 @@ mod period;
 mod prices;
 mod shared;
 mod terms;
+mod tier;
 mod tokens;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -47,6 +48,7 @@ pub(crate) use meters::{Level, Refused};
 pub(crate) use money::{Usd, render_picos};
 pub(crate) use prices::PriceTable;
 pub(crate) use terms::Terms;
+pub(crate) use tier::Tier;
 pub(crate) use tokens::{SoFar, Tokens};
 
 /// The key that requests with the shared token are under in the ledger.

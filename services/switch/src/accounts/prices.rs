@@ -6,7 +6,7 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 
 use super::money::Usd;
-use super::tokens::{LongPrompts, Price};
+use super::tokens::{LongPrompts, Price, Tiers};
 use crate::config::PriceConfig;
 
 /// List prices, in the shape of the configuration.
@@ -79,6 +79,10 @@ fn price_of(config: &PriceConfig) -> Price {
             input_permille: permille(long.input_times),
             output_permille: permille(long.output_times),
         }),
+        tiers: config.tiers.map_or(Tiers::ALIKE, |tiers| {
+            let of = |times: Option<f64>| times.map_or(1000, permille);
+            Tiers { flex: of(tiers.flex), priority: of(tiers.priority), ultrafast: of(tiers.ultrafast) }
+        }),
     }
 }
 
@@ -113,6 +117,9 @@ mod tests {
         assert_eq!(writes, ["3.75", "6"].map(|text| per_token(usd(text))));
         let price = table.find("gpt-4o").expect("a price");
         assert_eq!([price.cache_write, price.cache_write_1h], [price.input, price.input]);
+        let price = table.find("gpt-5.5").expect("a price");
+        assert_eq!(price.tiers, Tiers { flex: 500, priority: 2500, ultrafast: 1000 });
+        assert_eq!(table.find("mock").map(|price| price.tiers), Some(Tiers::ALIKE));
     }
 
     #[test]
@@ -157,6 +164,7 @@ mod tests {
             cache_write_1h: None,
             reasoning: None,
             long: None,
+            tiers: None,
         };
         let names = ["gpt-4o*", "gpt-4o-2024-08-06"];
         let table = PriceTable::new(&names.map(|name| (name.to_owned(), config.clone())).into());

@@ -3,6 +3,7 @@
 use vx11_contracts::chat::Usage;
 
 use super::money::Usd;
+use super::tier::Tier;
 
 /// Tokens of one call, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) struct Tokens {
     pub(crate) completion: u64,
     /// Tokens of these that are reasoning.
     pub(crate) reasoning: u64,
+    /// How urgently they were served; of one call.
+    pub(crate) tier: Tier,
 }
 
 impl Tokens {
@@ -37,6 +40,7 @@ impl Tokens {
             cache_written_1h: self.cache_written_1h.saturating_add(other.cache_written_1h),
             completion: self.completion.saturating_add(other.completion),
             reasoning: self.reasoning.saturating_add(other.reasoning),
+            tier: other.tier,
         }
     }
 }
@@ -87,6 +91,30 @@ pub(crate) struct Price {
     pub(crate) reasoning: Usd,
     /// What a call costs whose prompt is long, where that differs.
     pub(crate) long: Option<LongPrompts>,
+    /// What all of it costs at another tier than the standard one.
+    pub(crate) tiers: Tiers,
+}
+
+/// Thousandths of the list price at which a call is charged, for each tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiers {
+    pub(crate) flex: u64,
+    pub(crate) priority: u64,
+    pub(crate) ultrafast: u64,
+}
+
+impl Tiers {
+    /// All at the list price.
+    pub(crate) const ALIKE: Self = Self { flex: 1000, priority: 1000, ultrafast: 1000 };
+
+    const fn of(self, tier: Tier) -> u64 {
+        match tier {
+            Tier::Standard => 1000,
+            Tier::Flex => self.flex,
+            Tier::Priority => self.priority,
+            Tier::Ultrafast => self.ultrafast,
+        }
+    }
 }
 
 /// How much dearer every token of a call is whose prompt is long.
@@ -110,10 +138,11 @@ impl Price {
         let read = self.input.times(tokens.prompt - cached - put).plus(self.cached_input.times(cached));
         let put = self.cache_write.times(put - put_1h).plus(self.cache_write_1h.times(put_1h));
         let written = self.output.times(tokens.completion - reasoning).plus(self.reasoning.times(reasoning));
-        match self.long.filter(|long| tokens.prompt > long.over) {
+        let listed = match self.long.filter(|long| tokens.prompt > long.over) {
             None => read.plus(put).plus(written),
             Some(long) => read.plus(put).permille(long.input_permille).plus(written.permille(long.output_permille)),
-        }
+        };
+        listed.permille(self.tiers.of(tokens.tier))
     }
 }
 
@@ -131,15 +160,24 @@ mod tests {
             output: usd(output),
             reasoning: usd(reasoning),
             long: None,
+            tiers: Tiers { flex: 500, priority: 2500, ultrafast: 1000 },
         }
     }
 
     #[test]
     fn each_kind_of_token_has_its_own_price_and_is_paid_once() {
-        let tokens =
-            Tokens { prompt: 100, cached: 40, cache_written: 30, cache_written_1h: 20, completion: 30, reasoning: 10 };
+        let (prompt, cached, cache_written, cache_written_1h, completion, reasoning) = (100, 40, 30, 20, 30, 10);
+        let tier = Tier::Standard;
+        let tokens = Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier };
         let paid = [30 * 1000, 40 * 100, 10 * 1250, 20 * 2000, 20 * 7, 10 * 5].iter().sum();
         assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(tokens), Usd::from_picos(paid));
+    }
+
+    #[test]
+    fn a_call_costs_what_its_tier_costs() {
+        let cost = |tier| picos([1000, 100, 0, 0, 7, 5]).of(Tokens { prompt: 4, cached: 2, tier, ..Tokens::default() });
+        let costs = [Tier::Standard, Tier::Flex, Tier::Priority, Tier::Ultrafast].map(|tier| cost(tier).picos());
+        assert_eq!(costs, [2200, 1100, 5500, 2200]);
     }
 
     #[test]
@@ -153,8 +191,9 @@ mod tests {
 
     #[test]
     fn impossible_details_make_no_negative_cost() {
-        let tokens =
-            Tokens { prompt: 1, cached: 9, cache_written: 9, cache_written_1h: 99, completion: 1, reasoning: 9 };
+        let (prompt, cached, cache_written, cache_written_1h, completion, reasoning) = (1, 9, 9, 99, 1, 9);
+        let tier = Tier::Standard;
+        let tokens = Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier };
         assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(tokens), Usd::from_picos(105));
         assert_eq!(picos([1000, 100, 1250, 2000, 7, 5]).of(Tokens { cached: 0, ..tokens }), Usd::from_picos(2005));
     }

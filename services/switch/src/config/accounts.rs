@@ -29,6 +29,20 @@ pub struct PriceConfig {
     pub(crate) reasoning: Option<Usd>,
     /// What a call costs whose prompt is long; no more than others where absent.
     pub(crate) long: Option<LongPromptsConfig>,
+    /// By what all of it is multiplied at other tiers; by one where absent.
+    pub(crate) tiers: Option<TiersConfig>,
+}
+
+/// By what a price is multiplied where an answer says that it was served at another tier than the standard one.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TiersConfig {
+    /// When there was time for it.
+    pub(crate) flex: Option<f64>,
+    /// Before others; Anthropic's fast mode, too.
+    pub(crate) priority: Option<f64>,
+    /// Before those.
+    pub(crate) ultrafast: Option<f64>,
 }
 
 /// How much dearer every token of a call is whose prompt is long.
@@ -131,12 +145,20 @@ impl PriceConfig {
                 return Err(unusable(&format!("prices.{name}.{kind}"), "has more than six decimals"));
             }
         }
-        let times = self.long.map(|long| [("input_times", long.input_times), ("output_times", long.output_times)]);
-        for (field, times) in times.into_iter().flatten() {
+        let long = |field: &'static str, times: fn(LongPromptsConfig) -> f64| (field, self.long.map(times));
+        let tier = |field: &'static str, times: fn(TiersConfig) -> Option<f64>| (field, self.tiers.and_then(times));
+        let times = [
+            long("long.input_times", |long| long.input_times),
+            long("long.output_times", |long| long.output_times),
+            tier("tiers.flex", |tiers| tiers.flex),
+            tier("tiers.priority", |tiers| tiers.priority),
+            tier("tiers.ultrafast", |tiers| tiers.ultrafast),
+        ];
+        for (field, times) in times.into_iter().filter_map(|(field, times)| Some((field, times?))) {
             let is_exact = (times * 1000.0).round() / 1000.0 == times;
             if !(0.0..=1000.0).contains(&times) || !is_exact {
                 let problem = "must be a number from 0 to 1000 with at most three decimals";
-                return Err(unusable(&format!("prices.{name}.long.{field}"), problem));
+                return Err(unusable(&format!("prices.{name}.{field}"), problem));
             }
         }
         Ok(())

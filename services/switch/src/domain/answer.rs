@@ -9,7 +9,7 @@ use vx11_contracts::chat::Usage;
 
 use super::ending::Ending;
 use super::fields::{Fields, put};
-use crate::accounts::{Tokens, estimate_tokens};
+use crate::accounts::{Tier, Tokens, estimate_tokens};
 
 /// Token counts as providers report them; some leave one out, or say null.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub(crate) struct ReportedUsage {
     prompt_cache_hit_tokens: Option<u64>,
     /// Mistral has it where audio was heard, whose tokens are in the total alone.
     prompt_audio_seconds: Option<IgnoredAny>,
+    /// Anthropic's word for a tier, which is as dear as it is fast.
+    speed: Option<Tier>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -75,6 +77,12 @@ impl ReportedUsage {
 }
 
 impl Reported {
+    /// The same, of an answer that says at which tier it was served.
+    pub(crate) fn served(self, tier: Option<Tier>) -> Self {
+        let tier = tier.filter(|tier| *tier != Tier::Standard).unwrap_or(self.tokens.tier);
+        Self { tokens: Tokens { tier, ..self.tokens }, ..self }
+    }
+
     fn of(reported: ReportedUsage) -> Self {
         let prompt_tokens = reported.prompt_tokens.unwrap_or_default();
         let reasoning = reported.completion_tokens_details.and_then(|details| details.reasoning_tokens);
@@ -91,6 +99,7 @@ impl Reported {
             cache_written_1h: kept.and_then(|kept| kept.ephemeral_1h_input_tokens).unwrap_or_default(),
             completion: completion_tokens,
             reasoning: reasoning.unwrap_or_default(),
+            tier: reported.speed.unwrap_or_default(),
         };
         Self { usage: Usage { prompt_tokens, completion_tokens, total_tokens }, tokens }
     }
@@ -111,6 +120,7 @@ pub(crate) struct Read<T> {
 struct Completion<Choice> {
     choices: Vec<Choice>,
     usage: Option<ReportedUsage>,
+    service_tier: Option<Tier>,
     model: Option<String>,
 }
 
@@ -146,15 +156,16 @@ pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
     struct Checked {
         choices: Vec<Ended>,
         usage: Option<ReportedUsage>,
+        service_tier: Option<Tier>,
     }
     #[derive(Deserialize)]
     struct Ended {
         #[serde(default)]
         finish_reason: Ending,
     }
-    let Checked { choices, usage } = serde_json::from_slice(body).ok()?;
+    let Checked { choices, usage, service_tier } = serde_json::from_slice(body).ok()?;
     let is_given_up = choices.iter().any(|choice| choice.finish_reason == Ending::GivenUp);
-    let usage = usage.and_then(ReportedUsage::reported);
+    let usage = usage.and_then(ReportedUsage::reported).map(|reported| reported.served(service_tier));
     (!choices.is_empty()).then_some(Read { answer: (), usage, is_given_up })
 }
 
@@ -183,7 +194,8 @@ pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     let ReplyChoice { message, finish_reason } = completion.choices.into_iter().next()?;
     let reasoning = message.reasoning_content.or(message.reasoning).filter(|text| !text.is_empty());
     let answer = Reply { content: message.content.unwrap_or_default(), reasoning, model: completion.model };
-    let usage = completion.usage.and_then(ReportedUsage::reported);
+    let tier = completion.service_tier;
+    let usage = completion.usage.and_then(ReportedUsage::reported).map(|reported| reported.served(tier));
     Some(Read { answer, usage, is_given_up: finish_reason == Ending::GivenUp })
 }
 
@@ -264,6 +276,24 @@ mod tests {
             let written = format!(r#"{{"prompt_tokens": 9, "prompt_tokens_details": {{"{name}": 4}}}}"#);
             assert_eq!(of(&written), Tokens { prompt: 9, cache_written: 4, ..Tokens::default() });
         }
+    }
+
+    #[test]
+    fn an_answer_says_at_which_tier_it_was_served() {
+        let tier = |more: &str, usage: &str| {
+            let body = format!(
+                r#"{{"choices":[{{"message":{{"content":"x"}}}}],{more}"usage":{{"prompt_tokens":3{usage}}}}}"#
+            );
+            let (checked, read) = (check(body.as_bytes()), reply(body.as_bytes()));
+            let tiers = (checked.expect("checked").usage, read.expect("read").usage);
+            assert_eq!(tiers.0, tiers.1);
+            tiers.0.expect("reported").tokens.tier
+        };
+        assert_eq!(tier(r#""service_tier":"priority","#, ""), Tier::Priority);
+        assert_eq!(tier(r#""service_tier":"flex","#, ""), Tier::Flex);
+        assert_eq!(tier(r#""service_tier":"default","#, ""), Tier::Standard);
+        assert_eq!(tier(r#""service_tier":null,"#, r#","speed":"fast""#), Tier::Priority);
+        assert_eq!(tier("", r#","speed":"standard""#), Tier::Standard);
     }
 
     #[test]

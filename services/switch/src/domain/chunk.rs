@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::answer::{Reported, ReportedUsage};
 use super::delivered::Delivered;
 use super::ending::Ending;
-use crate::accounts::{Tokens, estimate_tokens};
+use crate::accounts::{Tier, Tokens, estimate_tokens};
 
 /// The payload that ends a stream.
 const DONE: &[u8] = b"[DONE]";
@@ -46,12 +46,14 @@ pub(crate) struct StreamWatch {
     tokens: u64,
     has_spoken: bool,
     usage: Option<Reported>,
+    /// As far as it was said.
+    tier: Option<Tier>,
 }
 
 impl StreamWatch {
     /// Watches a stream of `expected` choices.
     pub(crate) fn new(expected: u32) -> Self {
-        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None }
+        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None, tier: None }
     }
 
     /// Takes in the payload of the next event. What it says of the answer is added to `delivered`, where that is kept.
@@ -76,8 +78,9 @@ impl StreamWatch {
         if let Some(delivered) = delivered {
             delivered.add(data, chunk.choices.pieces());
         }
+        self.tier = chunk.service_tier.or(self.tier);
         if let Some(reported) = chunk.usage.and_then(ReportedUsage::reported) {
-            self.usage = Some(reported);
+            self.usage = Some(reported.served(self.tier));
         }
         self.begun |= chunk.choices.begun;
         self.finished |= chunk.choices.finished;
@@ -122,6 +125,7 @@ struct Chunk<'a> {
     #[serde(borrow, default)]
     choices: Choices<'a>,
     usage: Option<ReportedUsage>,
+    service_tier: Option<Tier>,
     error: Option<IgnoredAny>,
 }
 
@@ -382,6 +386,14 @@ mod tests {
         let usage = br#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
         assert_eq!(watch.observe(usage, None), Ok(Seen::Chunk { token: false }));
         assert_eq!((watch.tokens_written(), watch.usage().map(|reported| reported.usage.total_tokens)), (9, Some(14)));
+    }
+
+    #[test]
+    fn a_stream_may_say_its_tier_before_what_it_spent() {
+        let mut watch = StreamWatch::new(1);
+        watch.observe(br#"{"choices":[],"service_tier":"flex"}"#, None).expect("well formed");
+        watch.observe(br#"{"choices":[],"service_tier":null,"usage":{"prompt_tokens":5}}"#, None).expect("well formed");
+        assert_eq!(watch.tokens().map(|tokens| tokens.tier), Some(Tier::Flex));
     }
 
     #[test]

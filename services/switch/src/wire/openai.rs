@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vx11_contracts::chat;
 
 use super::json::{Object, get, said};
-use crate::accounts::{SoFar, Tokens};
+use crate::accounts::{SoFar, Tier, Tokens};
 use crate::domain::answer::ReportedUsage;
 
 /// What one event of another wire means in the pivot.
@@ -117,14 +117,16 @@ pub(super) struct Usage {
     pub(super) completion: u64,
     /// Of that, what was reasoning.
     pub(super) reasoning: u64,
+    /// How urgently it was served.
+    pub(super) tier: Tier,
 }
 
 impl Usage {
     /// Reads `usage` of a completion or a chunk, as it is billed; `None` where it says nothing.
     pub(super) fn read(usage: &Value) -> Option<Self> {
         let reported = ReportedUsage::deserialize(usage).ok()?.reported()?;
-        let Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning } = reported.tokens;
-        Some(Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning })
+        let Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier } = reported.tokens;
+        Some(Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier })
     }
 
     /// All that an estimate says.
@@ -134,8 +136,8 @@ impl Usage {
 
     /// The same before the answer is whole, where something was said: gateways send noughts until then.
     pub(super) fn so_far(self, counts_written: bool) -> Option<SoFar> {
-        let Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning } = self;
-        let tokens = Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning };
+        let Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier } = self;
+        let tokens = Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier };
         (prompt > 0).then_some(SoFar { tokens, counts_written })
     }
 
@@ -156,6 +158,9 @@ impl Usage {
         });
         if self.reasoning > 0 {
             usage["completion_tokens_details"] = json!({"reasoning_tokens": self.reasoning});
+        }
+        if self.tier == Tier::Priority {
+            usage["speed"] = "fast".into();
         }
         usage
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::app::{Answer, App, eventually};
-use crate::fake::{Act, Fake, answer, chunk, completion, error, event, stream_head};
+use crate::fake::{Act, Fake, STOP, answer, chunk, completion, error, event, stream_head};
 
 /// The SHA-256 of `sk-alice`.
 const ALICE: &str = "099295a3784e1bd368dc348843a7398c1931b6b8ec2504c73e91ed2040bdc46c";
@@ -26,7 +26,7 @@ async fn app_in(provider: &Fake, config: &str, variables: &[(&str, &str)]) -> Ap
     let file = NamedTempFile::new().unwrap();
     let text = format!(
         "[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\", \"n\"]\n\
-         [switch.prices]\nm = {{ input = 1, output = 10, cached_input = 0.1 }}\nn = {{ input = 1, output = 1000 }}\n{config}",
+         [switch.prices]\nm = {{ input = 1, output = 10, cached_input = 0.1 }}\nn = {{ input = 1, output = 1000, tiers = {{ priority = 2.5 }} }}\n{config}",
         provider.url,
     );
     std::fs::write(file.path(), text).unwrap();
@@ -53,6 +53,25 @@ async fn ledger(app: &App, requests: u64) -> Value {
     })
     .await;
     sums().await.remove(0)
+}
+
+#[tokio::test]
+async fn a_call_is_billed_at_the_tier_that_its_answer_names() {
+    let usage = r#""usage":{"prompt_tokens":1000,"completion_tokens":1}"#;
+    let whole = format!(r#"{{"choices":[{{"message":{{"content":"hi"}}}}],"service_tier":"priority",{usage}}}"#);
+    let end = format!(r#"{{"choices":[],"service_tier":"priority",{usage}}}"#);
+    let fake = Fake::start(move |number| match number {
+        0 => vec![answer(200, "", &whole)],
+        _ => vec![stream_head(), chunk("hi"), event(STOP), event(&end), event("[DONE]")],
+    })
+    .await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"").await;
+    for (requests, stream, cost) in [(1, false, "0.005"), (2, true, "0.01")] {
+        // What is asked for does not matter.
+        let body = format!(r#"{{"model":"n","messages":[],"service_tier":"flex","stream":{stream}}}"#);
+        assert_eq!(Answer::of(ask(&app, "sk-alice", &body)).await.status, 200);
+        assert_eq!(ledger(&app, requests).await["cost_usd"], cost, "2.5 times 0.002");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::json::get;
+use crate::accounts::Tier;
+use crate::wire::json::{get, text};
 use crate::wire::openai::Usage;
 
 /// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far. What an event does
@@ -17,6 +18,10 @@ pub(super) fn take(usage: &mut Usage, reported: &Value) {
     usage.cache_written_1h = kept.unwrap_or(usage.cache_written_1h);
     usage.prompt = read.saturating_add(beside(usage));
     usage.completion = said(reported, "output_tokens").unwrap_or(usage.completion);
+    // Its `service_tier` says what is used up of what was bought before, and costs nothing by itself.
+    if text(reported, "speed") == Some("fast") {
+        usage.tier = Tier::Priority;
+    }
 }
 
 /// Whether it is said what was written: the last word on a message.
@@ -73,6 +78,17 @@ mod tests {
         take(&mut usage, &json!({"input_tokens": 5, "output_tokens": 1}));
         take(&mut usage, &json!({"output_tokens": 42}));
         assert_eq!((usage.prompt, usage.completion), (5, 42));
+    }
+
+    #[test]
+    fn what_was_served_fast_is_told_so_as_far_as_the_bill() {
+        let mut usage = Usage::default();
+        take(&mut usage, &json!({"input_tokens": 5, "output_tokens": 1, "speed": "fast", "service_tier": "priority"}));
+        take(&mut usage, &json!({"output_tokens": 42}));
+        assert_eq!((usage.tier, Usage::read(&usage.write())), (Tier::Priority, Some(usage)));
+        let mut standard = Usage::default();
+        take(&mut standard, &json!({"input_tokens": 5, "speed": "standard", "service_tier": "priority"}));
+        assert_eq!(standard.tier, Tier::Standard);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::accounts::Tier;
 use crate::wire::json::{count, get};
 use crate::wire::openai::Usage;
 
@@ -20,6 +21,7 @@ fn counts(metadata: &Value) -> Usage {
         cache_written_1h: 0,
         completion: count(metadata, "candidatesTokenCount").saturating_add(reasoning),
         reasoning,
+        tier: Tier::Standard,
     }
 }
 
