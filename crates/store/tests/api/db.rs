@@ -49,7 +49,9 @@ async fn connections_are_durable_and_frugal() {
 fn programs_that_start_at_once_make_one_schema() {
     for _ in 0..5 {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = StoreConfig::at(dir.path().join("notes.db"));
+        // Each waits for those before it to have written the schema, however slow the disk is.
+        let config =
+            StoreConfig { busy_timeout: Duration::from_secs(60), ..StoreConfig::at(dir.path().join("notes.db")) };
         std::thread::scope(|scope| {
             let open = || Db::open(config.clone(), MIGRATIONS).map(drop);
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();

@@ -67,6 +67,12 @@ impl Home {
     }
 }
 
+/// More patience than any test needs, for one in which the database is well however slow the disk is.
+pub(crate) fn patient() -> WriterConfig {
+    let minute = Duration::from_secs(60);
+    WriterConfig { busy_timeout: minute, ack_timeout: minute, ..WriterConfig::default() }
+}
+
 /// Writes each row as a note's text.
 #[derive(Clone, Default)]
 pub(crate) struct Notes {

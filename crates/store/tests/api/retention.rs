@@ -3,10 +3,10 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use vx11_store::time;
 use vx11_store::upkeep::{RetentionMode, RetentionRule, RowOrder};
-use vx11_store::{WriterConfig, time};
 
-use crate::fixture::Home;
+use crate::fixture::{Home, patient};
 
 /// 3000 notes of the year 2020, and one of now.
 fn home_with_old_notes() -> Home {
@@ -144,7 +144,7 @@ async fn a_rule_for_what_does_not_exist_is_reported_and_the_others_go_on() {
 #[tokio::test]
 async fn the_writer_goes_on_while_rows_are_deleted() {
     let home = home_with_old_notes();
-    let (writer, _) = home.writer(WriterConfig::default());
+    let (writer, _) = home.writer(patient());
     let db = home.db.clone();
     let retention =
         tokio::spawn(async move { db.retention(vec![rule("notes", "written_at")], RetentionMode::Apply).await });

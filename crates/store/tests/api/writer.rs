@@ -6,12 +6,12 @@ use std::time::Duration;
 use prometheus::Registry;
 use vx11_store::{WriteError, Writer, WriterConfig, WriterHealth};
 
-use crate::fixture::{Home, eventually};
+use crate::fixture::{Home, eventually, patient};
 
 #[tokio::test]
 async fn what_is_acknowledged_is_in_the_database_and_the_sink_has_heard() {
     let home = Home::new();
-    let (writer, sink) = home.writer(WriterConfig::default());
+    let (writer, sink) = home.writer(patient());
     for text in ["a", "b"] {
         writer.write(text.to_owned()).await.expect("durable");
         assert_eq!(home.texts().last().map(String::as_str), Some(text));
@@ -24,7 +24,7 @@ async fn what_is_acknowledged_is_in_the_database_and_the_sink_has_heard() {
 #[tokio::test]
 async fn rows_that_wait_together_share_a_transaction_and_keep_their_order() {
     let home = Home::new();
-    let (writer, _) = home.writer(WriterConfig::default());
+    let (writer, _) = home.writer(patient());
     // While somebody else holds the lock, for less than the writer's patience, rows gather.
     let lock = home.lock();
     for number in 0..300 {
@@ -41,7 +41,7 @@ async fn rows_that_wait_together_share_a_transaction_and_keep_their_order() {
 #[tokio::test]
 async fn rows_that_nobody_waits_for_wait_for_one_that_somebody_does() {
     let home = Home::new();
-    let (writer, _) = home.writer(WriterConfig { linger: Duration::from_secs(600), ..WriterConfig::default() });
+    let (writer, _) = home.writer(WriterConfig { linger: Duration::from_secs(600), ..patient() });
     for text in ["a", "b", "c", "d"] {
         writer.try_enqueue(text.to_owned()).expect("in memory");
         // The thread is given its chance to take each by itself.
@@ -55,7 +55,7 @@ async fn rows_that_nobody_waits_for_wait_for_one_that_somebody_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_one_of_many_callers_is_answered_once_its_row_is_durable() {
     let home = Home::new();
-    let (writer, _) = home.writer(WriterConfig { max_batch: 7, ..WriterConfig::default() });
+    let (writer, _) = home.writer(WriterConfig { max_batch: 7, ..patient() });
     let callers: Vec<_> = (0..200)
         .map(|number: u32| {
             let writer = writer.clone();
@@ -73,7 +73,7 @@ async fn every_one_of_many_callers_is_answered_once_its_row_is_durable() {
 #[tokio::test]
 async fn a_row_that_the_database_refuses_does_not_stop_the_others() {
     let home = Home::new();
-    let (writer, sink) = home.writer(WriterConfig::default());
+    let (writer, sink) = home.writer(patient());
     // They gather behind the lock. An empty text breaks a constraint; "panic" makes the sink panic.
     let lock = home.lock();
     let writes: Vec<_> = ["1", "2", "", "3", "panic", "4"]
@@ -99,7 +99,7 @@ async fn a_row_that_the_database_refuses_does_not_stop_the_others() {
 async fn a_full_queue_refuses_the_newest_and_counts_it() {
     let home = Home::new();
     // More patience than the test needs, so that the thread stays where it is.
-    let config = WriterConfig { capacity: 3, busy_timeout: Duration::from_secs(60), ..WriterConfig::default() };
+    let config = WriterConfig { capacity: 3, ..patient() };
     let (writer, _) = home.writer(config);
     let lock = home.lock();
     for text in ["1", "2", "3"] {
@@ -116,11 +116,7 @@ async fn a_full_queue_refuses_the_newest_and_counts_it() {
 #[tokio::test]
 async fn a_slow_commit_is_deferred_not_waited_for() {
     let home = Home::new();
-    let config = WriterConfig {
-        busy_timeout: Duration::from_secs(60),
-        ack_timeout: Duration::from_millis(20),
-        ..WriterConfig::default()
-    };
+    let config = WriterConfig { ack_timeout: Duration::from_millis(20), ..patient() };
     let (writer, _) = home.writer(config);
     let lock = home.lock();
     assert_eq!(writer.write("late".to_owned()).await, Err(WriteError::Deferred));
@@ -143,7 +139,7 @@ async fn dropping_the_last_handle_writes_what_is_waiting() {
 #[tokio::test]
 async fn its_numbers_are_in_the_registry() {
     let home = Home::new();
-    let (writer, _) = home.writer(WriterConfig::default());
+    let (writer, _) = home.writer(patient());
     writer.write("a".to_owned()).await.expect("durable");
     writer.flush(Duration::from_secs(10)).await.expect("nothing is left");
 
