@@ -69,6 +69,8 @@ impl Scripted {
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
+                // What is said is sent, and does not wait for the answer to what was said before.
+                let _ = connection.set_nodelay(true);
                 tokio::spawn(serve(connection, script.clone(), shared.clone()));
             }
         });

@@ -61,7 +61,8 @@ struct Shared {
 impl Fake {
     /// Starts one that answers `/health`, and does `chat` at `chat_path`.
     pub(crate) fn start(chat_path: &str, chat: Does) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        // It may die, and then nobody else may be found where it was.
+        let listener = TcpListener::bind(("127.0.0.1", vx11_testing_ports::lasting_port())).expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Shared::default());
         let data = Data::from(shared.clone());
