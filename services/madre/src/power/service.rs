@@ -1,12 +1,16 @@
 //! One service started, stopped or restarted by a person's word.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vx11_contracts::power::{PowerToken, ServiceActionRequest, ServiceActionResult};
+use vx11_store::StoreError;
 
 use super::tokens::TTL;
 use super::{DriverError, Power, PowerError, is_allowed, is_protected, service_action};
 use crate::services::ServiceAction;
+
+/// How long a change that is meant asks a store again that has no connection free.
+const BUSY_LIMIT: Duration = Duration::from_secs(3);
 
 impl Power {
     /// A token for the next change.
@@ -56,7 +60,7 @@ impl Power {
     ) -> Result<(), PowerError> {
         let service = self.known(service)?;
         let _turn = self.turn().await?;
-        let outcome = match self.check_policy(action, service).await {
+        let outcome = match self.check_meant(action, service).await {
             Ok(()) => self.drive(action, service).await.map_err(PowerError::driver(service)),
             Err(refused) => Err(refused),
         };
@@ -98,6 +102,19 @@ impl Power {
         Ok(())
     }
 
+    /// As [`Self::check_policy`], for what a person has confirmed. Its confirmation is spent by now, so a crowd that keeps the
+    /// store busy for a moment is no reason to give up. Each time waits its turn for a connection.
+    async fn check_meant(&self, action: ServiceAction, service: &str) -> Result<(), PowerError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let checked = self.check_policy(action, service).await;
+            let is_busy = matches!(checked, Err(PowerError::Store(StoreError::Busy(_))));
+            if !is_busy || begun.elapsed() >= BUSY_LIMIT {
+                return checked;
+            }
+        }
+    }
+
     /// The phrase comes first: a slip of the pen does not cost the token.
     fn check_confirmation(&self, request: &ServiceActionRequest, phrase: &str) -> Result<(), PowerError> {
         if request.confirmation.as_deref() != Some(phrase) {
@@ -131,4 +148,45 @@ fn steps(action: ServiceAction, service: &str) -> Vec<String> {
         ],
     };
     driven.into_iter().chain(["record the outcome in the trail".to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use vx11_contracts::power::PowerMode;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::power::DryRunDriver;
+    use crate::store::Store;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_confirmed_is_done_although_a_crowd_keeps_the_store_busy() {
+        let (dir, registry) = (tempfile::tempdir().expect("a directory"), prometheus::Registry::new());
+        let store = Store::open(dir.path(), &registry).expect("a store");
+        let metrics = Metrics::new(&registry).expect("a fresh registry");
+        let limit = Duration::from_secs(10);
+        let power = Power::new(Arc::new(DryRunDriver), limit, PowerMode::default(), store.clone(), metrics);
+        // Both connections are in use.
+        let crowd = [(); 2].map(|()| {
+            let (leave, stay) = mpsc::channel::<()>();
+            let db = store.db().clone();
+            tokio::spawn(async move { db.run(move |_| Ok(stay.recv().is_err())).await });
+            leave
+        });
+        tokio::task::yield_now().await;
+
+        let restart = async move { power.perform(ServiceAction::Restart, "switch", "a test", "c").await };
+        let restart = tokio::spawn(restart);
+        // Longer than one query waits for a connection.
+        for _ in 0..6 {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        tokio::task::yield_now().await;
+        assert!(!restart.is_finished(), "it waits");
+        drop(crowd);
+        restart.await.expect("no panic").expect("done");
+    }
 }
