@@ -4,7 +4,7 @@ use insta::assert_json_snapshot;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::fixture::{Answer, Home, eventually};
+use crate::fixture::{Answer, Home};
 
 #[tokio::test]
 async fn what_harms_nothing_is_answered_at_once_and_always_alike() {
@@ -19,11 +19,11 @@ async fn what_harms_nothing_is_answered_at_once_and_always_alike() {
         ("about_deletion", "how do I delete the logs?"),
         ("deploy", "despliega la versión 2"),
     ] {
-        let answer = madre.chat(message).await;
+        let answer = madre.chat_kept(message).await;
         assert_eq!(answer.status, 200, "{message}");
         assert_eq!(answer["status"], "DONE", "{message}");
         assert_json_snapshot!(name, answer.json());
-        assert_eq!(madre.chat(message).await.json(), answer.json(), "{message}");
+        assert_eq!(madre.chat_kept(message).await.json(), answer.json(), "{message}");
     }
 }
 
@@ -37,11 +37,19 @@ async fn what_could_do_harm_waits_and_says_what_would_happen() {
         ("stop_madre", "stop madre"),
         ("delete_logs", "delete the logs"),
     ] {
-        let answer = madre.chat(message).await;
+        let answer = madre.chat_kept(message).await;
         assert_eq!((answer.status, &answer["status"]), (200, &json!("WAITING")), "{message}");
         assert_json_snapshot!(name, answer.json(), { ".plan_id" => "[id]", ".confirm_token" => "[token]" });
     }
     assert!(home.driver.take_calls().is_empty(), "nothing runs unconfirmed");
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_by_its_risk() {
+    let madre = Home::new().start().await;
+    for message in ["stop the switch", "reinicia el operador", "stop madre", "delete the logs"] {
+        madre.waiting(message).await;
+    }
     assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"HIGH\",status=\"WAITING\"}").await, 3.0);
     assert_eq!(madre.metric("vx11_madre_plans_total{risk=\"MEDIUM\",status=\"WAITING\"}").await, 1.0);
 }
@@ -57,9 +65,7 @@ async fn a_chat_leaves_its_trail_under_the_bodys_correlation_id() {
         .await;
     assert_eq!((answer.status, answer.header("x-correlation-id")), (200, "c-1"));
 
-    // A disk that is slow at this moment has the answer sent before its row.
-    let is_written = async || madre.get("/madre/audit/c-1").await["actions"] != json!([]);
-    eventually("the row is written", is_written).await;
+    madre.written().await;
     let trail = madre.get("/madre/audit/c-1").await;
     assert_json_snapshot!("trail", trail.json(), { ".actions[].timestamp" => "[time]" });
     assert!(!trail.body.contains("secret"), "a trail tells what was done, not what was said");

@@ -97,6 +97,28 @@ impl Madre {
         self.post("/madre/chat", json!({ "message": message, "session_id": "s1" })).await
     }
 
+    /// A chat whose trail is durable when it is answered: where the disk is too slow for that at this moment, it is sent again.
+    pub(crate) async fn chat_kept(&self, message: &str) -> Answer {
+        let mut answer = self.chat(message).await;
+        for _ in 0..5 {
+            if !answer["warnings"].to_string().contains("not durable") {
+                break;
+            }
+            self.written().await;
+            answer = self.chat(message).await;
+        }
+        answer
+    }
+
+    /// Waits until all rows are durable: a disk that is slow at this moment has answers sent before their rows.
+    pub(crate) async fn written(&self) {
+        eventually("every row is written", async || {
+            let rows = async |gauge: &str| self.metric(gauge).await;
+            rows("vx11_store_queue_rows").await + rows("vx11_store_backlog_rows").await == 0.0
+        })
+        .await;
+    }
+
     /// A chat that waits: its plan's id and token.
     pub(crate) async fn waiting(&self, message: &str) -> (String, String) {
         let answer = self.chat(message).await;

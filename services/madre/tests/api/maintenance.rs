@@ -105,6 +105,7 @@ async fn every_store_is_checked_counted_and_backed_up_and_the_evidence_matches()
         assert_eq!(service.asked(), [json!({ "apply": false, "reason": "after a deploy" })]);
     }
 
+    madre.written().await;
     let trail = madre.get(&format!("/madre/audit/{}", answer.header("x-correlation-id"))).await.json();
     assert_eq!(trail["actions"][0]["action"], "post_task");
 }
@@ -150,6 +151,7 @@ async fn retention_counts_until_it_is_applied() {
     let planned = madre.post(POST_TASK, json!({})).await.json();
     assert_eq!(planned["retention"]["madre"]["tables"][0]["rows"], 2);
     assert_eq!(planned["counts"]["madre"]["copilot_actions_log"], 5);
+    madre.written().await;
     let applied = madre.post(POST_TASK, json!({ "apply": true })).await.json();
     assert_eq!(applied["apply_retention"], true);
     assert_eq!(applied["retention"]["madre"]["tables"][0]["rows"], 2);

@@ -20,6 +20,7 @@ async fn a_confirmed_plan_is_run_through_the_driver_once() {
         ".plan_id" => "[id]", ".correlation_id" => "[id]", ".created_at" => "[time]", ".updated_at" => "[time]"
     });
     assert_eq!(home.driver.take_calls(), ["stop switch", "stop mock-provider", "start mock-provider"]);
+    madre.written().await;
     assert_eq!(madre.get(&format!("/madre/plans/{plan_id}")).await.json(), done.json());
 
     let again = madre.confirm(&plan_id, &token).await;
