@@ -1,6 +1,7 @@
 //! A running operator between a fake switch and a fake madre, as its callers see it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,7 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 pub(crate) use vx11_testing::{Answer, eventually};
-use vx11_testing::{Port, Running};
+use vx11_testing::{PATIENCE, Port, Running};
 
 use crate::event_stream::{Event, events};
 use crate::fake::{Does, Fake};
@@ -73,7 +74,27 @@ impl App {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(&body)).await
+        self.kept(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// What comes back for `request`, and its rows on disk. The operator says where a disk that is slow at this moment made
+    /// it answer before them.
+    async fn kept(&self, request: RequestBuilder) -> Answer {
+        let answer = Answer::of(request).await;
+        if answer.body.contains(r#""storage":"deferred""#) {
+            self.written().await;
+        }
+        answer
+    }
+
+    /// Waits until no row waits for its transaction; not for those that the store cannot take.
+    pub(crate) async fn written(&self) {
+        let waiting = async {
+            while self.operator.metric(TOKEN, "vx11_store_queue_rows").await > 0.0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the rows are written");
     }
 
     /// A chat; `body` is the request's.
@@ -82,7 +103,7 @@ impl App {
     }
 
     pub(crate) async fn chat(&self, body: Value) -> Answer {
-        Answer::of(self.chat_request(&body)).await
+        self.kept(self.chat_request(&body)).await
     }
 
     /// A plain message in no session.

@@ -158,7 +158,7 @@ async fn a_service_that_goes_down_and_comes_back_is_news() {
 #[tokio::test]
 async fn a_silent_stream_has_heartbeats_and_an_old_one_is_closed() {
     let app =
-        App::with(&[("VX11_OPERATOR__EVENTS__HEARTBEAT", "20ms"), ("VX11_OPERATOR__EVENTS__MAX_AGE", "300ms")]).await;
+        App::with(&[("VX11_OPERATOR__EVENTS__HEARTBEAT", "20ms"), ("VX11_OPERATOR__EVENTS__MAX_AGE", "3s")]).await;
     let mut reader = Reader::open(follow(&app)).await;
     assert_eq!(reader.block().await.as_deref(), Some(": heartbeat"));
     assert_eq!(reader.next().await, None);

@@ -30,7 +30,7 @@ async fn a_dead_switch_is_asked_once_and_then_madre_answers() {
 
 #[tokio::test]
 async fn a_hanging_switch_is_waited_for_once() {
-    let app = App::with(&[("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "200ms")]).await;
+    let app = App::with(&[("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "2s")]).await;
     app.switch.on("/switch/chat", Does::Hang);
     assert_eq!(who(&app.say("hello").await), (200, "madre", true, "timeout"));
     let others: Vec<Answer> = futures_util::future::join_all((0..8).map(|_| app.say("hello"))).await;
@@ -117,6 +117,7 @@ async fn when_madre_fails_too_the_caller_is_told_and_the_trail_keeps_it() {
         let answer = app.chat(json!({ "message": "hello", "session_id": "s" })).await;
         assert_eq!((answer.status, answer.code()), (503, "service_unavailable"), "{}", answer.body);
         assert!(!answer.body.contains("http_500"), "the cause is for the log: {}", answer.body);
+        app.written().await;
         let id = answer.correlation_id();
         let of = |table: &str| app.count(&format!("SELECT count(*) FROM {table} WHERE correlation_id = '{id}'"));
         assert_eq!([of("turns"), of("copilot_actions_log"), of("performance_logs")], [0, 1, 1]);
@@ -167,7 +168,7 @@ async fn a_switch_that_comes_back_is_used_again() {
 #[tokio::test]
 async fn a_switch_that_died_under_many_calls_is_used_as_soon_as_it_is_seen_to_answer() {
     let app = App::with(&[
-        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "200ms"),
+        ("VX11_OPERATOR__CHAT__SWITCH_TIMEOUT", "2s"),
         ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "300ms"),
     ])
     .await;

@@ -20,13 +20,13 @@ async fn failures(app: &App) -> [Value; 2] {
 async fn a_deadline_leaves_madre_her_part_of_it() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
-    let answer = say_within(&app, "3000").await;
+    let answer = say_within(&app, "10000").await;
     assert_eq!((answer.status, &answer["fallback_source"]), (200, &json!("timeout")), "{}", answer.body);
     let latency = answer["latency_ms"].as_u64().expect("a number");
-    assert!(latency < 3000, "{latency}");
+    assert!(latency < 10_000, "{latency}");
     let told = |asked: &[crate::fake::Asked]| asked[0].headers["x-vx11-deadline-ms"].parse::<u64>().expect("a number");
-    assert!(told(&app.switch.asked("/switch/chat")) <= 2400);
-    assert!(told(&app.madre.asked("/madre/chat")) <= 600);
+    assert!(told(&app.switch.asked("/switch/chat")) <= 8000);
+    assert!(told(&app.madre.asked("/madre/chat")) <= 2000);
 }
 
 #[tokio::test]
@@ -38,6 +38,7 @@ async fn nobody_in_time_is_a_missed_deadline() {
         let answer = say_within(&app, ms).await;
         assert_eq!((answer.status, answer.code()), (504, "deadline_exceeded"), "{ms}: {}", answer.body);
     }
+    app.written().await;
     assert_eq!(app.count("SELECT count(*) FROM performance_logs WHERE error_type = 'deadline_exceeded'"), 3);
 }
 

@@ -54,9 +54,9 @@ async fn the_accept_header_asks_for_a_stream_too_and_a_repetition_streams_from_m
 
 #[tokio::test]
 async fn a_stream_that_breaks_is_made_void_and_madre_answers() {
-    let app =
-        App::with(&[("VX11_OPERATOR__CHAT__STREAM_IDLE", "200ms"), ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "20ms")])
-            .await;
+    let soon_believed = ("VX11_OPERATOR__CHAT__SWITCH_HEALTH_TTL", "20ms");
+    let patient = App::with(&[soon_believed]).await;
+    let impatient = App::with(&[soon_believed, ("VX11_OPERATOR__CHAT__STREAM_IDLE", "1s")]).await;
     let error = frame(&json!({
         "type": "error", "ok": false, "detail": "broke", "error": { "code": "upstream_error" },
         "correlation_id": "c", "timestamp": "t",
@@ -76,6 +76,7 @@ async fn a_stream_that_breaks_is_made_void_and_madre_answers() {
         (vec![Beat::Raw("x".repeat(2 * 1024 * 1024))], "invalid_answer"),
     ];
     for (rest, why) in cases {
+        let app = if why == "stalled" { &impatient } else { &patient };
         eventually("the switch is believed in", async || app.get("/ready").await["status"] == "ready").await;
         let beats = [token("void")].into_iter().chain(rest).collect();
         app.switch.on("/switch/chat", Does::Stream(beats));
@@ -102,6 +103,7 @@ async fn a_stream_that_nobody_can_finish_ends_with_an_error() {
         assert_eq!(last.data["correlation_id"], events[0].data["correlation_id"]);
         assert!(!names(&events).contains(&"done"));
     }
+    app.written().await;
     assert_eq!(app.count("SELECT count(*) FROM copilot_actions_log WHERE action = 'chat' AND status = 'error'"), 2);
     assert_eq!(app.count("SELECT count(*) FROM turns"), 0);
 }
@@ -123,7 +125,7 @@ async fn without_the_switch_madres_answer_is_streamed() {
 async fn a_stream_keeps_to_its_callers_deadline() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Stream(vec![token("slow"), Beat::Wait]));
-    let request = app.chat_request(&json!({ "message": "hello", "stream": true })).header("x-vx11-deadline-ms", "500");
+    let request = app.chat_request(&json!({ "message": "hello", "stream": true })).header("x-vx11-deadline-ms", "5000");
     let events = events(&Answer::of(request).await.body);
     assert_eq!(names(&events), ["start", "token", "fallback", "token", "done"]);
     assert_eq!(events[2].data["reason"], "timeout");
