@@ -113,8 +113,10 @@ async fn what_opens_an_answer_is_not_its_first_token() {
         let silent = Fake::always([stream_head(), opening, Act::Wait]).await;
         let good = Fake::always(whole_stream()).await;
         for path in ["/v1/chat/completions", "/v1/messages"] {
-            let app = App::in_front_of(&[&silent.url, &good.url], kind.as_slice()).await;
-            let got = Answer::of(app.post(path, STREAM).header("x-vx11-ttft-timeout-ms", "300")).await;
+            let mut configured = vec![("VX11_SWITCH__PROVIDERS__A__TTFT_TIMEOUT", "300ms")];
+            configured.extend(kind);
+            let app = App::in_front_of(&[&silent.url, &good.url], &configured).await;
+            let got = Answer::of(app.post(path, STREAM)).await;
             assert_eq!((got.status, got.header("x-vx11-provider")), (200, "b"), "{path}: {}", got.body);
         }
     }

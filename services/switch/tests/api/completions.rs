@@ -143,8 +143,9 @@ async fn the_deadline_holds_with_a_silent_provider() {
     let silent = Fake::always([Act::Wait]).await;
     let app = App::in_front_of(&[&silent.url, &silent.url], &[]).await;
     let request = app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#);
-    let got = Answer::of(request.header("x-vx11-deadline-ms", "500")).await;
+    let got = Answer::of(request.header("x-vx11-deadline-ms", "2000")).await;
     assert_eq!((got.status, got.code()), (504, "deadline_exceeded"));
+    eventually("it has the request", async || !silent.requests().is_empty()).await;
     assert_eq!(silent.requests().len(), 1, "there was no time for the second");
     assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0, "a caller in a hurry proves nothing");
 }

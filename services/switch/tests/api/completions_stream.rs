@@ -44,7 +44,8 @@ async fn until_the_first_event_another_provider_takes_over_unseen() {
     ];
     for (outcome, fault) in faults {
         let (bad, good) = (Fake::always(fault).await, Fake::always(whole_stream()).await);
-        let app = App::in_front_of(&[&bad.url, &good.url], &[("VX11_SWITCH__PROVIDERS__A__TIMEOUT", "1s")]).await;
+        let timeout = ("VX11_SWITCH__PROVIDERS__A__TIMEOUT", if outcome == "timeout" { "1s" } else { "15s" });
+        let app = App::in_front_of(&[&bad.url, &good.url], &[timeout]).await;
         let got = app.stream().await;
         assert_eq!(
             (got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")),
@@ -73,7 +74,8 @@ async fn a_stream_that_breaks_ends_with_an_error_and_no_mark() {
     for (outcome, fault) in faults {
         let acts: Vec<Act> = [stream_head(), chunk("Hel")].into_iter().chain(fault).collect();
         let bad = Fake::always(acts).await;
-        let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s")];
+        let limit = if outcome == "stalled" { "1s" } else { "15s" };
+        let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", limit)];
         let app = App::in_front_of(&[&bad.url], &idle).await;
         let got = app.stream().await;
         let events = got.events();
@@ -97,7 +99,7 @@ async fn a_stream_that_breaks_ends_with_an_error_and_no_mark() {
 async fn a_stream_may_not_go_on_for_ever() {
     let acts = [stream_head(), chunk("Hel"), Act::Wait];
     let fake = Fake::always(acts).await;
-    let total = [("VX11_SWITCH__PROVIDERS__A__STREAM_TOTAL_TIMEOUT", "1s")];
+    let total = [("VX11_SWITCH__PROVIDERS__A__STREAM_TOTAL_TIMEOUT", "3s")];
     let app = App::in_front_of(&[&fake.url], &total).await;
     let got = app.stream().await;
     assert!(got.events()[1].contains(r#""code":"deadline_exceeded""#), "{}", got.body);
@@ -117,9 +119,10 @@ async fn a_complete_answer_is_finished_however_its_stream_ends() {
     ];
     for ending in endings {
         let said = format!("{ending:?}");
+        let limit = if matches!(ending.last(), Some(Act::Wait)) { "1s" } else { "15s" };
         let acts: Vec<Act> = [stream_head(), chunk("Hello")].into_iter().chain(ending).collect();
         let fake = Fake::always(acts).await;
-        let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s")];
+        let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", limit)];
         let app = App::in_front_of(&[&fake.url], &idle).await;
         let got = app.stream().await;
         let events = got.events();
@@ -158,9 +161,9 @@ async fn when_no_stream_begins_the_answer_is_a_plain_error() {
 #[tokio::test]
 async fn the_deadline_is_for_the_beginning_of_a_stream() {
     let fake = Fake::always([stream_head(), chunk("Hel"), Act::Wait]).await;
-    let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "2s")];
+    let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "4s")];
     let app = App::in_front_of(&[&fake.url], &idle).await;
     let body = r#"{"model":"m","messages":[],"stream":true}"#;
-    let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "1000")).await;
+    let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "3000")).await;
     assert!(got.events()[1].contains("stalled"), "its own limit ended it, not the deadline: {}", got.body);
 }

@@ -74,7 +74,7 @@ impl Drop for Redis {
     }
 }
 
-/// A replica whose key `alice` has `limits`.
+/// A replica whose key `alice` has `limits`; `bob` has room for all that is asked.
 async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
     replica_at(provider, redis, limits, &[]).await
 }
@@ -84,12 +84,13 @@ async fn replica_at(provider: &Fake, redis: &Redis, limits: &str, variables: &[(
     let text = format!(
         "[switch]\nredis_url = \"{}\"\nredis_timeout = \"5s\"\n[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\"]\n\
          [switch.prices]\nm = {{ input = 0, output = 10 }}\n\
+         [switch.keys.bob]\nsecret_env = \"BOB_SECRET\"\nrequests_per_day = 1000\n\
          [switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\n{limits}",
         redis.url(),
         provider.url,
     );
     std::fs::write(file.path(), text).unwrap();
-    let variables = [&[("ALICE_SECRET", "sk-alice")], variables].concat();
+    let variables = [&[("ALICE_SECRET", "sk-alice"), ("BOB_SECRET", "sk-bob")], variables].concat();
     let app = App::start_with(Some(file.path()), &variables).await;
     eventually("Redis is found", async || limits_status(&app).await == "up").await;
     app
@@ -106,8 +107,12 @@ pub(crate) async fn status(app: &App, dependency: &str) -> String {
 }
 
 async fn ask(app: &App, max_tokens: u64) -> Answer {
+    ask_as("sk-alice", app, max_tokens).await
+}
+
+async fn ask_as(secret: &str, app: &App, max_tokens: u64) -> Answer {
     let body = format!(r#"{{"model":"m","messages":[],"max_tokens":{max_tokens}}}"#);
-    Answer::of(app.stranger("/v1/chat/completions").bearer_auth("sk-alice").body(body)).await
+    Answer::of(app.stranger("/v1/chat/completions").bearer_auth(secret).body(body)).await
 }
 
 /// Answers that spend nothing but a hundred tokens written: a thousandth of a dollar.
@@ -200,7 +205,7 @@ async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
     redis.command(&["DEL", counter]);
     eventually("the outage is settled", async || redis.command(&["GET", counter]) == "4000000000").await;
     assert_eq!(ask(&app, 200).await.status, 429, "the budget is as good as spent");
-    assert_eq!(limits_status(&app).await, "up");
+    eventually("it is told", async || limits_status(&app).await == "up").await;
 }
 
 #[tokio::test]
@@ -218,13 +223,17 @@ async fn what_a_replica_held_that_died_comes_back_by_itself() {
     assert_eq!(redis.command(&["HEXISTS", "vx11:{key:alice}:held", "dead"]), "0");
 }
 
-/// Waits until Redis has settled `count` requests, as long as it remembers them.
-async fn settled(redis: &Redis, count: usize) {
-    eventually("all is settled", async || {
-        let held = redis.command(&["HVALS", "vx11:{key:alice}:held"]);
-        held.lines().filter(|line| *line == "settled").count() == count
-    })
-    .await;
+/// Waits until Redis has settled `count` requests of `alice`'s, as long as it remembers them, and `app` has heard so. What
+/// ends later is settled after it has: so a request of somebody else's is settled, too.
+async fn settled(redis: &Redis, app: &App, count: usize) {
+    let of = |key: &str| {
+        let held = redis.command(&["HVALS", &format!("vx11:{{key:{key}}}:held")]);
+        held.lines().filter(|line| *line == "settled").count()
+    };
+    eventually("all is settled", async || of("alice") == count).await;
+    let before = of("bob");
+    assert_eq!(ask_as("sk-bob", app, 100).await.status, 200);
+    eventually("what came after is, too", async || of("bob") == before + 1).await;
 }
 
 #[tokio::test]
@@ -234,11 +243,11 @@ async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_mos
     let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
     assert_eq!(ask(&one, 100).await.header("x-ratelimit-remaining-requests"), "19");
     // What Redis answers to its settlement is all that it hears.
-    settled(&redis, 1).await;
+    settled(&redis, &one, 1).await;
     for _ in 0..5 {
         ask(&other, 100).await;
     }
-    settled(&redis, 6).await;
+    settled(&redis, &other, 6).await;
     redis.command(&["FLUSHALL"]);
     let left = async |app: &App| ask(app, 100).await.header("x-ratelimit-remaining-requests").to_owned();
     assert_eq!(left(&one).await, "18", "it had heard of its own request alone");
@@ -258,7 +267,7 @@ async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty(
     for _ in 0..2 {
         assert_eq!(ask(&app, 200).await.status, 200);
     }
-    settled(&redis, 2).await;
+    settled(&redis, &app, 2).await;
     redis.kill();
     for _ in 0..2 {
         assert_eq!(ask(&app, 200).await.status, 200);

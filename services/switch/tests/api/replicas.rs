@@ -72,7 +72,7 @@ async fn one_replica_probes_and_all_close_with_it() {
         _ => vec![completion("hi")],
     };
     let (fake, redis) = (Fake::start(script).await, Redis::start().await);
-    let pause = [(OPEN_FOR, "5s")];
+    let pause = [(OPEN_FOR, "10s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     for _ in 0..2 {
         one.complete().await;
@@ -153,7 +153,7 @@ async fn a_key_that_one_replica_is_refused_with_rests_on_all_and_comes_back() {
     };
     let (fake, redis) = (Fake::start(script).await, Redis::start().await);
     let mut variables = TWO_KEYS.to_vec();
-    variables.push(("VX11_SWITCH__PROVIDERS__A__KEY_DEAD_FOR", "5s"));
+    variables.push(("VX11_SWITCH__PROVIDERS__A__KEY_DEAD_FOR", "10s"));
     let (one, other) = (replica(&fake, &redis, &variables).await, replica(&fake, &redis, &variables).await);
     assert_eq!(one.complete().await.status, 200, "with the second key");
     eventually("the other one has heard", async || key(&other, 0).await == "dead").await;
@@ -199,7 +199,7 @@ async fn keys_that_are_read_again_by_one_replica_are_tried_again_by_all() {
 #[tokio::test]
 async fn without_redis_each_replica_decides_alone_and_with_it_they_agree_again() {
     let ((fake, well), mut redis) = (failing().await, Redis::start().await);
-    let pause = [(OPEN_FOR, "4s")];
+    let pause = [(OPEN_FOR, "10s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     redis.kill();
     eventually("it is told", async || {

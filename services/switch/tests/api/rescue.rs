@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, STOP, USAGE, chunk, completion, error, event, stream_head, whole_stream};
 
-/// Short limits for the provider `a`.
-const IDLE: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "200ms");
 const PREFILL: (&str, &str) = ("VX11_SWITCH__PROVIDERS__B__PREFILL", "true");
 const ERROR: (&str, &str) = ("VX11_SWITCH__MODELS__M__ON_DIVERGENCE", "error");
 
@@ -24,6 +22,15 @@ fn breaks() -> Vec<(&'static str, Vec<Act>)> {
         ("stream_cut", vec![event("[DONE]")]),
         ("stream_cut", vec![event(&STOP.replace("stop", "insufficient_system_resource")), event("[DONE]")]),
     ]
+}
+
+/// A limit for the provider `a` that is short where it is to be exceeded.
+fn idle(outcome: &str) -> (&'static str, &'static str) {
+    ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", longest_silence(outcome))
+}
+
+fn longest_silence(outcome: &str) -> &'static str {
+    if outcome == "stalled" { "1s" } else { "15s" }
 }
 
 /// A stream that says these pieces, and then does `end`.
@@ -86,7 +93,7 @@ async fn an_agreeing_answer_is_spliced_whatever_the_break() {
     for (outcome, end) in breaks() {
         let bad = Fake::always(says(&["Hel"], end)).await;
         let good = Fake::always(says(&["He", "llo", " you"], whole())).await;
-        let app = App::in_front_of(&[&bad.url, &good.url], &[IDLE]).await;
+        let app = App::in_front_of(&[&bad.url, &good.url], &[idle(outcome)]).await;
         let got = with_usage(&app).await;
         assert_whole(&got, "Hello you", outcome);
         assert_eq!(got.header("x-vx11-provider"), "a", "the head was sent before it broke");
@@ -124,7 +131,7 @@ async fn a_target_that_can_be_given_the_text_goes_on_from_it() {
     for (outcome, end) in breaks() {
         let bad = Fake::always(says(&["Hello ", "you"], end)).await;
         let good = Fake::always(says(&[" there"], whole())).await;
-        let app = App::in_front_of(&[&bad.url, &good.url], &[IDLE, PREFILL]).await;
+        let app = App::in_front_of(&[&bad.url, &good.url], &[idle(outcome), PREFILL]).await;
         let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"max_tokens":20,"stream_options":{"include_usage":true}}"#;
         let got = Answer::of(app.post("/v1/chat/completions", body)).await;
         assert_whole(&got, "Hello you there", outcome);
@@ -191,7 +198,7 @@ async fn another_answer_is_told_to_go_on_from_the_text() {
             _ => says(&["lo"], whole()),
         };
         let other = Fake::start(other).await;
-        let app = App::in_front_of(&[&bad.url, &other.url], &[IDLE]).await;
+        let app = App::in_front_of(&[&bad.url, &other.url], &[idle(outcome)]).await;
         let got = app.stream().await;
         assert_whole(&got, "Hello", outcome);
         let messages = asked(&other, 1)["messages"].clone();
@@ -209,7 +216,7 @@ async fn where_the_policy_says_so_another_answer_ends_the_stream() {
     for (outcome, end) in breaks() {
         let bad = Fake::always(says(&["Hel"], end)).await;
         let other = Fake::always(says(&["Good day"], whole())).await;
-        let app = App::in_front_of(&[&bad.url, &other.url], &[IDLE, ERROR]).await;
+        let app = App::in_front_of(&[&bad.url, &other.url], &[idle(outcome), ERROR]).await;
         let got = app.stream().await;
         assert_broken(&got, "Hel", outcome);
         assert!(!got.body.contains("day"), "nothing of it is sent");
@@ -231,8 +238,8 @@ async fn when_the_second_breaks_too_the_third_finishes() {
         let first = Fake::always(says(&["Hel"], end.clone())).await;
         let second = Fake::always(says(&["Hello", " y"], end)).await;
         let third = Fake::always(says(&["Hello ", "you"], whole())).await;
-        let idle = ("VX11_SWITCH__PROVIDERS__B__STREAM_IDLE_TIMEOUT", "200ms");
-        let app = App::in_front_of(&[&first.url, &second.url, &third.url], &[IDLE, idle]).await;
+        let second_idle = ("VX11_SWITCH__PROVIDERS__B__STREAM_IDLE_TIMEOUT", longest_silence(outcome));
+        let app = App::in_front_of(&[&first.url, &second.url, &third.url], &[idle(outcome), second_idle]).await;
         let got = with_usage(&app).await;
         assert_whole(&got, "Hello you", outcome);
         let chunks = chunks(&got);
@@ -251,11 +258,11 @@ async fn when_the_second_breaks_too_the_third_finishes() {
 async fn with_nobody_left_the_stream_ends_with_an_error() {
     for (outcome, end) in breaks() {
         let first = Fake::always(says(&["Hel"], end.clone())).await;
-        let app = App::in_front_of(&[&first.url], &[IDLE]).await;
+        let app = App::in_front_of(&[&first.url], &[idle(outcome)]).await;
         assert_broken(&app.stream().await, "Hel", outcome);
         let second = Fake::always(says(&["Hello"], vec![])).await;
         let down = Fake::always([error(503, "")]).await;
-        let app = App::in_front_of(&[&first.url, &second.url, &down.url], &[IDLE]).await;
+        let app = App::in_front_of(&[&first.url, &second.url, &down.url], &[idle(outcome)]).await;
         assert_broken(&app.stream().await, "Hello", outcome);
         assert_eq!((rescues(&app, "exhausted").await, down.requests().len()), (1.0, 1));
     }
@@ -343,9 +350,9 @@ async fn several_choices_are_finished_one_by_one_or_not_at_all() {
 async fn the_deadline_is_for_the_beginning_which_the_caller_has() {
     let (bad, good) = (Fake::always(says(&["Hel"], vec![Act::Wait])).await, Fake::always(whole_stream()).await);
     let app =
-        App::in_front_of(&[&bad.url, &good.url], &[("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s")]).await;
+        App::in_front_of(&[&bad.url, &good.url], &[("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "4s")]).await;
     let body = r#"{"model":"m","messages":[],"stream":true}"#;
-    let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "900")).await;
+    let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "3000")).await;
     assert_whole(&got, "Hello", "after the deadline");
 }
 
@@ -388,7 +395,7 @@ async fn another_key_of_the_one_who_takes_over_is_tried() {
 async fn the_streams_total_limit_covers_all_who_take_part() {
     let bad = Fake::always(says(&["Hel"], vec![])).await;
     let slow = Fake::always(says(&["Hello"], vec![Act::Wait])).await;
-    let total = ("VX11_SWITCH__PROVIDERS__A__STREAM_TOTAL_TIMEOUT", "1s");
+    let total = ("VX11_SWITCH__PROVIDERS__A__STREAM_TOTAL_TIMEOUT", "3s");
     let app = App::in_front_of(&[&bad.url, &slow.url], &[total]).await;
     assert_broken(&app.stream().await, "Hello", "the first one's limit ended it");
     assert_eq!(app.provider("b").await["breaker"]["failure_count"], 0, "it was alive");

@@ -104,8 +104,8 @@ fn config(rows: &[Row], first: (&Running, Kind), spare: (&Running, Kind)) -> Str
         .to_owned();
     for (name, (mock, kind), limits) in [
         ("first", first, ""),
-        ("hasty", first, "timeout = \"50ms\"\n"),
-        ("restless", first, "timeout = \"50ms\"\nttft_timeout = \"20s\"\nstream_idle_timeout = \"200ms\"\n"),
+        ("hasty", first, "timeout = \"1s\"\n"),
+        ("restless", first, "timeout = \"1s\"\nttft_timeout = \"20s\"\nstream_idle_timeout = \"1s\"\n"),
         ("spare", spare, ""),
         ("prefilling", spare, "prefill = true\n"),
     ] {
