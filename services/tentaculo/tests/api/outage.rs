@@ -84,7 +84,7 @@ async fn a_service_that_is_back_is_let_in_by_one_probe() {
 async fn a_silent_service_is_given_up_at_the_edges_limit() {
     let service = Service::always([Act::Wait]).await;
     let edge =
-        Edge::in_front_of(&service.url, &[&QUICK[..], &[("VX11_TENTACULO__ANSWER_TIMEOUT", "200ms")]].concat()).await;
+        Edge::in_front_of(&service.url, &[&QUICK[..], &[("VX11_TENTACULO__ANSWER_TIMEOUT", "1s")]].concat()).await;
     for path in ["/operator/x", "/v1/chat/completions"] {
         let got = Answer::of(edge.post(path, "{}")).await;
         assert_eq!(got.refusal(), (504, "deadline_exceeded".to_owned()), "{path}");
@@ -100,11 +100,11 @@ async fn a_callers_deadline_travels_and_holds() {
     let service = Service::always([Act::Wait]).await;
     let edge = Edge::in_front_of(&service.url, &QUICK).await;
     for n in 1..=5 {
-        let got = Answer::of(edge.get("/operator/x").header("x-vx11-deadline-ms", "100")).await;
+        let got = Answer::of(edge.get("/operator/x").header("x-vx11-deadline-ms", "1000")).await;
         assert_eq!(got.refusal(), (504, "deadline_exceeded".to_owned()));
         eventually("the call is dropped", async || service.hung_up() == n).await;
         let left: u64 = service.header("x-vx11-deadline-ms")[0].parse().unwrap();
-        assert!((1..=100).contains(&left), "{left}");
+        assert!((1..=1000).contains(&left), "{left}");
     }
     assert_eq!(edge.circuit("operator").await, "closed", "an impatient caller says nothing about the service");
     for bad in ["soon", "-1", "1.5", ""] {

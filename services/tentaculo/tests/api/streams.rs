@@ -68,7 +68,7 @@ async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
 #[tokio::test]
 async fn a_silent_answer_is_broken_off() {
     let service = Service::always([chunked_head(""), chunk("hello"), Act::Wait]).await;
-    let edge = Edge::in_front_of(&service.url, &[("VX11_TENTACULO__IDLE_TIMEOUT", "200ms")]).await;
+    let edge = Edge::in_front_of(&service.url, &[("VX11_TENTACULO__IDLE_TIMEOUT", "1s")]).await;
     let mut response = edge.get("/operator/api/events").send().await.unwrap();
     assert_eq!(next(&mut response).await.as_deref(), Some("hello"));
     assert!(response.chunk().await.is_err());
