@@ -21,8 +21,8 @@ async fn every_service_exits_with_0() {
 
 #[tokio::test]
 async fn requests_under_way_are_finished_and_ready_fails_meanwhile() {
-    let mut chain = Chain::start_with(&[("VX11_HTTP__SHUTDOWN_DELAY", "500ms")]).expect("starts");
-    let slow = json!({ "plan": "latency=700ms" });
+    let mut chain = Chain::start_with(&[("VX11_HTTP__SHUTDOWN_DELAY", "3s")]).expect("starts");
+    let slow = json!({ "plan": "latency=3500ms" });
     let set = chain.call("mock-provider").request(reqwest::Method::PUT, "/admin/faults").json(&slow);
     assert_eq!(vx11_tests::send(set).await.expect("set").status, 200);
 
