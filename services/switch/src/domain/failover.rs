@@ -57,6 +57,8 @@ pub(crate) enum Turn {
     First,
     /// Once more.
     Again,
+    /// Once more, what is asked having been forbidden with the key of this number.
+    Forbidden(usize),
 }
 
 /// An answer, and the way to it.
@@ -116,7 +118,7 @@ pub(crate) async fn first_answer<A>(
                 Err(failure) => failure,
             };
             keys.note(&mut failure);
-            turn = Turn::Again;
+            turn = keys.turn();
             let left = deadline.map(|deadline| deadline.remaining());
             match (retries.policy.next(&failure, retried, left, (retries.jitter)()), failure.refusal.as_ref()) {
                 (Next::Rotate, _) => continue,

@@ -92,6 +92,11 @@ impl KeyStates {
         self.states[key] = KeyState::Dead(dead_for.map(|time| now + time));
     }
 
+    /// `key` was refused for no fault of its own: it is used again, and other replicas are told so.
+    pub(crate) fn acquit(&mut self, key: usize) {
+        self.states[key] = KeyState::Alive;
+    }
+
     /// `key` is at its limit for `rest`, where the provider said so. A lone key without a word is tried again at once.
     pub(crate) fn limited(&mut self, key: usize, now: Instant, rest: Option<Duration>) {
         let rest = rest.or((self.states.len() > 1).then_some(REST));
@@ -108,10 +113,11 @@ impl KeyStates {
         self.states[key].at(now).or_worse(self.others[key].at(now))
     }
 
-    /// What was found out here at `now` and other replicas were not told.
+    /// What was found out here at `now` and other replicas were not told. What they believe no more needs no taking back.
     pub(crate) fn news(&self, now: Instant) -> Vec<(usize, KeyState)> {
+        let is_over = |state: KeyState| state.at(now) == KeyState::Alive;
         let news = |(key, state): (usize, &KeyState)| match self.told[key] {
-            Some(told) if told == *state || state.at(now) == KeyState::Alive => None,
+            Some(told) if told == *state || (is_over(told) && is_over(*state)) => None,
             _ => Some((key, state.at(now))),
         };
         self.states.iter().enumerate().filter_map(news).collect()
@@ -257,6 +263,23 @@ mod tests {
         assert_eq!(revived.news(now), [(0, KeyState::Alive)]);
         revived.told(0, KeyState::Alive);
         assert_eq!(revived.news(now), []);
+    }
+
+    #[test]
+    fn a_key_that_is_acquitted_is_used_again_here_and_elsewhere() {
+        let (mut keys, now) = (KeyStates::new(2), Instant::now());
+        keys.refused(0, now, None);
+        keys.told(0, KeyState::Dead(None));
+        assert_eq!(keys.pick(now), Ok(1));
+        keys.acquit(0);
+        assert_eq!(keys.state(0, now), KeyState::Alive);
+        assert_eq!(keys.news(now), [(0, KeyState::Alive)], "it is taken back");
+        keys.told(0, KeyState::Alive);
+        assert_eq!(keys.news(now), []);
+
+        keys.refused(0, now, None);
+        keys.acquit(0);
+        assert_eq!(keys.news(now), [], "nobody was told");
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! What a provider has against a request, as far as that decides who else is asked.
 //!
-//! Sources: the error codes of OpenAI's and Azure's API references; the sentences of Anthropic, Gemini, xAI, vLLM and
-//! llama.cpp, which have no code of their own for it.
+//! Sources: the error codes of OpenAI's, Azure's and OpenRouter's API references; the sentences of Anthropic, Gemini, xAI,
+//! vLLM and llama.cpp, which have no code of their own for it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +13,8 @@ pub(crate) enum Rejection {
     ContextLength,
     /// It offends the provider's policy. That is the caller's answer, and not a reason to ask around.
     ContentPolicy,
+    /// It is forbidden with more than one key: not the keys are at fault, but what is asked, or all that they belong to.
+    Forbidden,
 }
 
 const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
@@ -33,6 +35,17 @@ const POLICY_CODES: [&str; 5] = [
     "moderation_blocked",
     "content_policy",
 ];
+
+/// What is said of a model, a file or another thing that the request names: OpenAI of models, Google of the others.
+const UNREACHABLE_SENTENCES: [&str; 4] =
+    ["not have access to model", "not have access to the model", "or it may not exist", "cachedcontent not found"];
+
+/// Whether a provider's sentence, which forbids something, is about a thing that the request names. Then there is no such
+/// thing for who asks; the key is a good one.
+pub(crate) fn is_about_a_thing(sentence: &str) -> bool {
+    let sentence = sentence.to_ascii_lowercase();
+    UNREACHABLE_SENTENCES.iter().any(|part| sentence.contains(part))
+}
 
 /// Whether a provider's sentence says that a request is too long for the model.
 pub(crate) fn is_about_length(sentence: &str) -> bool {
@@ -56,6 +69,9 @@ pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
         message: Value,
         #[serde(default)]
         innererror: Value,
+        /// OpenRouter's, which has no code of its own for what its moderation has flagged.
+        #[serde(default)]
+        metadata: Value,
     }
     if !matches!(status, 400 | 403 | 413 | 422 | 451) {
         return None;
@@ -64,7 +80,8 @@ pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
     let lower = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
     let codes = [lower(&error.code), lower(&error.kind), lower(&error.innererror["code"])];
     let has = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
-    if has(&POLICY_CODES) {
+    let is_flagged = status == 403 && ["flagged_input", "reasons"].iter().any(|name| !error.metadata[name].is_null());
+    if has(&POLICY_CODES) || is_flagged {
         Some(Rejection::ContentPolicy)
     } else if status != 403 && (has(&LENGTH_CODES) || is_about_length(error.message.as_str().unwrap_or_default())) {
         Some(Rejection::ContextLength)
@@ -100,6 +117,8 @@ mod tests {
                 Some(ContentPolicy),
             ),
             (403, r#"{"error":{"code":"content_policy_violation"}}"#, Some(ContentPolicy)),
+            (403, r#"{"error":{"code":403,"metadata":{"reasons":["x"],"flagged_input":"y"}}}"#, Some(ContentPolicy)),
+            (403, r#"{"error":{"code":403,"metadata":{"provider_name":"x"}}}"#, None),
             (403, r#"{"error":{"code":"context_length_exceeded"}}"#, None),
             (400, r#"{"error":{"code":"invalid_value","message":"temperature"}}"#, None),
             (500, r#"{"error":{"code":"content_filter"}}"#, None),

@@ -41,6 +41,8 @@ impl RetryPolicy {
         match (failure.outcome, failure.rejection) {
             (_, Some(Rejection::ContentPolicy)) => Next::Answer,
             (_, Some(Rejection::ContextLength)) => Next::Larger,
+            // Another provider knows nothing of these keys.
+            (_, Some(Rejection::Forbidden)) => Next::Elsewhere,
             (outcome, None) if outcome.is_callers_fault() => Next::Answer,
             // It is paid for, and another one would be as large.
             (Outcome::AnswerTooLarge, None) => Next::Answer,
@@ -128,6 +130,7 @@ mod tests {
             |rejection| Failure { rejection: Some(rejection), other_key: Some(1), ..failure(Outcome::Http(403)) };
         assert_eq!(POLICY.next(&rejected(Rejection::ContentPolicy), 0, None, 0.5), Next::Answer);
         assert_eq!(POLICY.next(&rejected(Rejection::ContextLength), 0, None, 0.5), Next::Larger);
+        assert_eq!(POLICY.next(&rejected(Rejection::Forbidden), 0, None, 0.5), Next::Elsewhere);
     }
 
     #[test]

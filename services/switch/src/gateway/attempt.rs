@@ -19,6 +19,7 @@ use crate::domain::answer;
 use crate::domain::failover::{Failure, Turn};
 use crate::domain::keys::{NoKey, Refused};
 use crate::domain::outcome::{Health, Outcome};
+use crate::domain::rejection::Rejection;
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::metrics::CallReport;
@@ -45,6 +46,8 @@ pub(super) struct Attempt {
     /// Seen by the future that sends the request, while this waits for that.
     is_sent: AtomicBool,
     is_over: bool,
+    /// The key with which the request was forbidden before.
+    forbidden: Option<usize>,
     /// The request that it is part of, for its log lines.
     request: Span,
     span: Span,
@@ -90,6 +93,7 @@ impl Attempt {
             admitted,
             is_sent: AtomicBool::new(false),
             is_over: false,
+            forbidden: if let Turn::Forbidden(key) = turn { Some(key) } else { None },
             request: Span::current(),
             span,
             trace,
@@ -220,6 +224,20 @@ impl Attempt {
         let (Some(keys), Some(key)) = (self.provider().keys(), self.key()) else { return };
         let Outcome::Http(status @ (401..=403 | 429)) = failure.outcome else { return };
         if failure.rejection.is_some() {
+            return;
+        }
+        if let (403, Some(first)) = (status, self.forbidden.filter(|first| *first != key)) {
+            // One request must not cost the provider all of its keys: who sends it would decide that for everybody.
+            keys.acquit(first);
+            (failure.rejection, failure.health) = (Some(Rejection::Forbidden), Health::Unknown);
+            let (provider, variable) = (&self.provider().name, keys.variable(first));
+            self.request.in_scope(|| {
+                tracing::warn!(
+                    provider,
+                    variable,
+                    "a request is forbidden with another key too; the key is used again"
+                );
+            });
             return;
         }
         let Refused { is_out, other } = keys.refused(key, status, failure.retry_after);

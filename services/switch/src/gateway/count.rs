@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::{Call, Gateway, exchange};
 use crate::accounts::Tokens;
 use crate::domain::failover::{Failure, Refusal, Turn};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Health, Outcome};
+use crate::domain::rejection::Rejection;
 
 /// Longest wait for a provider's count, which is only better than an estimate, not needed.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -43,6 +44,10 @@ impl Gateway {
                 Some(Ok(tokens))
             }
             Err(mut failure) => {
+                if failure.outcome == Outcome::Http(403) {
+                    // No other key is asked, which would tell whether this one or the request is at fault.
+                    (failure.rejection, failure.health) = (Some(Rejection::Forbidden), Health::Unknown);
+                }
                 attempt.failed(&mut failure);
                 failure.refusal.filter(|_| failure.outcome.is_callers_fault()).map(Err)
             }

@@ -238,7 +238,7 @@ impl Rescue {
                     false => self.first_step(step.target + 1),
                 },
             };
-            turn = Turn::Again;
+            turn = self.keys.turn();
         }
         Err(Lost::Exhausted)
     }

@@ -64,6 +64,11 @@ impl Keys {
         states.after(key, now)
     }
 
+    /// It was not for `key` that a call was answered with 403.
+    pub(crate) fn acquit(&self, key: usize) {
+        self.states().acquit(key);
+    }
+
     /// The name of the variable of `key`, for the log.
     pub(crate) fn variable(&self, key: usize) -> &str {
         &self.keys[key].variable

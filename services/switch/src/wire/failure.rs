@@ -27,6 +27,7 @@ pub(crate) struct ProviderError {
 impl ProviderError {
     /// An error with a sentence of the provider's, which is looked at for what OpenAI has a code for.
     pub(super) fn new(status: u16, message: &str) -> Self {
+        let status = if status == 403 && rejection::is_about_a_thing(message) { 404 } else { status };
         // Who has no code for it says it in these words.
         let is_too_long = matches!(status, 400 | 413 | 422) && rejection::is_about_length(message);
         Self::written(status, message, is_too_long)
@@ -55,6 +56,7 @@ pub(super) fn of_openais_wire(status: u16, body: &[u8]) -> ProviderError {
             if is_too_long && text(error, "code") != Some(TOO_LONG) {
                 return ProviderError::written(status, text(error, "message").unwrap_or_default(), true);
             }
+            let status = if status == 403 && is_about_a_thing(error) { 404 } else { status };
             ProviderError { body: Some(Bytes::copy_from_slice(body)), ..ProviderError::unreadable(status) }
         }
         Some(Value::String(message)) => ProviderError::new(status, message),
@@ -64,6 +66,11 @@ pub(super) fn of_openais_wire(status: u16, body: &[u8]) -> ProviderError {
             None => ProviderError::unreadable(status),
         },
     }
+}
+
+/// Whether what is forbidden is a thing that the request names, such as a model.
+fn is_about_a_thing(error: &Value) -> bool {
+    text(error, "code") == Some("model_not_found") || text(error, "message").is_some_and(rejection::is_about_a_thing)
 }
 
 fn kind(status: u16) -> &'static str {
@@ -90,6 +97,18 @@ mod tests {
         let other = ProviderError::new(400, "max_tokens: must be positive");
         let body: Value = serde_json::from_slice(&other.body.expect("a body")).expect("JSON");
         assert_eq!((&body["error"]["code"], &body["error"]["type"]), (&json!(null), &json!("invalid_request_error")));
+    }
+
+    #[test]
+    fn what_is_forbidden_of_a_thing_that_the_request_names_does_not_exist() {
+        let model = r#"{"error":{"message":"Project `p` does not have access to model `m`","code":"model_not_found"}}"#;
+        let error = of_openais_wire(403, model.as_bytes());
+        assert_eq!((error.status, error.body.as_deref()), (404, Some(model.as_bytes())));
+        let file = ProviderError::new(403, "You do not have permission to access the File x or it may not exist.");
+        assert_eq!(file.status, 404);
+        for about_the_key in ["Your API key was reported as leaked.", "The caller does not have permission"] {
+            assert_eq!(ProviderError::new(403, about_the_key).status, 403, "{about_the_key}");
+        }
     }
 
     #[test]

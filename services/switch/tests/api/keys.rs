@@ -1,7 +1,7 @@
 //! Several keys of one provider: which one is used, and when.
 
-use crate::app::App;
-use crate::fake::{Fake, completion, error, whole_stream};
+use crate::app::{Answer, App};
+use crate::fake::{Fake, answer, completion, error, whole_stream};
 
 /// Two keys for provider `a`.
 const KEYS: [(&str, &str); 3] = [
@@ -39,6 +39,51 @@ async fn a_refused_key_is_dead_and_the_next_one_answers() {
         assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 1.0);
         assert!(!row.to_string().contains("sk-"));
     }
+}
+
+#[tokio::test]
+async fn one_request_that_is_forbidden_with_every_key_costs_none_of_them() {
+    let script = |request: usize| if request < 2 { vec![error(403, "")] } else { vec![completion("hi")] };
+    let fake = Fake::start(script).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    let got = app.complete().await;
+    assert_eq!((got.status, got.json()["error"]["message"].as_str()), (403, Some("provider says 403")));
+    assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
+    assert_eq!((app.complete().await.status, keys(&fake).len()), (200, 3));
+    assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0, "nor its breaker");
+}
+
+#[tokio::test]
+async fn what_is_forbidden_with_every_key_of_one_provider_may_be_answered_by_another() {
+    let (fake, other) = (Fake::always([error(403, "")]).await, Fake::always([completion("hi")]).await);
+    let app = App::in_front_of(&[&fake.url, &other.url], &KEYS).await;
+    assert_eq!(app.complete().await.header("x-vx11-provider"), "b");
+    assert_eq!(keys(&fake), ["sk-first", "sk-second"]);
+    assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_request_that_names_what_it_may_not_have_is_answered_so_and_costs_no_key() {
+    let model = r#"{"error":{"message":"Project `p` does not have access to model `m`","code":"model_not_found"}}"#;
+    let flagged = r#"{"error":{"message":"flagged","code":403,"metadata":{"reasons":["x"],"flagged_input":"y"}}}"#;
+    for (body, status) in [(model, 404), (flagged, 403)] {
+        let fake = Fake::always([answer(403, "", body)]).await;
+        let app = App::in_front_of(&[&fake.url], &KEYS).await;
+        let got = app.complete().await;
+        assert_eq!((got.status, got.body.as_str(), keys(&fake).len()), (status, body, 1));
+        assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_forbidden_costs_no_key() {
+    let fake = Fake::always([error(403, "")]).await;
+    let anthropic = ("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic");
+    let app = App::in_front_of(&[&fake.url], &[&KEYS[..], &[anthropic]].concat()).await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
+    let got = Answer::of(app.post("/v1/messages/count_tokens", body)).await;
+    assert_eq!((got.status, fake.requests().len()), (200, 1), "it is estimated");
+    assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
 }
 
 #[tokio::test]

@@ -48,7 +48,8 @@ impl LeftToSay {
             Outcome::Overloaded => self.overloaded = earlier(self.overloaded),
             Outcome::MissingApiKey => {}
             Outcome::Untranslatable => self.untranslatable = self.untranslatable.take().or(failure.refusal),
-            outcome if outcome.is_credentials() => self.credentials = true,
+            // What is forbidden with every key is no matter of keys.
+            outcome if outcome.is_credentials() && failure.rejection.is_none() => self.credentials = true,
             outcome => self.last = Some((outcome, failure.refusal)),
         }
     }
@@ -78,5 +79,5 @@ impl LeftToSay {
 
 /// Whether a provider's status means to the caller what it meant to us.
 fn is_worth_passing_on(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Http(408 | 409 | 429 | 500..=599))
+    matches!(outcome, Outcome::Http(403 | 408 | 409 | 429 | 500..=599))
 }
