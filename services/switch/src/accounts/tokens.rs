@@ -24,7 +24,23 @@ pub(crate) struct Tokens {
     pub(crate) tier: Tier,
 }
 
+/// More tokens of one kind than any call has; what is above it is a provider's mistake.
+const MOST: u64 = 1 << 32;
+
 impl Tokens {
+    /// These, as far as one call can have had them: an absurd number must not be the end of sums that it goes into.
+    #[must_use]
+    pub(crate) fn believable(self) -> Self {
+        Self {
+            prompt: self.prompt.min(MOST),
+            cached: self.cached.min(MOST),
+            cache_written: self.cache_written.min(MOST),
+            cache_written_1h: self.cache_written_1h.min(MOST),
+            completion: self.completion.min(MOST),
+            reasoning: self.reasoning.min(MOST),
+        }
+    }
+
     /// All that a limit counts.
     pub(crate) fn total(self) -> u64 {
         self.prompt.saturating_add(self.completion)

@@ -189,11 +189,11 @@ impl Rewriter {
         };
         if let Manuscript::GoingOn(manner) = self.manuscript {
             if !self.choices.iter().any(Joint::has_restarted) {
-                usage.completion_tokens += self.tokens_before;
+                usage.completion_tokens = usage.completion_tokens.saturating_add(self.tokens_before);
             }
             let added = continuation::added_tokens(self.tokens_before, manner);
             usage.prompt_tokens = usage.prompt_tokens.saturating_sub(added);
-            usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
+            usage.total_tokens = usage.prompt_tokens.saturating_add(usage.completion_tokens);
             let mut fields: Fields = read(field(chunk, "usage")).unwrap_or_default();
             put(&mut fields, "prompt_tokens", &usage.prompt_tokens);
             put(&mut fields, "completion_tokens", &usage.completion_tokens);

@@ -20,10 +20,11 @@ impl Progress {
         Self { written: usage.map_or_else(written, |usage| usage.completion), reported: usage, so_far: None }
     }
 
-    /// What the provider says was spent. Of a stream that broke, that is what it had said until then, and an estimate of
-    /// what it wrote besides.
+    /// What the provider says was spent, as far as that can be. Of a stream that broke, that is what it had said until then,
+    /// and an estimate of what it wrote besides.
     pub(super) fn said(&self) -> Option<Tokens> {
-        self.reported.or_else(|| Some(self.so_far?.with_written(self.written)))
+        let said = self.reported.or_else(|| Some(self.so_far?.with_written(self.written)));
+        said.map(Tokens::believable)
     }
 
     /// What was spent: what the provider says, else an estimate.
@@ -43,5 +44,19 @@ impl Progress {
             tokens,
             estimated: self.reported.is_none() && has_worked,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_number_is_not_believed() {
+        let absurd = Tokens { completion: u64::MAX, ..Tokens::default() };
+        let so_far = Some(SoFar { tokens: absurd, counts_written: true });
+        for progress in [Progress::whole(Some(absurd), || 0), Progress { so_far, ..Progress::default() }] {
+            assert!(progress.said().is_some_and(|said| said.completion < u64::from(u32::MAX) * 2));
+        }
     }
 }

@@ -122,3 +122,20 @@ fn sums_are_kept_for_as_long_as_a_month_whatever_is_configured() {
     assert_eq!(days(&[("usage_ledger", 1), ("usage_days", 7)]), [1, 32]);
     assert_eq!(days(&[("usage_ledger", 900)]), [900, 900]);
 }
+
+#[test]
+fn numbers_that_have_no_whole_sum_are_no_error() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
+    let absurd = Tokens { completion: i64::MAX as u64, ..Tokens::default() };
+    let rows =
+        ["2026-11-20T01:00:00Z", "2026-11-21T01:00:00Z"].map(|at| LedgerRow { tokens: absurd, ..row(at, "k", 7) });
+    for row in rows {
+        ledger::LedgerSink.apply(&mut conn, &[row]).expect("written");
+    }
+    let sums = usage::usage(&mut conn, Grouping::Key, None, None).expect("sums");
+    assert_eq!((sums[0].requests, sums[0].cost_picos), (2, 14));
+    let spent = usage::spent_since(&mut conn, "").expect("sums");
+    assert_eq!((spent[0].requests, spent[0].cost_picos), (2, 14));
+}

@@ -1,5 +1,6 @@
 //! Sums over the ledger: whole days from their sums, the part of a day that a time cuts off from the rows. Costs are summed
-//! in two parts, because SQLite's sums end at nine million dollars.
+//! in two parts, because SQLite's sums end at nine million dollars. A sum that SQLite has no whole number for is an error of
+//! the whole query there; so what is added up are floating-point numbers, exact to nine thousand million million.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -191,13 +192,19 @@ pub(super) fn usage(
     from: Option<&str>,
     to: Option<&str>,
 ) -> QueryResult<Vec<UsageSum>> {
-    let select = format!(
-        "SELECT {group} AS name, SUM(requests) AS requests, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
-                SUM(cache_written_tokens) AS cache_written, SUM(completion_tokens) AS completion,
-                SUM(reasoning_tokens) AS reasoning, SUM(estimated) AS estimates, SUM(from_cache) AS hits,
-                SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low",
-        group = by.expression(),
-    );
+    let sums = [
+        ("requests", "requests"),
+        ("prompt_tokens", "prompt"),
+        ("cached_tokens", "cached"),
+        ("cache_written_tokens", "cache_written"),
+        ("completion_tokens", "completion"),
+        ("reasoning_tokens", "reasoning"),
+        ("estimated", "estimates"),
+        ("from_cache", "hits"),
+        ("cost_high", "cost_high"),
+        ("cost_low", "cost_low"),
+    ];
+    let select = format!("SELECT {group} AS name{sums}", group = by.expression(), sums = summed(&sums));
     let rows: Vec<SumRow> = load(conn, &select, "1", &Parts::of(from.unwrap_or_default(), to.unwrap_or(END)), None)?;
     let sum = |row: SumRow| UsageSum {
         group: row.name,
@@ -216,10 +223,15 @@ pub(super) fn usage(
 
 /// What every key has spent from `from` on; from the first instant on, that is more than the days that are kept.
 pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<Spending>> {
-    const SELECT: &str = "SELECT org, team, api_key, SUM(requests) AS requests,
-                SUM(prompt_tokens + completion_tokens) AS tokens, SUM(cost_high) AS cost_high, SUM(cost_low) AS cost_low";
+    let sums = [
+        ("requests", "requests"),
+        ("prompt_tokens + completion_tokens", "tokens"),
+        ("cost_high", "cost_high"),
+        ("cost_low", "cost_low"),
+    ];
+    let select = format!("SELECT org, team, api_key{}", summed(&sums));
     let before = (from <= rfc3339(0).as_str()).then_some(BEFORE);
-    let rows: Vec<SpendingRow> = load(conn, SELECT, "1, 2, 3", &Parts::of(from, END), before)?;
+    let rows: Vec<SpendingRow> = load(conn, &select, "1, 2, 3", &Parts::of(from, END), before)?;
     let spending = |row: SpendingRow| Spending {
         org: row.org,
         team: row.team,
@@ -229,6 +241,11 @@ pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<
         cost_picos: joined(row.cost_high, row.cost_low),
     };
     Ok(rows.into_iter().map(spending).collect())
+}
+
+/// What follows the columns of a group: the sum of each expression, under its name.
+fn summed(sums: &[(&str, &str)]) -> String {
+    sums.iter().map(|(of, name)| format!(", CAST(TOTAL({of}) AS INTEGER) AS {name}")).collect()
 }
 
 /// A time as the ledger has it: texts of one length, so that they sort as times do.

@@ -209,6 +209,45 @@ async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
 }
 
 #[tokio::test]
+async fn a_counter_that_is_broken_keeps_the_others_from_being_counted_twice() {
+    let (fake, redis) = (provider().await, Redis::start().await);
+    let limits = "tokens_per_day = 100000\nbudget = { usd = 1, period = \"total\" }";
+    let app = replica(&fake, &redis, limits).await;
+    assert_eq!(ask(&app, 100).await.status, 200);
+    settled(&redis, 1).await;
+    let tokens = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:tokens:day:*"]);
+    let money = "vx11:{key:alice}:key:alice:money:total:0";
+    for absurd in ["9223372036854775807", "no number"] {
+        redis.command(&["SET", money, absurd]);
+        let before = app.metric(r#"vx11_redis_failures_total{kind="refused",script="settle"}"#).await;
+        assert_eq!(ask(&app, 100).await.status, 200);
+        eventually("it was told again and again", async || {
+            app.metric(r#"vx11_redis_failures_total{kind="refused",script="settle"}"#).await >= before + 3.0
+        })
+        .await;
+        assert_eq!(redis.command(&["GET", &tokens]), "100", "{absurd}");
+    }
+    redis.command(&["SET", money, "1000000000"]);
+    eventually("all is settled", async || redis.command(&["GET", &tokens]) == "300").await;
+}
+
+#[tokio::test]
+async fn an_absurd_number_of_a_provider_ends_neither_counters_nor_ledger() {
+    let usage = r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":0,"completion_tokens":9223372036854775807}}"#;
+    let (fake, redis) = (Fake::always([answer(200, "", usage)]).await, Redis::start().await);
+    let app = replica(&fake, &redis, "budget = { usd = 1000000, period = \"total\" }").await;
+    for _ in 0..3 {
+        assert_eq!(ask(&app, 100).await.status, 200);
+    }
+    settled(&redis, 3).await;
+    assert_eq!(limits_status(&app).await, "up");
+    let usage = async || Answer::of(app.get("/switch/usage?group_by=key")).await;
+    eventually("the ledger has it", async || usage().await.json()["rows"][0]["requests"] == 3).await;
+    let completion = usage().await.json()["rows"][0]["completion_tokens"].as_u64().unwrap();
+    assert!((1..1 << 40).contains(&completion), "{completion}");
+}
+
+#[tokio::test]
 async fn what_a_replica_held_that_died_comes_back_by_itself() {
     let (fake, redis) = (provider().await, Redis::start().await);
     let app = replica(&fake, &redis, "tokens_per_day = 1000").await;

@@ -15,6 +15,8 @@ const RESERVATION_MS: i64 = 15 * 60 * 1000;
 const SETTLED_MS: i64 = 5 * 60 * 1000;
 /// How much longer than its window a counter is kept, for late settlements.
 const KEPT_MS: i64 = 60 * 60 * 1000;
+/// The most that a counter has: the scripts add up to it, and take what has more for broken.
+const MOST: u64 = 9_000_000_000_000_000_000;
 
 /// The counters of all replicas.
 #[derive(Debug)]
@@ -113,7 +115,7 @@ fn keys(account: &Account, at_ms: i64) -> Vec<String> {
 
 /// What the scripts need to fill in the counter of `meter` for a request of `at_ms`.
 fn filling(meter: &Meter, seed: Seed, at_ms: i64, now_ms: i64) -> [String; 3] {
-    let least = seed.used.min(i64::MAX as u64);
+    let least = seed.used.min(MOST);
     [kept_ms(meter, at_ms, now_ms).to_string(), least.to_string(), name(seed.life)]
 }
 

@@ -9,13 +9,36 @@
 //! with that, and one that is there is raised to it once for each asker and life. Within a life a counter may well be lower than
 //! what one asker has seen last, because others have given back what they had reserved.
 
-/// A script that can fill in what Redis has lost. `fill` is given the place of the first counter's arguments and the number
+/// A script that writes nothing before it has looked whether it can write all: an error in its midst would leave a part, once
+/// for every repetition. `broken` says what is no counter; `add` adds to one, to nine million million million at most.
+///
+/// It can fill in what Redis has lost. `fill` is given the place of the first counter's arguments and the number
 /// for a new life, and returns the one at hand and how many calls there were in it. The third argument of each counter is how long it is kept (0: for ever), the
 /// fourth what it has at least, and the fifth the life in which the asker was last answered.
 macro_rules! with_fill {
     ($script:literal) => {
         concat!(
             r"
+local most = 9000000000000000000
+local function is_counter(used)
+  return type(used) == 'string' and string.match(used, '^-?%d+$') ~= nil and math.abs(tonumber(used)) <= most
+end
+local function broken()
+  redis.call('ZCARD', KEYS[1])
+  redis.call('HLEN', KEYS[2])
+  redis.call('HLEN', KEYS[3])
+  for i = 4, #KEYS do
+    local used = redis.call('GET', KEYS[i])
+    if used and not is_counter(used) then return redis.error_reply('ERR ' .. KEYS[i] .. ' is no counter') end
+  end
+end
+local function add(key, amount)
+  if tonumber(redis.call('GET', key) or '0') + tonumber(amount) > most then
+    redis.call('SET', key, string.format('%.0f', most))
+  else
+    redis.call('INCRBY', key, amount)
+  end
+end
 local function fill(first, new)
   local life = redis.call('HGET', KEYS[3], 'life')
   if not life then
@@ -47,12 +70,15 @@ end
 /// and what is used of each. Reservations that are past their end are taken back first.
 pub(super) const RESERVE: &str = with_fill!(
     r"
+local fault = broken()
+if fault then return fault end
 local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
 for _, id in ipairs(late) do
   local held = redis.call('HGET', KEYS[2], id)
   if held then
     for counter, amount in string.gmatch(held, '(%S+) (%d+)') do
-      if redis.call('EXISTS', counter) == 1 then redis.call('DECRBY', counter, amount) end
+      -- One that is broken keeps no other reservation from being taken back.
+      if is_counter(redis.pcall('GET', counter)) then redis.call('DECRBY', counter, amount) end
     end
     redis.call('HDEL', KEYS[2], id)
   end
@@ -74,7 +100,7 @@ if refused == 0 and not again then
   local held = {}
   for i = 4, #KEYS do
     local at = 5 + (i - 4) * 5
-    redis.call('INCRBY', KEYS[i], ARGV[at])
+    add(KEYS[i], ARGV[at])
     used[i - 3] = redis.call('GET', KEYS[i])
     if ARGV[at + 2] ~= '0' then redis.call('PEXPIRE', KEYS[i], ARGV[at + 2]) end
     held[#held + 1] = KEYS[i] .. ' ' .. ARGV[at]
@@ -93,6 +119,8 @@ return {tostring(refused), life, turn, unpack(used)}
 /// call's number, and what is used of each.
 pub(super) const SETTLE: &str = with_fill!(
     r"
+local fault = broken()
+if fault then return fault end
 local life, turn = fill(4, ARGV[3])
 local held = redis.call('HGET', KEYS[2], ARGV[2])
 local used = {}
@@ -100,7 +128,7 @@ for i = 4, #KEYS do
   local at = 4 + (i - 4) * 5
   local amount = held and ARGV[at] or ARGV[at + 1]
   if held ~= 'settled' and amount ~= '0' then
-    redis.call('INCRBY', KEYS[i], amount)
+    add(KEYS[i], amount)
     if ARGV[at + 2] ~= '0' then redis.call('PEXPIRE', KEYS[i], ARGV[at + 2]) end
   end
   used[i - 3] = redis.call('GET', KEYS[i]) or '0'

@@ -84,6 +84,9 @@ fn an_answer_gone_on_with_is_counted_whole() {
     let got = rewrite(&mut rewriter, usage).expect("fits").expect("new");
     assert_eq!(got["usage"], json!({"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17, "x": 1}));
     assert_eq!(rewriter.usage().map(|usage| usage.completion_tokens), Some(7));
+    let absurd = usage.replace("5,", &format!("{},", u64::MAX));
+    let got = rewrite(&mut rewriter, &absurd).expect("fits").expect("new");
+    assert_eq!(got["usage"]["completion_tokens"], u64::MAX, "it is no reason to panic");
 }
 
 #[test]
