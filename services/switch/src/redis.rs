@@ -1,9 +1,9 @@
 //! The one connection to Redis: what replicas share goes through it, as scripts, with a short limit on every answer.
 //!
 //! It knows whether Redis is lost. Then nobody waits for it: what is shared is decided by this process alone until it
-//! answers again. A Redis that answers and refuses a script (out of memory, read only, a key of another kind) is not lost:
-//! that is a fault that somebody must mend, and is told apart. What is said in the scripts is the affair of those who
-//! bring them.
+//! answers again. One that is no master any more is lost too, and the address is asked anew where it leads. A Redis that
+//! answers and refuses a script (out of memory, a key of another kind) is not lost: that is a fault that somebody must
+//! mend, and is told apart. What is said in the scripts is the affair of those who bring them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,12 +24,21 @@ const RECONNECT_MS: u32 = 200;
 /// How often it is logged at most that a script is refused, and how long that counts where the script is not run again.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
+/// What is said by a Redis that is not the one to ask, or not now: another one has taken its place, or its data are not read
+/// yet. An older Redis says so in the midst of a sentence about the script.
+const NOT_THE_ONE: [&str; 5] = ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"];
+/// Writes nothing, and only where something could be written.
+const LOOK: &str = "return redis.call('HDEL', KEYS[1], '')";
+/// A key that is never there.
+const NOTHING: &str = "vx11:nothing";
+
 /// A connection to Redis.
 #[derive(Debug)]
 pub(crate) struct Redis {
     client: Client,
     /// Longest wait for an answer.
     timeout: Duration,
+    look: Script,
     lost: AtomicBool,
     failures: IntCounterVec,
 }
@@ -64,8 +73,7 @@ impl Failed {
     /// What an error of the client's says.
     fn of(error: &Error) -> Self {
         match error.kind() {
-            // It does nothing at all until its data are read.
-            ErrorKind::Unknown if error.details().starts_with("LOADING") => Self::Lost,
+            _ if is_not_the_one(error) => Self::Lost,
             ErrorKind::Unknown
             | ErrorKind::InvalidArgument
             | ErrorKind::InvalidCommand
@@ -82,6 +90,10 @@ impl Failed {
             Self::Refused => "refused",
         }
     }
+}
+
+fn is_not_the_one(error: &Error) -> bool {
+    NOT_THE_ONE.iter().any(|word| error.details().contains(word))
 }
 
 impl Redis {
@@ -126,7 +138,7 @@ impl Redis {
         let client = builder.build().context("cannot set up the client for Redis")?;
         drop(client.connect());
         // Lost until it has answered once.
-        Ok(Self { client, timeout, lost: AtomicBool::new(true), failures })
+        Ok(Self { client, timeout, look: Script::new("look", LOOK), lost: AtomicBool::new(true), failures })
     }
 
     /// Whether it did not answer when it was asked last.
@@ -134,10 +146,19 @@ impl Redis {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Looks whether it answers.
+    /// Looks whether it answers, and is the one to ask.
     pub(crate) async fn probe(&self) {
-        let answer = tokio::time::timeout(self.timeout, self.client.ping::<Value>(None)).await;
-        self.heard(answer.ok().and_then(|answer| answer.ok()).is_some());
+        let answer = self.ask::<Value>(&self.look, vec![NOTHING.to_owned()], Vec::new()).await;
+        let error = match answer {
+            Ok(_) => return self.heard(true),
+            Err(error) => error,
+        };
+        if let Some(error) = error.as_ref().filter(|error| is_not_the_one(error)) {
+            tracing::debug!(error = error.details(), "Redis is not the one to ask; its address is looked up anew");
+            // Whether that helped shows the next time.
+            let _ = tokio::time::timeout(CONNECT_TIMEOUT, self.client.force_reconnection()).await;
+        }
+        self.heard(error.is_some_and(|error| Failed::of(&error) == Failed::Refused));
     }
 
     /// Runs `script`.
@@ -150,6 +171,25 @@ impl Redis {
         keys: Vec<String>,
         arguments: Vec<String>,
     ) -> Result<T, Failed> {
+        let answer = match self.ask(script, keys, arguments).await {
+            Ok(answer) => Ok(script.was_run(answer)),
+            Err(Some(error)) => Err(script.failed(&error)),
+            Err(None) => Err(Failed::Lost),
+        };
+        if let Err(failed) = &answer {
+            self.failures.with_label_values(&[script.name, failed.as_str()]).inc();
+        }
+        self.heard(!matches!(answer, Err(Failed::Lost)));
+        answer
+    }
+
+    /// What it answers to `script`; without an error: nothing, for as long as it may take.
+    async fn ask<T: FromValue + Send>(
+        &self,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<String>,
+    ) -> Result<T, Option<Error>> {
         let call = async {
             match self.client.evalsha(script.sha1.clone(), keys.clone(), arguments.clone()).await {
                 Err(error) if error.details().contains("NOSCRIPT") => {
@@ -158,16 +198,7 @@ impl Redis {
                 answer => answer,
             }
         };
-        let answer = match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(answer)) => Ok(script.was_run(answer)),
-            Ok(Err(error)) => Err(script.failed(&error)),
-            Err(_) => Err(Failed::Lost),
-        };
-        if let Err(failed) = &answer {
-            self.failures.with_label_values(&[script.name, failed.as_str()]).inc();
-        }
-        self.heard(!matches!(answer, Err(Failed::Lost)));
-        answer
+        tokio::time::timeout(self.timeout, call).await.map_err(|_| None)?.map_err(Some)
     }
 
     fn heard(&self, answered: bool) {
@@ -238,7 +269,13 @@ mod tests {
     fn a_redis_that_refuses_is_not_lost() {
         for (kind, details, expected) in [
             (ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'.", Failed::Refused),
-            (ErrorKind::Unknown, "READONLY You can't write against a read only replica.", Failed::Refused),
+            (ErrorKind::Unknown, "READONLY You can't write against a read only replica. script: 5d7c", Failed::Lost),
+            (
+                ErrorKind::Unknown,
+                "ERR Error running script (call to f_1): @user_script: 5: -READONLY You can't write against a read only replica.",
+                Failed::Lost,
+            ),
+            (ErrorKind::Cluster, "CLUSTERDOWN The cluster is down", Failed::Lost),
             (ErrorKind::InvalidArgument, "WRONGTYPE Operation against a key", Failed::Refused),
             (ErrorKind::Parse, "Could not convert to string.", Failed::Refused),
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", Failed::Lost),

@@ -1,9 +1,12 @@
 //! Several gateways with one Redis, and what becomes of limits when it goes away and comes back.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Fake, answer};
@@ -206,6 +209,54 @@ async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
     eventually("the outage is settled", async || redis.command(&["GET", counter]) == "4000000000").await;
     assert_eq!(ask(&app, 200).await.status, 429, "the budget is as good as spent");
     eventually("it is told", async || limits_status(&app).await == "up").await;
+}
+
+/// An address that leads to one Redis, and later to another one, as a name does whose master has failed.
+struct Address {
+    port: u16,
+    leads_to: Arc<AtomicU16>,
+}
+
+impl Address {
+    async fn of(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, leads_to) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU16::new(redis.port)));
+        let target = leads_to.clone();
+        tokio::spawn(async move {
+            while let Ok((mut caller, _)) = listener.accept().await {
+                let target = target.load(Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut redis = TcpStream::connect(("127.0.0.1", target)).await?;
+                    tokio::io::copy_bidirectional(&mut caller, &mut redis).await
+                });
+            }
+        });
+        Self { port, leads_to }
+    }
+
+    fn lead_to(&self, redis: &Redis) {
+        self.leads_to.store(redis.port, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_master_that_was_replaced_is_left_for_the_one_that_the_address_leads_to() {
+    let (fake, old, new) = (provider().await, Redis::start().await, Redis::start().await);
+    let address = Address::of(&old).await;
+    let url = format!("redis://127.0.0.1:{}", address.port);
+    let app = replica_at(&fake, &old, "requests_per_day = 1000", &[("VX11_SWITCH__REDIS_URL", &url)]).await;
+    assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "999");
+    settled(&old, 1).await;
+    old.command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
+    address.lead_to(&new);
+    // The connection to the old one is as good as ever.
+    assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "998");
+    eventually("the new one counts", async || {
+        let counter = new.command(&["KEYS", "vx11:{key:alice}:key:alice:requests:day:*"]);
+        !counter.is_empty() && limits_status(&app).await == "up"
+    })
+    .await;
+    assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "997", "nothing is forgotten");
 }
 
 #[tokio::test]
