@@ -9,6 +9,7 @@ pub mod auth;
 pub mod breaker;
 pub mod client;
 pub mod config;
+mod connections;
 pub mod context;
 pub mod docs;
 pub mod error;

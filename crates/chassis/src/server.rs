@@ -22,6 +22,7 @@ use vx11_telemetry::ServiceMetrics;
 use crate::addresses::Addresses;
 use crate::auth::{self, Credentials, Guard};
 use crate::config::Common;
+use crate::connections;
 use crate::error::ApiError;
 use crate::extract::BodyLimit;
 use crate::health::{self, Dependencies, Probes};
@@ -43,6 +44,9 @@ pub struct HttpConfig {
     /// How long a client may take to send the head of a request.
     #[serde(with = "humantime_serde")]
     pub request_head_timeout: Duration,
+    /// How long a client may take nothing of what it is sent, or be out of reach.
+    #[serde(with = "humantime_serde")]
+    pub send_timeout: Duration,
     /// How long a stopping service still takes requests, so that load balancers see `/ready` fail first.
     #[serde(with = "humantime_serde")]
     pub shutdown_delay: Duration,
@@ -60,6 +64,7 @@ impl Default for HttpConfig {
             max_connections: 10_000,
             keep_alive: Duration::from_secs(75),
             request_head_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(60),
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             metrics_bind: None,
@@ -186,6 +191,7 @@ where
             .wrap(from_fn(observe::observe))
     })
     .on_connect(move |connection, data| {
+        connections::limit(connection, http.send_timeout);
         if let Some(attach) = on_connect {
             attach(connection, data);
         }

@@ -1,8 +1,9 @@
 //! The service as its callers see it, started on a free port for one test.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 use vx11_testing::Running;
 pub(crate) use vx11_testing::{Answer, eventually};
@@ -54,6 +55,12 @@ impl App {
         }
         variables.extend_from_slice(more);
         Self::start(&variables).await
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let url = Url::parse(&self.gateway.url("/")).unwrap();
+        url.socket_addrs(|| None).unwrap()[0]
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

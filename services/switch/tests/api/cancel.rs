@@ -1,6 +1,7 @@
 //! A caller that goes away takes its provider call along.
 
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, chunk, stream_head};
@@ -78,4 +79,29 @@ async fn going_away_before_there_is_a_connection_costs_nothing() {
     eventually("both are in the ledger", async || usage().await["requests"] == 2).await;
     let usage = usage().await;
     assert_eq!((usage["prompt_tokens"].as_u64(), usage["estimated_requests"].as_u64()), (Some(0), Some(0)), "{usage}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_caller_that_reads_nothing_and_goes_on_answering_is_given_up() {
+    // More than the buffers between the two hold.
+    let mut acts = vec![stream_head()];
+    acts.extend(std::iter::repeat_with(|| chunk(&"x".repeat(100_000))).take(200));
+    acts.push(Act::Wait);
+    let fake = Fake::always(acts).await;
+    let app = App::in_front_of(&[&fake.url], &[("VX11_HTTP__SEND_TIMEOUT", "1s")]).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut caller = socket.connect(app.address()).await.unwrap();
+    let body = r#"{"model":"m","messages":[],"stream":true}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer test\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.write_all(request.as_bytes()).await.unwrap();
+    app.wait_for_metric("vx11_streams_active", 1.0).await;
+    app.wait_for_metric("vx11_streams_active", 0.0).await;
+    let cancelled = r#"vx11_provider_requests_total{model="m-a",outcome="cancelled",provider="a"}"#;
+    assert_eq!(app.metric(cancelled).await, 1.0);
+    drop(caller);
 }
