@@ -95,11 +95,11 @@ impl Cache {
             if let Some(entry) = self.find(&key, control.max_age) {
                 return Boarding::Kept(entry);
             }
-            if let Some(seat) = flights.get(&key).and_then(|flight| flight.board(form)) {
+            if let Some(seat) = flights.get(&key).and_then(|flight| flight.board(control.priority, form)) {
                 return Boarding::Follow(seat);
             }
         }
-        let (lead, seat) = flight::depart(self.clone(), key, form);
+        let (lead, seat) = flight::depart(self.clone(), key, control.priority, form);
         flights.insert(key, lead.flight().clone());
         Boarding::Lead(lead, seat)
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use vx11_chassis::sse::Frame;
 use vx11_contracts::chat::Usage;
+use vx11_resilience::Priority;
 
 use super::{Cache, Entry, Key};
 use crate::domain::failover::{Tried, Unanswered};
@@ -101,6 +102,8 @@ pub(crate) struct Flight {
     /// A seat has moved on, or was given up.
     moved: Notify,
     patience: Duration,
+    /// In whose turn it waits where a provider is busy.
+    priority: Priority,
 }
 
 #[derive(Debug, Default)]
@@ -118,20 +121,23 @@ struct State {
     end: Option<End>,
 }
 
-/// Begins a call for `key`: the one who makes it, and the first seat.
-pub(super) fn depart(cache: Arc<Cache>, key: Key, form: Form) -> (Lead, Seat) {
-    let lead = Lead { cache, key, flight: Flight::new(PATIENCE) };
+/// Begins a call for `key` as urgent as that: the one who makes it, and the first seat.
+pub(super) fn depart(cache: Arc<Cache>, key: Key, priority: Priority, form: Form) -> (Lead, Seat) {
+    let lead = Lead { cache, key, flight: Flight::new(PATIENCE, priority) };
     let seat = lead.flight.sit(&mut lead.flight.state(), form);
     (lead, seat)
 }
 
 impl Flight {
-    fn new(patience: Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), told: Notify::new(), moved: Notify::new(), patience })
+    fn new(patience: Duration, priority: Priority) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), told: Notify::new(), moved: Notify::new(), patience, priority })
     }
 
-    /// A seat, unless it is too late for one.
-    pub(super) fn board(self: &Arc<Self>, form: Form) -> Option<Seat> {
+    /// A seat, unless it is too late for one, or who asks would wait in the turn of somebody less urgent.
+    pub(super) fn board(self: &Arc<Self>, priority: Priority, form: Form) -> Option<Seat> {
+        if self.priority > priority {
+            return None;
+        }
         let mut state = self.state();
         let open = state.end.is_none() && !state.is_long && !state.seats.is_empty();
         open.then(|| self.sit(&mut state, form))

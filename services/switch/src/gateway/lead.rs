@@ -33,12 +33,15 @@ pub(super) struct Owned {
 
 impl Owned {
     pub(super) fn of(gateway: &Gateway, call: &Call<'_>) -> Self {
+        // What is written for others too does not end when the one who asked first has waited long enough: each reader
+        // looks to its own time. Until there is something to read, who asked first decides, and who joined may ask anew.
+        let context = RequestContext { deadline: call.deadline(), ..call.context.clone() };
         Self {
             gateway: gateway.handle(),
             request: call.request.clone(),
             targets: call.targets.into(),
-            context: call.context.clone(),
-            wishes: *call.wishes,
+            context,
+            wishes: Wishes { whole: None, ..*call.wishes },
             started: call.started,
             bill: call.bill.clone(),
             passage: Passage::bypass(),

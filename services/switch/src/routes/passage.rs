@@ -26,6 +26,7 @@ pub(super) fn read(
     let mut control = Control::read(values);
     control.writes &= wanted;
     control.reads &= wanted;
+    control.priority = wishes.priority;
     let caller = Caller::of(http);
     let org = match &caller {
         // Whoever has the shared token may speak for any organisation.

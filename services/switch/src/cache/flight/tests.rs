@@ -91,7 +91,7 @@ async fn a_call_goes_on_while_anybody_waits_and_no_longer() {
 
 #[tokio::test]
 async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses_the_seat() {
-    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1)) };
+    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1), Priority::Normal) };
     let [fast, slow] = [(); 2].map(|()| lead.flight.sit(&mut lead.flight.state(), Form::Stream));
     lead.begin(head());
     let telling = async {
@@ -116,18 +116,26 @@ async fn of_a_long_stream_only_what_is_unread_is_held_and_who_stands_still_loses
 
 #[tokio::test]
 async fn the_only_reader_of_a_long_stream_is_waited_for_and_nobody_joins() {
-    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1)) };
+    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(Duration::from_millis(1), Priority::Normal) };
     let seat = lead.flight.sit(&mut lead.flight.state(), Form::Stream);
     lead.begin(head());
     for _ in 0..3 {
         lead.tell(frame(MOST / 4), Said::default()).await;
     }
-    assert!(lead.flight.board(Form::Stream).is_some(), "all of it is held");
+    assert!(lead.flight.board(Priority::Normal, Form::Stream).is_some(), "all of it is held");
     lead.tell(frame(MOST / 5), Said::default()).await;
     let mut waiting = Box::pin(lead.tell(frame(MOST / 4), Said::default()));
     let patient = tokio::time::timeout(Duration::from_millis(20), &mut waiting);
     assert!(patient.await.is_err(), "there is no room until something is read");
     assert_eq!(reads(&seat).await, MOST / 4);
     waiting.await;
-    assert!(lead.flight.board(Form::Stream).is_none(), "its beginning is gone");
+    assert!(lead.flight.board(Priority::Normal, Form::Stream).is_none(), "its beginning is gone");
+}
+
+#[tokio::test]
+async fn nobody_waits_in_the_turn_of_somebody_less_urgent() {
+    let lead = Lead { cache: cache(), key: key(), flight: Flight::new(PATIENCE, Priority::Normal) };
+    let _seat = lead.flight.sit(&mut lead.flight.state(), Form::Whole);
+    let may_board = |priority| lead.flight.board(priority, Form::Whole).is_some();
+    assert_eq!(Priority::ALL.map(may_board), [false, true, true]);
 }

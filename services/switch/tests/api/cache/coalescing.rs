@@ -159,3 +159,39 @@ async fn a_follower_keeps_its_own_deadline() {
     gate.add_permits(1);
     assert_eq!(used(&first.await.unwrap()), (200, "miss"));
 }
+
+#[tokio::test]
+async fn a_leader_that_has_waited_long_enough_ends_no_other_stream() {
+    let mut acts = whole_stream();
+    acts.insert(2, Act::Wait);
+    let (fake, gate) = slow(acts).await;
+    let app = caching(&fake).await;
+    let hurried = app.post(PATH, STREAM).header("x-vx11-timeout-ms", "1000").send().await.unwrap();
+    let patient = app.post(PATH, STREAM).send().await.unwrap();
+    assert!(hurried.text().await.unwrap().contains("deadline_exceeded"));
+    // One that comes and goes later: by then the first one's time is over for whatever looks at it.
+    let later = Answer::of(app.post(PATH, STREAM).header("x-vx11-timeout-ms", "200")).await;
+    assert!(later.body.contains("deadline_exceeded"), "{}", later.body);
+    gate.add_permits(1);
+    let got = Answer::read(patient).await;
+    assert_eq!((text(&got).as_str(), got.events().last()), ("Hello", Some(&"[DONE]")), "{}", got.body);
+    assert_eq!(fake.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_more_urgent_does_not_wait_in_the_turn_of_who_asked_first() {
+    let (fake, gate) = slow(vec![Act::Wait, completion("Hello")]).await;
+    let app = caching(&fake).await;
+    let ask = |priority: &str| tokio::spawn(Answer::of(app.post(PATH, BODY).header("x-vx11-priority", priority)));
+    let batch = ask("batch");
+    eventually("the provider is asked", async || fake.requests().len() == 1).await;
+    let interactive = ask("interactive");
+    eventually("it is asked once more", async || fake.requests().len() == 2).await;
+    let normal = ask("normal");
+    seated(&app, 2).await;
+    gate.add_permits(2);
+    for (request, status) in [(batch, "miss"), (interactive, "miss"), (normal, "hit")] {
+        assert_eq!(used(&request.await.unwrap()), (200, status));
+    }
+    assert_eq!(fake.requests().len(), 2);
+}
