@@ -76,9 +76,10 @@ impl Cache {
         Arc::new(Self { answers, flights, longest, config: config.clone(), metrics: metrics.clone() })
     }
 
-    /// The answer that is kept under `key`, if it is not older than `max_age`.
-    fn find(&self, key: &Key, max_age: Option<Duration>) -> Option<Arc<Entry>> {
-        self.answers.get(key).filter(|entry| max_age.is_none_or(|max_age| entry.age() <= max_age))
+    /// The answer that is kept under `key`, if it is not older than `max_age` and can be handed out in this form.
+    fn find(&self, key: &Key, max_age: Option<Duration>, form: Form) -> Option<Arc<Entry>> {
+        let is_fresh = |entry: &Arc<Entry>| max_age.is_none_or(|max_age| entry.age() <= max_age);
+        self.answers.get(key).filter(|entry| is_fresh(entry) && entry.has(form))
     }
 
     /// Keeps an answer.
@@ -92,7 +93,7 @@ impl Cache {
         let mut flights = self.flights();
         if control.reads {
             // The call may have ended since the last look.
-            if let Some(entry) = self.find(&key, control.max_age) {
+            if let Some(entry) = self.find(&key, control.max_age, form) {
                 return Boarding::Kept(entry);
             }
             if let Some(seat) = flights.get(&key).and_then(|flight| flight.board(control.priority, form)) {

@@ -1,11 +1,13 @@
 //! A kept answer, and which answers may be one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::flight::Form;
+use super::replay::chunks;
 use crate::domain::ending::is_given_up;
 use crate::domain::operation::Operation;
 
@@ -33,6 +35,8 @@ pub(crate) struct Entry {
     /// The model as the provider knows it.
     pub(crate) model: Arc<str>,
     since: Instant,
+    /// Whether it can be told in chunks, once that was asked.
+    in_chunks: OnceLock<bool>,
 }
 
 impl Entry {
@@ -40,12 +44,21 @@ impl Entry {
     pub(crate) fn new(kind: Kind, body: &[u8], provider: &str, model: Arc<str>) -> Self {
         // A copy, because the bytes may be a part of a larger buffer.
         let body = Bytes::copy_from_slice(body);
-        Self { body, kind, provider: provider.into(), model, since: Instant::now() }
+        Self { body, kind, provider: provider.into(), model, since: Instant::now(), in_chunks: OnceLock::new() }
     }
 
     /// How old it is.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
+    }
+
+    /// Whether it can be handed out in this form: some answers have parts that no chunk has.
+    pub(super) fn has(&self, form: Form) -> bool {
+        match (form, self.kind) {
+            (Form::Stream, Kind::Pivot) => *self.in_chunks.get_or_init(|| chunks(&self.body).is_some()),
+            (Form::Stream, kind) => kind == Kind::NativeEvents,
+            (Form::Whole, kind) => kind != Kind::NativeEvents,
+        }
     }
 
     /// What it takes of the cache's bytes.

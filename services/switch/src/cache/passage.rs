@@ -66,14 +66,19 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// A request with this key; `None` where it wants nothing of the cache.
-    pub(crate) fn new(cache: &Arc<Cache>, control: Control, key: impl FnOnce() -> Option<Key>) -> Option<Self> {
+    /// A request with this key, which is answered in this form; `None` where it wants nothing of the cache.
+    pub(crate) fn new(
+        cache: &Arc<Cache>,
+        control: Control,
+        form: Form,
+        key: impl FnOnce() -> Option<Key>,
+    ) -> Option<Self> {
         let key = control.writes.then(key).flatten();
         let Some(key) = key else {
             cache.metrics.count(Use::Bypass);
             return None;
         };
-        let kept = control.reads.then(|| cache.find(&key, control.max_age)).flatten();
+        let kept = control.reads.then(|| cache.find(&key, control.max_age, form)).flatten();
         Some(Self { cache: cache.clone(), key, control, kept })
     }
 

@@ -6,7 +6,7 @@ use vx11_chassis::{ApiError, header_names};
 use vx11_contracts::ErrorCode;
 
 use crate::accounts::Caller;
-use crate::cache::{Asked, Control, Key, Passage, Scope};
+use crate::cache::{Asked, Control, Form, Key, Passage, Scope};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
@@ -47,7 +47,8 @@ pub(super) fn read(
         fallback: wishes.fallback,
         targets: &targets,
     };
-    Ok(Passage::new(Asked::new(cache, control, || Key::new(scope, request.body()))))
+    let form = if request.stream { Form::Stream } else { Form::Whole };
+    Ok(Passage::new(Asked::new(cache, control, form, || Key::new(scope, request.body()))))
 }
 
 /// Whether the cache is not switched off for this request.

@@ -60,3 +60,25 @@ async fn tenants_never_see_each_others_answers_and_a_hit_costs_a_request_and_not
         (&json!(4), &json!(3), &json!(60), &json!("0.00036"))
     );
 }
+
+#[tokio::test]
+async fn an_answer_that_is_kept_and_cannot_be_streamed_lets_no_stream_past_the_limits() {
+    let usage = r#"{"choices":[{"message":{"content":[{"type":"text","text":"hi"}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":30}}"#;
+    let fake = Fake::always([answer(200, "", usage)]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = format!(
+        "[switch.providers.a]\nbase_url = \"{}/v1\"\nmodels = [\"m\"]\n[switch.cache]\nenabled = true\n\
+         [switch.keys.alice]\nsecret_env = \"SECRET_ALICE\"\ntokens_per_day = 150\n",
+        fake.url,
+    );
+    std::fs::write(file.path(), config).unwrap();
+    let app = App::start_with(Some(file.path()), &[("SECRET_ALICE", "sk-alice")]).await;
+    let ask = async |stream: bool| {
+        let body = BODY.replace("]}", &format!(r#"],"max_tokens":50,"stream":{stream}}}"#));
+        Answer::of(app.stranger(PATH).bearer_auth("sk-alice").body(body)).await
+    };
+    assert_eq!([used(&ask(false).await), used(&ask(false).await)], [(200, "miss"), (200, "hit")]);
+    // 60 tokens are left, fewer than the request may take.
+    let got = ask(true).await;
+    assert_eq!((got.status, fake.requests().len()), (429, 1), "{}", got.body);
+}
