@@ -9,6 +9,10 @@ use super::account::{Account, Amounts, Cell, Meter, Tenant};
 use super::meters::{Level, Meters, Refused, Reservation};
 use super::period::Window;
 
+/// How far a clock may be set back and still lead into no window that is over: what keeps it right moves it by less. One
+/// that is set back further was wrong, and so are the windows that it has opened.
+const STEP_MS: i64 = 60_000;
+
 /// Counts in memory.
 #[derive(Debug, Default)]
 pub(crate) struct LocalMeters;
@@ -33,8 +37,9 @@ impl Meters for LocalMeters {
 /// Sets `amounts` aside where every meter has room for them.
 pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id: u64) -> Result<Reservation, Refused> {
     let mut book = lock(&account.tenant);
+    let at_ms = begun_at(&book, account, now_ms);
     for meter in &account.meters {
-        let cell = current(&mut book, meter, now_ms);
+        let cell = current(&mut book, meter, at_ms);
         let wanted = meter.unit.of(&amounts);
         // What wants nothing of a meter is not stopped by it.
         if wanted > 0 && cell.used().saturating_add(wanted) > meter.limit {
@@ -44,7 +49,19 @@ pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id:
     for meter in &account.meters {
         book[meter.slot].add(meter.unit.of(&amounts), 0);
     }
-    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id, is_shared: false })
+    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms, id, is_shared: false })
+}
+
+/// When a request of `now_ms` counts as made: in the windows that its counters are in, or will be.
+pub(crate) fn at_ms(account: &Account, now_ms: i64) -> i64 {
+    begun_at(&lock(&account.tenant), account, now_ms)
+}
+
+/// `now_ms`, or the begin of the latest window that a clock has opened which was set back a little since.
+fn begun_at(book: &[Cell], account: &Account, now_ms: i64) -> i64 {
+    let begins = account.meters.iter().map(|meter| book[meter.slot].window.start_ms);
+    let is_just_ahead = |begin: &i64| (now_ms..=now_ms.saturating_add(STEP_MS)).contains(begin);
+    begins.filter(is_just_ahead).max().unwrap_or(now_ms)
 }
 
 /// Replaces what was reserved by what was spent, in the windows that it was reserved in.
@@ -89,10 +106,10 @@ pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
     }
 }
 
-/// The counter of `meter`, in its present window. A clock that was set back does not open an old window again.
+/// The counter of `meter`, in its present window. A clock that was set back a little does not open an old window again.
 pub(super) fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
     let cell = &mut book[meter.slot];
-    if now_ms >= cell.window.end_ms {
+    if now_ms >= cell.window.end_ms || cell.window.start_ms.saturating_sub(now_ms) > STEP_MS {
         cell.window = meter.period.window(now_ms);
         cell.said.used = 0;
         (cell.own, cell.untold) = (0, 0);

@@ -67,6 +67,7 @@ impl Drop for Asking<'_> {
 #[async_trait]
 impl Meters for SharedMeters {
     async fn reserve(&self, account: &Arc<Account>, amounts: Amounts, now_ms: i64) -> Result<Reservation, Refused> {
+        let now_ms = local::at_ms(account, now_ms);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
         let mut reservation =
             Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id, is_shared: false };

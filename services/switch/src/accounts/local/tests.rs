@@ -51,6 +51,29 @@ fn a_window_that_is_over_takes_no_settlement_and_the_next_one_begins_empty() {
 }
 
 #[test]
+fn a_clock_that_was_far_ahead_leaves_no_limit_behind_in_the_future() {
+    for period in [Period::Minute, Period::Day, Period::Month] {
+        let account = account(period, [5, 100, 1000]);
+        let (present, ahead) = (1_763_700_000_000, 1_763_700_000_000 + 40 * 24 * 3_600_000);
+        let early = reserve(&account, amounts(100, 1000), ahead, 0).expect("room");
+        let held = reserve(&account, amounts(60, 10), present, 0).expect("room in the present window");
+        settle(&early, amounts(100, 1000));
+        settle(&held, amounts(1, 3));
+        assert_eq!(remaining(&account, present), [4, 99, 997], "{period:?}");
+    }
+}
+
+#[test]
+fn what_is_reserved_with_a_clock_that_was_set_back_a_little_is_settled_where_it_was_reserved() {
+    let account = account(Period::Minute, [5, 100, 1000]);
+    reserve(&account, amounts(10, 10), 60_000, 0).expect("room");
+    let held = reserve(&account, amounts(60, 10), 59_000, 0).expect("room");
+    assert_eq!(remaining(&account, 60_000), [3, 30, 980], "no window is opened twice");
+    settle(&held, amounts(1, 3));
+    assert_eq!(remaining(&account, 60_000), [3, 89, 987]);
+}
+
+#[test]
 fn threads_that_reserve_at_once_get_no_more_than_the_limit_together() {
     let account = account(Period::Day, [100, u64::MAX, u64::MAX]);
     let admitted: usize = std::thread::scope(|scope| {
