@@ -4,7 +4,8 @@
 //! The next target goes on from what was delivered where it can (prefill); any other one answers anew, and what the caller
 //! has is left out. When that answer turns out to be another one, the model's policy decides: the same target is told to go
 //! on from the text, or the stream ends with an error. A call whose failure may pass is made again, as before the answer
-//! began. All of it stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is for the beginning of
+//! began, and it is decided as there who is not asked: one that was silent, or after a content policy anybody. All of it
+//! stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is for the beginning of
 //! the answer, which it has.
 
 use std::time::Instant;
@@ -28,6 +29,7 @@ use crate::domain::failover::{Failure, KeysTried, Tried, Turn};
 use crate::domain::json_text;
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
+use crate::domain::rejection::Rejection;
 use crate::domain::request::ChatRequest;
 use crate::domain::retry::Next;
 use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
@@ -62,6 +64,8 @@ pub(crate) struct Rescue {
     /// How often the call of this step was made in vain, and with which keys.
     retried: u32,
     keys: KeysTried,
+    /// The providers that did not answer in time: they are not asked again, nor under another model.
+    silent: Vec<usize>,
     calls: u32,
     rescued: u32,
     /// `None` while the first provider's stream goes on.
@@ -103,6 +107,8 @@ pub(super) enum Lost {
     Hindered(Obstacle),
     /// The new answer does not fit, and may not be gone on from.
     Misfit(Misfit),
+    /// It offends a provider's policy, which is no reason to ask another one.
+    Refused,
 }
 
 impl Lost {
@@ -116,6 +122,7 @@ impl Lost {
             Self::Hindered(Obstacle::TooLong) => "too_long",
             Self::Misfit(Misfit::Diverged) => "diverged",
             Self::Misfit(Misfit::Inseparable) => "inseparable",
+            Self::Refused => "refused",
         }
     }
 }
@@ -143,6 +150,7 @@ impl Rescue {
                 step: Step { target, manuscript: Manuscript::Anew },
                 retried: 0,
                 keys: KeysTried::default(),
+                silent: Vec::new(),
                 calls: 0,
                 rescued: 0,
                 finishing: None,
@@ -229,34 +237,40 @@ impl Rescue {
             self.step = step;
             next = match self.open(step, turn).await {
                 Ok(stream) => return Ok(stream),
-                // Not the caller's words were refused, but ours.
-                Err(failure) if step.manuscript != Manuscript::Anew && failure.outcome.is_callers_fault() => {
-                    self.refused(step)
-                }
-                Err(mut failure) => match self.is_asked_again(&mut failure).await {
-                    true => Some(step),
-                    false => self.first_step(step.target + 1),
-                },
+                Err(failure) => self.after_failure(step, failure).await?,
             };
             turn = self.keys.turn();
         }
         Err(Lost::Exhausted)
     }
 
-    /// Whether the call that gave this failure is made again; once it is time for that.
-    async fn is_asked_again(&mut self, failure: &mut Failure) -> bool {
-        self.keys.note(failure);
+    /// The call to make after the one of `step` has failed, once it is time for it: as it would be before the answer began.
+    /// But the caller's words were taken once, so that who has something against them alone is passed over.
+    async fn after_failure(&mut self, step: Step, mut failure: Failure) -> Result<Option<Step>, Lost> {
+        if failure.rejection == Some(Rejection::ContentPolicy) {
+            return Err(Lost::Refused);
+        }
+        self.keys.note(&mut failure);
+        let target = &self.targets[step.target];
+        if failure.outcome == Outcome::Timeout {
+            self.silent.push(target.provider);
+        }
         let retries = self.gateway.retries();
         let left = Some(self.total.remaining());
-        match retries.policy.next(failure, self.retried, left, (retries.jitter)()) {
-            Next::Rotate => true,
-            Next::Retry(wait) if (retries.budget)(&self.targets[self.step.target], failure) => {
+        Ok(match retries.policy.next(&failure, self.retried, left, (retries.jitter)()) {
+            Next::Rotate => Some(step),
+            Next::Retry(wait) if (retries.budget)(target, &failure) => {
                 self.retried += 1;
                 tokio::time::sleep(wait).await;
-                true
+                Some(step)
             }
-            Next::Retry(_) | Next::Elsewhere | Next::Answer | Next::Larger => false,
-        }
+            // Not the caller's words were refused, but ours.
+            Next::Answer | Next::Larger if step.manuscript == Manuscript::GoingOn(Manner::Prefill) => {
+                Some(Step { manuscript: Manuscript::Anew, ..step })
+            }
+            Next::Larger => self.step_at(step.target + 1, true),
+            Next::Retry(_) | Next::Elsewhere | Next::Answer => self.first_step(step.target + 1),
+        })
     }
 
     /// What to do when the provider of the last step does not finish the stream.
@@ -291,20 +305,17 @@ impl Rescue {
     /// How a target is asked at first.
     fn first_step(&self, target: usize) -> Option<Step> {
         // A target for longer requests is no fallback for others.
-        let larger = self.targets[self.step.target].larger;
-        let (target, found) = self.targets.iter().enumerate().skip(target).find(|(_, found)| found.larger == larger)?;
+        self.step_at(target, self.targets[self.step.target].larger)
+    }
+
+    /// How the next target from `target` on is asked, of those that are for longer requests or of the others.
+    fn step_at(&self, target: usize, larger: bool) -> Option<Step> {
+        let is_next = |found: &Target| found.larger == larger && !self.silent.contains(&found.provider);
+        let (target, found) = self.targets.iter().enumerate().skip(target).find(|(_, found)| is_next(found))?;
         let provider = self.gateway.shared.registry.get(found.provider);
         let prefill = provider.prefill && self.has_one_text_to_go_on_from();
         let manuscript = if prefill { Manuscript::GoingOn(Manner::Prefill) } else { Manuscript::Anew };
         Some(Step { target, manuscript })
-    }
-
-    /// What is left to try with a target that refused to go on from the text.
-    fn refused(&self, step: Step) -> Option<Step> {
-        match step.manuscript {
-            Manuscript::GoingOn(Manner::Prefill) => Some(Step { manuscript: Manuscript::Anew, ..step }),
-            _ => self.first_step(step.target + 1),
-        }
     }
 
     /// Whether there is a text, one only, that ends with a whole character.

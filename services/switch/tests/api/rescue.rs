@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, eventually};
-use crate::fake::{Act, Fake, STOP, USAGE, chunk, completion, error, event, stream_head, whole_stream};
+use crate::fake::{Act, Fake, STOP, USAGE, answer, chunk, completion, error, event, stream_head, whole_stream};
 
 const PREFILL: (&str, &str) = ("VX11_SWITCH__PROVIDERS__B__PREFILL", "true");
 const ERROR: (&str, &str) = ("VX11_SWITCH__MODELS__M__ON_DIVERGENCE", "error");
@@ -372,6 +372,45 @@ async fn what_passes_is_asked_again_mid_stream_too() {
         assert_whole(&app.stream().await, "Hello", "the third one");
         assert_eq!((down.requests().len(), spare.requests().len()), (3, 1));
     }
+}
+
+#[tokio::test]
+async fn a_content_policy_ends_the_stream_and_is_no_reason_to_ask_around() {
+    let filtered = answer(400, "", r#"{"error":{"message":"no","code":"content_filter"}}"#);
+    for more in [&[][..], &[PREFILL]] {
+        let (bad, strict) = (Fake::always(says(&["Hel"], vec![])).await, Fake::always([filtered.clone()]).await);
+        let spare = Fake::always(whole_stream()).await;
+        let app = App::in_front_of(&[&bad.url, &strict.url, &spare.url], more).await;
+        assert_broken(&app.stream().await, "Hel", "nobody else is asked");
+        assert_eq!((strict.requests().len(), spare.requests().len(), rescues(&app, "refused").await), (1, 0, 1.0));
+    }
+}
+
+#[tokio::test]
+async fn who_is_silent_is_not_asked_again_under_another_model() {
+    let (bad, silent) = (Fake::always(says(&["Hel"], vec![])).await, Fake::always([Act::Wait]).await);
+    let spare = Fake::always(whole_stream()).await;
+    let variables = [
+        ("VX11_SWITCH__MODELS__M__TARGETS", r#"["a/m-a","b/m-b","b/any-other","c/m-c"]"#),
+        ("VX11_SWITCH__PROVIDERS__B__TTFT_TIMEOUT", "50ms"),
+    ];
+    let app = App::in_front_of(&[&bad.url, &silent.url, &spare.url], &variables).await;
+    assert_whole(&app.stream().await, "Hello", "the third one");
+    assert_eq!(silent.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_who_takes_over_goes_to_the_larger_model() {
+    let too_long = answer(400, "", r#"{"error":{"message":"no","code":"context_length_exceeded"}}"#);
+    let (bad, small) = (Fake::always(says(&["Hel"], vec![])).await, Fake::always([too_long]).await);
+    let (spare, large) = (Fake::always(whole_stream()).await, Fake::always(whole_stream()).await);
+    let variables = [
+        ("VX11_SWITCH__MODELS__M__TARGETS", r#"["a/m-a","b/m-b","c/m-c"]"#),
+        ("VX11_SWITCH__MODELS__M__CONTEXT_FALLBACK", r#"["d/m-d"]"#),
+    ];
+    let app = App::in_front_of(&[&bad.url, &small.url, &spare.url, &large.url], &variables).await;
+    assert_whole(&app.stream().await, "Hello", "the one for longer requests");
+    assert_eq!((small.requests().len(), spare.requests().len(), large.requests().len()), (1, 0, 1));
 }
 
 #[tokio::test]
