@@ -13,6 +13,7 @@
 //! [`Keys::digest`]: crate::providers::Keys::digest
 
 mod exchange;
+mod lease;
 mod script;
 mod word;
 
@@ -23,14 +24,14 @@ use std::time::Duration;
 use crate::providers::Provider;
 use crate::redis::{Redis, Script};
 
-use script::{EXCHANGE, LEASE};
-use word::breaker_field;
+pub(crate) use lease::Lease;
+use script::{EXCHANGE, LEASE, RELEASE};
 
 /// Time between two exchanges, give or take a quarter, so that replicas do not come all at once.
 const PERIOD: Duration = Duration::from_millis(250);
 /// How much longer than it may take one replica's probe keeps the others back: until they have heard how it went.
 const HEARING: Duration = PERIOD.saturating_mul(2);
-/// How long it does at most: a replica may die, or its caller leave, without a word.
+/// How long it does at most: a replica may die without a word.
 const LONGEST_LEASE: Duration = Duration::from_secs(30);
 
 /// This replica among the others.
@@ -41,6 +42,7 @@ pub(crate) struct Replicas {
     id: String,
     exchange: Script,
     lease: Script,
+    release: Script,
 }
 
 /// A provider of the configuration in force.
@@ -56,7 +58,8 @@ impl Replicas {
     /// Talks through `redis`.
     pub(crate) fn new(redis: Arc<Redis>) -> Self {
         let id = format!("{:016x}", rand::random::<u64>());
-        Self { redis, id, exchange: Script::new("exchange", EXCHANGE), lease: Script::new("lease", LEASE) }
+        let (exchange, lease) = (Script::new("exchange", EXCHANGE), Script::new("lease", LEASE));
+        Self { redis, id, exchange, lease, release: Script::new("release", RELEASE) }
     }
 
     /// Why this replica is on its own, where it is.
@@ -67,20 +70,6 @@ impl Replicas {
         let is_refused = self.exchange.is_refused() || self.lease.is_refused();
         is_refused
             .then_some("Redis refuses what replicas tell each other; breakers and keys are those of this replica alone")
-    }
-
-    /// Asks to make the probe of a half-open breaker. `Some`: another replica makes one, and this one may ask again after
-    /// that time.
-    pub(crate) async fn probe_elsewhere(&self, provider: &Provider, label: &str) -> Option<Duration> {
-        let lease_for = provider.limits.call().saturating_add(HEARING).min(LONGEST_LEASE);
-        if self.redis.is_lost() {
-            return None;
-        }
-        let lease = script::lease(&breaker_field(provider, label));
-        let arguments = vec![self.id.clone(), lease_for.as_millis().to_string()];
-        let left_ms: i64 = self.redis.run(&self.lease, vec![lease], arguments).await.ok()?;
-        let left = Duration::from_millis(u64::try_from(left_ms).ok()?);
-        (!left.is_zero()).then_some(left.min(LONGEST_LEASE))
     }
 
     /// Goes on exchanging words about the providers that are `known` each time. Ends never.

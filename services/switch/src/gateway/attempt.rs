@@ -24,6 +24,7 @@ use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::metrics::CallReport;
 use crate::providers::{InFlight, ModelLive, Provider};
+use crate::replicas::Lease;
 
 /// What a call needs to be made.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ struct Admitted {
     key: Option<usize>,
     /// The breaker's; taken once it has been told how the call went.
     permit: Option<Permit>,
+    /// That of a probe, where other replicas keep back for it.
+    lease: Option<Box<Lease>>,
     slot: Slot,
     _in_flight: InFlight,
 }
@@ -174,6 +177,9 @@ impl Attempt {
         }
         if let Some(probe) = self.admitted.permit.take() {
             self.log_closed(probe.success());
+            if let Some(lease) = self.admitted.lease.take() {
+                lease.told();
+            }
             // Closed now; refused only if others have opened it again in this instant.
             self.admitted.permit = self.live.breaker.try_acquire().ok();
         }
@@ -272,6 +278,9 @@ impl Attempt {
         let may_have_spent = outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed);
         self.progress.charge(&self.bill, &self.provider().name, &self.target, may_have_spent);
         self.admitted.slot.learn(load(outcome, health));
+        if let Some(lease) = self.admitted.lease.take_if(|_| health != Health::Unknown) {
+            lease.told();
+        }
         let Some(permit) = self.admitted.permit.take() else { return };
         match health {
             Health::Good => self.log_closed(permit.success()),
@@ -362,14 +371,19 @@ async fn admit(
     let key = pick_key(provider)?;
     let permit = live.breaker.try_acquire_within(provider.limits.call());
     let permit = permit.map_err(|refused| open(refused.retry_after))?;
+    let mut lease = None;
     if permit.is_probe()
         && let Some(replicas) = &shared.replicas
-        && let Some(left) = Box::pin(replicas.probe_elsewhere(provider, &target.label)).await
     {
-        permit.postpone(left);
-        return Err(open(left));
+        lease = match Box::pin(replicas.probe(provider, &target.label)).await {
+            Ok(lease) => lease.map(Box::new),
+            Err(left) => {
+                permit.postpone(left);
+                return Err(open(left));
+            }
+        };
     }
-    Ok(Admitted { key, permit: Some(permit), slot, _in_flight: live.call() })
+    Ok(Admitted { key, permit: Some(permit), lease, slot, _in_flight: live.call() })
 }
 
 fn pick_key(provider: &Provider) -> Result<Option<usize>, Failure> {

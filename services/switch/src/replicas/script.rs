@@ -56,3 +56,11 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 0
 ";
+
+/// Takes the probe from who had it, and no longer makes it.
+///
+/// Arguments: who that is.
+pub(super) const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+";

@@ -1,5 +1,6 @@
 //! What replicas with one Redis know together: whose breakers are open, who probes, and which keys are refused.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use tempfile::NamedTempFile;
 use vx11_testing::gate;
 
 use crate::app::{App, eventually};
-use crate::fake::{Fake, completion, error};
+use crate::fake::{Act, Fake, completion, error};
 use crate::redis::{Redis, limits_status, status};
 
 /// Variables of provider `a`.
@@ -104,6 +105,40 @@ async fn one_replica_probes_and_all_close_with_it() {
     assert_eq!((statuses, fake.requests().len()), (vec![200, 503, 503, 503], 3));
     eventually("both are closed", async || breaker(&one).await == "closed" && breaker(&other).await == "closed").await;
     assert_eq!((one.complete().await.status, other.complete().await.status), (200, 200));
+}
+
+#[tokio::test]
+async fn a_probe_whose_caller_leaves_is_another_replicas_to_make() {
+    let script = move |request: usize| match request {
+        0 | 1 => vec![error(500, "")],
+        2 => vec![Act::Wait],
+        _ => vec![completion("hi")],
+    };
+    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let pause = [(OPEN_FOR, "500ms")];
+    let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
+    for _ in 0..2 {
+        one.complete().await;
+    }
+    eventually("both pauses are over", async || {
+        breaker(&one).await == "half_open" && breaker(&other).await == "half_open"
+    })
+    .await;
+    let probe = tokio::spawn(one.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#).send());
+    eventually("the probe is made", async || fake.requests().len() == 3).await;
+    let lease = redis.command(&["KEYS", "vx11:{replicas}:probe:*"]);
+    probe.abort();
+    let left_ms = Cell::new(0);
+    eventually("it is given back", async || match redis.command(&["PTTL", &lease]).parse().unwrap() {
+        -2 => true,
+        left => {
+            left_ms.set(left);
+            false
+        }
+    })
+    .await;
+    assert!(!(1..10_000).contains(&left_ms.get()), "it ended by itself");
+    assert_eq!(other.complete().await.status, 200);
 }
 
 #[tokio::test]
