@@ -43,6 +43,14 @@ impl Caller {
         }
     }
 
+    /// Whether it may ask for every model.
+    pub(crate) fn may_use_all(&self) -> bool {
+        match self {
+            Self::Internal => true,
+            Self::Key(account) => account.models.is_none(),
+        }
+    }
+
     /// Whether it may ask for `model`.
     pub(crate) fn may_use(&self, model: &str) -> bool {
         match self {

@@ -14,6 +14,7 @@ use super::arrange::{Said, arrange};
 use super::billing::open_bill;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
+use crate::accounts::Caller;
 use crate::cache::Passage;
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
@@ -84,7 +85,7 @@ async fn answer(
         Some(model) => gateway.shared.routes.find(model, pinned),
         None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
     };
-    let targets = targets.map_err(|error| refusal::no_route(error, model, pinned))?;
+    let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), model, pinned))?;
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
     let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());

@@ -10,6 +10,7 @@ use vx11_chassis::ApiError;
 use vx11_contracts::{ErrorCode, headers};
 
 use super::way::Way;
+use crate::accounts::Caller;
 use crate::domain::failover::{Reason, Refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::BadRequest;
@@ -42,18 +43,21 @@ impl From<Unacceptable> for ApiError {
     }
 }
 
-/// The request leads nowhere.
-pub(super) fn no_route(no_route: NoRoute, model: &str, pinned: Option<&str>) -> ApiError {
+/// The request leads nowhere. What there is instead `caller` hears as far as it may ask for it: of models those of its key,
+/// of providers nothing where it may not ask for all that they serve.
+pub(super) fn no_route(no_route: NoRoute, caller: &Caller, model: &str, pinned: Option<&str>) -> ApiError {
     match no_route {
         NoRoute::UnknownProvider(known) => {
             let detail = format!("there is no provider `{}`", pinned.unwrap_or_default());
-            ApiError::new(ErrorCode::UnknownProvider, detail).with_known(known)
+            let error = ApiError::new(ErrorCode::UnknownProvider, detail);
+            if caller.may_use_all() { error.with_known(known) } else { error }
         }
-        NoRoute::ModelNotFound(known) => {
+        NoRoute::ModelNotFound(mut known) => {
             let detail = match pinned {
                 Some(provider) => format!("the provider `{provider}` does not serve the model `{model}`"),
                 None => format!("the model `{model}` does not exist"),
             };
+            known.retain(|model| caller.may_use(model));
             ApiError::new(ErrorCode::ModelNotFound, detail).with_known(known)
         }
     }

@@ -8,6 +8,7 @@ use vx11_chassis::ApiError;
 use super::arrange::{Said, arrange};
 use super::refusal;
 use super::way::pinned_provider;
+use crate::accounts::Caller;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
@@ -16,7 +17,7 @@ use crate::gateway::Gateway;
 pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest) -> Result<Arc<[Target]>, ApiError> {
     let pinned = pinned_provider(http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
-    let targets = targets.map_err(|error| refusal::no_route(error, &request.model, pinned))?;
+    let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), &request.model, pinned))?;
     let can = |target: &Target| gateway.shared.registry.get(target.provider).can(request);
     let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user(), can: &can };
     let able = arrange(gateway, http, &request.model, pinned, targets, said);

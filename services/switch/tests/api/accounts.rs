@@ -100,6 +100,28 @@ async fn a_key_may_stand_in_the_configuration_as_a_hash() {
 }
 
 #[tokio::test]
+async fn what_a_key_may_not_ask_for_it_is_not_told_of() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nmodels = [\"n\", \"x*\"]").await;
+    let unknown = BODY.replace("\"m\"", "\"x-9\"");
+    for pinned in ["", "a", "nobody"] {
+        let of = async |secret| {
+            let request = ask(&app, secret, &unknown);
+            let request = if pinned.is_empty() { request } else { request.header("x-vx11-provider", pinned) };
+            let got = Answer::of(request).await;
+            assert_eq!(got.status, 404, "{}", got.body);
+            got.json()["error"]["message"].as_str().unwrap().to_owned()
+        };
+        let known = |told: String| told.split_once("known: ").map(|(_, known)| known.to_owned()).unwrap_or_default();
+        let told = known(of("sk-alice").await);
+        assert!(told.is_empty() || told == "n", "{pinned}: {told}");
+        let all = known(of("test").await);
+        let expected = if pinned == "nobody" { "a" } else { "m" };
+        assert!(all.split(", ").any(|name| name == expected), "who may ask for all hears of all: {all}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_asks_for_its_models_only() {
     let fake = Fake::always([completion("hi")]).await;
     let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nmodels = [\"n\", \"x*\"]").await;
