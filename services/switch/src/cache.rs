@@ -57,13 +57,10 @@ pub(crate) enum Boarding {
 }
 
 impl Cache {
-    /// The one `before` where that is configured alike, else an empty one; `None` where there is to be none. `metrics` show
-    /// it from now on.
+    /// The one `before` where that is configured alike, else an empty one; `None` where there is to be none.
     pub(crate) fn new(config: &CacheConfig, metrics: &CacheMetrics, before: Option<&Arc<Self>>) -> Option<Arc<Self>> {
         let kept = before.filter(|before| before.config == *config).cloned();
-        let cache = kept.or_else(|| config.enabled.then(|| Self::empty(config, metrics)));
-        metrics.watch(cache.as_ref());
-        cache
+        kept.or_else(|| config.enabled.then(|| Self::empty(config, metrics)))
     }
 
     fn empty(config: &CacheConfig, metrics: &CacheMetrics) -> Arc<Self> {

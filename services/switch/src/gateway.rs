@@ -78,6 +78,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Lets the metrics show this: it comes into force.
+    pub(crate) fn show(&self) {
+        self.metrics.watch(self.registry.all(), self.cache.as_ref());
+    }
+
     /// What happens when a stream of `model` is answered anew, and otherwise.
     fn on_divergence(&self, model: &str) -> OnDivergence {
         self.on_divergence.get(model).copied().unwrap_or_default()

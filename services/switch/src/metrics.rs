@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
 
-use crate::cache::CacheMetrics;
+use crate::cache::{Cache, CacheMetrics};
 use crate::providers::Provider;
 
 use live::{LiveStates, Watched};
@@ -171,9 +171,14 @@ impl Metrics {
         })
     }
 
-    /// The same metrics for these providers, which from now on are those whose state is shown.
-    pub(crate) fn of(&self, providers: &[Arc<Provider>]) -> Self {
+    /// From now on the state of these is shown: of what is in force.
+    pub(crate) fn watch(&self, providers: &[Arc<Provider>], cache: Option<&Arc<Cache>>) {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = providers.to_vec();
+        self.cache.watch(cache);
+    }
+
+    /// The same metrics for these providers.
+    pub(crate) fn of(&self, providers: &[Arc<Provider>]) -> Self {
         let times = |provider: &Arc<Provider>| ProviderTimes {
             duration: self.duration.with_label_values(&[&provider.name]),
             first_token: self.first_token.with_label_values(&[&provider.name]),
@@ -261,4 +266,32 @@ impl Drop for ActiveStream {
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_chassis::config::Settings;
+    use vx11_chassis::process::section;
+
+    use super::*;
+    use crate::config::SwitchConfig;
+
+    #[test]
+    fn what_never_comes_into_force_is_not_shown() {
+        let settings = Settings::load(None, std::iter::empty()).expect("settings");
+        let (common, config) =
+            (settings.common().expect("common"), section::<SwitchConfig>(&settings).expect("config"));
+        let providers = crate::providers::Registry::new(&config, &common, None).expect("providers");
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).expect("metrics");
+        let is_shown = || {
+            let families = registry.gather();
+            let limits = families.iter().find(|family| family.name() == "vx11_provider_concurrency_limit");
+            limits.is_some_and(|limits| !limits.get_metric().is_empty())
+        };
+        drop(metrics.of(providers.all()));
+        assert!(!is_shown());
+        metrics.watch(providers.all(), None);
+        assert!(is_shown());
+    }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Current {
 impl Current {
     /// In force from the start.
     pub(crate) fn new(shared: Shared) -> Self {
+        shared.show();
         Self { shared: RwLock::new(Arc::new(shared)), version: AtomicU64::new(0) }
     }
 
@@ -44,6 +45,7 @@ impl Current {
     }
 
     fn replace(&self, shared: Shared) {
+        shared.show();
         *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shared);
         self.version.fetch_add(1, Ordering::Release);
     }

@@ -64,7 +64,7 @@ impl CacheMetrics {
     }
 
     /// `cache` is the one whose size is shown from now on.
-    pub(super) fn watch(&self, cache: Option<&Arc<Cache>>) {
+    pub(crate) fn watch(&self, cache: Option<&Arc<Cache>>) {
         let cache = cache.map_or_else(Weak::new, Arc::downgrade);
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = cache;
     }
