@@ -38,6 +38,7 @@ impl Tokens {
             cache_written_1h: self.cache_written_1h.min(MOST),
             completion: self.completion.min(MOST),
             reasoning: self.reasoning.min(MOST),
+            tier: self.tier,
         }
     }
 

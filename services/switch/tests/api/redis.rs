@@ -246,7 +246,7 @@ async fn a_master_that_was_replaced_is_left_for_the_one_that_the_address_leads_t
     let url = format!("redis://127.0.0.1:{}", address.port);
     let app = replica_at(&fake, &old, "requests_per_day = 1000", &[("VX11_SWITCH__REDIS_URL", &url)]).await;
     assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "999");
-    settled(&old, 1).await;
+    settled(&old, &app, 1).await;
     old.command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
     address.lead_to(&new);
     // The connection to the old one is as good as ever.
@@ -265,7 +265,7 @@ async fn a_counter_that_is_broken_keeps_the_others_from_being_counted_twice() {
     let limits = "tokens_per_day = 100000\nbudget = { usd = 1, period = \"total\" }";
     let app = replica(&fake, &redis, limits).await;
     assert_eq!(ask(&app, 100).await.status, 200);
-    settled(&redis, 1).await;
+    settled(&redis, &app, 1).await;
     let tokens = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:tokens:day:*"]);
     let money = "vx11:{key:alice}:key:alice:money:total:0";
     for absurd in ["9223372036854775807", "no number"] {
@@ -290,7 +290,7 @@ async fn an_absurd_number_of_a_provider_ends_neither_counters_nor_ledger() {
     for _ in 0..3 {
         assert_eq!(ask(&app, 100).await.status, 200);
     }
-    settled(&redis, 3).await;
+    settled(&redis, &app, 3).await;
     assert_eq!(limits_status(&app).await, "up");
     let usage = async || Answer::of(app.get("/switch/usage?group_by=key")).await;
     eventually("the ledger has it", async || usage().await.json()["rows"][0]["requests"] == 3).await;
