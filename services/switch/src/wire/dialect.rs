@@ -8,7 +8,10 @@
 //! Sources: OpenAI's API reference, "Chat", and its guides "Reasoning" and "Using the latest model"; Azure OpenAI's REST
 //! API reference; Google's "OpenAI compatibility".
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -18,19 +21,27 @@ use crate::domain::fields::{Fields, field, put, read};
 /// Reasoning of earlier turns, by the names that servers have for it. OpenAI's models take neither.
 const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
 
-/// What only tunes an answer, and is refused by a model that reasons.
-const SAMPLING: [&str; 4] = ["temperature", "top_p", "presence_penalty", "frequency_penalty"];
+/// What only tunes an answer, and is refused by a model while it reasons.
+const SAMPLING: [&str; 2] = ["temperature", "top_p"];
+
+/// What a model that can reason refuses even while it does not. A stop is among it: it is better to say more than nothing.
+const FOREIGN_TO_REASONING: [&str; 3] = ["stop", "presence_penalty", "frequency_penalty"];
 
 /// The first of OpenAI's models that does not reason over tools here, but only where its Responses are served.
 const SILENT_WITH_TOOLS: (u8, u8) = (5, 4);
+
+/// OpenAI's models that reason only where the request says how hard. Later ones do it unasked, as earlier ones did.
+const STILL_UNLESS_ASKED: RangeInclusive<(u8, u8)> = (5, 1)..=(5, 4);
 
 /// What one model at one server is to be told in other words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dialect {
     /// The limit of an answer counts its reasoning, and is called so.
     names_completion_limit: bool,
-    /// It reasons, and refuses what it cannot heed meanwhile.
+    /// It can reason, and refuses what it cannot heed meanwhile.
     reasons: bool,
+    /// It does not reason where the request names no effort.
+    is_still_unless_asked: bool,
     /// It does not reason, or nobody may say how hard.
     refuses_effort: bool,
     /// It reasons only where no tools are offered.
@@ -47,6 +58,7 @@ impl Dialect {
         let name = model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         let (o, gpt) = (version(&name, "o"), version(&name, "gpt-"));
         let chats = name.ends_with("chat-latest");
+        let always_reasons = chats || name.contains("codex") || name.contains("-pro");
         let reasons =
             o.is_some() || gpt.is_some_and(|version| version >= (5, 0)) || name == "codex-mini-latest" || chats;
         let is_older = name.starts_with("chatgpt-") || gpt.is_some_and(|version| version < (5, 0));
@@ -54,9 +66,14 @@ impl Dialect {
             // Deployments of older models that say so take the older name under every version of the API.
             names_completion_limit: reasons || (at_azure && gpt.is_none()),
             reasons,
+            // `gpt-5-chat-latest` cannot reason at all; the later ones of that kind do as they like.
+            is_still_unless_asked: name.starts_with("gpt-5-chat")
+                || (gpt.is_some_and(|version| STILL_UNLESS_ASKED.contains(&version)) && !always_reasons),
             refuses_effort: is_older || chats,
             // Who writes `vendor/model` reaches it in another way.
-            is_silent_with_tools: gpt.is_some_and(|version| version >= SILENT_WITH_TOOLS) && !model.contains('/'),
+            is_silent_with_tools: gpt.is_some_and(|version| version >= SILENT_WITH_TOOLS)
+                && !always_reasons
+                && !model.contains('/'),
             is_openais: at_azure || reasons || is_older,
             is_geminis: name.starts_with("gemini"),
         }
@@ -85,18 +102,22 @@ impl Dialect {
         serde_json::to_vec(&request).ok().map(Bytes::from)
     }
 
-    /// Leaves out what would be refused. A stop goes too: it is better to say more than to say nothing.
+    /// Says how hard to think in a way that is taken, and leaves out what would be refused.
     fn rewrite_reasoning(self, request: &mut Fields) {
         if self.refuses_effort {
             request.remove("reasoning_effort");
         }
-        if self.is_silent_with_tools && request.contains_key("tools") && request.contains_key("reasoning_effort") {
+        // Where nothing is said, some take the effort that they think with by default for one that was asked for.
+        let tools = || read::<Vec<IgnoredAny>>(field(request, "tools"));
+        if self.is_silent_with_tools && tools().is_some_and(|tools| !tools.is_empty()) {
             put(request, "reasoning_effort", &"none");
         }
-        if self.reasons {
-            request.remove("stop");
+        if !self.reasons {
+            return;
         }
-        if self.reasons && read::<&str>(field(request, "reasoning_effort")) != Some("none") {
+        FOREIGN_TO_REASONING.iter().for_each(|name| _ = request.remove(*name));
+        let effort = read::<&str>(field(request, "reasoning_effort"));
+        if !effort.map_or(self.is_still_unless_asked, |effort| effort == "none") {
             SAMPLING.iter().for_each(|name| _ = request.remove(*name));
         }
     }
@@ -198,6 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_about_sampling_reaches_a_model_that_does_not_reason_unasked() {
+        let body = json!({"messages": [], "temperature": 0.5, "top_p": 0.9, "presence_penalty": 1});
+        let left = |model: &str| {
+            let written = write(model, false, &body);
+            ["temperature", "top_p", "presence_penalty"].map(|name| written.get(name).is_some())
+        };
+        for model in ["gpt-5.1", "gpt-5.2-2025-12-11", "gpt-5.4", "gpt-5.4-mini", "gpt-5-chat-latest"] {
+            assert_eq!(left(model), [true, true, false], "{model}");
+        }
+        for model in ["gpt-5", "gpt-5-mini", "gpt-5.1-codex", "gpt-5.2-pro", "gpt-5.2-chat-latest", "gpt-5.5", "o3"] {
+            assert_eq!(left(model), [false, false, false], "{model}");
+        }
+    }
+
+    #[test]
     fn a_model_that_does_not_reason_over_tools_is_told_not_to() {
         let effort = |model: &str, tools: Value| {
             let body = json!({"messages": [], "reasoning_effort": "high", "tools": tools});
@@ -208,6 +244,14 @@ mod tests {
         assert_eq!(["gpt-5", "gpt-5.2", "o3", "openai/gpt-5.4"].map(with), ["high", "high", "high", "high"]);
         let bare = json!({"messages": [], "reasoning_effort": "high"});
         assert_eq!(write("gpt-5.4", false, &bare)["reasoning_effort"], "high");
+        let unasked = |model: &str, tools: Value| {
+            let written = write(model, false, &json!({"messages": [], "tools": tools}));
+            written.get("reasoning_effort").cloned()
+        };
+        let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+        assert_eq!(unasked("gpt-5.6", tools.clone()), Some(json!("none")), "it would reason by default");
+        assert_eq!([unasked("gpt-5.2", tools.clone()), unasked("gpt-5.4-chat-latest", tools)], [None, None]);
+        assert_eq!(unasked("gpt-5.6", json!([])), None);
     }
 
     #[test]
