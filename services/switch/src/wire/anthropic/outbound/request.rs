@@ -25,7 +25,8 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
         out.insert("system".to_owned(), conversation.system.into());
     }
     out.insert("messages".to_owned(), conversation.messages.into());
-    tools::add(pivot, &mut out)?;
+    let generation = Generation::of(model);
+    tools::add(pivot, &mut out, generation)?;
     stop(pivot, &mut out);
     if let Some(temperature) = get(pivot, "temperature").and_then(Value::as_f64) {
         // OpenAI's scale goes on to 2; beyond 1 there is nothing hotter here.
@@ -40,7 +41,7 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
         _ => {}
     }
     response_format(pivot, &mut out)?;
-    thinking::limits(pivot, &mut out, defaults, Generation::of(model));
+    thinking::limits(pivot, &mut out, defaults, generation);
     Ok(out.into())
 }
 

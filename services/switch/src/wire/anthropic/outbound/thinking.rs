@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::generation::Generation;
+use super::generation::{Generation, Least};
 use crate::wire::Defaults;
 use crate::wire::json::{Object, get, list, said, text};
 
@@ -23,18 +23,31 @@ const LEAST_BUDGET: u64 = 1024;
 /// Thinking that decides by itself how long it goes on. Without the last word a stream says nothing until it is over.
 const ADAPTIVE: [(&str, &str); 2] = [("type", "adaptive"), ("display", "summarized")];
 
+/// The most effort that goes with thinking switched off, and those above it.
+const MOST_STILL: &str = "high";
+const TOO_MUCH_STILL: [&str; 2] = ["xhigh", "max"];
+
+/// What a model that thinks unasked is given room for where no effort is asked of it: by default most make this one.
+const UNASKED_BUDGET: u64 = 16_384;
+
 /// The least `top_p` that goes with thinking.
 const LEAST_TOP_P: f64 = 0.95;
 
 /// Sets the limit and how hard to think, and takes out of a translated request what does not go with that.
 pub(super) fn limits(pivot: &Value, out: &mut Object, defaults: Defaults, generation: Generation) {
     let asked = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| get(pivot, name)?.as_u64());
-    let effort = text(pivot, "reasoning_effort");
-    let effort = effort.and_then(|asked| EFFORTS.into_iter().find(|(name, ..)| *name == asked));
+    let asked_effort = text(pivot, "reasoning_effort");
+    let effort = asked_effort.and_then(|asked| EFFORTS.into_iter().find(|(name, ..)| *name == asked));
     // The limit counts what is thought, too.
     let with = |budget: u64| asked.unwrap_or(defaults.max_tokens.saturating_add(budget));
-    let max_tokens = if generation.is_adaptive() {
-        adapt(out, effort.map(|(_, effort, _)| effort));
+    let max_tokens = if generation.thinks_unasked() && wants_no_thought(out, asked_effort) {
+        keep_still(out, effort.map(|(_, effort, _)| effort), generation.least());
+        with(0)
+    } else if generation.thinks_unasked() {
+        adapt(out, effort.map(|(_, effort, _)| effort), true);
+        with(effort.map_or(UNASKED_BUDGET, |(_, _, budget)| budget))
+    } else if generation.is_adaptive() {
+        adapt(out, effort.map(|(_, effort, _)| effort), false);
         with(effort.map_or(0, |(_, _, budget)| budget))
     } else {
         let budget = effort.filter(|_| may_be_told_to_think(out) && !calls_without_thought(out));
@@ -50,14 +63,49 @@ pub(super) fn limits(pivot: &Value, out: &mut Object, defaults: Defaults, genera
     sampling(out, generation);
 }
 
-/// For a model that refuses a budget: how hard it is to think stands elsewhere, and not as tokens.
-fn adapt(out: &mut Object, effort: Option<&str>) {
+/// For a model that refuses a budget: how hard it is to think stands elsewhere, and not as tokens. Who thinks `unasked` is
+/// told so all the same, because its thoughts are not shown otherwise.
+fn adapt(out: &mut Object, effort: Option<&str>, unasked: bool) {
     let is_budgeted = out.get("thinking").is_some_and(|thinking| text(thinking, "type") == Some("enabled"));
-    if is_budgeted || (effort.is_some() && may_be_told_to_think(out)) {
+    if is_budgeted || ((unasked || effort.is_some()) && may_be_told_to_think(out)) {
         let adaptive = ADAPTIVE.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         out.insert("thinking".to_owned(), Value::Object(adaptive.collect()));
     }
-    let Some(effort) = effort else { return };
+    if let Some(effort) = effort {
+        set_effort(out, effort);
+    }
+}
+
+/// Whether the caller says, in either wire's words, that nothing is to be thought.
+fn wants_no_thought(out: &Object, effort: Option<&str>) -> bool {
+    match out.get("thinking") {
+        Some(thinking) => text(thinking, "type") == Some("disabled"),
+        None => effort == Some("none"),
+    }
+}
+
+/// Asks a model that thinks unasked for as little of that as it can.
+fn keep_still(out: &mut Object, effort: Option<&str>, least: Least) {
+    match least {
+        Least::Type(least) => {
+            out.insert("thinking".to_owned(), json!({"type": least}));
+            if let Some(effort) = effort {
+                set_effort(out, effort);
+            }
+            let effort = out.get_mut("output_config").and_then(|config| config.get_mut("effort"));
+            if let Some(effort) = effort.filter(|effort| TOO_MUCH_STILL.iter().any(|most| **effort == *most)) {
+                *effort = MOST_STILL.into();
+            }
+        }
+        Least::Effort => {
+            out.remove("thinking");
+            adapt(out, Some(effort.unwrap_or("low")), true);
+        }
+    }
+}
+
+/// Unless the caller has said it in Anthropic's own words.
+fn set_effort(out: &mut Object, effort: &str) {
     let config = out.entry("output_config").or_insert_with(|| json!({}));
     if let Some(config) = config.as_object_mut() {
         config.entry("effort").or_insert_with(|| effort.into());
@@ -133,12 +181,44 @@ mod tests {
             let expected = json!({"model": model, "messages": [], "max_tokens": 8192, "thinking": adaptive, "output_config": {"effort": "medium"}});
             assert_eq!(got, expected);
             let plain = translate_for(model, sampled(json!(null)));
-            assert_eq!(plain, json!({"model": model, "messages": [], "max_tokens": 4096}));
+            let expected = match model.contains("-4-") {
+                true => json!({"model": model, "messages": [], "max_tokens": 4096}),
+                false => json!({"model": model, "messages": [], "max_tokens": 4096 + 16_384, "thinking": adaptive}),
+            };
+            assert_eq!(plain, expected, "what thinks unasked shows it, and has room for it");
         }
         let effort = |asked: &str| translate_for("claude-opus-5", sampled(json!(asked)))["output_config"].clone();
         let told = ["minimal", "low", "high", "xhigh", "max"].map(|asked| effort(asked)["effort"].clone());
         assert_eq!(told, ["low", "low", "high", "xhigh", "max"]);
         assert_eq!(effort("none"), json!(null));
+    }
+
+    #[test]
+    fn a_model_that_thinks_unasked_is_kept_from_it_where_that_is_wished() {
+        let told = |model: &str, wish: Value| {
+            let mut pivot = json!({"messages": []});
+            pivot.as_object_mut().expect("an object").extend(wish.as_object().expect("an object").clone());
+            let got = translate_for(model, pivot);
+            (got["thinking"]["type"].clone(), got["output_config"]["effort"].clone(), got["max_tokens"].clone())
+        };
+        let said = |kind: &str, effort: Value| (json!(kind), effort, json!(4096));
+        for wish in [json!({"reasoning_effort": "none"}), json!({"thinking": {"type": "disabled"}})] {
+            for (model, expected) in [
+                ("claude-opus-5", said("disabled", json!(null))),
+                ("claude-haiku-5-5", said("disabled", json!(null))),
+                ("claude-sonnet-5-5", said("between_tools", json!(null))),
+                ("claude-opus-5-5", said("adaptive", json!("low"))),
+                ("claude-fable-5", said("adaptive", json!("low"))),
+            ] {
+                assert_eq!(told(model, wish.clone()), expected, "{model} {wish}");
+            }
+        }
+        let hard = json!({"thinking": {"type": "disabled"}, "reasoning_effort": "max"});
+        assert_eq!(told("claude-opus-5", hard.clone()), said("disabled", json!("high")), "more is refused");
+        let own = json!({"thinking": {"type": "disabled"}, "output_config": {"effort": "xhigh"}});
+        assert_eq!(told("claude-sonnet-5-5", own), said("between_tools", json!("high")));
+        let (kind, effort, _) = told("claude-opus-4-8", hard);
+        assert_eq!((kind, effort), (json!("disabled"), json!("max")), "it takes that");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::generation::Generation;
 use crate::wire::Untranslatable;
 use crate::wire::json::{Object, copy, get, list, text};
 
-/// Adds `tools` and `tool_choice` to a request.
-pub(super) fn add(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable> {
+/// Adds `tools` and `tool_choice` to a request to a model of `generation`.
+pub(super) fn add(pivot: &Value, out: &mut Object, generation: Generation) -> Result<(), Untranslatable> {
     let mut tools = Vec::new();
     for (index, one) in list(pivot, "tools").iter().enumerate() {
         tools.push(tool(one).map_err(|error| error.within(&format!("tools[{index}]")))?);
@@ -22,6 +23,10 @@ pub(super) fn add(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable>
         None => return Ok(()),
     };
     let mut choice = choice;
+    // Who says that a tool must be called has no use for an answer without a call: another model may heed it.
+    if generation.refuses_forced_tools() && matches!(text(&choice, "type"), Some("any" | "tool")) {
+        return Err(Untranslatable::new("tool_choice", "this model takes `auto` and `none` only"));
+    }
     if one_at_a_time && choice["type"] != "none" {
         choice["disable_parallel_tool_use"] = true.into();
     }
@@ -67,7 +72,7 @@ mod tests {
 
     fn translate(pivot: Value) -> Result<Value, Untranslatable> {
         let mut out = Object::new();
-        add(&pivot, &mut out).map(|()| out.into())
+        add(&pivot, &mut out, Generation::of("claude")).map(|()| out.into())
     }
 
     #[test]
@@ -95,6 +100,20 @@ mod tests {
             assert_eq!(got["tool_choice"], expected);
         }
         assert_eq!(translate(json!({"tool_choice": "none"})), Ok(json!({})), "no tools, no choice");
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_made_to_call_a_tool_is_not_asked_to() {
+        let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+        let add = |model: &str, choice: Value| {
+            let pivot = json!({"tools": tools, "tool_choice": choice});
+            super::add(&pivot, &mut Object::new(), Generation::of(model)).map_err(|error| error.field)
+        };
+        for choice in [json!("required"), json!({"type": "function", "function": {"name": "f"}})] {
+            assert_eq!(add("claude-opus-5-5", choice.clone()), Err("tool_choice".to_owned()));
+            assert_eq!(add("claude-opus-5", choice), Ok(()));
+        }
+        assert_eq!([add("claude-sonnet-5-5", json!("auto")), add("claude-fable-5-1", json!("none"))], [Ok(()), Ok(())]);
     }
 
     #[test]
