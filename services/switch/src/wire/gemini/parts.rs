@@ -23,12 +23,14 @@ pub(super) fn read<'a>(part: &'a Value, id: &str, number: u64) -> Option<Said<'a
     if let Some(call) = get(part, "functionCall") {
         return Some(Said::Call(tool_call(part, call, id, number)));
     }
+    // A draft that is only thought of is no part of the answer, be it words or an image.
+    if get(part, "thought").and_then(Value::as_bool) == Some(true) {
+        return said(part, "text").map(Said::Thought);
+    }
     if let Some(image) = get(part, "inlineData").and_then(image) {
         return Some(Said::Image(image));
     }
-    let text = said(part, "text")?;
-    let is_thought = get(part, "thought").and_then(Value::as_bool) == Some(true);
-    Some(if is_thought { Said::Thought(text) } else { Said::Text(text) })
+    said(part, "text").map(Said::Text)
 }
 
 fn image(data: &Value) -> Option<Value> {
@@ -62,6 +64,9 @@ mod tests {
         let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
         assert_eq!(read(&inline("image/png"), "r", 0), Some(Said::Image(image)));
         assert_eq!(read(&inline("audio/pcm"), "r", 0), None);
+        let mut draft = inline("image/png");
+        draft["thought"] = true.into();
+        assert_eq!(read(&draft, "r", 0), None, "it is thought of, not drawn");
         let part = json!({"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "s"});
         let Some(Said::Call(call)) = read(&part, "r", 2) else { panic!("a call") };
         assert_eq!((&call["id"], thought_signature(&call)), (&json!("call_r_2"), Some("s")));
