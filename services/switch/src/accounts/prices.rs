@@ -123,6 +123,38 @@ mod tests {
     }
 
     #[test]
+    fn who_is_served_first_pays_what_is_published_for_that() {
+        let table = PriceTable::new(&BTreeMap::new());
+        for (model, priority) in [
+            ("gpt-4.1-mini-2025-04-14", 1750),
+            ("gpt-4.1-nano", 2000),
+            ("gpt-4o-2024-08-06", 1700),
+            ("gpt-4o-2024-11-20", 1700),
+            ("gpt-4o-2024-05-13", 1750),
+            ("o3-2025-04-16", 1750),
+            ("o3-mini", 1000),
+            ("claude-opus-5-5", 2000),
+        ] {
+            assert_eq!(table.find(model).map(|price| price.tiers.priority), Some(priority), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_later_generation_has_its_own_price() {
+        let table = PriceTable::new(&BTreeMap::new());
+        for (model, expected) in [
+            ("claude-opus-5", ["5", "25", "0.5", "6.25", "10"]),
+            ("claude-opus-5-5", ["4", "20", "0.2", "5", "8"]),
+            ("claude-sonnet-5-5", ["2", "10", "0.1", "2.5", "4"]),
+            ("claude-haiku-5-5", ["0.1", "0.5", "0.01", "0.125", "0.2"]),
+        ] {
+            let price = table.find(model).expect("a price");
+            let got = [price.input, price.output, price.cached_input, price.cache_write, price.cache_write_1h];
+            assert_eq!(got, expected.map(|text| per_token(usd(text))), "{model}");
+        }
+    }
+
+    #[test]
     fn a_long_prompt_makes_every_token_of_its_call_dearer() {
         let table = PriceTable::new(&BTreeMap::new());
         let price = table.find("gemini-2.5-pro").expect("a price");
