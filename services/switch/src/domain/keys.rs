@@ -1,13 +1,17 @@
 //! Which of a provider's keys is used next.
 //!
-//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over. What
-//! other replicas were told by the provider holds beside what was found out here, for as long as they say. Keys are numbers
+//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over. With a
+//! 403 it may be the request that is at fault, which decides nothing for others: such a key is dead on suspicion, for a short
+//! time, until another one has answered the same request. What other replicas were told by the provider holds beside what was found out here, for as long as they say. Keys are numbers
 //! here; what they say is no business of this file.
 
 use std::time::{Duration, Instant};
 
 /// How long a key at its limit rests where the provider did not say, and another key can take over.
 const REST: Duration = Duration::from_secs(1);
+
+/// How long a key is dead at most for a 403 alone.
+pub(crate) const SUSPECTED_FOR: Duration = Duration::from_secs(30);
 
 /// How one key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(crate) struct KeyStates {
     others: Vec<KeyState>,
     /// What other replicas were told; `None` where it must be taken back.
     told: Vec<Option<KeyState>>,
+    /// Those that are dead on suspicion.
+    suspects: Vec<bool>,
     current: usize,
 }
 
@@ -54,7 +60,13 @@ impl KeyStates {
     /// That many keys, all alive.
     pub(crate) fn new(count: usize) -> Self {
         let alive = vec![KeyState::Alive; count];
-        Self { others: alive.clone(), told: vec![Some(KeyState::Alive); count], states: alive, current: 0 }
+        Self {
+            others: alive.clone(),
+            told: vec![Some(KeyState::Alive); count],
+            suspects: vec![false; count],
+            states: alive,
+            current: 0,
+        }
     }
 
     /// That many keys, all alive again: whatever other replicas were told of them is taken back.
@@ -90,11 +102,36 @@ impl KeyStates {
     /// The provider refused `key`: it is dead for `dead_for`, or until the configuration is read again.
     pub(crate) fn refused(&mut self, key: usize, now: Instant, dead_for: Option<Duration>) {
         self.states[key] = KeyState::Dead(dead_for.map(|time| now + time));
+        self.suspects[key] = false;
     }
 
-    /// `key` was refused for no fault of its own: it is used again, and other replicas are told so.
-    pub(crate) fn acquit(&mut self, key: usize) {
-        self.states[key] = KeyState::Alive;
+    /// Something is forbidden with `key`, or the key itself is refused: it is dead on suspicion, for `dead_for` at most.
+    pub(crate) fn forbidden(&mut self, key: usize, now: Instant, dead_for: Option<Duration>) {
+        if matches!(self.states[key].at(now), KeyState::Dead(_)) {
+            return;
+        }
+        let suspected_for = dead_for.map_or(SUSPECTED_FOR, |time| time.min(SUSPECTED_FOR));
+        self.states[key] = KeyState::Dead(Some(now + suspected_for));
+        self.suspects[key] = true;
+    }
+
+    /// `by` has answered what was forbidden with `key`, which is refused then, as long as it is a suspect; `by` is none.
+    pub(crate) fn confirm(&mut self, key: usize, by: usize, now: Instant, dead_for: Option<Duration>) {
+        self.acquit(by);
+        if self.suspects[key] && matches!(self.states[key].at(now), KeyState::Dead(_)) {
+            self.refused(key, now, dead_for);
+        }
+    }
+
+    /// What was forbidden with one key is so with all: every suspect is used again, and other replicas are told so.
+    pub(crate) fn acquit_all(&mut self) {
+        (0..self.states.len()).for_each(|key| self.acquit(key));
+    }
+
+    fn acquit(&mut self, key: usize) {
+        if std::mem::take(&mut self.suspects[key]) {
+            self.states[key] = KeyState::Alive;
+        }
     }
 
     /// `key` is at its limit for `rest`, where the provider said so. A lone key without a word is tried again at once.
@@ -104,7 +141,10 @@ impl KeyStates {
         match self.state(key, now) {
             KeyState::Dead(_) => {}
             KeyState::Resting(longer) if longer >= until => {}
-            KeyState::Alive | KeyState::Resting(_) => self.states[key] = KeyState::Resting(until),
+            KeyState::Alive | KeyState::Resting(_) => {
+                self.states[key] = KeyState::Resting(until);
+                self.suspects[key] = false;
+            }
         }
     }
 
@@ -266,19 +306,57 @@ mod tests {
     }
 
     #[test]
+    fn a_suspect_is_dead_for_a_short_time_and_not_longer_than_a_refused_key() {
+        let (mut keys, now) = (KeyStates::new(2), Instant::now());
+        keys.forbidden(0, now, None);
+        keys.forbidden(1, now, Some(5 * SECOND));
+        assert_eq!(
+            keys.news(now),
+            [(0, KeyState::Dead(Some(now + SUSPECTED_FOR))), (1, KeyState::Dead(Some(now + 5 * SECOND)))]
+        );
+        assert_eq!((keys.pick(now), keys.pick(now + 5 * SECOND)), (Err(NoKey::AllDead), Ok(1)));
+        assert_eq!(keys.state(0, now + SUSPECTED_FOR), KeyState::Alive);
+    }
+
+    #[test]
+    fn a_suspect_is_refused_once_another_key_has_answered_the_same() {
+        let (mut keys, now) = (KeyStates::new(3), Instant::now());
+        (0..2).for_each(|key| keys.forbidden(key, now, None));
+        keys.confirm(0, 1, now + SECOND, None);
+        assert_eq!((keys.state(0, now), keys.state(1, now)), (KeyState::Dead(None), KeyState::Alive));
+        keys.confirm(1, 2, now + SECOND, None);
+        assert_eq!(keys.state(1, now), KeyState::Alive, "it has answered since");
+        keys.forbidden(2, now, None);
+        keys.confirm(2, 1, now + SUSPECTED_FOR, None);
+        assert_eq!(keys.state(2, now + SUSPECTED_FOR), KeyState::Alive, "it may have answered since");
+    }
+
+    #[test]
+    fn what_is_forbidden_with_every_key_acquits_no_refused_one() {
+        let (mut keys, now) = (KeyStates::new(3), Instant::now());
+        keys.refused(0, now, None);
+        keys.forbidden(0, now, None);
+        keys.forbidden(1, now, None);
+        keys.limited(2, now, Some(SECOND));
+        keys.acquit_all();
+        let states = [0, 1, 2].map(|key| keys.state(key, now));
+        assert_eq!(states, [KeyState::Dead(None), KeyState::Alive, KeyState::Resting(now + SECOND)]);
+    }
+
+    #[test]
     fn a_key_that_is_acquitted_is_used_again_here_and_elsewhere() {
         let (mut keys, now) = (KeyStates::new(2), Instant::now());
-        keys.refused(0, now, None);
-        keys.told(0, KeyState::Dead(None));
+        keys.forbidden(0, now, None);
+        keys.told(0, keys.state(0, now));
         assert_eq!(keys.pick(now), Ok(1));
-        keys.acquit(0);
+        keys.acquit_all();
         assert_eq!(keys.state(0, now), KeyState::Alive);
         assert_eq!(keys.news(now), [(0, KeyState::Alive)], "it is taken back");
         keys.told(0, KeyState::Alive);
         assert_eq!(keys.news(now), []);
 
-        keys.refused(0, now, None);
-        keys.acquit(0);
+        keys.forbidden(0, now, None);
+        keys.acquit_all();
         assert_eq!(keys.news(now), [], "nobody was told");
     }
 

@@ -172,6 +172,7 @@ impl Attempt {
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
     pub(super) fn stream_begun(&mut self) {
         self.live.record(self.started.elapsed(), false);
+        self.tell_keys_apart();
         if self.live.breaker.snapshot().state != BreakerState::HalfOpen {
             return;
         }
@@ -188,6 +189,7 @@ impl Attempt {
     /// The call gave a whole answer, at once and not as a stream.
     pub(super) fn answered(self) {
         self.live.record(self.started.elapsed(), false);
+        self.tell_keys_apart();
         self.succeeded();
     }
 
@@ -226,27 +228,33 @@ impl Attempt {
         self.report(failure.outcome, failure.health);
     }
 
+    /// What was forbidden with another key is answered with this one.
+    fn tell_keys_apart(&self) {
+        if let (Some(first), Some(keys), Some(key)) = (self.forbidden, self.provider().keys(), self.key())
+            && first != key
+        {
+            keys.confirm(first, key);
+        }
+    }
+
     fn blame_key(&self, failure: &mut Failure) {
         let (Some(keys), Some(key)) = (self.provider().keys(), self.key()) else { return };
         let Outcome::Http(status @ (401..=403 | 429)) = failure.outcome else { return };
         if failure.rejection.is_some() {
             return;
         }
-        if let (403, Some(first)) = (status, self.forbidden.filter(|first| *first != key)) {
-            // One request must not cost the provider all of its keys: who sends it would decide that for everybody.
-            keys.acquit(first);
-            (failure.rejection, failure.health) = (Some(Rejection::Forbidden), Health::Unknown);
-            let (provider, variable) = (&self.provider().name, keys.variable(first));
+        let Refused { is_out, other } = keys.refused(key, status, failure.retry_after);
+        if let (403, Some(_), None) = (status, self.forbidden.filter(|first| *first != key), other) {
+            // One request must not cost the provider all of its keys: who sends it would decide that for everybody. Where
+            // every request is forbidden, no other one resets the breaker.
+            keys.acquit_all();
+            failure.rejection = Some(Rejection::Forbidden);
+            let provider = &self.provider().name;
             self.request.in_scope(|| {
-                tracing::warn!(
-                    provider,
-                    variable,
-                    "a request is forbidden with another key too; the key is used again"
-                );
+                tracing::warn!(provider, "a request is forbidden with every key that is left; they are used again");
             });
             return;
         }
-        let Refused { is_out, other } = keys.refused(key, status, failure.retry_after);
         (failure.key, failure.other_key) = (Some(key), other);
         // It is the key that is at fault, and the keys remember it. One that goes on being used is no excuse.
         if is_out {

@@ -57,16 +57,22 @@ impl Keys {
     pub(crate) fn refused(&self, key: usize, status: u16, retry_after: Option<Duration>) -> Refused {
         let (mut states, now) = (self.states(), Instant::now());
         match status {
-            401..=403 => states.refused(key, now, self.dead_for),
+            401 | 402 => states.refused(key, now, self.dead_for),
+            403 => states.forbidden(key, now, self.dead_for),
             429 => states.limited(key, now, retry_after),
             _ => {}
         }
         states.after(key, now)
     }
 
-    /// It was not for `key` that a call was answered with 403.
-    pub(crate) fn acquit(&self, key: usize) {
-        self.states().acquit(key);
+    /// What was forbidden with `key` was answered with `by`.
+    pub(crate) fn confirm(&self, key: usize, by: usize) {
+        self.states().confirm(key, by, Instant::now(), self.dead_for);
+    }
+
+    /// It was for no key that a call was answered with 403.
+    pub(crate) fn acquit_all(&self) {
+        self.states().acquit_all();
     }
 
     /// The name of the variable of `key`, for the log.

@@ -1,5 +1,7 @@
 //! Several keys of one provider: which one is used, and when.
 
+use vx11_testing::gate;
+
 use crate::app::{Answer, App};
 use crate::fake::{Fake, answer, completion, error, whole_stream};
 
@@ -35,6 +37,7 @@ async fn a_refused_key_is_dead_and_the_next_one_answers() {
             (Some("FIRST_KEY"), Some("dead"))
         );
         assert_eq!((row["keys"][1]["state"].as_str(), row["keys"].as_array().unwrap().len()), (Some("alive"), 2));
+        assert!(row["keys"][0]["retry_after_ms"].is_null(), "another key has answered: {row}");
         assert_eq!(row["breaker"]["failure_count"], 0, "the provider is well");
         assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 1.0);
         assert!(!row.to_string().contains("sk-"));
@@ -50,7 +53,71 @@ async fn one_request_that_is_forbidden_with_every_key_costs_none_of_them() {
     assert_eq!((got.status, got.json()["error"]["message"].as_str()), (403, Some("provider says 403")));
     assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
     assert_eq!((app.complete().await.status, keys(&fake).len()), (200, 3));
-    assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0, "nor its breaker");
+    assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0, "it is well");
+}
+
+#[tokio::test]
+async fn one_request_that_is_forbidden_kills_no_lone_key_for_good() {
+    let fake = Fake::always([error(403, "")]).await;
+    let lone = [("VX11_SWITCH__PROVIDERS__A__API_KEY_ENV", "FIRST_KEY"), ("FIRST_KEY", "sk-first")];
+    let app = App::in_front_of(&[&fake.url], &lone).await;
+    for _ in 0..2 {
+        let got = app.complete().await;
+        assert_eq!((got.status, got.code()), (502, "upstream_credentials_exhausted"));
+    }
+    assert_eq!(fake.requests().len(), 1);
+    let key = app.provider("a").await["keys"][0].clone();
+    assert_eq!(key["state"], "dead");
+    assert!((1..=30_000).contains(&key["retry_after_ms"].as_u64().unwrap()), "{key}");
+}
+
+#[tokio::test]
+async fn requests_that_are_forbidden_at_the_same_time_cost_no_key_together() {
+    let (gate, wait) = gate();
+    let script = move |request: usize| match request {
+        1 => vec![wait.clone(), error(403, "")],
+        0 | 2 => vec![error(403, "")],
+        _ => vec![completion("hi")],
+    };
+    let fake = Fake::start(script).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    let others = async {
+        crate::app::eventually("the first one asks with the second key", async || fake.requests().len() == 2).await;
+        assert_eq!(app.complete().await.code(), "upstream_credentials_exhausted", "no key is left to ask with");
+        gate.add_permits(1);
+    };
+    let (first, ()) = tokio::join!(app.complete(), others);
+    assert_eq!(first.status, 403);
+    assert_eq!(keys(&fake), ["sk-first", "sk-second", "sk-second"]);
+    assert_eq!(app.metric(r#"vx11_provider_keys{provider="a",state="dead"}"#).await, 0.0);
+    assert_eq!(app.complete().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_two_keys_may_not_have_is_asked_for_with_the_third() {
+    let script = |request: usize| if request < 2 { vec![error(403, "")] } else { whole_stream() };
+    let fake = Fake::start(script).await;
+    let third = [
+        ("VX11_SWITCH__PROVIDERS__A__API_KEY_ENVS", r#"["FIRST_KEY","SECOND_KEY","THIRD_KEY"]"#),
+        ("THIRD_KEY", "sk-third"),
+    ];
+    let app = App::in_front_of(&[&fake.url], &[&third[..], &KEYS[1..]].concat()).await;
+    assert_eq!(app.stream().await.status, 200);
+    assert_eq!(keys(&fake), ["sk-first", "sk-second", "sk-third"]);
+    let row = app.provider("a").await;
+    assert_eq!(["dead", "dead", "alive"], [0, 1, 2].map(|key| row["keys"][key]["state"].as_str().unwrap()));
+    assert!(row["keys"][0]["retry_after_ms"].is_null(), "{row}");
+}
+
+#[tokio::test]
+async fn a_provider_that_forbids_everything_with_every_key_opens_its_breaker() {
+    let fake = Fake::always([error(403, "")]).await;
+    let threshold = ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "2");
+    let app = App::in_front_of(&[&fake.url], &[&KEYS[..], &[threshold]].concat()).await;
+    for _ in 0..2 {
+        assert_eq!(app.complete().await.status, 403);
+    }
+    assert_eq!((app.complete().await.status, fake.requests().len()), (503, 4));
 }
 
 #[tokio::test]
