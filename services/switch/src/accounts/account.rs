@@ -69,14 +69,24 @@ pub(crate) struct Meter {
     pub(crate) slot: usize,
 }
 
-/// One counter: what was settled in its window, and what is reserved.
+/// One counter, in the window at hand and in the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     /// What it counts; with scope and period, what makes it the same one under another configuration.
     pub(crate) unit: Unit,
     pub(crate) scope: Arc<str>,
     pub(crate) period: Period,
+    pub(crate) now: Counts,
+    /// A clock that was set forward by mistake leads back to it.
+    pub(crate) last: Counts,
+}
+
+/// What was settled in a window, and what is reserved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
     pub(crate) window: Window,
+    /// The era in which it was opened: what was reserved before belongs to another life of the same window.
+    pub(crate) since: u64,
     /// What all replicas have used, as Redis said last; what the ledger knew, where Redis was not asked yet.
     pub(crate) said: Said,
     /// What this process adds to that, or takes off it: what Redis has not been told, or has not said.
@@ -98,7 +108,21 @@ pub(crate) struct Said {
 impl Cell {
     /// One that has counted nothing.
     pub(crate) fn new(unit: Unit, scope: Arc<str>, period: Period) -> Self {
-        Self { unit, scope, period, window: Window::EMPTY, said: Said::default(), own: 0, untold: 0 }
+        let empty = Counts::new(Window::EMPTY, 0, Said::default());
+        Self { unit, scope, period, now: empty, last: empty }
+    }
+
+    /// Where what was reserved for `at_ms` in `era` is counted, as long as it is.
+    pub(crate) fn counts(&mut self, at_ms: i64, era: u64) -> Option<&mut Counts> {
+        let mut known = [&mut self.now, &mut self.last].into_iter();
+        known.find(|counts| counts.window.has(at_ms) && counts.since <= era)
+    }
+}
+
+impl Counts {
+    /// Those of a window in which nothing is used, after Redis has `said` something of another one.
+    pub(crate) fn new(window: Window, since: u64, said: Said) -> Self {
+        Self { window, since, said: Said { used: 0, ..said }, own: 0, untold: 0 }
     }
 
     /// All that counts against the limit.
@@ -120,13 +144,21 @@ impl Cell {
     }
 }
 
+/// The counters of a tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) cells: Vec<Cell>,
+    /// How often a clock that was set back has left a window for an earlier one.
+    pub(crate) era: u64,
+}
+
 /// All that shares limits: an organisation, or a key that belongs to none. One short lock holds all of its counters, so
 /// that a request is counted against all of its meters or against none.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     /// Unique, and fit for Redis' keys.
     pub(crate) name: String,
-    pub(crate) book: Mutex<Vec<Cell>>,
+    pub(crate) book: Mutex<Book>,
 }
 
 /// A key.

@@ -142,9 +142,9 @@ fn meters_of(tenant: &Tenant, name: &str, key: &KeyConfig, config: &SwitchConfig
 fn meter(tenant: &Tenant, scope: &Arc<str>, unit: Unit, period: Period, limit: u64) -> Meter {
     let mut book = lock(tenant);
     let same = |cell: &Cell| cell.scope == *scope && cell.unit == unit && cell.period == period;
-    let slot = book.iter().position(same).unwrap_or_else(|| {
-        book.push(Cell::new(unit, scope.clone(), period));
-        book.len() - 1
+    let slot = book.cells.iter().position(same).unwrap_or_else(|| {
+        book.cells.push(Cell::new(unit, scope.clone(), period));
+        book.cells.len() - 1
     });
     Meter { scope: scope.clone(), unit, period, limit, slot }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::account::{Account, Amounts, Cell, Meter, Tenant};
+use super::account::{Account, Amounts, Book, Counts, Meter, Tenant};
 use super::meters::{Level, Meters, Refused, Reservation};
 use super::period::Window;
 
 /// How far a clock may be set back and still lead into no window that is over: what keeps it right moves it by less. One
-/// that is set back further was wrong, and so are the windows that it has opened.
+/// that is set back further was wrong, and so are the windows that it has opened. The one before each of those is kept.
 const STEP_MS: i64 = 60_000;
 
 /// Counts in memory.
@@ -39,27 +39,28 @@ pub(crate) fn reserve(account: &Arc<Account>, amounts: Amounts, now_ms: i64, id:
     let mut book = lock(&account.tenant);
     let at_ms = begun_at(&book, account, now_ms);
     for meter in &account.meters {
-        let cell = current(&mut book, meter, at_ms);
+        let counts = current(&mut book, meter, at_ms);
         let wanted = meter.unit.of(&amounts);
         // What wants nothing of a meter is not stopped by it.
-        if wanted > 0 && cell.used().saturating_add(wanted) > meter.limit {
-            return Err(Refused { scope: meter.scope.clone(), level: level(meter, cell.used(), now_ms), wanted });
+        if wanted > 0 && counts.used().saturating_add(wanted) > meter.limit {
+            return Err(Refused { scope: meter.scope.clone(), level: level(meter, counts.used(), now_ms), wanted });
         }
     }
     for meter in &account.meters {
-        book[meter.slot].add(meter.unit.of(&amounts), 0);
+        book.cells[meter.slot].now.add(meter.unit.of(&amounts), 0);
     }
-    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms, id, is_shared: false })
+    Ok(Reservation { account: account.clone(), reserved: amounts, at_ms, era: book.era, id, is_shared: false })
 }
 
-/// When a request of `now_ms` counts as made: in the windows that its counters are in, or will be.
-pub(crate) fn at_ms(account: &Account, now_ms: i64) -> i64 {
-    begun_at(&lock(&account.tenant), account, now_ms)
+/// When a request of `now_ms` counts as made, in the windows that its counters are in, or will be; and the era.
+pub(crate) fn at_ms(account: &Account, now_ms: i64) -> (i64, u64) {
+    let book = lock(&account.tenant);
+    (begun_at(&book, account, now_ms), book.era)
 }
 
 /// `now_ms`, or the begin of the latest window that a clock has opened which was set back a little since.
-fn begun_at(book: &[Cell], account: &Account, now_ms: i64) -> i64 {
-    let begins = account.meters.iter().map(|meter| book[meter.slot].window.start_ms);
+fn begun_at(book: &Book, account: &Account, now_ms: i64) -> i64 {
+    let begins = account.meters.iter().map(|meter| book.cells[meter.slot].now.window.start_ms);
     let is_just_ahead = |begin: &i64| (now_ms..=now_ms.saturating_add(STEP_MS)).contains(begin);
     begins.filter(is_just_ahead).max().unwrap_or(now_ms)
 }
@@ -68,23 +69,22 @@ fn begun_at(book: &[Cell], account: &Account, now_ms: i64) -> i64 {
 pub(crate) fn settle(reservation: &Reservation, spent: Amounts) {
     let mut book = lock(&reservation.account.tenant);
     for meter in &reservation.account.meters {
-        let cell = &mut book[meter.slot];
-        if cell.window.has(reservation.at_ms) {
-            cell.add(meter.unit.of(&spent), meter.unit.of(&reservation.reserved));
+        if let Some(counts) = book.cells[meter.slot].counts(reservation.at_ms, reservation.era) {
+            counts.add(meter.unit.of(&spent), meter.unit.of(&reservation.reserved));
         }
     }
 }
 
 /// Whether the counter of `meter` has counted nothing and was not filled yet.
 pub(crate) fn is_new(tenant: &Tenant, meter: &Meter) -> bool {
-    lock(tenant)[meter.slot].window == Window::EMPTY
+    lock(tenant).cells[meter.slot].now.window == Window::EMPTY
 }
 
 /// Fills a new counter with what was spent before it began.
 pub(crate) fn restore(tenant: &Tenant, meter: &Meter, used: u64, now_ms: i64) {
-    let cell = &mut lock(tenant)[meter.slot];
-    cell.window = meter.period.window(now_ms);
-    cell.said.used = used;
+    let counts = &mut lock(tenant).cells[meter.slot].now;
+    counts.window = meter.period.window(now_ms);
+    counts.said.used = used;
 }
 
 /// How much is left on each meter.
@@ -106,18 +106,25 @@ pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
     }
 }
 
-/// The counter of `meter`, in its present window. A clock that was set back a little does not open an old window again.
-pub(super) fn current<'b>(book: &'b mut [Cell], meter: &Meter, now_ms: i64) -> &'b mut Cell {
-    let cell = &mut book[meter.slot];
-    if now_ms >= cell.window.end_ms || cell.window.start_ms.saturating_sub(now_ms) > STEP_MS {
-        cell.window = meter.period.window(now_ms);
-        cell.said.used = 0;
-        (cell.own, cell.untold) = (0, 0);
+/// The counter of `meter`, in its present window. A clock that was set back a little does not open an old window again; one
+/// that was set back further finds the window before as it was left, and any other one empty.
+pub(super) fn current<'b>(book: &'b mut Book, meter: &Meter, now_ms: i64) -> &'b mut Counts {
+    let cell = &mut book.cells[meter.slot];
+    let is_back = cell.now.window.start_ms.saturating_sub(now_ms) > STEP_MS;
+    if is_back || now_ms >= cell.now.window.end_ms {
+        book.era += u64::from(is_back);
+        let left = cell.now;
+        cell.now = if is_back && cell.last.window.has(now_ms) {
+            cell.last
+        } else {
+            Counts::new(meter.period.window(now_ms), book.era, left.said)
+        };
+        cell.last = left;
     }
-    cell
+    &mut cell.now
 }
 
-pub(super) fn lock(tenant: &Tenant) -> MutexGuard<'_, Vec<Cell>> {
+pub(super) fn lock(tenant: &Tenant) -> MutexGuard<'_, Book> {
     tenant.book.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Reservation {
     pub(crate) reserved: Amounts,
     /// When, in Unix milliseconds: it is settled in the windows of then.
     pub(crate) at_ms: i64,
+    /// In which era of the tenant's book: it is settled in no later life of those windows.
+    pub(crate) era: u64,
     /// Its name in Redis; 0 where only this process knows of it.
     pub(crate) id: u64,
     /// Redis granted it, and so has it in what it says is used.

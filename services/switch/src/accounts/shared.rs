@@ -67,10 +67,10 @@ impl Drop for Asking<'_> {
 #[async_trait]
 impl Meters for SharedMeters {
     async fn reserve(&self, account: &Arc<Account>, amounts: Amounts, now_ms: i64) -> Result<Reservation, Refused> {
-        let now_ms = local::at_ms(account, now_ms);
+        let (now_ms, era) = local::at_ms(account, now_ms);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
         let mut reservation =
-            Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, id, is_shared: false };
+            Reservation { account: account.clone(), reserved: amounts, at_ms: now_ms, era, id, is_shared: false };
         let mut asking = Asking { settler: &self.settler, reservation: reservation.clone(), is_over: false };
         match self.counters.reserve(account, amounts, now_ms, id).await {
             Some(answer) => {
@@ -79,7 +79,7 @@ impl Meters for SharedMeters {
                 reservation.is_shared = true;
             }
             None => {
-                local::reserve(account, amounts, now_ms, id)?;
+                reservation.era = local::reserve(account, amounts, now_ms, id)?.era;
                 asking.is_over = true;
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::accounts::account::Unit;
+use crate::accounts::account::{Cell, Unit};
 use crate::accounts::money::Usd;
 use crate::accounts::period::Period;
 
@@ -16,7 +16,7 @@ fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     let meters: Vec<Meter> =
         meters.map(|(slot, (unit, limit))| Meter { scope: "key:k".into(), unit: *unit, period, limit, slot }).collect();
     let cell = |unit| Cell::new(unit, "key:k".into(), period);
-    let book = units.into_iter().map(cell).collect();
+    let book = Book { cells: units.into_iter().map(cell).collect(), era: 0 };
     let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
     Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })
 }
@@ -61,6 +61,38 @@ fn a_clock_that_was_far_ahead_leaves_no_limit_behind_in_the_future() {
         settle(&held, amounts(1, 3));
         assert_eq!(remaining(&account, present), [4, 99, 997], "{period:?}");
     }
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_moment_leaves_the_present_window_as_it_was() {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let (account, present) = (account(Period::Month, [5, 100, 1000]), 1_763_700_000_000);
+    let done = reserve(&account, amounts(20, 10), present, 0).expect("room");
+    settle(&done, amounts(20, 10));
+    let [held, meanwhile] = [0, 1].map(|at| reserve(&account, amounts(30, 10), present + at, 0).expect("room"));
+    let early = reserve(&account, amounts(100, 10), present + 40 * DAY_MS, 0).expect("room");
+    settle(&meanwhile, amounts(5, 10));
+    assert_eq!(remaining(&account, present), [2, 45, 970]);
+    settle(&held, amounts(1, 3));
+    assert_eq!(remaining(&account, present), [2, 74, 977]);
+    assert_eq!(remaining(&account, present + 40 * DAY_MS), [5, 100, 1000], "the next window begins empty");
+    settle(&early, amounts(1, 3));
+    assert_eq!(remaining(&account, present + 40 * DAY_MS), [5, 100, 1000], "it was reserved in a life that is over");
+}
+
+#[test]
+fn what_was_reserved_before_a_window_was_opened_again_takes_nothing_off_it() {
+    let (account, present) = (account(Period::Minute, [5, 100, 1000]), 1_763_700_000_000);
+    let held = reserve(&account, amounts(90, 900), present, 0).expect("room");
+    // The window before is kept, and no earlier one.
+    for ahead in [3, 2] {
+        reserve(&account, amounts(1, 1), present + ahead * 3_600_000, 0).expect("room");
+    }
+    let other = reserve(&account, amounts(60, 10), present, 0).expect("room in an empty window");
+    settle(&held, amounts(1, 3));
+    assert_eq!(remaining(&account, present), [4, 40, 990]);
+    settle(&other, amounts(1, 3));
+    assert_eq!(remaining(&account, present), [4, 99, 997]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! wait. What is left without it is what a Redis that comes back empty lacks. Other replicas may know more; each fills in what
 //! it knows when it comes first, and the most of it stays.
 
-use crate::accounts::account::{Account, Amounts, Cell, Said};
+use crate::accounts::account::{Account, Amounts, Counts, Said};
 use crate::accounts::local;
 use crate::accounts::meters::Reservation;
 
@@ -20,61 +20,60 @@ pub(super) struct Seed {
 /// What the counters of `account` have at least in the windows of `at_ms`, in the order of its meters.
 pub(super) fn seeds(account: &Account, at_ms: i64) -> Vec<Seed> {
     let book = local::lock(&account.tenant);
-    let seed = |cell: &Cell| Seed {
-        used: if cell.window.has(at_ms) { cell.used().saturating_sub(cell.untold) } else { 0 },
-        life: cell.said.life,
+    let seed = |counts: &Counts| Seed {
+        used: if counts.window.has(at_ms) { counts.used().saturating_sub(counts.untold) } else { 0 },
+        life: counts.said.life,
     };
-    account.meters.iter().map(|meter| seed(&book[meter.slot])).collect()
+    account.meters.iter().map(|meter| seed(&book.cells[meter.slot].now)).collect()
 }
 
 /// Redis has `said` what is used of each meter of `account`.
 pub(super) fn heard(account: &Account, said: &[Said], now_ms: i64) {
     let mut book = local::lock(&account.tenant);
     for (meter, said) in account.meters.iter().zip(said) {
-        let cell = local::current(&mut book, meter, now_ms);
+        let counts = local::current(&mut book, meter, now_ms);
         // Another request may have opened the next window meanwhile.
-        if cell.window.has(now_ms) {
-            cell.hear(*said);
+        if counts.window.has(now_ms) {
+            counts.hear(*said);
         }
     }
 }
 
 /// A request was let in: Redis is told when it ends.
 pub(super) fn began(reservation: &Reservation) {
-    change(reservation, |_, cell, of| cell.untold = cell.untold.saturating_add(of(&reservation.reserved)));
+    change(reservation, |_, counts, of| counts.untold = counts.untold.saturating_add(of(&reservation.reserved)));
 }
 
 /// A request has ended, having `spent` that: Redis is told soon.
 pub(super) fn ended(reservation: &Reservation, spent: Amounts) {
-    change(reservation, |_, cell, of| {
-        cell.untold = cell.untold.saturating_sub(of(&reservation.reserved)).saturating_add(of(&spent));
+    change(reservation, |_, counts, of| {
+        counts.untold = counts.untold.saturating_sub(of(&reservation.reserved)).saturating_add(of(&spent));
     });
 }
 
 /// Redis was told what a request has `spent`, and has `said` what is used since.
 pub(super) fn told(reservation: &Reservation, spent: Amounts, said: &[Said]) {
-    change(reservation, |index, cell, of| {
-        cell.untold = cell.untold.saturating_sub(of(&spent));
+    change(reservation, |index, counts, of| {
+        counts.untold = counts.untold.saturating_sub(of(&spent));
         let held = if reservation.is_shared { of(&reservation.reserved) } else { 0 };
-        cell.add(held, of(&spent));
-        said.get(index).into_iter().for_each(|said| cell.hear(*said));
+        counts.add(held, of(&spent));
+        said.get(index).into_iter().for_each(|said| counts.hear(*said));
     });
 }
 
 /// Redis is never told that a request has ended, and has what was reserved for it in what it says.
 pub(super) fn forgotten(reservation: &Reservation) {
     if reservation.is_shared {
-        change(reservation, |_, cell, of| cell.add(of(&reservation.reserved), 0));
+        change(reservation, |_, counts, of| counts.add(of(&reservation.reserved), 0));
     }
 }
 
-/// Changes the counters of a reservation that are still in its window: given the place of each and its unit's part.
-fn change(reservation: &Reservation, to: impl Fn(usize, &mut Cell, &dyn Fn(&Amounts) -> u64)) {
+/// Changes the counters of a reservation that still know its window: given the place of each and its unit's part.
+fn change(reservation: &Reservation, to: impl Fn(usize, &mut Counts, &dyn Fn(&Amounts) -> u64)) {
     let mut book = local::lock(&reservation.account.tenant);
     for (index, meter) in reservation.account.meters.iter().enumerate() {
-        let cell = &mut book[meter.slot];
-        if cell.window.has(reservation.at_ms) {
-            to(index, cell, &|amounts| meter.unit.of(amounts));
+        if let Some(counts) = book.cells[meter.slot].counts(reservation.at_ms, reservation.era) {
+            to(index, counts, &|amounts| meter.unit.of(amounts));
         }
     }
 }

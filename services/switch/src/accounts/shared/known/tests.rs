@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use super::*;
-use crate::accounts::account::{Meter, Tenant, Unit};
+use crate::accounts::account::{Book, Cell, Meter, Tenant, Unit};
 use crate::accounts::period::Period;
 
 /// A key with one limit, on tokens.
 fn account() -> Arc<Account> {
     let (unit, period, scope) = (Unit::Tokens, Period::Total, Arc::<str>::from("key:k"));
-    let book = vec![Cell::new(unit, scope.clone(), period)];
+    let book = Book { cells: vec![Cell::new(unit, scope.clone(), period)], era: 0 };
     let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
     let meters = vec![Meter { scope, unit, period, limit: u64::MAX, slot: 0 }];
     Arc::new(Account { meters, tenant, ..Account::unlimited("k") })
@@ -22,11 +22,11 @@ fn tokens(tokens: u64) -> Amounts {
 }
 
 fn reservation(account: &Arc<Account>, amount: u64, is_shared: bool) -> Reservation {
-    Reservation { account: account.clone(), reserved: tokens(amount), at_ms: 0, id: 1, is_shared }
+    Reservation { account: account.clone(), reserved: tokens(amount), at_ms: 0, era: 0, id: 1, is_shared }
 }
 
 fn used(account: &Account) -> u64 {
-    local::lock(&account.tenant)[0].used()
+    local::lock(&account.tenant).cells[0].now.used()
 }
 
 #[test]

@@ -107,8 +107,14 @@ mod tests {
     use crate::accounts::money::Usd;
 
     fn spending(account: &Arc<Account>, id: u64, picos: u64) -> Settlement {
-        let reservation =
-            Reservation { account: account.clone(), reserved: Amounts::default(), at_ms: 0, id, is_shared: false };
+        let reservation = Reservation {
+            account: account.clone(),
+            reserved: Amounts::default(),
+            at_ms: 0,
+            era: 0,
+            id,
+            is_shared: false,
+        };
         let spent = Amounts { requests: 1, tokens: 2, money: Usd::from_picos(picos) };
         Settlement { reservation, spent }
     }
