@@ -5,7 +5,7 @@
 //! answers and refuses a script (out of memory, a key of another kind) is not lost: that is a fault that somebody must
 //! mend, and is told apart. What is said in the scripts is the affair of those who bring them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(crate) struct Redis {
     timeout: Duration,
     look: Script,
     lost: AtomicBool,
+    /// How often it was found again.
+    spells: Arc<AtomicU64>,
     failures: IntCounterVec,
 }
 
@@ -136,14 +138,27 @@ impl Redis {
             .with_performance_config(|config| config.default_command_timeout = timeout)
             .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));
         let client = builder.build().context("cannot set up the client for Redis")?;
+        let spells = Arc::new(AtomicU64::new(0));
+        let reconnected = spells.clone();
+        // It may be another one now, or an older one, though nobody has missed it. Ends with the connection.
+        drop(client.on_reconnect(move |_| {
+            reconnected.fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        }));
         drop(client.connect());
         // Lost until it has answered once.
-        Ok(Self { client, timeout, look: Script::new("look", LOOK), lost: AtomicBool::new(true), failures })
+        let look = Script::new("look", LOOK);
+        Ok(Self { client, timeout, look, lost: AtomicBool::new(true), spells, failures })
     }
 
     /// Whether it did not answer when it was asked last.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The number of the time since it was found last: what it says in a later one holds, whatever it said before.
+    pub(crate) fn spell(&self) -> u64 {
+        self.spells.load(Ordering::Relaxed)
     }
 
     /// Looks whether it answers, and is the one to ask.
@@ -207,7 +222,10 @@ impl Redis {
             (false, false) => {
                 tracing::warn!("Redis does not answer; limits, breakers and keys are those of this replica alone");
             }
-            (true, true) => tracing::info!("Redis answers; limits, breakers and keys are shared by all replicas"),
+            (true, true) => {
+                self.spells.fetch_add(1, Ordering::Relaxed);
+                tracing::info!("Redis answers; limits, breakers and keys are shared by all replicas");
+            }
             _ => {}
         }
     }

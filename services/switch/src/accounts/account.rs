@@ -103,6 +103,8 @@ pub(crate) struct Said {
     pub(crate) life: u64,
     /// The how manieth call of that life it answers: answers may overtake one another on their way.
     pub(crate) turn: u64,
+    /// The spell of Redis' in which it was asked. One that comes back with older data counts its calls from there.
+    pub(crate) spell: u64,
 }
 
 impl Cell {
@@ -138,7 +140,8 @@ impl Counts {
 
     /// Takes over what Redis said, unless it has said something newer.
     pub(crate) fn hear(&mut self, said: Said) {
-        if said.life != self.said.life || said.turn > self.said.turn {
+        let is_same = (said.spell, said.life) == (self.said.spell, self.said.life);
+        if said.spell >= self.said.spell && (!is_same || said.turn > self.said.turn) {
             self.said = said;
         }
     }

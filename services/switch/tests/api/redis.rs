@@ -351,6 +351,25 @@ async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_mos
 }
 
 #[tokio::test]
+async fn a_redis_that_comes_back_with_older_data_is_believed() {
+    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let app = replica(&fake, &redis, "requests_per_day = 20").await;
+    for _ in 0..6 {
+        ask(&app, 100).await;
+    }
+    settled(&redis, &app, 6).await;
+    // As it was in a snapshot.
+    let counter = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:requests:day:*"]);
+    redis.command(&["SET", &counter, "3"]);
+    redis.command(&["HSET", "vx11:{key:alice}:state", "turn", "1"]);
+    redis.kill();
+    eventually("it is missed", async || limits_status(&app).await != "up").await;
+    redis.come_back().await;
+    eventually("it is found", async || limits_status(&app).await == "up").await;
+    assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "16", "three, and this one");
+}
+
+#[tokio::test]
 async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty() {
     let (fake, mut redis) = (provider().await, Redis::start().await);
     let app = replica(&fake, &redis, "budget = { usd = 0.006, period = \"total\" }").await;

@@ -59,9 +59,10 @@ impl Counters {
             arguments.extend([amount.to_string(), limit.to_string()]);
             arguments.extend(filling(meter, seed, now_ms, now_ms));
         }
+        let spell = self.redis.spell();
         let answer: Vec<String> = self.redis.run(&self.reserve, keys(account, now_ms), arguments).await.ok()?;
         let (refused, answer) = answer.split_first()?;
-        let (refused, said) = (refused.parse().ok()?, said(answer)?);
+        let (refused, said) = (refused.parse().ok()?, said(answer, spell)?);
         known::heard(account, &said, now_ms);
         let Some(index) = usize::checked_sub(refused, 1) else { return Some(Ok(())) };
         let (meter, used) = (account.meters.get(index)?, said.get(index)?.used);
@@ -86,19 +87,20 @@ impl Counters {
             arguments.extend([(whole - held).to_string(), whole.to_string()]);
             arguments.extend(filling(meter, seed, *at_ms, now_ms));
         }
+        let spell = self.redis.spell();
         let answer: Vec<String> = self.redis.run(&self.settle, keys(account, *at_ms), arguments).await?;
-        known::told(reservation, spent, &said(&answer).unwrap_or_default());
+        known::told(reservation, spent, &said(&answer, spell).unwrap_or_default());
         Ok(())
     }
 }
 
-/// What an answer of a script says: the life, the turn, and what is used of each counter.
-fn said(answer: &[String]) -> Option<Vec<Said>> {
+/// What an answer of a script that was sent in `spell` says: the life, the turn, and what is used of each counter.
+fn said(answer: &[String], spell: u64) -> Option<Vec<Said>> {
     let [life, turn, used @ ..] = answer else { return None };
     let (life, turn) = (u64::from_str_radix(life, 16).ok()?, turn.parse().ok()?);
     // A counter that was settled below nothing is empty.
     let used = used.iter().map(|text| text.parse::<i64>().map_or(0, |used| used.max(0) as u64));
-    Some(used.map(|used| Said { used, life, turn }).collect())
+    Some(used.map(|used| Said { used, life, turn, spell }).collect())
 }
 
 /// The keys that the scripts take for a request of `at_ms`.

@@ -32,7 +32,7 @@ fn used(account: &Account) -> u64 {
 #[test]
 fn a_settlement_that_waits_is_not_forgotten_when_redis_does_not_know_of_it_yet() {
     let account = account();
-    let say = |used, turn| [Said { used, life: 7, turn }];
+    let say = |used, turn| [Said { used, life: 7, turn, spell: 0 }];
     let (first, second) = (reservation(&account, 20, true), reservation(&account, 20, true));
     heard(&account, &say(20, 1), 0);
     began(&first);
@@ -47,6 +47,21 @@ fn a_settlement_that_waits_is_not_forgotten_when_redis_does_not_know_of_it_yet()
     ended(&second, tokens(10));
     assert_eq!(used(&account), 20);
     assert_eq!(seeds(&account, 0), [Seed { used: 10, life: 7 }]);
+}
+
+#[test]
+fn a_redis_that_comes_back_with_older_data_is_believed() {
+    let account = account();
+    let say = |used, turn, spell| heard(&account, &[Said { used, life: 7, turn, spell }], 0);
+    say(150, 150, 1);
+    say(100, 101, 1);
+    assert_eq!(used(&account), 150, "it was overtaken");
+    say(100, 101, 2);
+    assert_eq!(used(&account), 100);
+    say(160, 160, 1);
+    assert_eq!(used(&account), 100, "that was before");
+    say(110, 102, 2);
+    assert_eq!(used(&account), 110);
 }
 
 /// What happens next; numbers choose among what is there.
@@ -89,7 +104,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let said = Said { used: 0, life: 7, turn: 0 };
+        let said = Said { used: 0, life: 7, turn: 0, spell: 0 };
         let (granted, under_way, ended, told) = Default::default();
         Self { account: account(), said, granted, under_way, ended, told }
     }
