@@ -290,6 +290,9 @@ impl Settings {
         if let Some(token) = &common.token {
             check_token(token)?;
         }
+        if common.http.send_timeout.is_zero() {
+            return Err(ConfigError::unusable("http.send_timeout", "no client can be sent anything in no time"));
+        }
         common.secrets = self.secrets.clone();
         common.file = self.file.clone();
         Ok(common)
@@ -412,6 +415,14 @@ mod tests {
             std::fs::write(&file, content).expect("written");
             let settings = load(&[("VX11_TOKEN_FILE", file.to_str().expect("UTF-8"))]).expect("loads");
             assert!(settings.common().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_given_some_time() {
+        for (limit, is_fine) in [("0s", false), ("0ms", false), ("1ms", true), ("30days", true)] {
+            let common = load(&[("VX11_HTTP__SEND_TIMEOUT", limit)]).expect("loads").common();
+            assert_eq!(common.is_ok(), is_fine, "{limit}");
         }
     }
 
