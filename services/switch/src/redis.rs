@@ -25,7 +25,7 @@ const RECONNECT_MS: u32 = 200;
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// What is said by a Redis that is not the one to ask, or not now: another one has taken its place, or its data are not read
-/// yet. An older Redis says so in the midst of a sentence about the script.
+/// yet. It is the first word; an older Redis quotes it in a sentence about the script, after a dash.
 const NOT_THE_ONE: [&str; 5] = ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"];
 /// Writes nothing, and only where something could be written.
 const LOOK: &str = "return redis.call('HDEL', KEYS[1], '')";
@@ -95,7 +95,10 @@ impl Failed {
 }
 
 fn is_not_the_one(error: &Error) -> bool {
-    NOT_THE_ONE.iter().any(|word| error.details().contains(word))
+    let details = error.details();
+    let quoted = details.split_once(": -").map(|(_, quoted)| quoted);
+    let mut first_words = [Some(details), quoted].into_iter().flatten().filter_map(|text| text.split(' ').next());
+    first_words.any(|word| NOT_THE_ONE.contains(&word))
 }
 
 impl Redis {
@@ -297,6 +300,8 @@ mod tests {
             (ErrorKind::InvalidArgument, "WRONGTYPE Operation against a key", Failed::Refused),
             (ErrorKind::Parse, "Could not convert to string.", Failed::Refused),
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", Failed::Lost),
+            (ErrorKind::Unknown, "ERR vx11:{key:LOADING-dock}:key:LOADING-dock:requests is odd", Failed::Refused),
+            (ErrorKind::Unknown, "ERR @user_script: 5: -WRONGTYPE READONLY", Failed::Refused),
             (ErrorKind::IO, "Connection refused", Failed::Lost),
             (ErrorKind::Timeout, "Request timed out.", Failed::Lost),
             (ErrorKind::Auth, "NOAUTH Authentication required.", Failed::Lost),

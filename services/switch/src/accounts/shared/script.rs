@@ -29,7 +29,7 @@ local function broken()
   redis.call('HLEN', KEYS[3])
   for i = 4, #KEYS do
     local used = redis.call('GET', KEYS[i])
-    if used and not is_counter(used) then return redis.error_reply('ERR ' .. KEYS[i] .. ' is no counter') end
+    if used and not is_counter(used) then return redis.error_reply('ERR counter ' .. (i - 3) .. ' is no number') end
   end
 end
 local function add(key, amount)
