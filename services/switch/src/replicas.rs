@@ -19,6 +19,7 @@ mod word;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::providers::Provider;
@@ -40,6 +41,8 @@ pub(crate) struct Replicas {
     redis: Arc<Redis>,
     /// Its name for as long as it lives.
     id: String,
+    /// How many probes it has asked for.
+    probes: AtomicU64,
     exchange: Script,
     lease: Script,
     release: Script,
@@ -59,7 +62,7 @@ impl Replicas {
     pub(crate) fn new(redis: Arc<Redis>) -> Self {
         let id = format!("{:016x}", rand::random::<u64>());
         let (exchange, lease) = (Script::new("exchange", EXCHANGE), Script::new("lease", LEASE));
-        Self { redis, id, exchange, lease, release: Script::new("release", RELEASE) }
+        Self { redis, id, probes: AtomicU64::new(0), exchange, lease, release: Script::new("release", RELEASE) }
     }
 
     /// Why this replica is on its own, where it is.

@@ -1,6 +1,7 @@
 //! The right to make a half-open breaker's probe, which one replica has at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -15,6 +16,8 @@ use crate::providers::Provider;
 pub(crate) struct Lease {
     replicas: Arc<Replicas>,
     name: String,
+    /// Tells it from others of this replica's.
+    number: String,
     is_over: bool,
 }
 
@@ -29,9 +32,10 @@ impl Replicas {
             return Ok(None);
         }
         let name = script::lease(&breaker_field(provider, label));
-        let arguments = vec![self.id.clone(), lease_for.as_millis().to_string()];
+        let number = format!("{:x}", self.probes.fetch_add(1, Ordering::Relaxed));
+        let arguments = vec![self.id.clone(), number.clone(), lease_for.as_millis().to_string()];
         // From now on it may be this one's, though the answer is not waited for.
-        let mut lease = Lease { replicas: self.clone(), name: name.clone(), is_over: false };
+        let mut lease = Lease { replicas: self.clone(), name: name.clone(), number, is_over: false };
         let left_ms: Option<i64> = self.redis.run(&self.lease, vec![name], arguments).await.ok();
         match left_ms.and_then(|left| u64::try_from(left).ok()) {
             Some(left_ms @ 1..) => {
@@ -55,8 +59,9 @@ impl Drop for Lease {
         // A process that ends has no runtime any more; its lease ends by itself.
         let Some(runtime) = Handle::try_current().ok().filter(|_| !self.is_over) else { return };
         let (replicas, name) = (self.replicas.clone(), std::mem::take(&mut self.name));
+        let arguments = vec![replicas.id.clone(), std::mem::take(&mut self.number)];
         runtime.spawn(async move {
-            let _ = replicas.redis.run::<i64>(&replicas.release, vec![name], vec![replicas.id.clone()]).await;
+            let _ = replicas.redis.run::<i64>(&replicas.release, vec![name], arguments).await;
         });
     }
 }

@@ -45,22 +45,24 @@ end
 return words
 ";
 
-/// Gives the probe to who asks, unless another one has it. Answers with 0, or for how many milliseconds the other one has it.
+/// Gives the probe to who asks, unless another replica has it. Answers with 0, or for how many milliseconds that has it. One
+/// that the same replica has given up may not have been taken from it yet: it is given another one.
 ///
-/// Arguments: who asks, and for how many milliseconds.
+/// Arguments: the replica, the number of its probe, and for how many milliseconds.
 pub(super) const LEASE: &str = r"
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
+local own = ARGV[1] .. ':'
+if holder and string.sub(holder, 1, #own) ~= own then
   return math.max(redis.call('PTTL', KEYS[1]), 1)
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], own .. ARGV[2], 'PX', ARGV[3])
 return 0
 ";
 
-/// Takes the probe from who had it, and no longer makes it.
+/// Takes a probe from the replica that had it, and no longer makes it, unless it makes another one by now.
 ///
-/// Arguments: who that is.
+/// Arguments: the replica, and the number of the probe.
 pub(super) const RELEASE: &str = r"
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if redis.call('GET', KEYS[1]) == ARGV[1] .. ':' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
 return 0
 ";

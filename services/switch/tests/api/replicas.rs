@@ -142,6 +142,29 @@ async fn a_probe_whose_caller_leaves_is_another_replicas_to_make() {
 }
 
 #[tokio::test]
+async fn a_probe_that_is_begun_anew_is_another_one() {
+    let script = |request: usize| if request < 2 { vec![error(500, "")] } else { vec![Act::Wait] };
+    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let one = replica(&fake, &redis, &[(OPEN_FOR, "200ms")]).await;
+    for _ in 0..2 {
+        one.complete().await;
+    }
+    let lease = || redis.command(&["KEYS", "vx11:{replicas}:probe:*"]);
+    let mut holders = Vec::new();
+    for asked in 3..5 {
+        eventually("it may be probed", async || breaker(&one).await == "half_open" && lease().is_empty()).await;
+        let probe = tokio::spawn(one.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#).send());
+        eventually("the probe is made", async || fake.requests().len() == asked).await;
+        holders.push(redis.command(&["GET", &lease()]));
+        probe.abort();
+    }
+    let names: Vec<_> = holders.iter().filter_map(|holder| holder.split_once(':')).collect();
+    assert_eq!(names.len(), 2, "{holders:?}");
+    assert_eq!(names[0].0, names[1].0, "the same replica made both");
+    assert_ne!(names[0].1, names[1].1, "what is given up late is the first one alone");
+}
+
+#[tokio::test]
 async fn a_provider_of_the_same_name_elsewhere_is_another_one() {
     let ((broken, _), redis) = (failing().await, Redis::start().await);
     let well = Fake::always([completion("hi")]).await;
