@@ -202,8 +202,17 @@ impl Settings {
     /// # Errors
     /// When the file is missing or broken, or a name is unknown.
     pub fn from_process() -> Result<Self, ConfigError> {
-        let named = std::env::var_os("VX11_CONFIG").map(PathBuf::from);
-        let file = named.or_else(|| Some(PathBuf::from("vx11.toml")).filter(|path| path.exists()));
+        Self::of_process(None)
+    }
+
+    /// As [`Settings::from_process`], with `file` in place of the one that would be found.
+    ///
+    /// # Errors
+    /// When the file is missing or broken, or a name is unknown.
+    pub fn of_process(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let named = || std::env::var_os("VX11_CONFIG").map(PathBuf::from);
+        let file = file.map(Path::to_owned).or_else(named);
+        let file = file.or_else(|| Some(PathBuf::from("vx11.toml")).filter(|path| path.exists()));
         let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Self::load(file.as_deref(), variables)
     }

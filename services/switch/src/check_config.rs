@@ -1,5 +1,7 @@
 //! What a start would make of a configuration, without starting.
 
+use std::path::Path;
+
 use vx11_chassis::config::Settings;
 use vx11_chassis::process::section;
 
@@ -8,12 +10,13 @@ use crate::config::SwitchConfig;
 use crate::providers::Registry;
 use crate::redis::Redis;
 
-/// Reads and checks the configuration that the gateway would start with, keys included, and says what is in it.
+/// Reads and checks the configuration that the gateway would start with, or would with `file`, keys included, and says what
+/// is in it.
 ///
 /// # Errors
 /// Naming the file or variable, and the field.
-pub fn check_config() -> anyhow::Result<String> {
-    check(&Settings::from_process()?)
+pub fn check_config(file: Option<&Path>) -> anyhow::Result<String> {
+    check(&Settings::of_process(file)?)
 }
 
 fn check(settings: &Settings) -> anyhow::Result<String> {
@@ -26,12 +29,18 @@ fn check(settings: &Settings) -> anyhow::Result<String> {
     registry.clients(None)?;
     let source = common.file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
     let (providers, models) = (registry.all().len(), config.all_models().len());
-    let mut said = format!("{source}: the configuration can be used: {providers} providers, {models} models");
+    let (providers, models) = (counted(providers, "provider"), counted(models, "model"));
+    let mut said = format!("{source}: the configuration can be used: {providers}, {models}");
     for warning in config.warnings(&PriceTable::new(&config.prices)) {
         said.push_str("\nwarning: ");
         said.push_str(&warning);
     }
     Ok(said)
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 #[cfg(test)]
@@ -59,7 +68,7 @@ mod tests {
             assert!(refused.contains(expected), "{refused}");
         }
         let fine = checked(keys, &[("A", "sk-a"), ("B", "sk-b"), ("VX11_SWITCH__REDIS_URL", "redis://redis")]);
-        assert_eq!(fine.expect("can be used"), "FILE: the configuration can be used: 3 providers, 1 models");
+        assert_eq!(fine.expect("can be used"), "FILE: the configuration can be used: 3 providers, 1 model");
     }
 
     #[test]

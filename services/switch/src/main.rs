@@ -1,21 +1,27 @@
 //! The gateway as a process of its own.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => vx11_chassis::process::run("switch", vx11_switch::serve),
-        Some("check-config") => done(check_config()),
-        Some(other) => done(Err(anyhow::anyhow!("there is no command `{other}`, only `check-config`"))),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => vx11_chassis::process::run("switch", vx11_switch::serve),
+        ["check-config"] => done(check_config(None)),
+        ["check-config", file] if !file.starts_with('-') => done(check_config(Some(Path::new(file)))),
+        _ => {
+            done(Err(anyhow::anyhow!("usage: switch, or switch check-config [FILE]; everything else is configuration")))
+        }
     }
 }
 
-fn check_config() -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{}", vx11_switch::check_config()?)?)
+fn check_config(file: Option<&Path>) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", vx11_switch::check_config(file)?)?)
 }
 
 fn done(result: anyhow::Result<()>) -> ExitCode {

@@ -1,16 +1,17 @@
 //! `vx11 check-config`: would the services start with this configuration?
 
 use std::io::Write;
+use std::path::Path;
 
 use vx11_chassis::config::Settings;
 use vx11_chassis::process::section;
 
 /// Checks every service's section, and says what the gateway makes of its own.
-pub(crate) fn run() -> anyhow::Result<()> {
-    let settings = Settings::from_process()?;
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
+    let settings = Settings::of_process(file)?;
     section::<vx11_tentaculo::TentaculoConfig>(&settings)?;
     section::<vx11_operator::OperatorConfig>(&settings)?;
     section::<vx11_madre::MadreConfig>(&settings)?;
     section::<vx11_mock_provider::MockProviderConfig>(&settings)?;
-    Ok(writeln!(std::io::stdout(), "{}", vx11_switch::check_config()?)?)
+    Ok(writeln!(std::io::stdout(), "{}", vx11_switch::check_config(file)?)?)
 }

@@ -29,7 +29,10 @@ enum Command {
     /// Run every service in this process, until SIGTERM or Ctrl-C.
     Up,
     /// Say whether the configuration can be used, and start nothing.
-    CheckConfig,
+    CheckConfig {
+        /// The file; without it, the one that `up` would read.
+        file: Option<PathBuf>,
+    },
     /// Write the OpenAPI document of every service into a directory.
     Openapi {
         /// The directory; it is made where it is missing.
@@ -43,7 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Up => up::run(),
-        Command::CheckConfig => check_config::run(),
+        Command::CheckConfig { file } => check_config::run(file.as_deref()),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),
     };
