@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
@@ -56,6 +56,7 @@ struct Shared {
     does: Mutex<BTreeMap<String, Does>>,
     asked: Mutex<Vec<Asked>>,
     hung_up: AtomicUsize,
+    is_dead: AtomicBool,
 }
 
 impl Fake {
@@ -101,6 +102,8 @@ impl Fake {
 
     /// Dies: nobody listens any more.
     pub(crate) async fn die(&self) {
+        // Connections that are open end a little later than the server says that it has stopped.
+        self.shared.is_dead.store(true, Ordering::SeqCst);
         self.server.stop(false).await;
     }
 }
@@ -152,6 +155,9 @@ pub(crate) fn error(code: &str) -> Value {
 }
 
 async fn serve(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    if shared.is_dead.load(Ordering::SeqCst) {
+        return std::future::pending().await;
+    }
     let header = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap_or_default().to_owned())
     };
