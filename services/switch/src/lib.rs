@@ -16,6 +16,7 @@ mod domain;
 pub mod fuzz;
 mod gateway;
 mod metrics;
+mod named;
 mod providers;
 mod redis;
 mod reload;

@@ -101,7 +101,7 @@ pub(crate) struct Said {
     pub(crate) used: u64,
     /// Which of Redis' lives it was read in; 0: none. A Redis that has lost everything begins a new one.
     pub(crate) life: u64,
-    /// The how manieth call of that life it answers: answers may overtake one another on their way.
+    /// The number of the call in that life that it answers: answers may overtake one another on their way.
     pub(crate) turn: u64,
     /// The spell of Redis' in which it was asked. One that comes back with older data counts its calls from there.
     pub(crate) spell: u64,

@@ -3,10 +3,9 @@
 //! Some providers break an answer off under the words in which others end one. What ends so is no answer: it is neither
 //! handed on as one nor kept.
 
-use std::fmt;
+use serde::de::{Deserialize, Deserializer};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::named::named;
 
 /// The `finish_reason`s with which a provider gives an answer up: OpenRouter's and Mistral's, vLLM's, DeepSeek's.
 const GIVEN_UP: [&str; 3] = ["error", "abort", "insufficient_system_resource"];
@@ -30,53 +29,11 @@ pub(crate) enum Ending {
 
 impl<'de> Deserialize<'de> for Ending {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reason;
-        impl<'de> Visitor<'de> for Reason {
-            type Value = Ending;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a reason or null")
-            }
-
-            fn visit_str<E>(self, reason: &str) -> Result<Ending, E> {
-                Ok(match reason {
-                    "" => Ending::None,
-                    reason if is_given_up(reason) => Ending::GivenUp,
-                    _ => Ending::Ended,
-                })
-            }
-
-            fn visit_unit<E>(self) -> Result<Ending, E> {
-                Ok(Ending::None)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Ending, E> {
-                Ok(Ending::None)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Ending, E> {
-                Ok(Ending::None)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Ending, E> {
-                Ok(Ending::None)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Ending, E> {
-                Ok(Ending::None)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ending, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Ending::None)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ending, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Ending::None)
-            }
-        }
-        deserializer.deserialize_any(Reason)
+        named(deserializer, |reason| match reason {
+            "" => Self::None,
+            reason if is_given_up(reason) => Self::GivenUp,
+            _ => Self::Ended,
+        })
     }
 }
 

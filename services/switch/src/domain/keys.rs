@@ -1,9 +1,10 @@
 //! Which of a provider's keys is used next.
 //!
-//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over. With a
-//! 403 it may be the request that is at fault, which decides nothing for others: such a key is dead on suspicion, for a short
-//! time, until another one has answered the same request. What other replicas were told by the provider holds beside what was found out here, for as long as they say. Keys are numbers
-//! here; what they say is no business of this file.
+//! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over.
+//! With a 403 it may be the request that is at fault, which decides nothing for others: such a key is dead on suspicion,
+//! for a short time, until another one has answered the same request. What other replicas were told by the provider holds
+//! beside what was found out here, for as long as they say. Keys are numbers here; what they say is no business of this
+//! file.
 
 use std::time::{Duration, Instant};
 

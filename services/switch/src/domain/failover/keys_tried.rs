@@ -45,6 +45,7 @@ mod tests {
         assert_eq!((after(Some(0), 1), after(Some(1), 2), after(Some(2), 0)), (Some(1), Some(2), None));
         assert_eq!(after(Some(1), 7), None, "somebody else made it the one to use");
     }
+
     #[test]
     fn who_is_asked_next_knows_the_key_with_which_it_was_forbidden() {
         let mut tried = KeysTried::default();
