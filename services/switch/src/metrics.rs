@@ -24,9 +24,7 @@ const SHORT_SECONDS: &[f64] =
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     requests: IntCounterVec,
-    prompt_tokens: IntCounterVec,
     generated_tokens: IntCounterVec,
-    estimated_tokens: IntCounterVec,
     fallbacks: IntCounterVec,
     rescues: IntCounterVec,
     retries: IntCounterVec,
@@ -68,12 +66,8 @@ pub(crate) struct CallReport<'a> {
     pub(crate) duration: Duration,
     /// From the request to the first token, for a stream that got that far.
     pub(crate) first_token: Option<Duration>,
-    /// Tokens read, where reported.
-    pub(crate) prompt_tokens: u64,
     /// Tokens written, also by an answer that was not finished.
     pub(crate) generated_tokens: u64,
-    /// Whether they were counted here, because the provider did not say.
-    pub(crate) estimated: bool,
 }
 
 impl Metrics {
@@ -105,23 +99,16 @@ impl Metrics {
         )?;
         let watched = Watched::default();
         registry.register(Box::new(LiveStates::new(watched.clone())?))?;
-        let model = ["provider", "model"];
         Ok(Self {
             requests: counters(
                 "vx11_provider_requests_total",
                 "Calls to providers, by how they went.",
                 &["provider", "model", "outcome"],
             )?,
-            prompt_tokens: counters("vx11_tokens_prompt_total", "Tokens that models read, as reported.", &model)?,
             generated_tokens: counters(
                 "vx11_tokens_generated_total",
                 "Tokens that models wrote, unfinished answers included.",
-                &model,
-            )?,
-            estimated_tokens: counters(
-                "vx11_tokens_estimated_total",
-                "Those of the generated tokens that were counted by deltas, because no usage was reported.",
-                &model,
+                &["provider", "model"],
             )?,
             rescues: counters(
                 "vx11_stream_rescues_total",
@@ -136,7 +123,7 @@ impl Metrics {
             )?,
             retries: counters(
                 "vx11_provider_retries_total",
-                "Calls that were made once more, by how the call before went; `no_budget`: not made.",
+                "Retries on the same target, by the outcome that caused them; `no_budget`: refused by the retry budget.",
                 &["provider", "reason"],
             )?,
             shadows: counters(
@@ -157,7 +144,7 @@ impl Metrics {
                 registry,
                 Histogram::with_opts(histogram_opts!(
                     "vx11_gateway_overhead_seconds",
-                    "Seconds from a request to the head of its answer that no provider took.",
+                    "Seconds from a request to the head of its answer, without provider calls and the pauses between them.",
                     SHORT_SECONDS.to_vec()
                 ))?,
             )?,
@@ -191,14 +178,8 @@ impl Metrics {
     pub(crate) fn call(&self, report: CallReport<'_>) {
         let CallReport { index, provider, model, outcome, duration, first_token, .. } = report;
         self.requests.with_label_values(&[provider, model, outcome]).inc();
-        if report.prompt_tokens > 0 {
-            self.prompt_tokens.with_label_values(&[provider, model]).inc_by(report.prompt_tokens);
-        }
         if report.generated_tokens > 0 {
             self.generated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
-            if report.estimated {
-                self.estimated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
-            }
         }
         let times = &self.providers[index];
         times.duration.observe(duration.as_secs_f64());

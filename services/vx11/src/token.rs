@@ -3,14 +3,19 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use secrecy::SecretString;
 
+/// The file in `data_dir` that keeps the token.
+pub(crate) fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("token")
+}
+
 /// The token kept in `data_dir`, made where there is none. Only the file's owner can read it.
 pub(crate) fn kept_in(data_dir: &Path) -> anyhow::Result<SecretString> {
-    let file = data_dir.join("token");
+    let file = file(data_dir);
     let made = uuid::Uuid::new_v4().simple().to_string();
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
         Ok(mut new) => {

@@ -14,7 +14,8 @@ use vx11_chassis::process::{Section, listen, section};
 use vx11_chassis::shutdown;
 
 use crate::stack::{Ports, Stack};
-use crate::{summary, token};
+use crate::summary::{self, Token};
+use crate::token;
 
 /// Longest wait for one answer of a service that is starting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,19 +28,22 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&common.data_dir.0)
         .with_context(|| format!("cannot make the data directory {}", common.data_dir.0.display()))?;
-    if common.token.is_none() {
+    let token = if common.token.is_some() {
+        Token::Configured
+    } else {
         common.token = Some(token::kept_in(&common.data_dir.0)?);
-    }
+        Token::Kept(token::file(&common.data_dir.0))
+    };
     if common.http.workers == 0 {
         // Five services share the cores that a process of its own would have to itself.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         common.http.workers = cores.div_ceil(4);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(live(settings, common))
+    runtime.block_on(live(settings, common, token))
 }
 
-async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
+async fn live(settings: Settings, mut common: Common, token: Token) -> anyhow::Result<()> {
     let ports = open_ports(&settings, &mut common)?;
     let telemetry = vx11_telemetry::init(&common.telemetry, "vx11", &Stack::SERVICES)?;
     let stack = Stack::start(&settings, &common, ports)?;
@@ -49,7 +53,7 @@ async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
             Ok(())
         }
         failed = stack.failed() => Err(failed),
-        Err(failed) = announce(&common) => Err(failed),
+        Err(failed) = announce(&common, &token) => Err(failed),
     };
     stack.stop().await;
     telemetry.shutdown().await;
@@ -58,7 +62,7 @@ async fn live(settings: Settings, mut common: Common) -> anyhow::Result<()> {
 
 /// Prints the summary once every service answers, so that who reads it can use it. One that never does fails, and says so
 /// itself.
-async fn announce(common: &Common) -> anyhow::Result<Infallible> {
+async fn announce(common: &Common, token: &Token) -> anyhow::Result<Infallible> {
     let urls = &common.urls;
     for url in [&urls.mock_provider, &urls.madre, &urls.switch, &urls.operator, &urls.tentaculo] {
         let service = Client::new(Connector::plain(url, PATIENCE)?);
@@ -67,7 +71,7 @@ async fn announce(common: &Common) -> anyhow::Result<Infallible> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    summary::print(common)?;
+    summary::print(common, token)?;
     std::future::pending().await
 }
 

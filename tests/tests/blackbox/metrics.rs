@@ -1,6 +1,8 @@
 //! A real Prometheus scrapes every service, and promtool has no complaint.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use vx11_tests::{Caller, Chain, Process, wait_until};
@@ -64,6 +66,57 @@ async fn promtool_has_no_complaint() {
         let complaints = String::from_utf8_lossy(&said.stderr);
         assert!(said.status.success() && complaints.is_empty(), "{service}: {complaints}");
     }
+}
+
+#[test]
+fn the_reference_names_every_metric_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let crates = ["crates", "services"].map(|folder| root.join(folder));
+    let mut named = BTreeSet::new();
+    let packages = crates.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    for package in packages.map(|entry| entry.expect("an entry").path().join("src")) {
+        named.extend(names_in(&package));
+    }
+    let page = std::fs::read_to_string(root.join("docs/metrics.md")).expect("the page");
+    let documented: BTreeSet<_> = page.split('`').filter(|word| is_metric(word)).map(str::to_owned).collect();
+    assert_eq!(named.symmetric_difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The texts of a package's source that are names of metrics.
+fn names_in(folder: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            names.extend(names_in(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let source = std::fs::read_to_string(&path).expect("text");
+            names.extend(source.split('"').filter(|text| is_metric(text)).map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// Crates begin as metrics do, and have no such endings.
+fn is_metric(word: &str) -> bool {
+    const ENDINGS: [&str; 12] = [
+        "_total",
+        "_seconds",
+        "_info",
+        "_state",
+        "_keys",
+        "_limit",
+        "_flight",
+        "_depth",
+        "_active",
+        "_degraded",
+        "_rows",
+        "_open",
+    ];
+    const OTHERS: [&str; 4] = ["vx11_cache_bytes", "vx11_cache_entries", "vx11_cache_pending", "vx11_config_refused"];
+    let is_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    is_name
+        && word.starts_with("vx11_")
+        && (ENDINGS.iter().any(|ending| word.ends_with(ending)) || OTHERS.contains(&word))
 }
 
 fn start_prometheus(chain: &Chain, data: &std::path::Path) -> (Caller, Process) {

@@ -1,7 +1,9 @@
 //! `vx11 up`: everything in one process.
 
+use std::process::Command;
+
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use vx11_tests::{Caller, Process, base_env};
 
 const SERVICES: [&str; 5] = ["tentaculo", "operator", "switch", "madre", "mock-provider"];
@@ -17,9 +19,14 @@ async fn one_command_starts_everything_and_ctrl_c_stops_it() {
     let token = token.trim();
     vx11.line("Ctrl-C").expect("the summary's last line");
     let summary = vx11.text();
-    for shown in [token, &addresses["tentaculo"], &data.path().display().to_string(), "curl -s"] {
+    for shown in [&addresses["tentaculo"], &data.path().join("token").display().to_string()] {
         assert!(summary.contains(shown), "{shown} is not in\n{summary}");
     }
+    assert!(!summary.contains(token), "it may end in a log:\n{summary}");
+    let tried = summary.split("Try it:").nth(1).and_then(|rest| rest.split("Ctrl-C").next()).expect("a command");
+    let said = Command::new("sh").args(["-c", tried]).output().expect("a shell");
+    let said: Value = serde_json::from_slice(&said.stdout).expect("what is to be copied works");
+    assert_eq!(said["provider"], "switch", "{said}");
 
     let edge = Caller::new(format!("http://{}", addresses["tentaculo"]), Some(token));
     let answer = edge.chat("Hello").await;

@@ -119,8 +119,8 @@ impl Attempt {
         self.admitted.key
     }
 
-    /// Awaits `call` within `limit`, the provider's own, and what the caller allows. It is borrowed, because a future that
-    /// is handed on is held twice, and every request is copied with what it holds.
+    /// Awaits `call` within `limit`, the provider's own, and what the caller allows. Takes the future by a pinned reference: by
+    /// value it would be stored twice in the state machine of every request.
     pub(super) async fn bounded<T>(
         &self,
         limit: Duration,
@@ -269,7 +269,6 @@ impl Attempt {
     fn report(&mut self, outcome: Outcome, health: Health) {
         self.is_over = true;
         let name = outcome.name();
-        let Progress { written, reported, .. } = self.progress;
         let said = self.progress.said();
         self.close_span(outcome, &name, said);
         self.shared.metrics.call(CallReport {
@@ -279,9 +278,7 @@ impl Attempt {
             outcome: &name,
             duration: self.started.elapsed(),
             first_token: self.first_token,
-            prompt_tokens: said.map_or(0, |tokens| tokens.prompt),
-            generated_tokens: said.map_or(written, |tokens| tokens.completion),
-            estimated: reported.is_none(),
+            generated_tokens: said.map_or(self.progress.written, |tokens| tokens.completion),
         });
         let may_have_spent = outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed);
         self.progress.charge(&self.bill, &self.provider().name, &self.target, may_have_spent);

@@ -17,7 +17,7 @@ async fn a_whole_stream_goes_through_as_it_is() {
     for (series, value) in [
         (r#"vx11_provider_requests_total{model="m-a",outcome="success",provider="a"}"#, 1.0),
         (r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#, 2.0),
-        (r#"vx11_tokens_prompt_total{model="m-a",provider="a"}"#, 3.0),
+        (r#"vx11_tokens_total{kind="prompt",model="m-a",provider="a"}"#, 3.0),
         (r#"vx11_provider_time_to_first_token_seconds_count{provider="a"}"#, 1.0),
         (r#"vx11_provider_time_per_output_token_seconds_count{provider="a"}"#, 1.0),
         ("vx11_gateway_overhead_seconds_count", 1.0),

@@ -26,7 +26,7 @@ async fn bytes_go_through_and_tokens_are_counted() {
     let (head, sent) = requests[0].split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/embeddings HTTP/1.1\r\n"), "{head}");
     assert_eq!(sent, body.replace("\"m\"", "\"m-a\""));
-    assert_eq!(app.metric(r#"vx11_tokens_prompt_total{model="m-a",provider="a"}"#).await, 7.0);
+    assert_eq!(app.metric(r#"vx11_tokens_total{kind="prompt",model="m-a",provider="a"}"#).await, 7.0);
 }
 
 #[tokio::test]

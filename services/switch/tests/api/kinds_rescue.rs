@@ -167,7 +167,7 @@ async fn any_kind_finishes_what_any_other_began_for_callers_of_either_wire() {
         }
         for (series, value) in [
             (r#"vx11_provider_requests_total{model="m-a",outcome="stream_cut",provider="a"}"#, 2.0),
-            (r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#, 2.0),
+            (r#"vx11_estimated_calls_total{model="m-a",provider="a"}"#, 2.0),
             (r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#, 4.0),
             (r#"vx11_stream_rescues_total{outcome="spliced"}"#, 2.0),
         ] {

@@ -106,7 +106,7 @@ async fn a_provider_of_the_same_wire_gets_and_gives_the_very_bytes() {
     let got = ask(&app, STREAM).await;
     assert_eq!(got.events(), EVENTS, "{}", got.body);
     app.wait_for_metric(r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#, 4.0).await;
-    app.wait_for_metric(r#"vx11_tokens_prompt_total{model="m-a",provider="a"}"#, 6.0).await;
+    app.wait_for_metric(r#"vx11_tokens_total{kind="prompt",model="m-a",provider="a"}"#, 6.0).await;
 }
 
 #[tokio::test]
@@ -329,5 +329,5 @@ async fn a_call_that_the_callers_own_limit_cuts_off_is_an_answer_and_paid() {
     }
     assert_eq!((wrong.requests().len(), app.provider("a").await["breaker"]["failure_count"].as_u64()), (4, Some(0)));
     assert_eq!(app.metric(r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#).await, 8.0);
-    assert_eq!(app.metric(r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#).await, 0.0);
+    assert_eq!(app.metric(r#"vx11_estimated_calls_total{model="m-a",provider="a"}"#).await, 0.0);
 }

@@ -76,7 +76,7 @@ async fn usage_is_asked_for_and_shown_only_to_who_wants_it() {
         assert_eq!(body_sent(&fake), sent);
         assert_eq!(got.events().contains(&USAGE), shown, "{options}: {}", got.body);
     }
-    app.wait_for_metric(r#"vx11_tokens_prompt_total{model="m-a",provider="a"}"#, 9.0).await;
+    app.wait_for_metric(r#"vx11_tokens_total{kind="prompt",model="m-a",provider="a"}"#, 9.0).await;
 
     let wrong = r#"{"model":"m","messages":[],"stream":true,"stream_options":[]}"#;
     let got = Answer::of(app.post("/v1/chat/completions", wrong)).await;

@@ -115,9 +115,9 @@ async fn an_agreeing_answer_is_spliced_whatever_the_break() {
             (failed.as_str(), 1.0),
             (r#"vx11_provider_requests_total{model="m-b",outcome="success",provider="b"}"#, 1.0),
             (r#"vx11_tokens_generated_total{model="m-a",provider="a"}"#, 1.0),
-            (r#"vx11_tokens_estimated_total{model="m-a",provider="a"}"#, 1.0),
+            (r#"vx11_estimated_calls_total{model="m-a",provider="a"}"#, 1.0),
             (r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#, 2.0),
-            (r#"vx11_tokens_estimated_total{model="m-b",provider="b"}"#, 0.0),
+            (r#"vx11_estimated_calls_total{model="m-b",provider="b"}"#, 0.0),
             (r#"vx11_stream_rescues_total{outcome="spliced"}"#, 1.0),
         ] {
             assert_eq!(app.metric(series).await, value, "{outcome}: {series}");
