@@ -43,6 +43,11 @@ impl Frame {
         parse(event(None, None, data))
     }
 
+    /// Whether nothing is in it, not even a comment.
+    pub fn is_blank(&self) -> bool {
+        self.raw.trim_ascii().is_empty()
+    }
+
     /// The payload; several `data:` lines are joined by line breaks. Empty for a comment.
     pub fn data(&self) -> &[u8] {
         self.joined.as_deref().unwrap_or(&self.raw[self.data.clone()])
@@ -97,12 +102,9 @@ impl Parser {
         }
     }
 
-    /// What is left when the stream has ended, blank line or not.
-    pub fn finish(&mut self) -> Option<Frame> {
-        self.scanned = 0;
-        let rest = self.buffer.split().freeze();
-        let has_content = rest.iter().any(|byte| !byte.is_ascii_whitespace());
-        has_content.then(|| parse(rest))
+    /// The stream has ended: what is left is a frame too, blank line or not. Where nothing was, that frame is blank.
+    pub fn end(&mut self) {
+        self.push(b"\n\n");
     }
 }
 
@@ -116,24 +118,30 @@ fn blank_line(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 fn parse(raw: Bytes) -> Frame {
-    let mut data: Vec<Range<usize>> = Vec::with_capacity(1);
+    // Nearly every event has one line of data; those of more are joined.
+    let (mut data, mut more): (Option<Range<usize>>, Vec<Range<usize>>) = (None, Vec::new());
     let mut event = None;
     let mut start = 0;
     while start < raw.len() {
         let end = memchr::memchr(b'\n', &raw[start..]).map_or(raw.len(), |at| start + at);
         let line_end = if end > start && raw[end - 1] == b'\r' { end - 1 } else { end };
         if let Some(value) = field(&raw, start..line_end, b"data:") {
-            data.push(value);
+            if data.is_none() {
+                data = Some(value);
+            } else {
+                more.push(value);
+            }
         } else if let Some(value) = field(&raw, start..line_end, b"event:") {
             event = Some(value);
         }
         start = end + 1;
     }
-    let joined = (data.len() > 1).then(|| {
-        let lines: Vec<&[u8]> = data.iter().map(|range| &raw[range.clone()]).collect();
+    let data = data.unwrap_or(0..0);
+    let joined = (!more.is_empty()).then(|| {
+        let lines: Vec<&[u8]> = std::iter::once(&data).chain(&more).map(|range| &raw[range.clone()]).collect();
         Bytes::from(lines.join(&b'\n'))
     });
-    Frame { data: data.into_iter().next().unwrap_or(0..0), joined, event, raw }
+    Frame { data, joined, event, raw }
 }
 
 /// The value of a line that begins with `name`, less the one space that may follow the colon.
@@ -152,19 +160,18 @@ mod tests {
     fn read_all(chunks: &[&[u8]]) -> Vec<(Option<String>, String)> {
         let mut parser = Parser::new(1 << 20);
         let mut seen = Vec::new();
-        let mut take = |frame: Frame| {
-            let data = String::from_utf8_lossy(frame.data()).into_owned();
-            seen.push((frame.event().map(str::to_owned), data));
+        let mut take = |parser: &mut Parser| {
+            while let Some(frame) = parser.next_frame().expect("within the limit") {
+                let data = String::from_utf8_lossy(frame.data()).into_owned();
+                seen.extend((!frame.is_blank()).then(|| (frame.event().map(str::to_owned), data)));
+            }
         };
         for chunk in chunks {
             parser.push(chunk);
-            while let Some(frame) = parser.next_frame().expect("within the limit") {
-                take(frame);
-            }
+            take(&mut parser);
         }
-        if let Some(frame) = parser.finish() {
-            take(frame);
-        }
+        parser.end();
+        take(&mut parser);
         seen
     }
 

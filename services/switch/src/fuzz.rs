@@ -26,22 +26,25 @@ pub fn events(data: &[u8]) {
     let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut parser = Parser::new(usize::MAX);
         let mut events = Vec::new();
-        for piece in pieces {
-            parser.push(piece);
+        let mut take = |parser: &mut Parser| {
             while let Ok(Some(frame)) = parser.next_frame() {
                 events.push((frame.raw.to_vec(), frame.data().to_vec(), frame.event().map(str::to_owned)));
             }
+        };
+        for piece in pieces {
+            parser.push(piece);
+            take(&mut parser);
         }
-        events.extend(parser.finish().map(|rest| (rest.raw.to_vec(), rest.data().to_vec(), None)));
+        parser.end();
+        take(&mut parser);
         events
     };
     let at_once = read(&mut std::iter::once(data));
-    for (byte_by_byte, whole) in read(&mut data.chunks(1)).iter().zip(&at_once) {
-        assert_eq!(byte_by_byte.1, whole.1);
-    }
+    assert_eq!(read(&mut data.chunks(1)), at_once);
     let raw: Vec<u8> = at_once.iter().flat_map(|event| event.0.clone()).collect();
-    assert!(data.starts_with(&raw), "what is passed on is what came");
-    assert!(data[raw.len()..].iter().all(u8::is_ascii_whitespace), "and all of it");
+    let came = [data, b"\n\n"].concat();
+    assert!(came.starts_with(&raw), "what is passed on is what came");
+    assert!(came[raw.len()..].iter().all(u8::is_ascii_whitespace), "and all of it");
 }
 
 /// A request that can be read names the model that it is sent on with, and stays readable.

@@ -388,8 +388,7 @@ impl Source {
                 return Ok(event);
             }
             if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::AnswerTooLarge)? {
-                // The blank line that ends the last event, where that had one.
-                if frame.raw.trim_ascii().is_empty() {
+                if frame.is_blank() {
                     continue;
                 }
                 if self.translation.translator.is_some() && !frame.data().is_empty() {
@@ -415,8 +414,7 @@ impl Source {
                 Ok(Ok(Some(chunk))) => self.parser.push(&chunk),
                 Ok(Ok(None)) => {
                     self.response = None;
-                    // The last event may lack its blank line.
-                    self.parser.push(b"\n\n");
+                    self.parser.end();
                 }
             }
         }
