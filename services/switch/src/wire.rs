@@ -14,6 +14,7 @@ mod openai;
 #[cfg(test)]
 mod properties;
 pub(crate) mod signed_id;
+mod turns;
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -38,3 +38,25 @@ pub(super) fn copy(from: &Value, to: &mut Object, names: &[&str]) {
         }
     }
 }
+
+/// A tool call's arguments as an object; no text at all is an empty one. `None`: they are something else.
+pub(super) fn arguments(text: &str) -> Option<Value> {
+    if text.trim().is_empty() {
+        return Some(Value::Object(Object::new()));
+    }
+    serde_json::from_str(text).ok().filter(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_an_object_or_nothing() {
+        assert_eq!(arguments(" "), Some(json!({})));
+        assert_eq!(arguments("{\"a\":[1]}"), Some(json!({"a": [1]})));
+        assert_eq!((arguments("[1]"), arguments("{")), (None, None));
+    }
+}

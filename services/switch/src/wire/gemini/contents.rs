@@ -2,44 +2,25 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::json::{get, list, said, text};
+use crate::wire::json::{arguments, get, list, text};
 use crate::wire::openai::thought_signature;
+use crate::wire::turns::{SYSTEM, Turns};
 use crate::wire::{Untranslatable, data_url, signed_id};
 
 /// Stands for the signature of a thought that was another model's, as Google's guide to "Thought signatures" has it.
 const FOREIGN: &str = "skip_thought_signature_validator";
 
-/// A conversation in Gemini's form.
-#[derive(Debug, Default)]
-pub(super) struct Conversation {
-    /// What the system says, as text parts.
-    pub(super) system: Vec<Value>,
-    /// The turns.
-    pub(super) contents: Vec<Value>,
-}
-
-/// Translates `messages`. With `signed`, the first call of each turn has a signature, whoever made it.
-pub(super) fn conversation(pivot: &Value, signed: bool) -> Result<Conversation, Untranslatable> {
-    let messages = list(pivot, "messages");
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    let mut system = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        let turn =
-            turn(message, &messages[..index], signed).map_err(|error| error.within(&format!("messages[{index}]")))?;
-        match (turn, turns.last_mut()) {
-            ((_, parts), _) if parts.is_empty() => {}
-            (("system", parts), _) => system.extend(parts),
-            ((role, parts), Some((last, said))) if role == *last => said.extend(parts),
-            (turn, _) => turns.push(turn),
-        }
-    }
-    let contents = turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect();
-    Ok(Conversation { system, contents })
+/// Translates `messages`: what the system says, as text parts, and the turns. With `signed`, the first call of each turn has a
+/// signature, whoever made it.
+pub(super) fn conversation(pivot: &Value, signed: bool) -> Result<(Vec<Value>, Vec<Value>), Untranslatable> {
+    let mut turns = Turns::of(list(pivot, "messages"), |message, before| turn(message, before, signed))?;
+    let contents = turns.messages("parts");
+    Ok((turns.system, contents))
 }
 
 fn turn(message: &Value, before: &[Value], signed: bool) -> Result<(&'static str, Vec<Value>), Untranslatable> {
     match text(message, "role") {
-        Some("system" | "developer") => Ok(("system", content(message)?)),
+        Some("system" | "developer") => Ok((SYSTEM, content(message)?)),
         Some("user") => Ok(("user", content(message)?)),
         Some("assistant") => Ok(("model", assistant(message, signed)?)),
         Some("tool") => Ok(("user", vec![function_response(message, before)?])),
@@ -117,8 +98,7 @@ fn signature(call: &Value) -> Option<String> {
 fn function_call(call: &Value) -> Result<Value, Untranslatable> {
     let function = get(call, "function").ok_or_else(|| Untranslatable::new("function", "is required"))?;
     let name = text(function, "name").ok_or_else(|| Untranslatable::new("function.name", "is required"))?;
-    let arguments = said(function, "arguments").unwrap_or("{}");
-    let args: Option<Value> = serde_json::from_str(arguments).ok().filter(Value::is_object);
+    let args = arguments(text(function, "arguments").unwrap_or_default());
     let args = args.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
     Ok(json!({"functionCall": {"name": name, "args": args}}))
 }
@@ -160,7 +140,7 @@ mod tests {
             {"role": "tool", "tool_call_id": "b", "content": "plain"},
         ]}), true)
         .expect("translatable");
-        assert_eq!(got.system, [json!({"text": "be brief"})]);
+        assert_eq!(got.0, [json!({"text": "be brief"})]);
         let called = |name: &str| json!({"functionCall": {"name": name, "args": {"x": 1}}, "thoughtSignature": "s"});
         let expected = [
             json!({"role": "user", "parts": [
@@ -173,7 +153,7 @@ mod tests {
                 {"functionResponse": {"name": "g", "response": {"result": "plain"}}},
             ]}),
         ];
-        assert_eq!(got.contents, expected);
+        assert_eq!(got.1, expected);
     }
 
     #[test]
@@ -181,7 +161,7 @@ mod tests {
         let calls = |first: Value, signed: bool| {
             let calls = json!([first, {"id": "b", "function": {"name": "g", "arguments": "{}"}}]);
             let pivot = json!({"messages": [{"role": "assistant", "tool_calls": calls}]});
-            let parts = conversation(&pivot, signed).expect("translatable").contents[0]["parts"].clone();
+            let parts = conversation(&pivot, signed).expect("translatable").1[0]["parts"].clone();
             [0, 1].map(|index| parts[index]["thoughtSignature"].clone())
         };
         let call = |id: &str| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});

@@ -34,11 +34,11 @@ pub(crate) fn request(pivot: &Value, model: &str) -> Result<Value, Untranslatabl
         return Err(Untranslatable::new("logprobs", "is not translated to Gemini's wire"));
     }
     let mut out = Object::new();
-    let conversation = contents::conversation(pivot, wants_signatures(model))?;
-    if !conversation.system.is_empty() {
-        out.insert("systemInstruction".to_owned(), json!({"parts": conversation.system}));
+    let (system, contents) = contents::conversation(pivot, wants_signatures(model))?;
+    if !system.is_empty() {
+        out.insert("systemInstruction".to_owned(), json!({"parts": system}));
     }
-    out.insert("contents".to_owned(), conversation.contents.into());
+    out.insert("contents".to_owned(), contents.into());
     tools(pivot, &mut out)?;
     let config = generation_config(pivot)?;
     if !config.is_empty() {

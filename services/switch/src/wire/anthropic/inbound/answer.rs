@@ -5,7 +5,7 @@ use vx11_contracts::chat;
 
 use super::super::{counted, stop};
 use super::reasoning;
-use crate::wire::json::{get, list, said, text};
+use crate::wire::json::{arguments, get, list, said, text};
 use crate::wire::openai::{Usage, thought_signature};
 use crate::wire::{Malformed, signed_id};
 
@@ -62,21 +62,14 @@ fn blocks(message: &Value, cut_off: bool) -> Result<Vec<Value>, Malformed> {
     blocks.extend(texts.into_iter().flatten().map(|text| json!({"type": "text", "text": text})));
     for (call, index) in list(message, "tool_calls").iter().zip(0..) {
         let function = get(call, "function").ok_or(Malformed)?;
-        let input = match input(text(function, "arguments").unwrap_or_default()) {
-            Err(Malformed) if cut_off => json!({}),
-            input => input?,
+        let input = match arguments(text(function, "arguments").unwrap_or_default()) {
+            None if cut_off => json!({}),
+            input => input.ok_or(Malformed)?,
         };
         let name = text(function, "name").ok_or(Malformed)?;
         blocks.push(json!({"type": "tool_use", "id": call_id(call, index), "name": name, "input": input}));
     }
     Ok(blocks)
-}
-
-fn input(arguments: &str) -> Result<Value, Malformed> {
-    if arguments.trim().is_empty() {
-        return Ok(json!({}));
-    }
-    serde_json::from_str(arguments).ok().filter(Value::is_object).ok_or(Malformed)
 }
 
 #[cfg(test)]

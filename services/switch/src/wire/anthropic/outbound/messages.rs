@@ -4,40 +4,21 @@
 use serde_json::{Value, json};
 
 use super::parts;
-use crate::wire::json::{copy, get, list, said, text};
+use crate::wire::json::{arguments, copy, get, list, said, text};
+use crate::wire::turns::{SYSTEM, Turns};
 use crate::wire::{Untranslatable, signed_id};
 
-/// A conversation in Anthropic's form.
-#[derive(Debug, Default)]
-pub(super) struct Conversation {
-    /// What the system says, as text blocks.
-    pub(super) system: Vec<Value>,
-    /// The turns.
-    pub(super) messages: Vec<Value>,
-}
-
-/// Translates `messages`.
-pub(super) fn conversation(pivot: &Value) -> Result<Conversation, Untranslatable> {
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    let mut system = Vec::new();
-    for (index, message) in list(pivot, "messages").iter().enumerate() {
-        let turn = turn(message).map_err(|error| error.within(&format!("messages[{index}]")))?;
-        match (turn, turns.last_mut()) {
-            ((_, blocks), _) if blocks.is_empty() => {}
-            (("system", blocks), _) => system.extend(blocks),
-            // The results of parallel calls must come in one turn.
-            ((role, blocks), Some((last, said))) if role == *last => said.extend(blocks),
-            (turn, _) => turns.push(turn),
-        }
-    }
-    let messages = turns.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
-    Ok(Conversation { system, messages })
+/// Translates `messages`: what the system says, as text blocks, and the turns.
+pub(super) fn conversation(pivot: &Value) -> Result<(Vec<Value>, Vec<Value>), Untranslatable> {
+    let mut turns = Turns::of(list(pivot, "messages"), |message, _| turn(message))?;
+    let messages = turns.messages("content");
+    Ok((turns.system, messages))
 }
 
 /// Whose turn a message is, and what is said in it.
 fn turn(message: &Value) -> Result<(&'static str, Vec<Value>), Untranslatable> {
     match text(message, "role") {
-        Some("system" | "developer") => Ok(("system", parts::blocks(message)?)),
+        Some("system" | "developer") => Ok((SYSTEM, parts::blocks(message)?)),
         Some("user") => Ok(("user", parts::blocks(message)?)),
         Some("assistant") => Ok(("assistant", assistant(message)?)),
         Some("tool") => Ok(("user", vec![tool_result(message)?])),
@@ -64,7 +45,7 @@ fn tool_use(call: &Value) -> Result<Value, Untranslatable> {
     let function = get(call, "function").ok_or_else(|| required("function"))?;
     let id = text(call, "id").ok_or_else(|| required("id"))?;
     let name = text(function, "name").ok_or_else(|| required("function.name"))?;
-    let input = parts::arguments(text(function, "arguments").unwrap_or_default());
+    let input = arguments(text(function, "arguments").unwrap_or_default());
     let input = input.ok_or_else(|| Untranslatable::new("function.arguments", "must be a JSON object"))?;
     Ok(json!({"type": "tool_use", "id": tool_id(id), "name": name, "input": input}))
 }
@@ -100,7 +81,7 @@ fn tool_id(id: &str) -> String {
 mod tests {
     use super::*;
 
-    fn translate(messages: Value) -> Conversation {
+    fn translate(messages: Value) -> (Vec<Value>, Vec<Value>) {
         conversation(&json!({"messages": messages})).expect("translatable")
     }
 
@@ -126,7 +107,7 @@ mod tests {
                 {"type": "text", "text": "and?"},
             ]}),
         ];
-        assert_eq!(got.messages, expected);
+        assert_eq!(got.1, expected);
     }
 
     #[test]
@@ -136,10 +117,7 @@ mod tests {
         let results = ids.iter().map(|id| json!({"role": "tool", "tool_call_id": id, "content": "1"}));
         let got = translate([json!({"role": "assistant", "tool_calls": calls})].into_iter().chain(results).collect());
         let of = |turn: usize, field: &str| -> Vec<String> {
-            list(&got.messages[turn], "content")
-                .iter()
-                .map(|block| text(block, field).expect("an id").to_owned())
-                .collect()
+            list(&got.1[turn], "content").iter().map(|block| text(block, field).expect("an id").to_owned()).collect()
         };
         let expected =
             ["functions_2ef_3a0", "functions_2ef_3a1", "functions_f_0", "toolu_01-A", "_", "_c3_a9"].map(str::to_owned);
@@ -158,8 +136,8 @@ mod tests {
             json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
             json!({"type": "text", "text": "b"}),
         ];
-        assert_eq!(got.system, system);
-        assert_eq!(got.messages, [json!({"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]})]);
+        assert_eq!(got.0, system);
+        assert_eq!(got.1, [json!({"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]})]);
     }
 
     #[test]

@@ -27,14 +27,6 @@ pub(super) fn text_block(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-/// A tool call's arguments as an object; no text at all is an empty one. `None`: they are something else.
-pub(super) fn arguments(text: &str) -> Option<Value> {
-    if text.trim().is_empty() {
-        return Some(json!({}));
-    }
-    serde_json::from_str(text).ok().filter(Value::is_object)
-}
-
 fn block(part: &Value) -> Result<Option<Value>, Untranslatable> {
     let mut block = match text(part, "type") {
         Some("text") => match said(part, "text") {
@@ -115,12 +107,5 @@ mod tests {
         ] {
             assert_eq!(blocks(&json!({"content": [part]})).expect_err("refused").field, field);
         }
-    }
-
-    #[test]
-    fn arguments_are_an_object_or_nothing() {
-        assert_eq!(arguments(" "), Some(json!({})));
-        assert_eq!(arguments("{\"a\":[1]}"), Some(json!({"a": [1]})));
-        assert_eq!((arguments("[1]"), arguments("{")), (None, None));
     }
 }

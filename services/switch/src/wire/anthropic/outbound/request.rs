@@ -20,11 +20,11 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
     let mut out = Object::new();
     copy(pivot, &mut out, &SAME);
     out.insert("model".to_owned(), model.into());
-    let conversation = messages::conversation(pivot)?;
-    if !conversation.system.is_empty() {
-        out.insert("system".to_owned(), conversation.system.into());
+    let (system, messages) = messages::conversation(pivot)?;
+    if !system.is_empty() {
+        out.insert("system".to_owned(), system.into());
     }
-    out.insert("messages".to_owned(), conversation.messages.into());
+    out.insert("messages".to_owned(), messages.into());
     let generation = Generation::of(model);
     tools::add(pivot, &mut out, generation)?;
     stop(pivot, &mut out);
