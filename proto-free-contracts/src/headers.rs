@@ -38,6 +38,14 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const ANTHROPIC_REQUEST_ID: &str = "request-id";
 /// OpenAI's finer `Retry-After`, in whole milliseconds.
 pub const RETRY_AFTER_MS: &str = "retry-after-ms";
+/// OpenAI's names for the limit on requests with the least left, what remains of it, and when it is whole again.
+pub const RATELIMIT_REQUESTS: [&str; 3] =
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+/// The same of the limit on tokens.
+pub const RATELIMIT_TOKENS: [&str; 3] =
+    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+/// `no` asks nginx to hand a stream on as it comes.
+pub const ACCEL_BUFFERING: &str = "x-accel-buffering";
 /// What the answer cost, in US dollars as a decimal number, attempts that failed included. Not on streams.
 pub const COST_USD: &str = "x-vx11-cost-usd";
 /// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are durable.

@@ -249,13 +249,8 @@ fn cors(origins: &[String]) -> Cors {
         headers::COST_USD,
         "age",
         "retry-after",
-        "x-ratelimit-limit-requests",
-        "x-ratelimit-limit-tokens",
-        "x-ratelimit-remaining-requests",
-        "x-ratelimit-remaining-tokens",
-        "x-ratelimit-reset-requests",
-        "x-ratelimit-reset-tokens",
     ];
+    let exposed = exposed.into_iter().chain(headers::RATELIMIT_REQUESTS).chain(headers::RATELIMIT_TOKENS);
     let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(exposed).max_age(3600);
     origins.iter().fold(cors, |cors, origin| match origin.as_str() {
         "*" => cors.allow_any_origin(),

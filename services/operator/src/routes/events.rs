@@ -15,7 +15,7 @@ use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
 use vx11_contracts::event::SseToken;
 use vx11_contracts::operator::Envelope;
-use vx11_contracts::{ErrorBody, ErrorCode};
+use vx11_contracts::{ErrorBody, ErrorCode, headers};
 
 use super::store_error;
 use crate::events::event;
@@ -86,7 +86,7 @@ fn respond(frames: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header(("x-accel-buffering", "no"))
+        .insert_header((headers::ACCEL_BUFFERING, "no"))
         .streaming(frames.map(Ok::<_, Infallible>))
 }
 

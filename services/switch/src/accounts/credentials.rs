@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use vx11_chassis::auth::Credentials;
+use vx11_contracts::headers;
 
 use super::account::{Account, Unit};
 use super::meters::Level;
@@ -80,17 +81,12 @@ impl Credentials for Accounts {
     }
 }
 
-/// OpenAI's names for a limit, what remains of it, and when it is whole again.
-const REQUESTS: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit-requests"),
-    HeaderName::from_static("x-ratelimit-remaining-requests"),
-    HeaderName::from_static("x-ratelimit-reset-requests"),
-];
-const TOKENS: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit-tokens"),
-    HeaderName::from_static("x-ratelimit-remaining-tokens"),
-    HeaderName::from_static("x-ratelimit-reset-tokens"),
-];
+const REQUESTS: [HeaderName; 3] = names(headers::RATELIMIT_REQUESTS);
+const TOKENS: [HeaderName; 3] = names(headers::RATELIMIT_TOKENS);
+
+const fn names([limit, remaining, reset]: [&'static str; 3]) -> [HeaderName; 3] {
+    [HeaderName::from_static(limit), HeaderName::from_static(remaining), HeaderName::from_static(reset)]
+}
 
 /// Writes the limit with the least left. A provider's own numbers say nothing to this caller and are replaced.
 fn write(answer: &mut HeaderMap, levels: &[Level], unit: Unit, [limit, remaining, reset]: [HeaderName; 3]) {

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue}
 use http::uri::PathAndQuery;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Position, Url};
+use vx11_contracts::headers;
 use vx11_http_client::{Client, Request};
 
 use super::{anthropic, azure, gemini, openai};
@@ -160,7 +161,7 @@ const fn key_header(kind: ProviderKind) -> HeaderName {
     match kind {
         ProviderKind::Openai => AUTHORIZATION,
         ProviderKind::AzureOpenai => HeaderName::from_static("api-key"),
-        ProviderKind::Anthropic => HeaderName::from_static("x-api-key"),
+        ProviderKind::Anthropic => HeaderName::from_static(headers::API_KEY),
         ProviderKind::Gemini => HeaderName::from_static("x-goog-api-key"),
     }
 }

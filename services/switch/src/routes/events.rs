@@ -7,6 +7,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::sse;
+use vx11_contracts::headers;
 
 use super::pings::Pinged;
 use super::way::Way;
@@ -21,7 +22,7 @@ pub(super) fn respond(
         .insert_header((CONTENT_TYPE, sse::CONTENT_TYPE))
         .insert_header((CACHE_CONTROL, "no-cache"))
         // Asks nginx not to collect it.
-        .insert_header(("x-accel-buffering", "no"))
+        .insert_header((headers::ACCEL_BUFFERING, "no"))
         .streaming(Pinged::new(events, way.gateway.shared.ping_interval));
     way.tell(response, request_id)
 }
