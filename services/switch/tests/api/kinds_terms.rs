@@ -116,6 +116,44 @@ async fn a_refused_key_makes_room_for_the_next_whatever_the_kind() {
 }
 
 #[tokio::test]
+async fn an_account_without_credit_is_left_for_the_next_key_and_the_next_provider() {
+    let out_of_credit = json!({"type": "error", "error": {
+        "type": "invalid_request_error",
+        "message": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.",
+    }});
+    let broke = answer(400, "", &out_of_credit.to_string());
+    let in_a_stream = Act::Say(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\nevent: error\ndata: {out_of_credit}\n\n"
+    ));
+    let keys_of_a = [
+        ("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic"),
+        ("VX11_SWITCH__PROVIDERS__A__API_KEY_ENVS", r#"["FIRST_KEY","SECOND_KEY"]"#),
+        ("FIRST_KEY", "sk-first"),
+        ("SECOND_KEY", "sk-second"),
+    ];
+    for (stream, refused) in [(false, broke.clone()), (true, broke), (true, in_a_stream)] {
+        let (fake, other) = (Fake::always([refused]).await, Fake::always([completion("hi")]).await);
+        let app = App::in_front_of(&[&fake.url, &other.url], &keys_of_a).await;
+        let got = Answer::of(app.post(CHAT, request(stream)).header("x-vx11-provider", "a")).await;
+        assert_eq!((got.status, got.code()), (502, "upstream_credentials_exhausted"), "{}", got.body);
+        assert_eq!(keys(&fake, "x-api-key: "), ["sk-first", "sk-second"]);
+        let got = Answer::of(app.post(CHAT, request(false))).await;
+        assert_eq!((got.status, got.header("x-vx11-provider")), (200, "b"), "{}", got.body);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_an_account_without_credit_is_refused_is_estimated() {
+    let error = json!({"type": "invalid_request_error", "message": "Your credit balance is too low to access this."});
+    let fake = Fake::always([answer(400, "", &json!({"type": "error", "error": error}).to_string())]).await;
+    let app = App::in_front_of(&[&fake.url], &[("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic")]).await;
+    let got = Answer::of(app.post("/v1/messages/count_tokens", BODY)).await;
+    assert_eq!((got.status, fake.requests().len()), (200, 1), "{}", got.body);
+    assert!(got.json()["input_tokens"].as_u64().unwrap() > 0, "{}", got.body);
+}
+
+#[tokio::test]
 async fn what_passes_is_asked_again_and_a_breaker_opens_whatever_the_kind() {
     for ((kind, _), path) in KINDS.into_iter().flat_map(|kind| [CHAT, MESSAGES].map(|path| (kind, path))) {
         let busy = if kind == "anthropic" { 529 } else { 503 };

@@ -9,13 +9,25 @@ use crate::wire::json::{get, text};
 /// Anthropic's status for "we have too much to do", which no RFC has.
 const OVERLOADED: u16 = 529;
 
+/// What is said of an account that has nothing left to spend. The status calls it a bad request, and its type too.
+const OUT_OF_CREDIT: &str = "credit balance is too low";
+
 /// A provider's error in OpenAI's shape.
 pub(crate) fn to_openai(status: u16, body: &[u8]) -> ProviderError {
-    let status = if status == OVERLOADED { 503 } else { status };
     let body: Option<Value> = serde_json::from_slice(body).ok();
     match body.as_ref().and_then(|body| text(get(body, "error")?, "message")) {
-        Some(message) => ProviderError::new(status, message),
-        None => ProviderError::unreadable(status),
+        Some(message) => ProviderError::new(meant(status, message), message),
+        None => ProviderError::unreadable(meant(status, "")),
+    }
+}
+
+/// The status that others have for what a status and its sentence say.
+fn meant(status: u16, message: &str) -> u16 {
+    match status {
+        OVERLOADED => 503,
+        // Our account is at fault, not the caller's request: another key may belong to another one.
+        400 if message.contains(OUT_OF_CREDIT) => 402,
+        _ => status,
     }
 }
 
@@ -39,5 +51,16 @@ mod tests {
         assert_eq!(to_anthropic(429, &openai), serde_json::from_slice(body).ok());
         assert_eq!(to_openai(529, body).status, 503);
         assert_eq!(to_openai(502, b"<html>"), ProviderError::unreadable(502));
+    }
+
+    #[test]
+    fn an_account_without_credit_is_no_fault_of_the_callers() {
+        let of = |message: &str| {
+            let error = serde_json::json!({"type": "invalid_request_error", "message": message});
+            to_openai(400, serde_json::json!({"type": "error", "error": error}).to_string().as_bytes()).status
+        };
+        let broke = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade \
+                     or purchase credits.";
+        assert_eq!((of(broke), of("max_tokens: must be positive")), (402, 400));
     }
 }
