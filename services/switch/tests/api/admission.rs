@@ -66,18 +66,20 @@ async fn a_busy_provider_is_left_for_the_next_target() {
 }
 
 #[tokio::test]
-async fn one_tenants_flood_is_that_tenants_wait() {
+async fn one_tenants_flood_is_that_tenants_wait_however_urgent_it_is() {
     let fake = busy().await;
     let app = App::in_front_of(&[&fake.url], &[("VX11_SWITCH__PROVIDERS__A__CONCURRENCY", ONE)]).await;
     let first = app.post("/v1/chat/completions", STREAM).send().await.unwrap();
-    let ask =
-        |org: &'static str| tokio::spawn(Answer::of(app.post("/v1/chat/completions", BODY).header("x-vx11-org", org)));
-    let one = ask("flood");
-    waiting(&app, "normal", 1).await;
-    let two = ask("flood");
-    waiting(&app, "normal", 2).await;
-    let other = ask("small");
-    assert_eq!(two.await.unwrap().status, 503, "the newest of whoever has most gives way");
+    let ask = |org: &'static str, priority: &'static str| {
+        let request = app.post("/v1/chat/completions", BODY).header("x-vx11-org", org);
+        tokio::spawn(Answer::of(request.header("x-vx11-priority", priority)))
+    };
+    let one = ask("flood", "interactive");
+    waiting(&app, "interactive", 1).await;
+    let two = ask("flood", "interactive");
+    waiting(&app, "interactive", 2).await;
+    let other = ask("small", "normal");
+    assert_eq!(two.await.unwrap().status, 503, "the newest of whoever has most gives way, however urgent");
     drop(first);
     assert_eq!((one.await.unwrap().status, other.await.unwrap().status), (200, 200));
 }
