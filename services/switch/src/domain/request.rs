@@ -35,9 +35,10 @@ pub(crate) struct ChatRequest {
     body: Bytes,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
-    /// Where `user` and `metadata` stand; they are read only for routes that ask for them.
+    /// Where `user` stands; it is read only for routes that ask for it.
     user: Option<Range<usize>>,
-    metadata: Option<Range<usize>>,
+    /// What the caller tags the request with, as it wrote that; it is read as seldom.
+    metadata: Option<Bytes>,
     /// The model that was asked for; empty where the gateway is to choose.
     pub(crate) model: String,
     /// Whether the answer is to be streamed.
@@ -88,6 +89,11 @@ impl ChatRequest {
         Ok(Self { is_reworded: true, ..Self::read(body)? })
     }
 
+    /// The same request, tagged with this `metadata`, of which its body says nothing.
+    pub(super) fn tagged(self, metadata: Option<Bytes>) -> Self {
+        Self { metadata, ..self }
+    }
+
     /// The same request with another body of the same wire.
     pub(super) fn with_body(&self, body: Bytes) -> Result<Self, BadRequest> {
         let (headers, is_reworded) = (self.headers.clone(), self.is_reworded);
@@ -102,7 +108,7 @@ impl ChatRequest {
         peek.check_content(operation)?;
         let span = span_of(text, raw_model.get());
         let user = peek.user.map(|raw| span_of(text, raw.get()));
-        let metadata = peek.metadata.map(|raw| span_of(text, raw.get()));
+        let metadata = peek.metadata.map(|raw| body.slice(span_of(text, raw.get())));
         let answers = match operation {
             // Nothing is written.
             Operation::Embeddings => {
@@ -195,7 +201,7 @@ impl ChatRequest {
 
     /// An entry of `metadata`, where it is a text.
     pub(crate) fn tag(&self, name: &str) -> Option<String> {
-        let metadata: Map<String, Value> = serde_json::from_slice(&self.body[self.metadata.clone()?]).ok()?;
+        let metadata: Map<String, Value> = serde_json::from_slice(self.metadata.as_ref()?).ok()?;
         metadata.get(name)?.as_str().map(str::to_owned)
     }
 

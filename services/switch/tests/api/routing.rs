@@ -64,6 +64,19 @@ async fn a_condition_leads_special_requests_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_condition_by_tag_holds_for_responses_whose_provider_gets_no_tags() {
+    let (a, b) = (answering().await, answering().await);
+    let targets = r#"[{target="b/m-b", when={tag={tier="free"}}}, "a/m-a"]"#;
+    let app = with(&[&a, &b], &[("TARGETS", targets)]).await;
+    for (metadata, provider) in [(r#"{"tier":"free"}"#, "b"), (r#"{"tier":"paid"}"#, "a"), ("null", "a")] {
+        let body = format!(r#"{{"model":"r","input":"hello","metadata":{metadata}}}"#);
+        let got = Answer::of(app.post("/v1/responses", body)).await;
+        assert_eq!((got.status, got.header("x-vx11-provider")), (200, provider), "{metadata}: {}", got.body);
+    }
+    assert!(!b.requests()[0].contains("metadata"), "{}", b.requests()[0]);
+}
+
+#[tokio::test]
 async fn the_cheapest_is_asked_first_and_the_next_one_when_it_fails() {
     let (failing, good) = (Fake::always([error(503, "")]).await, answering().await);
     let targets = r#"[{target="b/m-b", price=2.5}, {target="a/m-a", price=0.3}]"#;

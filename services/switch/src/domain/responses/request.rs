@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -66,13 +67,15 @@ impl ResponsesRequest {
             }
         }
         let echo = Echo::of(&fields);
+        // A chat of OpenAI's takes them only where it is stored, and routes go by them all the same.
+        let tags = fields.get("metadata").map(|tags| Bytes::copy_from_slice(tags.get().as_bytes()));
         let chat =
             serde_json::to_vec(&chat(&fields)?).map_err(|error| Unacceptable::new("input", error.to_string()))?;
         let chat = ChatRequest::read_reworded(chat.into()).map_err(|bad| match bad {
             BadRequest::Malformed(problem) => Unacceptable { param: None, problem },
             BadRequest::Field { name, problem } => Unacceptable::new(name, problem),
         })?;
-        Ok(Self { chat, echo })
+        Ok(Self { chat: chat.tagged(tags), echo })
     }
 }
 
