@@ -11,6 +11,7 @@ mod error;
 mod parts;
 mod request;
 mod stream;
+mod thinking;
 
 pub(crate) use answer::answer;
 pub(crate) use error::error;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::contents;
+use super::{contents, thinking};
 use crate::wire::Untranslatable;
 use crate::wire::json::{Object, copy, get, list, text};
 
@@ -22,9 +22,6 @@ const TUNING: [(&str, &str); 9] = [
 /// Fields that change what the answer is, and that are not translated.
 const REFUSED: [&str; 5] = ["functions", "function_call", "audio", "web_search_options", "prediction"];
 
-/// Tokens of reasoning for each effort.
-const BUDGETS: [(&str, u64); 5] = [("none", 0), ("minimal", 512), ("low", 1024), ("medium", 8192), ("high", 24_576)];
-
 /// Translates a request for `model`.
 pub(crate) fn request(pivot: &Value, model: &str) -> Result<Value, Untranslatable> {
     if let Some(field) = REFUSED.into_iter().find(|field| get(pivot, field).is_some()) {
@@ -34,26 +31,21 @@ pub(crate) fn request(pivot: &Value, model: &str) -> Result<Value, Untranslatabl
         return Err(Untranslatable::new("logprobs", "is not translated to Gemini's wire"));
     }
     let mut out = Object::new();
-    let (system, contents) = contents::conversation(pivot, wants_signatures(model))?;
+    // A call without the signature of the thought that led to it is refused by every generation since the third.
+    let (system, contents) = contents::conversation(pivot, !thinking::is_older(model))?;
     if !system.is_empty() {
         out.insert("systemInstruction".to_owned(), json!({"parts": system}));
     }
     out.insert("contents".to_owned(), contents.into());
     tools(pivot, &mut out)?;
-    let config = generation_config(pivot)?;
+    let config = generation_config(pivot, model)?;
     if !config.is_empty() {
         out.insert("generationConfig".to_owned(), config.into());
     }
     Ok(out.into())
 }
 
-/// Whether a call without the signature of the thought that led to it is refused: by every generation since the third.
-fn wants_signatures(model: &str) -> bool {
-    let name = model.strip_prefix("models/").unwrap_or(model);
-    !["gemini-1", "gemini-2", "gemma-"].iter().any(|older| name.starts_with(older))
-}
-
-fn generation_config(pivot: &Value) -> Result<Object, Untranslatable> {
+fn generation_config(pivot: &Value, model: &str) -> Result<Object, Untranslatable> {
     let mut config = Object::new();
     for (theirs, ours) in TUNING {
         if let Some(value) = get(pivot, theirs) {
@@ -64,10 +56,8 @@ fn generation_config(pivot: &Value) -> Result<Object, Untranslatable> {
         let sequences = if stop.is_array() { stop.clone() } else { json!([stop]) };
         config.insert("stopSequences".to_owned(), sequences);
     }
-    if let Some(effort) = text(pivot, "reasoning_effort")
-        && let Some((_, budget)) = BUDGETS.into_iter().find(|(name, _)| *name == effort)
-    {
-        config.insert("thinkingConfig".to_owned(), json!({"thinkingBudget": budget, "includeThoughts": budget > 0}));
+    if let Some(thinking) = text(pivot, "reasoning_effort").and_then(|effort| thinking::config(effort, model)) {
+        config.insert("thinkingConfig".to_owned(), thinking);
     }
     if let Some(format) = get(pivot, "response_format") {
         response_format(format, &mut config)?;
