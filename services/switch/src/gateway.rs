@@ -40,7 +40,7 @@ use crate::domain::routing::{Routes, Target};
 use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
-use crate::providers::{Limits, Registry};
+use crate::providers::{Form, Limits, Registry};
 use crate::replicas::Replicas;
 use crate::wire::Wire;
 
@@ -164,10 +164,12 @@ impl Gateway {
         Self { shared: self.shared.clone(), http: self.http.clone() }
     }
 
-    /// `targets`, which were found for `model`, as far as they `can`, in the order in which this request asks them.
+    /// `targets`, which were found for `model`, as far as they `can`, in the order in which this request for an answer of this
+    /// form asks them.
     pub(crate) fn arrange(
         &self,
         model: &str,
+        form: Form,
         targets: Arc<[Target]>,
         asker: &Asker<'_>,
         can: &dyn Fn(&Target) -> bool,
@@ -175,7 +177,7 @@ impl Gateway {
         let cost = |target: &Target| {
             let live = self.shared.registry.get(target.provider).live.model(&target.label);
             // One that is not asked at all is the slowest.
-            if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost() }
+            if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost(form) }
         };
         self.shared.routes.arrange(model, targets, asker, can, rand::random::<f64>, cost)
     }

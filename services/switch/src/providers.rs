@@ -32,7 +32,7 @@ use crate::wire::{Untranslatable, Wire};
 use endpoint::Endpoint;
 use keys::Key;
 pub(crate) use keys::Keys;
-pub(crate) use live::{InFlight, Live, ModelLive};
+pub(crate) use live::{Form, InFlight, Live, ModelLive};
 
 /// One provider in service.
 #[derive(Debug)]

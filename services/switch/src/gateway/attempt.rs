@@ -21,9 +21,8 @@ use crate::domain::keys::{NoKey, Refused};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::rejection::Rejection;
 use crate::domain::routing::Target;
-use crate::domain::wishes::Wishes;
 use crate::metrics::CallReport;
-use crate::providers::{InFlight, ModelLive, Provider};
+use crate::providers::{Form, InFlight, ModelLive, Provider};
 use crate::replicas::Lease;
 
 /// What a call needs to be made.
@@ -75,7 +74,7 @@ impl Attempt {
     ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
         let live = provider.live.model(&target.label);
-        let admitted = match admit(&shared, &target, &live, call.wishes, call.deadline()).await {
+        let admitted = match admit(&shared, &target, &live, call).await {
             Ok(admitted) => admitted,
             Err(failure) => {
                 let outcome = failure.outcome.name();
@@ -171,7 +170,7 @@ impl Attempt {
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
     pub(super) fn stream_begun(&mut self) {
-        self.live.record(self.started.elapsed(), false);
+        self.live.answered(Form::Streamed, self.started.elapsed());
         self.tell_keys_apart();
         if self.live.breaker.snapshot().state != BreakerState::HalfOpen {
             return;
@@ -188,7 +187,7 @@ impl Attempt {
 
     /// The call gave a whole answer, at once and not as a stream.
     pub(super) fn answered(self) {
-        self.live.record(self.started.elapsed(), false);
+        self.live.answered(Form::Whole, self.started.elapsed());
         self.tell_keys_apart();
         self.succeeded();
     }
@@ -222,8 +221,7 @@ impl Attempt {
             }
         });
         if failure.health == Health::Bad {
-            // As if it had been waited for: a target that fails fast must not pass for a fast one.
-            self.live.record(self.provider().limits.answer, true);
+            self.live.failed(self.provider().limits.answer);
         }
         self.report(failure.outcome, failure.health);
     }
@@ -350,13 +348,7 @@ fn load(outcome: Outcome, health: Health) -> Load {
     }
 }
 
-async fn admit(
-    shared: &Shared,
-    target: &Target,
-    live: &Arc<ModelLive>,
-    wishes: &Wishes,
-    deadline: Option<Deadline>,
-) -> Result<Admitted, Failure> {
+async fn admit(shared: &Shared, target: &Target, live: &Arc<ModelLive>, call: &Call<'_>) -> Result<Admitted, Failure> {
     let provider = shared.registry.get(target.provider);
     if !provider.is_usable() {
         return Err(Failure::new(Outcome::MissingApiKey, "its key is not set"));
@@ -367,8 +359,8 @@ async fn admit(
         return Err(open(left));
     }
     let wait = Deadline::after(provider.live.queue_timeout);
-    let wait = deadline.map_or(wait, |deadline| deadline.min(wait));
-    let slot = provider.live.admission.enter(wishes.priority, wishes.tenant, wait).await;
+    let wait = call.deadline().map_or(wait, |deadline| deadline.min(wait));
+    let slot = provider.live.admission.enter(call.wishes.priority, call.wishes.tenant, wait).await;
     let slot = slot.map_err(|refused| Failure {
         retry_after: Some(refused.0),
         ..Failure::new(Outcome::Overloaded, "it has as much work as it takes")
@@ -388,7 +380,7 @@ async fn admit(
             }
         };
     }
-    Ok(Admitted { key, permit: Some(permit), lease, slot, _in_flight: live.call() })
+    Ok(Admitted { key, permit: Some(permit), lease, slot, _in_flight: live.call(Form::of(call.request.stream)) })
 }
 
 fn pick_key(provider: &Provider) -> Result<Option<usize>, Failure> {

@@ -1,4 +1,5 @@
-//! What is learnt about a provider while it is in use: for each of its models a breaker, its latency and its errors.
+//! What is learnt about a provider while it is in use: for each of its models a breaker, its latency and its errors. A whole
+//! answer and a stream's first token are two latencies, of which one says nothing about the other.
 //!
 //! Models are told apart by their label, a name or pattern of the configuration, so that there are never many.
 
@@ -37,14 +38,32 @@ pub(crate) struct Live {
 pub(crate) struct ModelLive {
     /// Whether it is asked.
     pub(crate) breaker: Breaker,
-    in_flight: AtomicU32,
+    /// Calls under way, by form.
+    in_flight: [AtomicU32; 2],
     measured: Mutex<Measured>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Measured {
-    latency: PeakEwma,
+    /// By form.
+    latency: [PeakEwma; 2],
     error_rate: f64,
+}
+
+/// How an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All at once.
+    Whole,
+    /// As a stream, which is there with its first token.
+    Streamed,
+}
+
+impl Form {
+    /// That of a request which wants a stream, or none.
+    pub(crate) fn of(stream: bool) -> Self {
+        if stream { Self::Streamed } else { Self::Whole }
+    }
 }
 
 impl Live {
@@ -77,37 +96,49 @@ impl Live {
 
 impl ModelLive {
     fn new(breaker: BreakerConfig) -> Self {
-        let measured = Measured { latency: PeakEwma::new(Instant::now()), error_rate: 0.0 };
-        Self { breaker: Breaker::new(breaker), in_flight: AtomicU32::new(0), measured: Mutex::new(measured) }
+        let measured = Measured { latency: [PeakEwma::new(Instant::now()); 2], error_rate: 0.0 };
+        Self { breaker: Breaker::new(breaker), in_flight: Default::default(), measured: Mutex::new(measured) }
     }
 
     /// Counts a call as under way for as long as the guard lives.
-    pub(crate) fn call(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(self.clone())
+    pub(crate) fn call(self: &Arc<Self>, form: Form) -> InFlight {
+        self.in_flight[form as usize].fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone(), form)
     }
 
-    /// Takes in how long an answer took to begin. A failure counts as `latency` too: its caller says how long that is, so
-    /// that a target that fails fast does not pass for a fast one.
-    pub(crate) fn record(&self, latency: Duration, failed: bool) {
+    /// Takes in how long an answer of this form took to come.
+    pub(crate) fn answered(&self, form: Form, latency: Duration) {
         let mut measured = self.measured();
-        measured.latency.record(latency, Instant::now());
-        measured.error_rate += NEWEST * (f64::from(u8::from(failed)) - measured.error_rate);
+        measured.latency[form as usize].record(latency, Instant::now());
+        measured.error_rate -= NEWEST * measured.error_rate;
     }
 
-    /// How long a call would take to be answered: the expected latency, once for each call under way and the new one. Where
-    /// that is not known one call finds it out, and the others go elsewhere meanwhile.
-    pub(crate) fn cost(&self) -> Duration {
-        let under_way = self.in_flight.load(Ordering::Relaxed);
-        match self.measured().latency.known(Instant::now()) {
-            Some(latency) => latency.saturating_mul(under_way.saturating_add(1)),
-            None => UNKNOWN.saturating_mul(under_way),
+    /// Takes in a failure, which counts for either form as an answer after `latency`, however soon it came: a target that
+    /// fails fast must not pass for a fast one.
+    pub(crate) fn failed(&self, latency: Duration) {
+        let mut measured = self.measured();
+        let now = Instant::now();
+        measured.latency.iter_mut().for_each(|form| form.record(latency, now));
+        measured.error_rate += NEWEST * (1.0 - measured.error_rate);
+    }
+
+    /// How long a call would take to be answered in this form: the expected latency, once for each call under way and the
+    /// new one. Where that is not known one call of the form finds it out, and the others go elsewhere meanwhile.
+    pub(crate) fn cost(&self, form: Form) -> Duration {
+        let under_way = |form: Form| self.in_flight[form as usize].load(Ordering::Relaxed);
+        match self.measured().latency[form as usize].known(Instant::now()) {
+            Some(latency) => {
+                let all = under_way(Form::Whole).saturating_add(under_way(Form::Streamed));
+                latency.saturating_mul(all.saturating_add(1))
+            }
+            None => UNKNOWN.saturating_mul(under_way(form)),
         }
     }
 
-    /// The expected latency; zero where nothing is known.
+    /// The expected latency, of the form that takes longer; zero where nothing is known.
     pub(crate) fn latency(&self) -> Duration {
-        self.measured().latency.expected(Instant::now())
+        let now = Instant::now();
+        self.measured().latency.iter().map(|form| form.expected(now)).max().unwrap_or_default()
     }
 
     /// The part of the last calls that failed, 0 to 1.
@@ -122,11 +153,11 @@ impl ModelLive {
 
 /// A call under way.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<ModelLive>);
+pub(crate) struct InFlight(Arc<ModelLive>, Form);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight[self.1 as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -134,14 +165,42 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn model() -> Arc<ModelLive> {
+        Arc::new(ModelLive::new(BreakerConfig::default()))
+    }
+
     #[test]
     fn one_call_at_a_time_finds_out_about_a_target_that_nothing_is_known_of() {
-        let model = Arc::new(ModelLive::new(BreakerConfig::default()));
-        assert_eq!(model.cost(), Duration::ZERO, "it is worth trying");
-        let calls = [model.call(), model.call()];
-        assert_eq!(model.cost(), 2 * UNKNOWN, "and not worth flooding");
-        model.record(Duration::from_secs(3600), false);
-        assert!(model.cost() < UNKNOWN, "what is known is cheaper, however slow");
+        let model = model();
+        assert_eq!(model.cost(Form::Whole), Duration::ZERO, "it is worth trying");
+        let calls = [model.call(Form::Whole), model.call(Form::Whole)];
+        assert_eq!(model.cost(Form::Whole), 2 * UNKNOWN, "and not worth flooding");
+        assert_eq!(model.cost(Form::Streamed), Duration::ZERO, "of a stream they tell nothing");
+        model.answered(Form::Whole, Duration::from_secs(3600));
+        assert!(model.cost(Form::Whole) < UNKNOWN, "what is known is cheaper, however slow");
         drop(calls);
+    }
+
+    #[test]
+    fn a_target_of_long_answers_may_be_the_first_to_begin_them() {
+        let (long, short) = (model(), model());
+        for (model, whole, first) in [(&long, 30_000, 200), (&short, 3000, 900)] {
+            model.answered(Form::Whole, Duration::from_millis(whole));
+            model.answered(Form::Streamed, Duration::from_millis(first));
+        }
+        assert!(long.cost(Form::Streamed) < short.cost(Form::Streamed));
+        assert!(long.cost(Form::Whole) > short.cost(Form::Whole));
+        let _calls = [long.call(Form::Whole), long.call(Form::Streamed)];
+        assert!(long.cost(Form::Streamed) > Duration::from_millis(500), "whatever is under way keeps it busy");
+    }
+
+    #[test]
+    fn who_fails_is_slow_in_either_form() {
+        let model = model();
+        model.failed(Duration::from_secs(60));
+        for form in [Form::Whole, Form::Streamed] {
+            assert!(model.cost(form) > Duration::from_secs(50), "{form:?}");
+        }
+        assert!(model.error_rate() > 0.0);
     }
 }

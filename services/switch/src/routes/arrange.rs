@@ -9,10 +9,12 @@ use crate::accounts::Caller;
 use crate::domain::routing::{Target, able};
 use crate::domain::strategy::Asker;
 use crate::gateway::Gateway;
+use crate::providers::Form;
 
 /// What a body says about its request, where a route asks for it.
 pub(super) struct Said<'a> {
     pub(super) bytes: usize,
+    pub(super) stream: bool,
     /// An entry of its metadata.
     pub(super) tag: &'a dyn Fn(&str) -> Option<String>,
     /// The conversation, where no header names one.
@@ -40,5 +42,5 @@ pub(super) fn arrange(
     let caller = Caller::of(http);
     let org = caller.org(|| header(headers::ORG));
     let asker = Asker { header: &header, tag: said.tag, bytes: said.bytes, org, session: &session };
-    gateway.arrange(model, targets, &asker, said.can)
+    gateway.arrange(model, Form::of(said.stream), targets, &asker, said.can)
 }

@@ -89,7 +89,7 @@ async fn answer(
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
     let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
-    let said = Said { bytes: request.bytes(), tag: &tag, session: &session, can: &|_| true };
+    let said = Said { bytes: request.bytes(), stream: chat.stream, tag: &tag, session: &session, can: &|_| true };
     let targets: &[Target] = &arrange(gateway, http, model, pinned, targets, said);
     // A conversation is between its two sides, and operator repeats what it means to repeat.
     let passage = &Passage::bypass();

@@ -19,7 +19,13 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), &request.model, pinned))?;
     let can = |target: &Target| gateway.shared.registry.get(target.provider).can(request);
-    let said = Said { bytes: request.bytes(), tag: &|name| request.tag(name), session: &|| request.user(), can: &can };
+    let said = Said {
+        bytes: request.bytes(),
+        stream: request.stream,
+        tag: &|name| request.tag(name),
+        session: &|| request.user(),
+        can: &can,
+    };
     let able = arrange(gateway, http, &request.model, pinned, targets, said);
     if !able.is_empty() {
         return Ok(able);
