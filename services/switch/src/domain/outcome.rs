@@ -80,9 +80,10 @@ impl Outcome {
         })
     }
 
-    /// Whether the request itself is at fault: another provider would say the same.
+    /// Whether the request itself is at fault: another provider would say the same. That something is not there is no such
+    /// fault: models come and go, and each provider has its own.
     pub(crate) fn is_callers_fault(self) -> bool {
-        matches!(self, Self::Http(400 | 404 | 413 | 422))
+        matches!(self, Self::Http(400 | 413 | 422))
     }
 
     /// Whether the provider was asked at all.
@@ -123,8 +124,8 @@ impl Outcome {
     pub(crate) fn health(self) -> Health {
         match self {
             Self::Success | Self::Diverged => Health::Good,
-            // What is too large for the gateway is no fault of the provider's.
-            Self::Cancelled | Self::AnswerTooLarge | Self::Http(409) => Health::Unknown,
+            // What is too large for the gateway is no fault of the provider's, nor is what it does not have.
+            Self::Cancelled | Self::AnswerTooLarge | Self::Http(404 | 409) => Health::Unknown,
             _ if !self.was_asked() => Health::Unknown,
             _ if self.is_callers_fault() => Health::Good,
             _ => Health::Bad,
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn callers_faults_do_not_count_against_the_provider() {
-        for status in [400, 404, 413, 422] {
+        for status in [400, 413, 422] {
             assert!(Outcome::Http(status).is_callers_fault());
             assert_eq!(Outcome::Http(status).health(), Health::Good);
         }
@@ -152,6 +153,8 @@ mod tests {
             assert!(!Outcome::Http(status).is_callers_fault());
             assert_eq!(Outcome::Http(status).health(), Health::Bad);
         }
+        assert!(!Outcome::Http(404).is_callers_fault());
+        assert_eq!(Outcome::Http(404).health(), Health::Unknown);
         assert_eq!(Outcome::Cancelled.health(), Health::Unknown);
         assert_eq!(Outcome::AnswerTooLarge.health(), Health::Unknown);
     }

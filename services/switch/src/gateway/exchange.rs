@@ -97,9 +97,15 @@ fn refused(error: ProviderError, said: Refusal, cause: String) -> Failure {
     let wait = retry::retry_after(said.retry_after_ms.as_deref(), retry_after.as_deref(), SystemTime::now());
     let rejection = body.as_deref().and_then(|body| rejection::classify(meant, body));
     let failure = Failure::new(Outcome::Http(meant), cause);
-    Failure {
+    let health = match (rejection, meant, &body) {
         // A provider that judges requests works.
-        health: if rejection.is_some() { Health::Good } else { failure.health },
+        (Some(_), ..) => Health::Good,
+        // Not the model is not there, but the provider, where its address says that it is.
+        (None, 404, None) => Health::Bad,
+        _ => failure.health,
+    };
+    Failure {
+        health,
         rejection,
         retry_after: wait,
         refusal: Some(Box::new(Refusal { status: meant, body, retry_after, ..said })),

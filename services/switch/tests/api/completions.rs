@@ -110,7 +110,7 @@ async fn a_silent_and_an_absent_provider_are_covered_too() {
 
 #[tokio::test]
 async fn a_fault_of_the_callers_is_answered_as_the_provider_put_it() {
-    for status in [400, 404, 413, 422] {
+    for status in [400, 413, 422] {
         let (refusing, other) = (Fake::always([error(status, "")]).await, Fake::always([completion("hi")]).await);
         let app = App::in_front_of(&[&refusing.url, &other.url], &[]).await;
         let got = app.complete().await;
@@ -119,6 +119,36 @@ async fn a_fault_of_the_callers_is_answered_as_the_provider_put_it() {
         assert!(other.requests().is_empty(), "{status} is not shopped around");
         assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0);
     }
+}
+
+#[tokio::test]
+async fn a_model_that_the_first_provider_does_not_have_is_answered_by_the_next() {
+    let (retired, page) = (error(404, ""), answer(404, "", "<html>Not Found</html>"));
+    for (missing, failures) in [(retired, 0), (page, 1)] {
+        let (without, with) = (Fake::always([missing.clone()]).await, Fake::always([completion("hi")]).await);
+        let app = App::in_front_of(&[&without.url, &with.url], &[]).await;
+        let got = app.complete().await;
+        assert_eq!((got.status, got.header("x-vx11-provider"), got.header("x-vx11-attempts")), (200, "b", "2"));
+        assert_eq!(without.requests().len(), 1, "it is not asked again");
+        assert_eq!(
+            app.provider("a").await["breaker"]["failure_count"],
+            failures,
+            "a page is no answer of a provider's"
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_has_the_model_the_first_provider_says_so() {
+    let fake = Fake::always([error(404, "")]).await;
+    let app = App::in_front_of(&[&fake.url], &[]).await;
+    let got = app.complete().await;
+    assert_eq!((got.status, got.json()["error"]["message"].as_str()), (404, Some("provider says 404")));
+    let got = app.chat(serde_json::json!({})).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_str()), (502, Some("upstream_error")), "{}", got.body);
+    let page = Fake::always([answer(404, "", "<html>Not Found</html>")]).await;
+    let got = App::in_front_of(&[&page.url], &[]).await.complete().await;
+    assert_eq!((got.status, got.code()), (502, "upstream_error"));
 }
 
 #[tokio::test]

@@ -76,10 +76,11 @@ async fn silence_and_faults_of_the_request_are_not_asked_again() {
     eventually("the silent one has the request", async || !silent.requests().is_empty()).await;
     assert_eq!(silent.requests().len(), 1);
 
-    for status in [400, 404, 422] {
+    // What is not there may be elsewhere.
+    for (status, answered) in [(400, 400), (404, 200), (422, 422)] {
         let refusing = Fake::always([error(status, "")]).await;
         let app = App::in_front_of(&[&refusing.url, &good.url], &RETRIES).await;
-        assert_eq!((app.complete().await.status, refusing.requests().len()), (status, 1));
+        assert_eq!((app.complete().await.status, refusing.requests().len()), (answered, 1));
     }
 }
 

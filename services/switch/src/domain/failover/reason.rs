@@ -32,8 +32,8 @@ pub(super) struct LeftToSay {
     /// The last provider that was asked and had something to say about itself.
     last: Option<(Outcome, Option<Box<Refusal>>)>,
     credentials: bool,
-    /// What the first one has against the request whose wire has no words for it.
-    untranslatable: Option<Box<Refusal>>,
+    /// What the first one says that has nothing for this request, though it works.
+    unsuited: Option<Reason>,
     open: Option<Duration>,
     resting: Option<Duration>,
     overloaded: Option<Duration>,
@@ -47,7 +47,11 @@ impl LeftToSay {
             Outcome::KeysResting => self.resting = earlier(self.resting),
             Outcome::Overloaded => self.overloaded = earlier(self.overloaded),
             Outcome::MissingApiKey => {}
-            Outcome::Untranslatable => self.untranslatable = self.untranslatable.take().or(failure.refusal),
+            Outcome::Untranslatable => self.unsuited = self.unsuited.take().or(failure.refusal.map(Reason::Refused)),
+            // In words of its own: the model is not there. A page says that nothing is.
+            Outcome::Http(404) if failure.refusal.as_ref().is_some_and(|refusal| refusal.body.is_some()) => {
+                self.unsuited = self.unsuited.take().or(failure.refusal.map(Reason::ProviderError));
+            }
             // What is forbidden with every key is no matter of keys.
             outcome if outcome.is_credentials() && failure.rejection.is_none() => self.credentials = true,
             outcome => self.last = Some((outcome, failure.refusal)),
@@ -72,7 +76,7 @@ impl LeftToSay {
             (None, Some(retry_after), _) => Reason::AllLimited(retry_after),
             (None, None, Some(retry_after)) => Reason::AllOpen(retry_after),
             (None, None, None) if self.credentials => Reason::CredentialsExhausted,
-            (None, None, None) => self.untranslatable.map_or(Reason::Exhausted, Reason::Refused),
+            (None, None, None) => self.unsuited.unwrap_or(Reason::Exhausted),
         }
     }
 }

@@ -170,11 +170,34 @@ async fn the_first_answer_ends_the_search() {
 
 #[tokio::test]
 async fn a_fault_of_the_callers_is_not_carried_further() {
-    for status in [400, 404, 413, 422] {
+    for status in [400, 413, 422] {
         let (result, asked) = play(vec![Err(http(status)), Ok("unused")], None).await;
         assert_eq!(asked, 1);
         assert!(matches!(result.expect_err("refused").reason, Reason::Refused(refusal) if refusal.status == status));
     }
+}
+
+#[tokio::test]
+async fn a_model_that_one_provider_does_not_have_another_may() {
+    let said = br#"{"error":{"message":"no such model"}}"#;
+    let missing = |body: Option<&'static [u8]>| {
+        let failure = http(404);
+        let refusal = failure.refusal.map(|refusal| Box::new(Refusal { body: body.map(Into::into), ..*refusal }));
+        Failure { refusal, ..http(404) }
+    };
+    let (result, asked) = play(vec![Err(missing(Some(said))), Ok("hello")], None).await;
+    assert_eq!((result.expect("an answer").answer, asked), ("hello", 2));
+    let told = async |others: Vec<Failure>| reason(others.into_iter().map(Err).collect()).await;
+    assert!(
+        matches!(told(vec![missing(Some(said)), missing(Some(b"{}"))]).await, Reason::ProviderError(refusal) if refusal.body.as_deref() == Some(said)),
+        "of the first choice"
+    );
+    assert!(
+        matches!(told(vec![missing(Some(said)), http(503)]).await, Reason::ProviderError(refusal) if refusal.status == 503)
+    );
+    assert_eq!(told(vec![missing(Some(said)), open(7)]).await, Reason::AllOpen(Duration::from_secs(7)));
+    assert_eq!(told(vec![missing(Some(said)), http(401)]).await, Reason::CredentialsExhausted);
+    assert_eq!(told(vec![missing(None)]).await, Reason::Exhausted, "a page says nothing of the model");
 }
 
 #[tokio::test]
