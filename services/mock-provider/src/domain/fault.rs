@@ -109,6 +109,7 @@ kinds! {
     Html, "html", "Answer 200 with an HTML page.";
     Empty, "empty", "Answer 200 with an empty body.";
     ContextLength, "context_length", "Refuse the prompt as too long: 400 `context_length_exceeded`.";
+    TokensPerMinute, "tokens_per_minute", "Refuse the prompt as more than may be spent in a minute: 413 `rate_limit_exceeded`, or 429.";
     ContentFilter, "content_filter", "Refuse the prompt: 400 `content_filter`.";
     ContentPolicy, "content_policy", "Refuse to answer: 400 `content_policy_violation`, `refusal` or `SAFETY`.";
 }

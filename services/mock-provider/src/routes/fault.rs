@@ -54,6 +54,10 @@ pub(super) async fn before(
             let refusal = Refusal::TooLong(open.prompt_tokens);
             Err(refuse(wire, open, &refusal))
         }
+        (Some(Kind::TokensPerMinute), _) => {
+            let refusal = Refusal::TooMuch(open.prompt_tokens);
+            Err(refuse(wire, open, &refusal))
+        }
         // On the other wires, these are answers.
         (Some(Kind::ContentFilter), _) if wire != Wire::Gemini => Err(refuse(wire, open, &Refusal::Filtered)),
         (Some(Kind::ContentPolicy), _) if wire == Wire::OpenAi => Err(refuse(wire, open, &Refusal::Policy)),

@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     },
     /// The prompt, of this many tokens, is too long.
     TooLong(u64),
+    /// The prompt, of this many tokens, is more than may be spent in a minute.
+    TooMuch(u64),
     /// The prompt is refused for what it says.
     Filtered,
     /// No answer is given for what it would say.

@@ -121,6 +121,16 @@ async fn a_request_can_be_said_to_be_at_fault() {
 }
 
 #[tokio::test]
+async fn a_prompt_can_be_more_than_may_be_spent_in_a_minute() {
+    let mock = Mock::start().await;
+    let got = mock.faulty("tokens_per_minute").await;
+    assert_eq!(got.refusal(), (413, "rate_limit_exceeded".to_owned()));
+    let error = &got.json()["error"];
+    assert!(error["message"].as_str().unwrap().starts_with("Request too large for model"), "{error}");
+    assert_eq!(error["type"], "tokens");
+}
+
+#[tokio::test]
 async fn a_slow_first_token_comes_after_the_head() {
     let mock = Mock::start().await;
     let begun = Instant::now();

@@ -5,7 +5,8 @@
 //! is its provider under another model. A request that is itself at fault is not carried from provider to provider: the
 //! first refusal is the answer, but for one that is too long, which goes to the targets for longer requests. One that
 //! cannot be said in a target's wire is carried on, because the next one's may have the words, and so is one for a model that
-//! a provider does not have; that is the answer where nobody has anything else to say.
+//! a provider does not have, or for more tokens than its account has in a minute; that is the answer where nobody has
+//! anything else to say.
 
 mod failure;
 mod keys_tried;

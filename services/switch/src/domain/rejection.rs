@@ -11,11 +11,17 @@ use serde_json::Value;
 pub(crate) enum Rejection {
     /// It is longer than the model reads; a larger one may.
     ContextLength,
+    /// It asks for more tokens at once than its account has in a minute; another account may have more.
+    Allowance,
     /// It offends the provider's policy. That is the caller's answer, and not a reason to ask around.
     ContentPolicy,
     /// It is forbidden with more than one key: not the keys are at fault, but what is asked, or all that they belong to.
     Forbidden,
 }
+
+/// What a limit of tokens is called. As a request that is too large it is Groq's 413, and OpenAI's 429 in these words.
+const ALLOWANCE_CODES: [&str; 2] = ["rate_limit_exceeded", "tokens"];
+const ALLOWANCE_SENTENCE: &str = "request too large for ";
 
 const LENGTH_CODES: [&str; 3] = ["context_length_exceeded", "request_too_large", "exceed_context_size_error"];
 const LENGTH_SENTENCES: [&str; 8] = [
@@ -73,17 +79,21 @@ pub(crate) fn classify(status: u16, body: &[u8]) -> Option<Rejection> {
         #[serde(default)]
         metadata: Value,
     }
-    if !matches!(status, 400 | 403 | 413 | 422 | 451) {
+    if !matches!(status, 400 | 403 | 413 | 422 | 429 | 451) {
         return None;
     }
     let Body { error } = serde_json::from_slice(body).ok()?;
     let lower = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
     let codes = [lower(&error.code), lower(&error.kind), lower(&error.innererror["code"])];
     let has = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
+    let message = lower(&error.message);
+    let is_too_large = status == 413 || (status == 429 && message.starts_with(ALLOWANCE_SENTENCE));
     let is_flagged = status == 403 && ["flagged_input", "reasons"].iter().any(|name| !error.metadata[name].is_null());
     if has(&POLICY_CODES) || is_flagged {
         Some(Rejection::ContentPolicy)
-    } else if status != 403 && (has(&LENGTH_CODES) || is_about_length(error.message.as_str().unwrap_or_default())) {
+    } else if is_too_large && has(&ALLOWANCE_CODES) {
+        Some(Rejection::Allowance)
+    } else if !matches!(status, 403 | 429) && (has(&LENGTH_CODES) || is_about_length(&message)) {
         Some(Rejection::ContextLength)
     } else {
         None
@@ -95,8 +105,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_are_told_by_code_or_sentence() {
-        use Rejection::{ContentPolicy, ContextLength};
+    fn each_kind_is_told_by_code_or_sentence() {
+        use Rejection::{Allowance, ContentPolicy, ContextLength};
         let cases = [
             (400, r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#, Some(ContextLength)),
             (
@@ -110,6 +120,22 @@ mod tests {
                 Some(ContextLength),
             ),
             (413, r#"{"error":{"type":"request_too_large"}}"#, Some(ContextLength)),
+            (
+                413,
+                r#"{"error":{"message":"Request too large for model `llama` on tokens per minute (TPM): Limit 6000, Requested 14368","type":"tokens","code":"rate_limit_exceeded"}}"#,
+                Some(Allowance),
+            ),
+            (
+                429,
+                r#"{"error":{"message":"Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 342389.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+                Some(Allowance),
+            ),
+            (
+                429,
+                r#"{"error":{"message":"Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+                None,
+            ),
+            (429, r#"{"error":{"message":"prompt is too long","code":"context_length_exceeded"}}"#, None),
             (400, r#"{"error":{"code":"content_filter","message":"x"}}"#, Some(ContentPolicy)),
             (
                 400,

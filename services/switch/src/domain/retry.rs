@@ -41,8 +41,8 @@ impl RetryPolicy {
         match (failure.outcome, failure.rejection) {
             (_, Some(Rejection::ContentPolicy)) => Next::Answer,
             (_, Some(Rejection::ContextLength)) => Next::Larger,
-            // Another provider knows nothing of these keys.
-            (_, Some(Rejection::Forbidden)) => Next::Elsewhere,
+            // Another provider knows nothing of these keys, nor of what their account may spend.
+            (_, Some(Rejection::Forbidden | Rejection::Allowance)) => Next::Elsewhere,
             (outcome, None) if outcome.is_callers_fault() => Next::Answer,
             // It is paid for, and another one would be as large.
             (Outcome::AnswerTooLarge, None) => Next::Answer,
@@ -132,6 +132,7 @@ mod tests {
         assert_eq!(POLICY.next(&rejected(Rejection::ContentPolicy), 0, None, 0.5), Next::Answer);
         assert_eq!(POLICY.next(&rejected(Rejection::ContextLength), 0, None, 0.5), Next::Larger);
         assert_eq!(POLICY.next(&rejected(Rejection::Forbidden), 0, None, 0.5), Next::Elsewhere);
+        assert_eq!(POLICY.next(&rejected(Rejection::Allowance), 0, None, 0.5), Next::Elsewhere);
     }
 
     #[test]

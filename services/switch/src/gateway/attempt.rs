@@ -340,7 +340,8 @@ impl Drop for Attempt {
 /// What a call says about its provider's load.
 fn load(outcome: Outcome, health: Health) -> Load {
     match outcome {
-        Outcome::Http(429 | 503 | 529) => Load::TooMuch,
+        // One that judges requests is not busy with others.
+        Outcome::Http(429 | 503 | 529) if health != Health::Good => Load::TooMuch,
         Outcome::Timeout if health == Health::Bad => Load::TooMuch,
         Outcome::Success => Load::Fine,
         _ if outcome.is_callers_fault() => Load::Fine,

@@ -51,6 +51,8 @@ const MATRIX: &[Row] = &[
     row("429 for ever",            Always("status=429"),                   SPARE,          whole(3, 1),                        whole(3, 1)),
     row("429, as it is",           Always("status=429,retry_after=60"),    ALONE,          refused(429, "mock_fault", 1),      refused(429, "mock_fault", 1)).at(Kind::OpenAi),
     row("429, in other words",     Always("status=429,retry_after=60"),    ALONE,          refused(429, "", 1),                refused(429, "", 1)).at(Kind::Anthropic),
+    row("413, tokens a minute",    Always("tokens_per_minute"),            SPARE,          whole(1, 1),                        whole(1, 1)).at(Kind::OpenAi),
+    row("413, as it is",           Always("tokens_per_minute"),            ALONE,          refused(413, "rate_limit_exceeded", 1), refused(413, "rate_limit_exceeded", 1)).at(Kind::OpenAi),
     row("500 once",                Once("status=500"),                     SPARE,          whole(2, 0),                        whole(2, 0)),
     row("503 for ever",            Always("status=503"),                   SPARE,          whole(3, 1),                        whole(3, 1)),
     row("503, as it is",           Always("status=503"),                   ALONE,          refused(503, "mock_fault", 3),      refused(503, "mock_fault", 3)).at(Kind::OpenAi),

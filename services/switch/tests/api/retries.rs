@@ -173,3 +173,26 @@ async fn retries_are_no_requests_to_their_budget() {
     }
     assert_eq!(bad.requests().len(), 30, "one retry for two requests");
 }
+
+#[tokio::test]
+async fn a_request_for_more_tokens_than_an_account_has_in_a_minute_is_left_for_the_next_target() {
+    for status in [413, 429] {
+        let body = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 14137","type":"tokens","code":"rate_limit_exceeded"}}"#;
+        let (small, large) = (Fake::always([answer(status, "", body)]).await, Fake::always([completion("hi")]).await);
+        let keys = [
+            RETRIES[0],
+            RETRIES[1],
+            ("VX11_SWITCH__PROVIDERS__A__API_KEY_ENVS", r#"["FIRST_KEY","SECOND_KEY"]"#),
+            ("FIRST_KEY", "sk-first"),
+            ("SECOND_KEY", "sk-second"),
+        ];
+        let app = App::in_front_of(&[&small.url, &large.url], &keys).await;
+        assert_eq!(app.complete().await.header("x-vx11-provider"), "b", "{status}");
+        let row = app.provider("a").await;
+        assert_eq!((&row["health"], small.requests().len()), (&serde_json::json!("up"), 1), "{status}: {row}");
+
+        let app = App::in_front_of(&[&small.url], &RETRIES).await;
+        let got = app.complete().await;
+        assert_eq!((got.status, got.body.as_str()), (status, body));
+    }
+}

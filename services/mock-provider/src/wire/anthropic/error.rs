@@ -16,6 +16,10 @@ pub(crate) fn error(refusal: &Refusal) -> (u16, Value) {
         Refusal::TooLong(tokens) => {
             (400, format!("prompt is too long: {tokens} tokens > {} maximum", tokens.saturating_sub(1)))
         }
+        Refusal::TooMuch(tokens) => {
+            let limit = tokens.saturating_sub(1);
+            (429, format!("This request would exceed your rate limit of {limit} input tokens per minute"))
+        }
         Refusal::Filtered | Refusal::Policy => (400, "Output blocked by content filtering policy".to_owned()),
         Refusal::Prefill => (
             400,

@@ -20,6 +20,10 @@ pub(crate) fn error(refusal: &Refusal) -> (u16, Value) {
                 format!("The input token count ({tokens}) exceeds the maximum number of tokens allowed ({most}).");
             (400, message)
         }
+        Refusal::TooMuch(tokens) => {
+            let limit = tokens.saturating_sub(1);
+            (429, format!("You exceeded your current quota: input tokens per minute, limit: {limit}."))
+        }
         Refusal::Filtered | Refusal::Policy => (400, "The request was blocked for safety.".to_owned()),
         Refusal::Prefill => {
             (400, "Please ensure that multiturn requests end with a user role or a function response.".to_owned())

@@ -29,6 +29,15 @@ pub(crate) fn error(refusal: &Refusal) -> (u16, Value) {
             );
             at_fault(&message, "context_length_exceeded")
         }
+        // As Groq has it.
+        Refusal::TooMuch(tokens) => {
+            let message = format!(
+                "Request too large for model `mock` on tokens per minute (TPM): Limit {}, Requested {tokens}, please reduce \
+                 your message size and try again.",
+                tokens.saturating_sub(1)
+            );
+            (413, body(&message, "tokens", None, "rate_limit_exceeded"))
+        }
         Refusal::Filtered => at_fault("The request was rejected by the content filter.", "content_filter"),
         Refusal::Policy => at_fault("The request violates the content policy.", "content_policy_violation"),
         Refusal::Prefill => at_fault("The last message must not be the assistant's.", "invalid_request"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Failure, Refusal};
 use crate::domain::outcome::Outcome;
+use crate::domain::rejection::Rejection;
 
 /// Why nobody answered, as far as the caller needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,9 @@ impl LeftToSay {
     pub(super) fn hear(&mut self, failure: Failure) {
         let earlier = |known: Option<Duration>| known.into_iter().chain(failure.retry_after).min();
         match failure.outcome {
+            _ if failure.rejection == Some(Rejection::Allowance) => {
+                self.unsuited = self.unsuited.take().or(failure.refusal.map(Reason::Refused));
+            }
             Outcome::CircuitOpen => self.open = earlier(self.open),
             Outcome::KeysResting => self.resting = earlier(self.resting),
             Outcome::Overloaded => self.overloaded = earlier(self.overloaded),

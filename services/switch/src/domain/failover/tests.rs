@@ -201,6 +201,18 @@ async fn a_model_that_one_provider_does_not_have_another_may() {
 }
 
 #[tokio::test]
+async fn what_one_account_may_not_spend_at_once_another_may() {
+    let too_much = |status| Failure { rejection: Some(Rejection::Allowance), other_key: Some(1), ..http(status) };
+    for status in [413, 429] {
+        let (result, asked) = play_at(&targets(2), 2, vec![Err(too_much(status)), Ok("hello")], None).await;
+        assert_eq!((result.expect("an answer").answer, asked), ("hello", vec![0, 1]), "at once");
+        let told = reason(vec![Err(too_much(status)), Err(too_much(413))]).await;
+        assert!(matches!(told, Reason::Refused(refusal) if refusal.status == status), "of the first choice");
+    }
+    assert!(matches!(reason(vec![Err(too_much(413)), Err(http(503))]).await, Reason::ProviderError(_)));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_large_is_paid_for_once() {
     let too_large = Failure::new(Outcome::AnswerTooLarge, "");
     let (result, asked) = play(vec![Err(too_large), Ok("unused")], None).await;
