@@ -198,15 +198,16 @@ impl Gateway {
                     let request_id = exchange::request_id(&response);
                     let body = exchange::body(response, call.request.operation.answer_limit()).await?;
                     let completion = match call.request.operation {
-                        Operation::Embeddings => exchange::embeddings(&body, wire, call.request, &target.model)?,
-                        Operation::Chat | Operation::TextCompletion => exchange::completion(&body, wire)?,
+                        Operation::Embeddings => exchange::embeddings(&body, wire, call.request, &target.model),
+                        Operation::Chat | Operation::TextCompletion => exchange::completion(&body, wire),
                     };
-                    Ok((body, completion, request_id))
+                    let reported = |none| exchange::reported(&body, false, wire, request_id.as_deref()).unwrap_or(none);
+                    Ok((completion.map_err(reported)?, body, request_id))
                 });
                 attempt.bounded(self.limits(target).answer, call.left(), answer).await
             };
-            let completed = came.and_then(|(body, completion, request_id)| {
-                let read = usable(&mut attempt, &completion, read(&completion))?;
+            let completed = came.and_then(|(completion, body, request_id)| {
+                let read = usable(&mut attempt, &completion, read(&completion), request_id.as_deref())?;
                 let completion = match call.request.operation {
                     // A translated answer is to say what was spent, if only about.
                     Operation::Embeddings if wire != Wire::OpenAi && read.usage.is_none() => {
@@ -333,7 +334,12 @@ impl Gateway {
 }
 
 /// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.
-fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) -> Result<Read<T>, Failure> {
+fn usable<T>(
+    attempt: &mut Attempt,
+    completion: &[u8],
+    read: Option<Read<T>>,
+    request_id: Option<&str>,
+) -> Result<Read<T>, Failure> {
     let written = || answer::written(completion);
     attempt.described(completion);
     match read {
@@ -348,7 +354,8 @@ fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) ->
                 let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
                 Err(Failure { health: Health::Unknown, ..failure })
             }
-            None => Err(Failure::new(Outcome::InvalidAnswer, "not what was asked for")),
+            None => Err(exchange::reported(completion, false, Wire::OpenAi, request_id)
+                .unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))),
         },
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct FaultPlan {
     pub(crate) drip: Option<Duration>,
     /// Answer with this status.
     pub(crate) status: Option<u16>,
+    /// Say so in the body alone, under the status of an answer.
+    pub(crate) in_body: bool,
     /// Whole seconds for `Retry-After`.
     pub(crate) retry_after: Option<u64>,
     /// Milliseconds for `retry-after-ms`.

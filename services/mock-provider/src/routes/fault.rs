@@ -38,7 +38,7 @@ pub(super) async fn before(
     applied: &Applied,
     open: Open,
 ) -> Result<Open, HttpResponse> {
-    let FaultPlan { latency, status, retry_after, retry_after_ms, kind, .. } = applied.plan;
+    let FaultPlan { latency, status, in_body, retry_after, retry_after_ms, kind, .. } = applied.plan;
     if let Some(span) = latency {
         tokio::time::sleep(pick(span, applied.seed)).await;
     }
@@ -61,6 +61,7 @@ pub(super) async fn before(
         // On the other wires, these are answers.
         (Some(Kind::ContentFilter), _) if wire != Wire::Gemini => Err(refuse(wire, open, &Refusal::Filtered)),
         (Some(Kind::ContentPolicy), _) if wire == Wire::OpenAi => Err(refuse(wire, open, &Refusal::Policy)),
+        (_, Some(status)) if in_body => Err(refuse_in_body(wire, open, status)),
         (_, Some(status)) => Err(refuse(wire, open, &Refusal::Fault { status, retry_after, retry_after_ms })),
         _ => Ok(open),
     }
@@ -71,6 +72,17 @@ pub(super) fn refuse(wire: Wire, open: Open, refusal: &Refusal) -> HttpResponse 
     let response = wire.refuse(refusal);
     open.close(response.status().as_u16(), "error");
     response
+}
+
+/// The error of `status`, under that of an answer.
+fn refuse_in_body(wire: Wire, open: Open, status: u16) -> HttpResponse {
+    let (_, mut body) = wire.error(&Refusal::Fault { status, retry_after: None, retry_after_ms: None });
+    if wire == Wire::OpenAi {
+        // As OpenRouter has it.
+        body["error"]["code"] = status.into();
+    }
+    open.close(200, "error");
+    wire.respond(200).json(body)
 }
 
 fn pick(span: Span, seed: u64) -> Duration {

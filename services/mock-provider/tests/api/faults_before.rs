@@ -111,6 +111,17 @@ async fn a_page_or_nothing_can_come_in_place_of_json() {
 }
 
 #[tokio::test]
+async fn an_error_can_come_under_the_status_of_an_answer() {
+    let mock = Mock::start().await;
+    for stream in [false, true] {
+        let got = mock.chat(json!({ "model": "mock+status=502,in_body", "stream": stream })).await;
+        assert_eq!((got.status, got.header("content-type")), (200, "application/json"));
+        assert_eq!(got.json()["error"]["code"], 502);
+    }
+    assert_eq!(mock.last().await["outcome"], "error");
+}
+
+#[tokio::test]
 async fn a_request_can_be_said_to_be_at_fault() {
     let mock = Mock::start().await;
     for (fault, code) in [("context_length", "context_length_exceeded"), ("content_filter", "content_filter")] {

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use vx11_chassis::client::{CallError, chain, read_at_most, read_bounded};
-use vx11_chassis::sse::Frame;
 use vx11_contracts::headers;
 use vx11_http_client::{Error, Request, Response};
 
@@ -82,12 +81,24 @@ async fn refusal(response: Response, wire: Wire) -> Failure {
     refused(error, said, format!("answered {status}"))
 }
 
-/// The failure that a provider reports in `frame`, in the place of an answer's events. `None`: it reports none.
-pub(super) fn reported(frame: &Frame, wire: Wire, request_id: Option<&str>) -> Option<Failure> {
-    let error = in_stream(frame.data(), frame.event() == Some("error"), wire)?;
+/// The failure that a provider reports in `data`, in the place of an answer or of its events, under a status that reports
+/// success; what is `named` an error is one whatever it says. `None`: it reports none.
+pub(super) fn reported(data: &[u8], named: bool, wire: Wire, request_id: Option<&str>) -> Option<Failure> {
+    let error = in_stream(data, named, wire)?;
     let request_id = request_id.map(str::to_owned);
     let said = Refusal { status: error.status, body: None, retry_after: None, retry_after_ms: None, request_id };
-    Some(refused(error, said, "the stream reports an error in place of an answer".to_owned()))
+    Some(refused(error, said, "an error came in place of an answer".to_owned()))
+}
+
+/// The failure of a provider that answers with something else than the stream that was asked for.
+pub(super) async fn no_stream(response: Response, wire: Wire) -> Failure {
+    let content_type = text(&response, &CONTENT_TYPE).unwrap_or_default();
+    let request_id = request_id(&response);
+    let is_json = content_type.starts_with("application/json");
+    let body = if is_json { read_bounded(response).await.unwrap_or_default() } else { Bytes::new() };
+    reported(&body, false, wire, request_id.as_deref()).unwrap_or_else(|| {
+        Failure::new(Outcome::InvalidAnswer, format!("a stream was asked for, `{content_type}` came"))
+    })
 }
 
 /// What follows from a provider's error, with what was `said` beside it.

@@ -83,7 +83,7 @@ impl Opened {
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !content_type.starts_with(sse::CONTENT_TYPE) {
-            return Err(Failure::new(Outcome::InvalidAnswer, format!("a stream was asked for, `{content_type}` came")));
+            return Err(exchange::no_stream(response, translation.from).await);
         }
         let request_id = exchange::request_id(&response);
         let mut source = Source::new(response, choices, limits, translation);
@@ -378,7 +378,8 @@ impl Source {
 
     /// What the provider reports in place of an answer, where it does.
     fn reported(&self, request_id: Option<&str>) -> Option<Failure> {
-        exchange::reported(self.error.as_ref()?, self.translation.from, request_id)
+        let frame = self.error.as_ref()?;
+        exchange::reported(frame.data(), frame.event() == Some("error"), self.translation.from, request_id)
     }
 
     /// The next event; what it says of the answer is added to `delivered`.

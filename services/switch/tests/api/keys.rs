@@ -227,3 +227,47 @@ async fn a_lone_key_that_is_always_at_its_limit_opens_the_breaker() {
     assert_eq!((app.complete().await.status, fake.requests().len()), (503, 3));
     assert_eq!(app.provider("a").await["breaker"]["state"], "open");
 }
+
+#[tokio::test]
+async fn an_error_under_the_status_of_an_answer_means_what_it_says() {
+    let said = |error: &str| answer(200, "", &format!(r#"{{"error":{error}}}"#));
+    for (error, state) in
+        [(r#"{"code":429,"message":"slow down"}"#, "resting"), (r#"{"code":402,"message":"broke"}"#, "dead")]
+    {
+        for stream in [false, true] {
+            let refused = said(error);
+            let script = move |request: usize| match (request, stream) {
+                (0, _) => vec![refused.clone()],
+                (_, false) => vec![completion("hi")],
+                (_, true) => whole_stream(),
+            };
+            let fake = Fake::start(script).await;
+            let app = App::in_front_of(&[&fake.url], &KEYS).await;
+            let got = if stream { app.stream().await } else { app.complete().await };
+            assert_eq!(
+                (got.status, keys(&fake)),
+                (200, vec!["sk-first".to_owned(), "sk-second".to_owned()]),
+                "{error}"
+            );
+            assert_eq!(app.provider("a").await["keys"][0]["state"], state, "{error}");
+        }
+    }
+    let flagged = r#"{"code":403,"message":"flagged","metadata":{"reasons":["x"],"flagged_input":"y"}}"#;
+    let (fake, other) = (Fake::always([said(flagged)]).await, Fake::always([completion("hi")]).await);
+    let app = App::in_front_of(&[&fake.url, &other.url], &KEYS).await;
+    for got in [app.complete().await, app.stream().await] {
+        assert_eq!((got.status, got.json()["error"]["message"].as_str()), (403, Some("flagged")), "{}", got.body);
+    }
+    assert!(other.requests().is_empty(), "it is not shopped around");
+}
+
+#[tokio::test]
+async fn vectors_that_are_an_error_are_asked_for_again() {
+    let limited = answer(200, "", r#"{"error":{"code":429,"message":"slow down"}}"#);
+    let vectors =
+        answer(200, "", r#"{"object":"list","data":[{"index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1}}"#);
+    let fake = Fake::start(move |request| vec![if request == 0 { limited.clone() } else { vectors.clone() }]).await;
+    let app = App::in_front_of(&[&fake.url], &KEYS).await;
+    let got = Answer::of(app.post("/v1/embeddings", r#"{"model":"m","input":"hello"}"#)).await;
+    assert_eq!((got.status, fake.requests().len()), (200, 2), "{}", got.body);
+}

@@ -72,6 +72,9 @@ const MATRIX: &[Row] = &[
 
     row("a page",                  Always("html"),                         SPARE,          whole(1, 1),                        whole(1, 1)),
     row("an empty body",           Always("empty"),                        SPARE,          whole(1, 1),                        whole(1, 1)),
+    row("429 under 200, once",     Once("status=429,in_body"),             SPARE,          whole(2, 0),                        whole(2, 0)),
+    row("502 under 200",           Always("status=502,in_body"),           SPARE,          whole(3, 1),                        whole(3, 1)),
+    row("404 under 200",           Always("status=404,in_body"),           SPARE,          whole(1, 1),                        whole(1, 1)),
     row("half a body",             Always("truncate"),                     SPARE,          whole(1, 0),                        whole(3, 1).and(0)),
 
     row("cut at once",             Always("cut=0"),                        SPARE,          whole(3, 1).and(0),                 whole(3, 1).and(0)),

@@ -31,6 +31,7 @@ const WITH_VALUE: [&str; 18] = [
 
 const NO_USAGE: &str = "no_usage";
 const OPENED: &str = "opened";
+const IN_BODY: &str = "in_body";
 
 /// Why a plan cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +46,7 @@ pub(crate) enum BadFault {
 
 fn known() -> String {
     let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
-    WITH_VALUE.iter().copied().chain([NO_USAGE, OPENED]).chain(kinds).collect::<Vec<_>>().join(", ")
+    WITH_VALUE.iter().copied().chain([NO_USAGE, OPENED, IN_BODY]).chain(kinds).collect::<Vec<_>>().join(", ")
 }
 
 impl FaultPlan {
@@ -64,6 +65,10 @@ impl FaultPlan {
         }
         if name == OPENED {
             self.opened = true;
+            return Ok(());
+        }
+        if name == IN_BODY {
+            self.in_body = true;
             return Ok(());
         }
         if !WITH_VALUE.contains(&name) {
@@ -142,6 +147,7 @@ impl fmt::Display for FaultPlan {
             self.first_token.map(|wait| format!("first_token={}", millis(wait))),
             self.drip.map(|wait| format!("drip={}", millis(wait))),
             self.status.map(|status| format!("status={status}")),
+            self.in_body.then(|| IN_BODY.to_owned()),
             self.retry_after.map(|seconds| format!("retry_after={seconds}")),
             self.retry_after_ms.map(|ms| format!("retry_after_ms={ms}")),
             self.kind.map(|kind| kind.as_str().to_owned()),
@@ -229,6 +235,7 @@ mod tests {
             cut in prop::option::of(any::<u64>()),
             no_usage in any::<bool>(),
             opened in any::<bool>(),
+            in_body in any::<bool>(),
             prefill in prop::option::of(prop::sample::select(vec![Prefill::Accept, Prefill::Reject, Prefill::Ignore])),
             rate in prop::option::of(0.0..=1.0),
             flap in prop::option::of((1..9000_u64, 0..9000_u64)),
@@ -241,6 +248,7 @@ mod tests {
                 cut,
                 no_usage,
                 opened,
+                in_body,
                 prefill,
                 error_rate: rate,
                 flap: flap.map(|(well, ill)| (ms(well), ms(ill))),
