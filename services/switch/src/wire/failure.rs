@@ -2,6 +2,8 @@
 
 mod in_stream;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -10,6 +12,8 @@ use crate::domain::rejection::{self, Rejection};
 
 /// OpenAI's code for a prompt that does not fit.
 const TOO_LONG: &str = "context_length_exceeded";
+/// How OpenAI's own sentence of it begins; LiteLLM, for one, looks for this.
+const OPENAIS_WORDS: &str = "This model's maximum context length is";
 
 pub(crate) use in_stream::in_stream;
 
@@ -36,6 +40,7 @@ impl ProviderError {
     fn written(status: u16, message: &str, is_too_long: bool) -> Self {
         let code = is_too_long.then_some(TOO_LONG);
         let param = code.map(|_| "messages");
+        let message = if is_too_long { in_openais_words(message) } else { message.into() };
         let error = json!({"message": message, "type": kind(status), "param": param, "code": code});
         Self { status, body: Some(json!({"error": error}).to_string().into()), retry_after: None }
     }
@@ -68,6 +73,14 @@ pub(super) fn of_openais_wire(status: u16, body: &[u8]) -> ProviderError {
     }
 }
 
+/// The sentence of a prompt that is too long, with the words by which clients know it that do not read the code.
+fn in_openais_words(message: &str) -> Cow<'_, str> {
+    if message.to_ascii_lowercase().contains(&OPENAIS_WORDS.to_ascii_lowercase()) {
+        return message.into();
+    }
+    format!("{OPENAIS_WORDS} exceeded: {message}").into()
+}
+
 /// Whether what is forbidden is a thing that the request names, such as a model.
 fn is_about_a_thing(error: &Value) -> bool {
     text(error, "code") == Some("model_not_found") || text(error, "message").is_some_and(rejection::is_about_a_thing)
@@ -94,6 +107,9 @@ mod tests {
         let error = ProviderError::new(400, "prompt is too long: 210000 tokens > 200000 maximum");
         let body: Value = serde_json::from_slice(&error.body.expect("a body")).expect("JSON");
         assert_eq!(body["error"]["code"], "context_length_exceeded");
+        let sentence =
+            "This model's maximum context length is exceeded: prompt is too long: 210000 tokens > 200000 maximum";
+        assert_eq!(body["error"]["message"], sentence);
         let other = ProviderError::new(400, "max_tokens: must be positive");
         let body: Value = serde_json::from_slice(&other.body.expect("a body")).expect("JSON");
         assert_eq!((&body["error"]["code"], &body["error"]["type"]), (&json!(null), &json!("invalid_request_error")));
@@ -143,7 +159,10 @@ mod tests {
             let of = |name: &str| got["error"][name].as_str();
             let expected = [Some("invalid_request_error"), Some("messages"), Some(TOO_LONG)];
             assert_eq!(["type", "param", "code"].map(of), expected, "{body}");
-            assert!(of("message").is_some_and(|message| body.contains(message)), "{body}");
+            let sentence = of("message").expect("a sentence");
+            assert!(sentence.starts_with(OPENAIS_WORDS), "{sentence}");
+            let own = sentence.strip_prefix("This model's maximum context length is exceeded: ").unwrap_or(sentence);
+            assert!(body.contains(own), "{body}");
         }
         for body in [r#"{"error":"no such thing"}"#, r#"{"object":"error","message":"no such thing","code":400}"#] {
             let got: Value =

@@ -11,6 +11,8 @@ const OVERLOADED: u16 = 529;
 
 /// What is said of an account that has nothing left to spend. The status calls it a bad request, and its type too.
 const OUT_OF_CREDIT: &str = "credit balance is too low";
+/// How Anthropic's sentence of a prompt that does not fit begins.
+const TOO_LONG: &str = "prompt is too long";
 
 /// A provider's error in OpenAI's shape.
 pub(crate) fn to_openai(status: u16, body: &[u8]) -> ProviderError {
@@ -34,8 +36,12 @@ fn meant(status: u16, message: &str) -> u16 {
 /// An error body of OpenAI's shape, as a caller of `/v1/messages` reads it. `None`: it is none.
 pub(crate) fn to_anthropic(status: u16, body: &[u8]) -> Option<AnthropicError> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let message = text(get(&body, "error")?, "message")?;
-    Some(AnthropicError::new(error_type(status), message.to_owned()))
+    let error = get(&body, "error")?;
+    let message = text(error, "message")?;
+    // Clients of Anthropic's know a prompt that is too long by these words; its errors have no code.
+    let is_too_long = text(error, "code") == Some("context_length_exceeded") && !message.contains(TOO_LONG);
+    let message = if is_too_long { format!("{TOO_LONG}: {message}") } else { message.to_owned() };
+    Some(AnthropicError::new(error_type(status), message))
 }
 
 #[cfg(test)]
@@ -49,6 +55,9 @@ mod tests {
         assert_eq!(error.status, 429);
         let openai = error.body.expect("a body");
         assert_eq!(to_anthropic(429, &openai), serde_json::from_slice(body).ok());
+        let long = br#"{"error":{"message":"This model's maximum context length is 8 tokens.","code":"context_length_exceeded"}}"#;
+        let long = to_anthropic(400, long).expect("an error").error.message;
+        assert_eq!(long, "prompt is too long: This model's maximum context length is 8 tokens.");
         assert_eq!(to_openai(529, body).status, 503);
         assert_eq!(to_openai(502, b"<html>"), ProviderError::unreadable(502));
     }
