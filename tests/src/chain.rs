@@ -42,7 +42,8 @@ impl Chain {
         Self::start_with(&[])
     }
 
-    /// Starts all five with more variables, which every process gets.
+    /// Starts all five with more variables, which every process gets. `{service}` in a value stands for the address of one
+    /// that is started before.
     pub fn start_with(extra: &[(&str, &str)]) -> anyhow::Result<Self> {
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut chain = Self { data: TempDir::new()?, extra, running: BTreeMap::new(), addresses: BTreeMap::new() };
@@ -86,6 +87,9 @@ impl Chain {
         let mut env = base_env(&self.data_dir(service));
         env.extend(self.extra.clone());
         for (name, address) in &self.addresses {
+            for value in env.values_mut() {
+                *value = value.replace(&format!("{{{name}}}"), address);
+            }
             env.insert(format!("VX11_{}_URL", upper(name)), format!("http://{address}"));
         }
         // It may be started again, at the address that the others know.

@@ -10,7 +10,6 @@ mod events;
 mod failures;
 mod metrics;
 mod one_process;
-mod openai_client;
 mod replicas;
 mod shutdown;
 mod trace;
