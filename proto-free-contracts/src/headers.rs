@@ -17,6 +17,10 @@ pub const MODEL: &str = "x-vx11-model";
 pub const TIMEOUT_MS: &str = "x-vx11-timeout-ms";
 /// Whole milliseconds that a provider may take to the first event of a stream before the next one is asked.
 pub const TTFT_TIMEOUT_MS: &str = "x-vx11-ttft-timeout-ms";
+/// Whole milliseconds that a new connection to a provider may take.
+pub const CONNECT_TIMEOUT_MS: &str = "x-vx11-connect-timeout-ms";
+/// Whole milliseconds that a stream may be silent before the next provider finishes it.
+pub const IDLE_TIMEOUT_MS: &str = "x-vx11-idle-timeout-ms";
 /// `off`: nobody but the first choice is asked.
 pub const FALLBACK: &str = "x-vx11-fallback";
 /// `interactive`, `normal` or `batch`: who goes first where a provider has as much work as it takes.

@@ -1,6 +1,7 @@
 //! Requests to one origin.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -40,6 +41,8 @@ impl std::fmt::Debug for Client {
 pub struct Request {
     client: Client,
     http: http::Request<Body>,
+    /// The longest that a connection may take which is made for it, where that is less than the client allows.
+    connect: Option<Duration>,
 }
 
 impl Client {
@@ -57,7 +60,7 @@ impl Client {
         headers.reserve(HEADERS);
         headers.insert(HOST, self.0.host.clone());
         headers.insert(USER_AGENT, AGENT);
-        Request { client: self.clone(), http }
+        Request { client: self.clone(), http, connect: None }
     }
 }
 
@@ -79,6 +82,12 @@ impl Request {
         self
     }
 
+    /// Bounds the making of a connection, should one have to be made; the client's own limit holds beside it.
+    pub fn connect_within(mut self, limit: Option<Duration>) -> Self {
+        self.connect = limit;
+        self
+    }
+
     /// Sends it, and answers with the response once its head is in. The caller bounds the wait.
     ///
     /// # Errors
@@ -93,7 +102,7 @@ impl Request {
     /// # Errors
     /// When there is no connection, or it breaks before the head.
     pub fn send_noting(self, note: impl Fn(bool)) -> impl Future<Output = Result<Response, Error>> {
-        let Self { client, http: mut request } = self;
+        let Self { client, http: mut request, connect } = self;
         async move {
             let Origin { connector, idle, .. } = &*client.0;
             loop {
@@ -102,7 +111,7 @@ impl Request {
                 let mut connection = match kept {
                     Some(connection) => connection,
                     // Kept apart, because it is seldom needed, and would make the future of every request larger.
-                    None => Box::pin(connector.connect()).await?,
+                    None => Box::pin(connector.connect(connect)).await?,
                 };
                 note(true);
                 match connection.send(request).await {

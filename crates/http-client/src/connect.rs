@@ -121,9 +121,10 @@ impl Connector {
         HeaderValue::from_str(authority).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
-    /// A connection, made within the limit.
-    pub(crate) async fn connect(&self) -> Result<Box<Connection>, Error> {
-        let connected = tokio::time::timeout(self.limit, async {
+    /// A connection, made within the limit, and within that of the request which it is for.
+    pub(crate) async fn connect(&self, requests: Option<Duration>) -> Result<Box<Connection>, Error> {
+        let hurried = requests.filter(|limit| *limit < self.limit);
+        let connected = tokio::time::timeout(hurried.unwrap_or(self.limit), async {
             let tcp = match &self.way {
                 Way::Direct(tcp) => tcp.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
                 Way::Through(tunnel) => tunnel.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
@@ -137,7 +138,9 @@ impl Connector {
                 }
             }
         });
-        connected.await.unwrap_or_else(|_| Err(Error::connect("no connection within the time limit")))
+        connected.await.unwrap_or_else(|_| {
+            Err(if hurried.is_some() { Error::Hurried } else { Error::connect("no connection within the time limit") })
+        })
     }
 }
 

@@ -8,6 +8,9 @@ pub enum Error {
     /// No connection came about: nothing was sent.
     #[error("cannot connect")]
     Connect(#[source] Cause),
+    /// No connection came about in the time that the request allows, which is less than others have: nothing was sent.
+    #[error("no connection within the request's own time limit")]
+    Hurried,
     /// The connection broke; the request may have been received.
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
@@ -19,7 +22,7 @@ pub enum Error {
 impl Error {
     /// Whether nothing was sent.
     pub fn is_connect(&self) -> bool {
-        matches!(self, Self::Connect(_))
+        matches!(self, Self::Connect(_) | Self::Hurried)
     }
 
     pub(crate) fn connect(cause: impl Into<Cause>) -> Self {

@@ -305,6 +305,7 @@ impl Gateway {
         let http = self.client(target.provider)?;
         let request = provider.chat(http, call.request, &target.model, attempt.key());
         let request = request.map_err(Failure::untranslatable)?;
+        let request = request.connect_within(call.wishes.connect);
         Ok(vx11_chassis::client::propagate(request, call.context, attempt.trace()))
     }
 

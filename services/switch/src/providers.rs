@@ -66,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) first: Duration,
     /// Between two chunks of a stream.
     pub(crate) idle: Duration,
+    /// Whether that is what one request allows, and less than the provider has.
+    pub(crate) is_hurried: bool,
     /// For a whole stream.
     pub(crate) stream: Duration,
 }
@@ -79,7 +81,8 @@ impl Limits {
     /// These limits, within what one request allows.
     pub(crate) fn within(self, wishes: &Wishes) -> Self {
         let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));
-        Self { stream: whole, ..self }
+        let idle = wishes.idle.filter(|idle| *idle < self.idle);
+        Self { stream: whole, idle: idle.unwrap_or(self.idle), is_hurried: idle.is_some(), ..self }
     }
 }
 
@@ -116,6 +119,7 @@ impl Provider {
             answer: config.timeout,
             first: config.ttft_timeout.unwrap_or(config.timeout),
             idle: config.stream_idle_timeout,
+            is_hurried: false,
             stream: config.stream_total_timeout,
         };
         Ok(Self {

@@ -107,6 +107,22 @@ async fn tls_is_spoken_with_whom_the_certificates_vouch_for_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_request_may_allow_less_time_for_its_connection_and_not_more() {
+    let (_, trusting) = certificate();
+    // It takes connections, and shakes nobody's hand.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = url(&format!("https://{}/", listener.local_addr().expect("an address")));
+    let ask = async |clients: Duration, requests: Duration| {
+        let client = Client::new(Connector::tls(&address, trusting.clone(), None, clients).expect("an address"));
+        let request = client.request(Method::GET, PathAndQuery::from_static("/")).connect_within(Some(requests));
+        tokio::time::timeout(PATIENCE, request.send()).await.expect("in time").expect_err("nobody answers")
+    };
+    let short = Duration::from_millis(20);
+    assert!(matches!(ask(PATIENCE * 2, short).await, Error::Hurried));
+    assert!(matches!(ask(short, PATIENCE * 2).await, Error::Connect(_)));
+}
+
+#[tokio::test]
 async fn through_a_proxy_the_tunnel_is_asked_for_and_tls_goes_through_it() {
     let (server, trusting) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -11,6 +11,10 @@ pub(crate) struct Wishes {
     pub(crate) whole: Option<Deadline>,
     /// How long a provider may take to the first token of a stream.
     pub(crate) first: Option<Duration>,
+    /// How long a new connection to a provider may take.
+    pub(crate) connect: Option<Duration>,
+    /// How long a stream may be silent.
+    pub(crate) idle: Option<Duration>,
     /// Whether anybody but the first choice may be asked.
     pub(crate) fallback: bool,
     /// Who goes first where a provider has as much work as it takes.
@@ -21,7 +25,15 @@ pub(crate) struct Wishes {
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { whole: None, first: None, fallback: true, priority: Priority::Normal, tenant: 0 }
+        Self {
+            whole: None,
+            first: None,
+            connect: None,
+            idle: None,
+            fallback: true,
+            priority: Priority::Normal,
+            tenant: 0,
+        }
     }
 }
 

@@ -33,6 +33,7 @@ impl Gateway {
         attempt.spent(Some(Tokens::default()), || 0);
         let (provider, http) = (provider(target.provider), self.client(target.provider).ok()?);
         let request = provider.count_tokens(http, call.request, &target.model, attempt.key()).ok()?;
+        let request = request.connect_within(call.wishes.connect);
         let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
         let counted = pin!(async {
             let response = exchange::send(request, provider.wire(), |_| {}).await?;

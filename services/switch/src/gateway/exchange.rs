@@ -126,7 +126,10 @@ fn refused(error: ProviderError, said: Refusal, cause: String) -> Failure {
 
 fn failure(error: Error) -> Failure {
     let outcome = if error.is_connect() { Outcome::Connect } else { Outcome::Transport };
-    Failure::new(outcome, chain(&error))
+    let failure = Failure::new(outcome, chain(&error));
+    // A caller in a hurry must not shut a provider off for all others.
+    let health = if matches!(error, Error::Hurried) { Health::Unknown } else { failure.health };
+    Failure { health, ..failure }
 }
 
 fn text(response: &Response, name: &HeaderName) -> Option<String> {

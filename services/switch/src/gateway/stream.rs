@@ -291,8 +291,13 @@ impl Leg {
         let Some(attempt) = self.attempt.take() else { return };
         let Cause::Broke(outcome) = cause else { return attempt.set_aside() };
         let failure = Failure::new(outcome, "the stream broke within its answer");
-        // A stream that is cut off at the gateway's own limit was alive until then.
-        let health = if outcome == Outcome::Timeout { Health::Unknown } else { failure.health };
+        let proves_nothing = match outcome {
+            // A stream that is cut off at the gateway's own limit was alive until then.
+            Outcome::Timeout => true,
+            Outcome::Stalled => self.source.is_hurried,
+            _ => false,
+        };
+        let health = if proves_nothing { Health::Unknown } else { failure.health };
         attempt.failed(&mut Failure { health, ..failure });
     }
 }
@@ -336,6 +341,8 @@ struct Source {
     watch: StreamWatch,
     halves: Halves,
     idle: Duration,
+    /// Whether its caller allows less silence than the provider has.
+    is_hurried: bool,
     /// How long it took to get what was read since the last event.
     waited: Duration,
     /// How long nothing came but comments and pings.
@@ -359,6 +366,7 @@ impl Source {
             watch: StreamWatch::new(choices),
             halves: Halves::default(),
             idle: limits.stream,
+            is_hurried: limits.is_hurried,
             waited: Duration::ZERO,
             silence: Duration::ZERO,
             total: Deadline::after(limits.stream),

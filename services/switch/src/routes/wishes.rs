@@ -29,7 +29,9 @@ pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
     };
     let whole = milliseconds(request, &header_names::TIMEOUT_MS)?.map(Deadline::after);
     let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
-    Ok(Wishes { whole, first, fallback, priority, tenant: tenant(request) })
+    let connect = milliseconds(request, &header_names::CONNECT_TIMEOUT_MS)?;
+    let idle = milliseconds(request, &header_names::IDLE_TIMEOUT_MS)?;
+    Ok(Wishes { whole, first, connect, idle, fallback, priority, tenant: tenant(request) })
 }
 
 /// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the

@@ -26,6 +26,39 @@ async fn a_provider_that_does_not_begin_in_time_is_left_for_the_next() {
 }
 
 #[tokio::test]
+async fn a_provider_that_takes_no_connection_in_time_is_left_for_the_next() {
+    // It takes connections, and shakes nobody's hand.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (silent, good) = (format!("https://{}", silent.local_addr().unwrap()), Fake::always([completion("hi")]).await);
+    let long = [("VX11_SWITCH__PROVIDERS__A__CONNECT_TIMEOUT", "1h"), ("VX11_SWITCH__PROVIDERS__A__TIMEOUT", "1h")];
+    let app = App::in_front_of(&[&silent, &good.url], &long).await;
+    let ask = || app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#);
+    let got = Answer::of(ask().header("x-vx11-connect-timeout-ms", "100")).await;
+    assert_eq!((got.status, got.header("x-vx11-provider")), (200, "b"));
+    assert_eq!(app.provider("a").await["breaker"]["failure_count"], 0, "a caller in a hurry proves nothing");
+
+    let short = [("VX11_SWITCH__PROVIDERS__A__CONNECT_TIMEOUT", "100ms"), ("VX11_SWITCH__RETRIES__ATTEMPTS", "0")];
+    let app = App::in_front_of(&[&silent, &good.url], &short).await;
+    let ask = || app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#);
+    let got = Answer::of(ask().header("x-vx11-connect-timeout-ms", "3600000")).await;
+    assert_eq!((got.status, got.header("x-vx11-provider")), (200, "b"));
+    assert_eq!(app.provider("a").await["breaker"]["failure_count"], 1, "the provider's own limit is the shorter one");
+}
+
+#[tokio::test]
+async fn the_limit_of_silence_holds_within_a_stream() {
+    let stalling = Fake::always([stream_head(), chunk("Hel"), Act::Wait]).await;
+    for (providers, callers, failures) in [("1h", "300", 0), ("300ms", "3600000", 1)] {
+        let own = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", providers)];
+        let app = App::in_front_of(&[&stalling.url], &own).await;
+        let request = app.post("/v1/chat/completions", STREAM).header("x-vx11-idle-timeout-ms", callers);
+        let got = Answer::of(request).await;
+        assert!(got.body.contains("stalled"), "{}: {}", got.status, got.body);
+        assert_eq!(app.provider("a").await["breaker"]["failure_count"], failures, "the provider has {providers}");
+    }
+}
+
+#[tokio::test]
 async fn the_limit_of_the_whole_holds_within_a_stream() {
     let stalling = Fake::always([stream_head(), chunk("Hel"), Act::Wait]).await;
     let app = App::in_front_of(&[&stalling.url], &[]).await;
@@ -64,6 +97,8 @@ async fn a_header_that_makes_no_sense_is_refused() {
         ("x-vx11-timeout-ms", "soon"),
         ("x-vx11-timeout-ms", "0"),
         ("x-vx11-ttft-timeout-ms", "-1"),
+        ("x-vx11-connect-timeout-ms", "1.5"),
+        ("x-vx11-idle-timeout-ms", ""),
         ("x-vx11-fallback", "maybe"),
     ] {
         let request = app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#).header(name, value);
