@@ -28,7 +28,8 @@ impl Shutdown {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and answers with the signal's name.
+/// Waits for SIGTERM or SIGINT and answers with the signal's name. SIGHUP ends nothing meanwhile: who sends it wants something
+/// read anew, and a service that can do so listens for it itself.
 ///
 /// # Errors
 /// When the process cannot listen for signals.
@@ -36,8 +37,12 @@ pub async fn signal() -> std::io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok("SIGTERM"),
+            _ = interrupt.recv() => return Ok("SIGINT"),
+            _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read anew but the switch's file, where it has one"),
+        }
+    }
 }

@@ -20,6 +20,20 @@ async fn every_service_exits_with_0() {
 }
 
 #[tokio::test]
+async fn a_hangup_ends_nothing() {
+    let mut chain = Chain::start().expect("starts");
+    for service in ["tentaculo", "operator", "switch", "madre", "mock-provider"] {
+        chain.process(service).signal(Signal::SIGHUP).expect("signalled");
+        wait_until("it says so", async || {
+            let log = chain.process(service).log();
+            log.iter().any(|line| line["message"].as_str().is_some_and(|said| said.starts_with("SIGHUP"))).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(chain.edge().chat("Hello").await.status, 200);
+}
+
+#[tokio::test]
 async fn requests_under_way_are_finished_and_ready_fails_meanwhile() {
     let mut chain = Chain::start_with(&[("VX11_HTTP__SHUTDOWN_DELAY", "3s")]).expect("starts");
     let slow = json!({ "plan": "latency=3500ms" });
