@@ -23,7 +23,7 @@ mod origin;
 mod variables;
 
 use origin::Origin;
-use variables::{SECTIONS, Variable, is_secret, path_of};
+use variables::{SECTIONS, TABLES, Variable, is_secret, path_of};
 
 /// What every service reads besides its own section.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -302,6 +302,7 @@ impl Settings {
         if common.http.send_timeout.is_zero() {
             return Err(ConfigError::unusable("http.send_timeout", "no client can be sent anything in no time"));
         }
+        common.retention_days.iter().try_for_each(|(table, days)| check_retention(table, *days))?;
         common.secrets = self.secrets.clone();
         common.file = self.file.clone();
         Ok(common)
@@ -343,6 +344,16 @@ fn check_token(token: &SecretString) -> Result<(), ConfigError> {
         "" => Err(ConfigError::unusable("token", "is empty; leave it out to have none")),
         text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         _ => Err(ConfigError::unusable("token", "has characters besides visible ASCII")),
+    }
+}
+
+/// Rows of no table would go, or all rows of one.
+fn check_retention(table: &str, days: u32) -> Result<(), ConfigError> {
+    let refused = |problem: String| Err(ConfigError::unusable(format!("retention_days.{table}"), problem));
+    match days {
+        _ if !TABLES.contains(&table) => refused(format!("there is no such table; the tables are {}", TABLES.join(", "))),
+        0 => refused("must be 1 day or more: no row would be kept".to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -488,5 +499,16 @@ mod tests {
     fn retention_is_set_by_table() {
         let common = load(&[("VX11_RETENTION_PERFORMANCE_LOGS_DAYS", "3")]).expect("loads").common().expect("typed");
         assert_eq!(common.retention_days.get("performance_logs"), Some(&3));
+    }
+
+    #[test]
+    fn retention_of_no_table_or_of_no_day_is_refused() {
+        for (variable, days, expected) in [
+            ("VX11_RETENTION_TURN_DAYS", "30", "retention_days.turn: there is no such table; the tables are copilot_"),
+            ("VX11_RETENTION_TURNS_DAYS", "0", "retention_days.turns: must be 1 day or more"),
+        ] {
+            let refused = load(&[(variable, days)]).expect("loads").common().expect_err("refused").to_string();
+            assert!(refused.starts_with(expected) && refused.ends_with(&format!("set by {variable}")), "{refused}");
+        }
     }
 }

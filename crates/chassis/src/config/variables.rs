@@ -9,6 +9,19 @@ use super::ConfigError;
 pub(super) const SECTIONS: &[&str] =
     &["urls", "telemetry", "http", "tentaculo", "operator", "switch", "madre", "mock_provider"];
 
+/// The tables whose rows are kept for a number of days; another name is a mistake that would keep them too long.
+pub(super) const TABLES: &[&str] = &[
+    "copilot_actions_log",
+    "performance_logs",
+    "performance_minutes",
+    "plans",
+    "power_windows",
+    "sessions",
+    "turns",
+    "usage_days",
+    "usage_ledger",
+];
+
 /// Names without a section, and where they belong.
 const ALIASES: &[(&str, &str)] = &[
     ("VX11_TOKEN", "token"),
