@@ -1,6 +1,6 @@
 //! `[tentaculo]`
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use vx11_chassis::config::ConfigError;
 use vx11_chassis::process::Section;
 use vx11_resilience::{BreakerConfig, RateLimitConfig, RetryBudgetConfig};
+
+use crate::trusted::ProxyNetwork;
 
 /// The edge's section.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -17,8 +19,9 @@ pub struct TentaculoConfig {
     pub bind: SocketAddr,
     /// Web pages that may call from a browser, such as `https://app.example`; `*` stands for every page.
     pub allowed_origins: Vec<String>,
-    /// Proxies in front of the edge, whose `X-Forwarded-For`, `-Host` and `-Proto` are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies in front of the edge, whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, and networks such
+    /// as `10.42.0.0/16`.
+    pub trusted_proxies: Vec<ProxyNetwork>,
     /// Largest request body, in bytes.
     pub max_body: usize,
     /// Largest request body on `/v1` and `/switch`, in bytes.
@@ -93,6 +96,19 @@ mod tests {
     use vx11_chassis::process::section;
 
     use super::*;
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_network() {
+        let trusted = |list: &str| {
+            let variables = [("VX11_TENTACULO__TRUSTED_PROXIES".to_owned(), list.to_owned())];
+            section::<TentaculoConfig>(&Settings::load(None, variables).expect("settings"))
+        };
+        assert_eq!(trusted("[\"10.0.0.1\", \"10.42.0.0/16\", \"fd00::/8\"]").expect("a list").trusted_proxies.len(), 3);
+        for mistake in ["10.42.0.0/33", "10.42/16", "ingress"] {
+            let refused = trusted(&format!("[\"{mistake}\"]")).expect_err("no network").to_string();
+            assert!(refused.contains("an IP address or a network such as 10.42.0.0/16"), "{refused}");
+        }
+    }
 
     #[test]
     fn a_limit_that_is_set_in_part_keeps_the_rest_of_the_edges_own() {

@@ -35,6 +35,7 @@ use metrics::Metrics;
 use state::State;
 use switch_keys::SwitchKeys;
 use trusted::TrustedProxies;
+pub use trusted::{NotANetwork, ProxyNetwork};
 use upstream::{Clients, Upstreams};
 
 /// The service's name in logs, metrics and health.

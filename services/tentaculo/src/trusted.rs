@@ -2,14 +2,27 @@
 //! own making is dropped.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// A proxy's address, or a network that all of its addresses are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProxyNetwork(IpNet);
+
+/// What is written is no network.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an IP address or a network such as 10.42.0.0/16")]
+pub struct NotANetwork(String);
 
 /// The configured proxies. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct TrustedProxies(Arc<[IpAddr]>);
+pub(crate) struct TrustedProxies(Arc<[IpNet]>);
 
 /// What the service behind the edge learns about the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,9 +35,36 @@ pub(crate) struct Forwarded<'r> {
     pub(crate) proto: &'static str,
 }
 
+impl FromStr for ProxyNetwork {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+        address.or_else(|_| text.parse()).map(Self).map_err(|_| NotANetwork(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ProxyNetwork {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
+    }
+}
+
+impl From<ProxyNetwork> for String {
+    fn from(network: ProxyNetwork) -> Self {
+        network.0.to_string()
+    }
+}
+
 impl TrustedProxies {
-    pub(crate) fn new(addresses: &[IpAddr]) -> Self {
-        Self(addresses.iter().map(IpAddr::to_canonical).collect())
+    pub(crate) fn new(networks: &[ProxyNetwork]) -> Self {
+        Self(networks.iter().map(|network| network.0).collect())
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
     }
 
     /// The address that is counted: the peer's, or where that is a trusted proxy the last one that no trusted proxy
@@ -39,18 +79,18 @@ impl TrustedProxies {
     }
 
     fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        if !self.0.contains(&peer) {
+        if !self.has(peer) {
             return peer;
         }
         let written = list(headers, X_FORWARDED_FOR);
         // What stands left of an entry that cannot be read was written by nobody who is known.
         let readable = written.rsplit(',').map_while(|entry| entry.trim().parse::<IpAddr>().ok());
-        readable.map(|address| address.to_canonical()).find(|address| !self.0.contains(address)).unwrap_or(peer)
+        readable.map(|address| address.to_canonical()).find(|address| !self.has(*address)).unwrap_or(peer)
     }
 
     fn forwarded_by<'r>(&self, peer: IpAddr, headers: &'r HeaderMap) -> Forwarded<'r> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        if !self.0.contains(&peer) {
+        if !self.has(peer) {
             return Forwarded { chain: written(peer), host: text(HOST), proto: "http" };
         }
         let before = list(headers, X_FORWARDED_FOR);
@@ -98,7 +138,12 @@ mod tests {
     }
 
     fn trusted() -> TrustedProxies {
-        TrustedProxies::new(&[address("10.0.0.1"), address("10.0.0.2")])
+        proxies(&["10.0.0.1", "10.0.0.2"])
+    }
+
+    fn proxies(networks: &[&str]) -> TrustedProxies {
+        let networks: Vec<_> = networks.iter().map(|network| network.parse().expect("a network")).collect();
+        TrustedProxies::new(&networks)
     }
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -117,6 +162,15 @@ mod tests {
         assert_eq!(client("10.0.0.1", &HeaderMap::new()), address("10.0.0.1"));
         let several = headers(&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "9.9.9.9")]);
         assert_eq!(client("10.0.0.1", &several), address("9.9.9.9"));
+    }
+
+    #[test]
+    fn every_address_of_a_trusted_network_is_a_proxys() {
+        let trusted = proxies(&["10.42.0.0/16", "fd00::/8"]);
+        let said = headers(&[("x-forwarded-for", "6.6.6.6, 9.9.9.9, fd12::1, 10.42.255.255")]);
+        let client = |peer: &str| trusted.client_of(address(peer), &said);
+        assert_eq!((client("10.42.7.9"), client("fd00::9")), (address("9.9.9.9"), address("9.9.9.9")));
+        assert_eq!((client("10.43.0.1"), client("fe80::1")), (address("10.43.0.1"), address("fe80::1")));
     }
 
     #[test]
