@@ -14,6 +14,6 @@ mod trace;
 
 pub use config::{LogFormat, OtlpConfig, OtlpProtocol, TelemetryConfig};
 pub use context::TraceContext;
-pub use metrics::{HttpMetrics, ServiceMetrics};
+pub use metrics::{ANSWER_SECONDS, HttpMetrics, ServiceMetrics};
 pub use span::{GenAiUsage, client_span, genai_span, record_genai, server_span};
 pub use subscriber::{Guard, TelemetryError, init};

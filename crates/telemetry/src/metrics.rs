@@ -6,9 +6,9 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// From half a millisecond, which a local answer takes, to a minute, which no answer may take.
-const BUCKETS: [f64; 15] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+/// Buckets for the head of an answer: from half a millisecond, which a local one takes, to a minute, which none may take.
+pub const ANSWER_SECONDS: [f64; 17] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
 /// The registry of one service, with what all services count.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl HttpMetrics {
         )?;
         let seconds = HistogramVec::new(
             HistogramOpts::new("vx11_request_duration_seconds", "Seconds from a request's head to its answer's head.")
-                .buckets(BUCKETS.to_vec()),
+                .buckets(ANSWER_SECONDS.to_vec()),
             &["service", "endpoint", "method"],
         )?;
         let errors = IntCounterVec::new(

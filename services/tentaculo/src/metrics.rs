@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vx11_resilience::BreakerState;
+use vx11_telemetry::ANSWER_SECONDS;
 
 use crate::upstream::{Name, Upstreams};
 
@@ -25,7 +26,7 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let seconds = HistogramOpts::new("vx11_upstream_duration_seconds", "Seconds until a service's answer began.")
-            .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0]);
+            .buckets(ANSWER_SECONDS.to_vec());
         let metrics = Self {
             requests: counters(
                 "vx11_upstream_requests_total",
