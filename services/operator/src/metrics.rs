@@ -4,6 +4,22 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec,
 use vx11_contracts::chat::ChatProvider;
 use vx11_resilience::{Breaker, BreakerState};
 
+/// Why the switch did not answer, as a label; `other` comes last.
+const FALLBACK_REASONS: [&str; 12] = [
+    "switch_unhealthy",
+    "circuit_open",
+    "connect",
+    "transport",
+    "timeout",
+    "invalid_answer",
+    "stream_cut",
+    "stream_failed",
+    "stalled",
+    "http_4xx",
+    "http_5xx",
+    "other",
+];
+
 /// The operator's own metrics, in its registry.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -53,6 +69,10 @@ impl Metrics {
             )?,
             event_streams: IntGauge::new("vx11_event_streams_active", "Open event streams.")?,
         };
+        // What is counted for the first time must be seen to have grown.
+        for reason in FALLBACK_REASONS {
+            metrics.fallbacks.with_label_values(&[reason]);
+        }
         registry.register(Box::new(metrics.chats.clone()))?;
         registry.register(Box::new(metrics.fallbacks.clone()))?;
         registry.register(Box::new(metrics.cache_hits.clone()))?;
@@ -125,17 +145,31 @@ fn state_number(state: BreakerState) -> i64 {
 /// A label of bounded cardinality: statuses become their class.
 fn fallback_label(reason: &str) -> &'static str {
     match reason {
-        "switch_unhealthy" => "switch_unhealthy",
-        "circuit_open" => "circuit_open",
-        "connect" => "connect",
-        "transport" => "transport",
-        "timeout" => "timeout",
-        "invalid_answer" => "invalid_answer",
-        "stream_cut" => "stream_cut",
-        "stream_failed" => "stream_failed",
-        "stalled" => "stalled",
         reason if reason.starts_with("http_4") => "http_4xx",
         reason if reason.starts_with("http_5") => "http_5xx",
-        _ => "other",
+        reason => FALLBACK_REASONS.into_iter().find(|known| *known == reason).unwrap_or("other"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fallback_of_each_kind_is_seen_as_growth() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).expect("registers");
+        let shown = || {
+            let families = registry.gather();
+            let family = families.iter().find(|family| family.name() == "vx11_chat_fallbacks_total").expect("shown");
+            family.get_metric().iter().map(|one| (one.get_label()[0].value().to_owned(), one.get_counter().value())).collect::<Vec<_>>()
+        };
+        let before = shown();
+        assert!(before.len() == FALLBACK_REASONS.len() && before.iter().all(|(_, count)| *count == 0.0), "{before:?}");
+        for reason in ["connect", "http_502", "http_418", "something_new"] {
+            metrics.fell_back(reason);
+        }
+        let grown: Vec<_> = shown().into_iter().filter(|(_, count)| *count == 1.0).map(|(reason, _)| reason).collect();
+        assert_eq!((grown, shown().len()), (["connect", "http_4xx", "http_5xx", "other"].map(str::to_owned).into(), before.len()));
     }
 }

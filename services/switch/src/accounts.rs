@@ -99,6 +99,11 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// The models that may be charged for, by their labels: their counters begin before they count.
+    pub(crate) fn expect_models<'a>(&self, provider: &str, labels: impl IntoIterator<Item = &'a str>) {
+        labels.into_iter().for_each(|label| self.metrics.model(provider, label));
+    }
+
     /// Whose the requests of `caller` are: what is one tenant's is no other's.
     pub(crate) fn tenant<'a>(&'a self, caller: &'a Caller) -> &'a str {
         match caller {

@@ -135,6 +135,9 @@ fn share(
     }
     let served = registry.all().iter().map(|provider| provider.served()).collect();
     let routes = Routes::new(served, config.routes(&prices));
+    for (index, provider) in registry.all().iter().enumerate() {
+        accounts.expect_models(&provider.name, routes.labels(index));
+    }
     let metrics = metrics.of(registry.all());
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());

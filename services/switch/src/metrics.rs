@@ -97,6 +97,15 @@ impl Metrics {
             "Seconds per token of a stream after its first one.",
             SHORT_SECONDS,
         )?;
+        let reloads = counters(
+            "vx11_config_reloads_total",
+            "How often the configuration was read again, by whether it came into force: applied, refused.",
+            &["outcome"],
+        )?;
+        // What is counted for the first time must be seen to have grown.
+        for outcome in ["applied", "refused"] {
+            reloads.with_label_values(&[outcome]);
+        }
         let watched = Watched::default();
         registry.register(Box::new(LiveStates::new(watched.clone())?))?;
         Ok(Self {
@@ -131,11 +140,7 @@ impl Metrics {
                 "Copies sent to shadow targets, by how they went.",
                 &["provider", "outcome"],
             )?,
-            reloads: counters(
-                "vx11_config_reloads_total",
-                "How often the configuration was read again, by whether it came into force: applied, refused.",
-                &["outcome"],
-            )?,
+            reloads,
             reload_failed: register(
                 registry,
                 IntGauge::new("vx11_config_refused", "1 while the file holds a configuration that cannot be used.")?,

@@ -154,6 +154,15 @@ impl Redis {
         Ok(Self { client, timeout, look, lost: AtomicBool::new(true), spells, failures })
     }
 
+    /// A script that is going to be run here. `name` is for people and metrics, in which it has not failed yet; Redis has its
+    /// own.
+    pub(crate) fn script(&self, name: &'static str, text: &'static str) -> Script {
+        for failed in [Failed::Lost, Failed::Refused] {
+            self.failures.with_label_values(&[name, failed.as_str()]);
+        }
+        Script::new(name, text)
+    }
+
     /// Whether it did not answer when it was asked last.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
@@ -248,8 +257,7 @@ fn address(url: &SecretString) -> anyhow::Result<Config> {
 }
 
 impl Script {
-    /// `name` is for people and metrics; Redis has its own.
-    pub(crate) fn new(name: &'static str, text: &'static str) -> Self {
+    fn new(name: &'static str, text: &'static str) -> Self {
         let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
         let sha1 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Self { name, text, sha1, refusal: Mutex::default() }

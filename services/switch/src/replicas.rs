@@ -61,8 +61,9 @@ impl Replicas {
     /// Talks through `redis`.
     pub(crate) fn new(redis: Arc<Redis>) -> Self {
         let id = format!("{:016x}", rand::random::<u64>());
-        let (exchange, lease) = (Script::new("exchange", EXCHANGE), Script::new("lease", LEASE));
-        Self { redis, id, probes: AtomicU64::new(0), exchange, lease, release: Script::new("release", RELEASE) }
+        let (exchange, lease) = (redis.script("exchange", EXCHANGE), redis.script("lease", LEASE));
+        let release = redis.script("release", RELEASE);
+        Self { redis, id, probes: AtomicU64::new(0), exchange, lease, release }
     }
 
     /// Why this replica is on its own, where it is.

@@ -38,6 +38,9 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    /// Every one.
+    pub(crate) const ALL: [Self; 3] = [Self::Requests, Self::Tokens, Self::Money];
+
     /// The unit as it stands in names and labels.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

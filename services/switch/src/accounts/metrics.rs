@@ -7,6 +7,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, opts};
 
 use super::Accounts;
+use super::account::Unit;
 use super::bill::Charge;
 use super::meters::Refused;
 use super::money::Usd;
@@ -37,6 +38,11 @@ impl Metrics {
         let target = ["provider", "model"];
         let cost = CounterVec::new(opts!("vx11_cost_usd_total", "US dollars spent at providers."), &target)?;
         registry.register(Box::new(cost.clone()))?;
+        let refusals = counters("vx11_limit_refusals_total", "Requests refused by a limit of their key.", &["limit"])?;
+        // What is counted for the first time must be seen to have grown.
+        for unit in Unit::ALL {
+            refusals.with_label_values(&[unit.as_str()]);
+        }
         Ok(Self {
             cost,
             tokens: counters(
@@ -54,7 +60,7 @@ impl Metrics {
                 "Provider calls that spent tokens of a model without a price.",
                 &target,
             )?,
-            refusals: counters("vx11_limit_refusals_total", "Requests refused by a limit of their key.", &["limit"])?,
+            refusals,
             rows_lost: counter("vx11_ledger_rows_lost_total", "Requests that the ledger could not take.")?,
             settlements_folded: counter(
                 "vx11_limits_settlements_folded_total",
@@ -68,6 +74,11 @@ impl Metrics {
         let help = "1 while limits are those of this replica alone, because Redis does not answer.";
         let gauge = IntGauge::with_opts(Opts::new("vx11_limits_degraded", help))?;
         registry.register(Box::new(Degraded { gauge, accounts }))
+    }
+
+    /// Shows that no call of `model` was without a price so far.
+    pub(super) fn model(&self, provider: &str, model: &str) {
+        self.unpriced.with_label_values(&[provider, model]);
     }
 
     pub(super) fn charged(&self, charge: &Charge<'_>, cost: Option<Usd>) {

@@ -75,6 +75,36 @@ async fn a_call_is_billed_at_the_tier_that_its_answer_names() {
 }
 
 #[tokio::test]
+async fn what_spends_tokens_of_a_model_without_a_price_is_counted() {
+    let fake = Fake::always([spending(r#"{"prompt_tokens":10,"completion_tokens":1}"#)]).await;
+    let app = app(&fake, "[switch.models.odd]\ntargets = [\"a/odd\"]").await;
+    let unpriced = r#"vx11_unpriced_calls_total{model="odd",provider="a"}"#;
+    for (model, count) in [("m", 0.0), ("odd", 1.0), ("odd", 2.0)] {
+        let got = Answer::of(app.post("/v1/chat/completions", BODY.replace("\"m\"", &format!("\"{model}\"")))).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        app.wait_for_metric(unpriced, count).await;
+    }
+    assert_eq!(app.metric(r#"vx11_unpriced_calls_total{model="m",provider="a"}"#).await, 0.0);
+}
+
+#[tokio::test]
+async fn what_is_counted_for_the_first_time_is_seen_to_grow() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = app(&fake, "").await;
+    let metrics = Answer::of(app.get("/metrics")).await.body;
+    for series in [
+        r#"vx11_limit_refusals_total{limit="money"}"#,
+        r#"vx11_limit_refusals_total{limit="requests"}"#,
+        r#"vx11_limit_refusals_total{limit="tokens"}"#,
+        r#"vx11_unpriced_calls_total{model="m",provider="a"}"#,
+        r#"vx11_config_reloads_total{outcome="applied"}"#,
+        r#"vx11_config_reloads_total{outcome="refused"}"#,
+    ] {
+        assert!(metrics.lines().any(|line| line == format!("{series} 0")), "{series}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_opens_v1_under_any_of_its_headers_and_nothing_else() {
     let fake = Fake::always([completion("hi")]).await;
     let app = app(&fake, "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"").await;

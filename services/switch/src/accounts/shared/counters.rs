@@ -29,7 +29,8 @@ pub(super) struct Counters {
 impl Counters {
     /// Those that are kept in `redis`.
     pub(super) fn new(redis: Arc<Redis>) -> Self {
-        Self { redis, reserve: Script::new("reserve", RESERVE), settle: Script::new("settle", SETTLE) }
+        let (reserve, settle) = (redis.script("reserve", RESERVE), redis.script("settle", SETTLE));
+        Self { redis, reserve, settle }
     }
 
     /// Why the counters are not those of all replicas, where that is so.
