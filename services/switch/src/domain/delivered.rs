@@ -93,7 +93,7 @@ impl Delivered {
         let (content, reasoning) = (unquoted(piece.content), unquoted(piece.reasoning));
         told.content.push_str(content);
         told.reasoning.push_str(reasoning);
-        self.tokens += u64::from(!content.is_empty() || !reasoning.is_empty());
+        self.tokens += piece.tokens;
         self.bytes += content.len() + reasoning.len();
         if self.bytes > MOST_KEPT {
             self.hinder(Obstacle::TooLong);
@@ -141,7 +141,7 @@ impl Delivered {
         choice < u128::BITS as usize && self.finished & (1 << choice) != 0
     }
 
-    /// Tokens in what was delivered, one for each delta that says something.
+    /// Tokens in what was delivered, about: a delta may hold many.
     pub(crate) fn tokens(&self) -> u64 {
         self.tokens
     }
@@ -184,7 +184,7 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{"content":"\ude00"}}]}"#,
         ]);
         assert_eq!((text(&delivered.content(0)), text(&delivered.reasoning(0))), ("a\"😀".to_owned(), "so".to_owned()));
-        assert_eq!((text(&delivered.content(2)), delivered.tokens()), ("z".to_owned(), 4));
+        assert_eq!(text(&delivered.content(2)), "z");
         assert_eq!([0, 1, 2].map(|choice| delivered.has_begun(choice)), [true, false, true]);
         assert_eq!([0, 1, 2].map(|choice| delivered.has_finished(choice)), [false, false, true]);
         assert_eq!(delivered.obstacle(), None);
@@ -208,6 +208,14 @@ mod tests {
             assert_eq!((delivered.obstacle(), delivered.has_finished(0)), (obstacle, true), "{delta}");
         }
         assert_eq!(delivered(&[r#"{"choices":[{"index":0,"text":"Hi"}]}"#]).obstacle(), Some(Obstacle::NotText));
+    }
+
+    #[test]
+    fn a_delta_is_worth_what_is_in_it() {
+        let words = "word ".repeat(100);
+        let delta = |field: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"{field}":"{words}"}}}}]}}"#);
+        let delivered = delivered(&[&delta("content"), &delta("reasoning"), r#"{"choices":[{"index":0,"delta":{}}]}"#]);
+        assert!((200..=210).contains(&delivered.tokens()), "{}", delivered.tokens());
     }
 
     #[test]

@@ -225,6 +225,19 @@ async fn where_the_policy_says_so_another_answer_ends_the_stream() {
 }
 
 #[tokio::test]
+async fn what_came_in_large_deltas_is_taken_off_the_limit_of_who_goes_on() {
+    let hundred = "word ".repeat(100);
+    let bad = Fake::always(says(&[&hundred, &hundred, &hundred], vec![])).await;
+    let good = Fake::always(says(&["and so on"], whole())).await;
+    let app = App::in_front_of(&[&bad.url, &good.url], &[PREFILL]).await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"max_tokens":1000}"#;
+    let got = Answer::of(app.post("/v1/chat/completions", body)).await;
+    assert_eq!(got.body.matches("[DONE]").count(), 1, "{}", got.body);
+    let left = asked(&good, 0)["max_tokens"].as_u64().unwrap();
+    assert!((690..=705).contains(&left), "{left}");
+}
+
+#[tokio::test]
 async fn a_shorter_answer_is_another_one() {
     let bad = Fake::always(says(&["Hello"], vec![])).await;
     let shorter = Fake::always(says(&["Hell"], whole())).await;
