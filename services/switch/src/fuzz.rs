@@ -137,7 +137,7 @@ impl Reader {
         Self {
             watch: StreamWatch::new(1),
             delivered: Delivered::default(),
-            manners: Manners::new(true),
+            manners: Manners::new(true, "chat.completion.chunk"),
             events: anthropic::inbound::Stream::default(),
             response: Some(Builder::new("r".to_owned(), 0, "m", asked.echo)),
         }

@@ -26,7 +26,11 @@ pub(crate) enum Passed {
 #[derive(Debug)]
 pub(crate) struct Manners {
     wants_usage: bool,
+    /// What the chunks of this stream are called.
+    object: &'static str,
     id: Option<Id>,
+    /// When the answer was begun and by which model, as the fields stand in its first chunk; for who asked for the usage.
+    begun: String,
     /// A chunk's fields beside its choices, and the usage, for a chunk that says the usage alone.
     usage: Option<String>,
     usage_was_sent: bool,
@@ -47,6 +51,10 @@ struct Id {
 struct Envelope<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,9 +74,9 @@ struct Head<'a> {
 }
 
 impl Manners {
-    /// For a caller who asked for the usage, or did not.
-    pub(crate) fn new(wants_usage: bool) -> Self {
-        Self { wants_usage, id: None, usage: None, usage_was_sent: false, held: None }
+    /// Of chunks that are such an `object`, for a caller who asked for the usage, or did not.
+    pub(crate) fn new(wants_usage: bool, object: &'static str) -> Self {
+        Self { wants_usage, object, id: None, begun: String::new(), usage: None, usage_was_sent: false, held: None }
     }
 
     /// What becomes of the chunk `data`; `reported` says that the usage was reported by now, if only in earlier chunks.
@@ -111,8 +119,9 @@ impl Manners {
             return Some(chunk.into());
         }
         let id = self.id.as_ref().map_or("\"\"", |id| id.text.as_str());
+        let (object, begun) = (self.object, &self.begun);
         let usage = serde_json::to_string(&usage).ok()?;
-        Some(format!(r#"{{"id":{id},"object":"chat.completion.chunk","choices":[],"usage":{usage}}}"#).into())
+        Some(format!(r#"{{"id":{id},"object":"{object}",{begun}"choices":[],"usage":{usage}}}"#).into())
     }
 
     /// Whether the chunk says the usage and nothing else. One that says it along with a choice is remembered.
@@ -124,14 +133,9 @@ impl Manners {
         }
         if self.wants_usage {
             let id = self.id.as_ref().map(|id| id.text.as_str()).or(head.id.map(RawValue::get));
-            let fields = [
-                ("id", id),
-                ("object", head.object.map(RawValue::get)),
-                ("created", head.created.map(RawValue::get)),
-                ("model", head.model.map(RawValue::get)),
-            ];
-            let fields = fields.iter().filter_map(|(name, value)| Some(format!(r#""{name}":{},"#, (*value)?)));
-            self.usage = Some(format!(r#"{{{}"choices":[],"usage":{}}}"#, fields.collect::<String>(), usage.get()));
+            let object = head.object.map(RawValue::get);
+            let named = named([("id", id), ("object", object)]) + &said_of_all(head.created, head.model);
+            self.usage = Some(format!(r#"{{{named}"choices":[],"usage":{}}}"#, usage.get()));
         }
         false
     }
@@ -142,7 +146,7 @@ impl Manners {
             return None;
         }
         let text = std::str::from_utf8(data).ok()?;
-        let Envelope { id: own } = serde_json::from_str(text).ok()?;
+        let Envelope { id: own, created, model } = serde_json::from_str(text).ok()?;
         let span = own.map(|own| span_of(text, own.get()));
         let Some(id) = &self.id else {
             // An empty one is none.
@@ -151,6 +155,9 @@ impl Manners {
             let comes_first = text[..span.start].trim_end().trim_end_matches(':').trim_end() == "{\"id\"";
             let prefix = if comes_first { data[..span.end].to_vec() } else { Vec::new() };
             self.id = Some(Id { text: own.get().to_owned(), prefix });
+            if self.wants_usage {
+                self.begun = said_of_all(created, model);
+            }
             return None;
         };
         match span {
@@ -160,6 +167,16 @@ impl Manners {
             None => Some(text.replacen('{', &format!(r#"{{"id":{},"#, id.text), 1).into()),
         }
     }
+}
+
+/// What all chunks say of their answer, as it stands in JSON before other fields.
+fn said_of_all(created: Option<&RawValue>, model: Option<&RawValue>) -> String {
+    named([("created", created.map(RawValue::get)), ("model", model.map(RawValue::get))])
+}
+
+/// The fields that there are, each with a comma behind it.
+fn named(fields: [(&str, Option<&str>); 2]) -> String {
+    fields.iter().filter_map(|(name, value)| Some(format!(r#""{name}":{},"#, (*value)?))).collect()
 }
 
 /// Whether the chunk has an empty id and no choice, as what Azure says of the prompt has.
@@ -172,6 +189,7 @@ fn says_nothing_of_the_answer(data: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const CHUNK: &str = "chat.completion.chunk";
     const USAGE: &str = r#"{"id":"c1","choices":[],"usage":{"total_tokens":5}}"#;
 
     fn pass(manners: &mut Manners, data: &str, reported: bool) -> Passed {
@@ -184,7 +202,7 @@ mod tests {
 
     #[test]
     fn all_chunks_get_the_first_ones_id() {
-        let mut manners = Manners::new(false);
+        let mut manners = Manners::new(false, CHUNK);
         assert_eq!(pass(&mut manners, r#"{"id": "c1","choices":[{}]}"#, false), Passed::AsItCame);
         for (chunk, expected) in [
             (r#"{"id": "c1","choices":[]}"#, Passed::AsItCame),
@@ -200,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_empty_id_is_none_and_what_comes_before_the_id_waits_for_it() {
-        let mut manners = Manners::new(false);
+        let mut manners = Manners::new(false, CHUNK);
         let of_the_prompt = r#"{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}"#;
         assert_eq!((pass(&mut manners, of_the_prompt, false), manners.held()), (Passed::Hidden, None));
         assert_eq!(pass(&mut manners, r#"{"id":"c1","choices":[{}]}"#, false), Passed::AsItCame);
@@ -208,7 +226,7 @@ mod tests {
         assert_eq!((manners.held().as_deref(), manners.held()), (Some(with_id.as_bytes()), None));
         assert_eq!(pass(&mut manners, r#"{"id":"","choices":[]}"#, false), instead(r#"{"id":"c1","choices":[]}"#));
 
-        let mut nameless = Manners::new(false);
+        let mut nameless = Manners::new(false, CHUNK);
         for _ in 0..2 {
             assert_eq!(pass(&mut nameless, r#"{"id":"","choices":[{}]}"#, false), Passed::AsItCame);
         }
@@ -216,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_usage_chunk_is_for_those_who_asked() {
-        assert_eq!(pass(&mut Manners::new(false), USAGE, true), Passed::Hidden);
-        let mut manners = Manners::new(true);
+        assert_eq!(pass(&mut Manners::new(false, CHUNK), USAGE, true), Passed::Hidden);
+        let mut manners = Manners::new(true, CHUNK);
         assert_eq!(pass(&mut manners, USAGE, true), Passed::AsItCame);
         assert_eq!(manners.last(Some(Usage::default())), None, "it was sent");
     }
@@ -226,12 +244,25 @@ mod tests {
     fn usage_along_with_the_last_choice_is_repeated_alone_for_those_who_asked() {
         let along = r#"{"id":"c1","created":7,"model":"m","choices":[{"index":0}],"usage":{"total_tokens":5,"x":1}}"#;
         let usage = Some(Usage { total_tokens: 5, ..Usage::default() });
-        let mut silent = Manners::new(false);
+        let mut silent = Manners::new(false, CHUNK);
         assert_eq!((pass(&mut silent, along, true), silent.last(usage)), (Passed::AsItCame, None));
-        let mut manners = Manners::new(true);
+        let mut manners = Manners::new(true, CHUNK);
         assert_eq!(pass(&mut manners, along, true), Passed::AsItCame);
         let expected = r#"{"id":"c1","created":7,"model":"m","choices":[],"usage":{"total_tokens":5,"x":1}}"#;
         assert_eq!(manners.last(usage).as_deref(), Some(expected.as_bytes()));
-        assert_eq!(Manners::new(true).last(None), None, "nothing is made up");
+        assert_eq!(Manners::new(true, CHUNK).last(None), None, "nothing is made up");
+    }
+
+    #[test]
+    fn usage_that_no_chunk_said_comes_in_one_with_all_that_the_others_have() {
+        let begun = r#"{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[{"text":"Hi"}]}"#;
+        let mut manners = Manners::new(true, "text_completion");
+        assert_eq!(pass(&mut manners, begun, false), Passed::AsItCame);
+        let last = manners.last(Some(Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }));
+        let usage = r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
+        let expected = format!(
+            r#"{{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[],"usage":{usage}}}"#
+        );
+        assert_eq!(last.as_deref(), Some(expected.as_bytes()));
     }
 }

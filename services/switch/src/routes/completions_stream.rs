@@ -28,9 +28,19 @@ pub(super) enum Shape {
     Text,
 }
 
+impl Shape {
+    /// What a chunk calls itself.
+    const fn object(self) -> &'static str {
+        match self {
+            Self::Chat => "chat.completion.chunk",
+            Self::Text => "text_completion",
+        }
+    }
+}
+
 /// Answers `order` with a stream, once its answer has begun.
 pub(super) async fn answer(order: &Order, shape: Shape) -> Result<HttpResponse, ApiError> {
-    let manners = Manners::new(order.request().wants_usage());
+    let manners = Manners::new(order.request().wants_usage(), shape.object());
     order.stream(|stream| forward(stream, manners, shape)).await
 }
 
