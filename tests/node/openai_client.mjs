@@ -31,6 +31,7 @@ async function chatsAreWholeAndStreamed(model) {
   assert.equal(new Set(chunks.map((chunk) => chunk.id)).size, 1);
   assert.deepEqual(chunks.at(-1).choices, []);
   assert.equal(chunks.at(-1).usage.total_tokens, whole.usage.total_tokens);
+  assert.equal(typeof chunks.at(-1).usage.cost, "number");
   const texts = [];
   const helper = client.chat.completions.stream(plain).on("content", (delta) => texts.push(delta));
   assert.equal(await helper.finalContent(), "hello from the SDK");

@@ -47,6 +47,7 @@ def responses_are_streamed(model):
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
     assert "".join(deltas) == "hello from the SDK", deltas
     assert events[-1].response.usage.output_tokens == 4, events[-1]
+    assert events[-1].response.usage.cost >= 0, events[-1]
     with client.responses.stream(model=model, input=ECHO) as stream:
         for event in stream:
             pass
@@ -87,7 +88,7 @@ def texts_are_completed(model):
     assert (text.object, text.choices[0].text) == ("text_completion", "hello from the SDK"), text
     chunks = list(complete(model=model, prompt=ECHO, stream=True, stream_options={"include_usage": True}))
     assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == "hello from the SDK", chunks
-    assert len({chunk.id for chunk in chunks}) == 1 and chunks[-1].choices == [] and chunks[-1].usage, chunks
+    assert len({chunk.id for chunk in chunks}) == 1 and chunks[-1].choices == [] and chunks[-1].usage.cost >= 0, chunks
     refused(openai.BadRequestError, "suffix", lambda: complete(model=model, prompt="x", suffix="y"))
 
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use vx11_chassis::sse::Parser;
 
+use crate::accounts::Usd;
 use crate::domain::chunk::{Seen, StreamWatch};
 use crate::domain::delivered::Delivered;
 use crate::domain::manners::{Manners, Passed};
@@ -164,12 +165,12 @@ impl Reader {
     }
 
     fn finish(mut self) {
-        self.manners.last(self.watch.usage().map(|reported| reported.usage));
+        self.manners.last(self.watch.usage().map(|reported| reported.usage), Usd::ZERO);
         self.delivered.identity();
-        let stop = self.events.finish(None).pop().expect("an end");
+        let stop = self.events.finish(None, Usd::ZERO).pop().expect("an end");
         assert_eq!(stop["type"], "message_stop");
         if let Some(response) = self.response {
-            assert!(!response.finish(0).is_empty());
+            assert!(!response.finish(0, Usd::ZERO).is_empty());
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use dialect::Dialect;
 pub(crate) use failure::{ProviderError, in_stream};
 pub(crate) use openai::Piece;
 
-use crate::accounts::SoFar;
+use crate::accounts::{SoFar, Tokens};
 
 /// A way to put chat into JSON over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,11 @@ pub(crate) fn translate_answer(body: &[u8], from: Wire, created: u64) -> Result<
         Wire::Gemini => gemini::answer(&answer, created)?,
     };
     Ok(completion.to_string().into())
+}
+
+/// The `usage` in the pivot of an answer on which several calls have spent `tokens` together.
+pub(crate) fn usage(tokens: Tokens) -> Value {
+    openai::Usage::sum(tokens).write()
 }
 
 /// A provider's error answer in OpenAI's shape.

@@ -198,6 +198,11 @@ impl Bill {
         self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).cost
     }
 
+    /// The tokens that have been spent so far, by all calls together.
+    pub(crate) fn tokens(&self) -> Tokens {
+        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).tokens
+    }
+
     /// What a call has spent in which so many tokens were `written`, about: for a provider that does not report.
     pub(crate) fn estimate(&self, written: u64) -> Tokens {
         Tokens { prompt: self.prompt_estimate(), completion: written, ..Tokens::default() }

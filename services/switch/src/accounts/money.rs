@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 
 /// Pico-dollars in a dollar.
 const DOLLAR: u64 = 1_000_000_000_000;
@@ -117,6 +118,16 @@ impl FromStr for Usd {
     }
 }
 
+impl Serialize for Usd {
+    /// A number of dollars, for people and their programs; rounded where it has more digits than a JSON number is read with.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 % DOLLAR {
+            0 => serializer.serialize_u64(self.0 / DOLLAR),
+            _ => serializer.serialize_f64(self.as_f64()),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Usd {
     /// A number of dollars as it is written in the configuration: TOML's own number, or text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -169,6 +180,14 @@ mod tests {
         }
         for wrong in ["-1", "-0.1", "\"\"", "\"1,5\"", "\"1e3\"", "0.0000000000001", "99999999999", "true", "\".5\""] {
             assert!(toml_value(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn in_json_it_is_a_number() {
+        for written in ["0", "600", "0.000528", "0.15"] {
+            let amount: Usd = written.parse().expect(written);
+            assert_eq!(serde_json::to_string(&amount).expect("a number"), written);
         }
     }
 

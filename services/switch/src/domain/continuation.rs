@@ -47,14 +47,6 @@ pub(crate) fn shown_to_prefill(units: &[u16]) -> &[u16] {
     &units[..end]
 }
 
-/// Tokens that the model reads and the caller did not send, estimated: the text, and the instruction at four bytes each.
-pub(crate) fn added_tokens(text: u64, manner: Manner) -> u64 {
-    match manner {
-        Manner::Prefill => text,
-        Manner::Instruction => text + GO_ON.len() as u64 / 4,
-    }
-}
-
 /// `request`, going on from `partial`, of `tokens` tokens. `None` where its body does not allow that.
 pub(crate) fn going_on(request: &ChatRequest, partial: &str, tokens: u64, manner: Manner) -> Option<ChatRequest> {
     let body = request.body_for(&request.model);

@@ -1,5 +1,5 @@
-//! What every stream in OpenAI's wire owes its reader: one `id` in all chunks, and a usage chunk exactly where it was
-//! asked for.
+//! What every stream in OpenAI's wire owes its reader: one `id` in all chunks, and at its end a usage chunk exactly where it
+//! was asked for, with the cost, which is not known before.
 //!
 //! A chunk that already is as it should be passes as the bytes it came in, and is not read for it.
 
@@ -9,7 +9,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use vx11_contracts::chat::Usage;
 
+use super::cost::with_cost;
 use super::edit::span_of;
+use crate::accounts::Usd;
 
 /// What becomes of one chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +33,8 @@ pub(crate) struct Manners {
     id: Option<Id>,
     /// When the answer was begun and by which model, as the fields stand in its first chunk; for who asked for the usage.
     begun: String,
-    /// A chunk's fields beside its choices, and the usage, for a chunk that says the usage alone.
-    usage: Option<String>,
-    usage_was_sent: bool,
+    /// The chunk that says the usage alone, for who asked for it.
+    usage: Option<Bytes>,
     /// What came before the answer had an id, and waits for it.
     held: Option<String>,
 }
@@ -76,7 +77,7 @@ struct Head<'a> {
 impl Manners {
     /// Of chunks that are such an `object`, for a caller who asked for the usage, or did not.
     pub(crate) fn new(wants_usage: bool, object: &'static str) -> Self {
-        Self { wants_usage, object, id: None, begun: String::new(), usage: None, usage_was_sent: false, held: None }
+        Self { wants_usage, object, id: None, begun: String::new(), usage: None, held: None }
     }
 
     /// What becomes of the chunk `data`; `reported` says that the usage was reported by now, if only in earlier chunks.
@@ -84,11 +85,8 @@ impl Manners {
         if data.is_empty() {
             return Passed::AsItCame;
         }
-        if reported && self.is_usage_alone(data) {
-            if !self.wants_usage {
-                return Passed::Hidden;
-            }
-            self.usage_was_sent = true;
+        if reported && self.takes_usage(data) {
+            return Passed::Hidden;
         }
         match self.with_one_id(data) {
             Some(chunk) => Passed::Instead(chunk),
@@ -107,35 +105,39 @@ impl Manners {
         Some(self.with_one_id(held.as_bytes()).unwrap_or_else(|| held.into()))
     }
 
-    /// The chunk that the caller asked for and the provider did not send: providers that report the usage along with the
-    /// last choice are common.
-    pub(crate) fn last(&mut self, usage: Option<Usage>) -> Option<Bytes> {
-        if !self.wants_usage || self.usage_was_sent {
+    /// The last chunk, of the usage and the `cost`, for a caller who asked for it: the provider's; else one of what is known
+    /// of the `usage`.
+    pub(crate) fn last(&mut self, usage: Option<Usage>, cost: Usd) -> Option<Bytes> {
+        if !self.wants_usage {
             return None;
         }
-        let usage = usage?;
-        self.usage_was_sent = true;
-        if let Some(chunk) = self.usage.take() {
-            return Some(chunk.into());
-        }
+        let chunk = self.usage.take().or_else(|| self.chunk_of(usage?))?;
+        Some(with_cost(&chunk, cost))
+    }
+
+    fn chunk_of(&self, usage: Usage) -> Option<Bytes> {
         let id = self.id.as_ref().map_or("\"\"", |id| id.text.as_str());
         let (object, begun) = (self.object, &self.begun);
         let usage = serde_json::to_string(&usage).ok()?;
         Some(format!(r#"{{"id":{id},"object":"{object}",{begun}"choices":[],"usage":{usage}}}"#).into())
     }
 
-    /// Whether the chunk says the usage and nothing else. One that says it along with a choice is remembered.
-    fn is_usage_alone(&mut self, data: &[u8]) -> bool {
+    /// Keeps what the chunk says of the usage, for who asked for it, and tells whether it says nothing else. Many providers
+    /// say it along with the last choice.
+    fn takes_usage(&mut self, data: &[u8]) -> bool {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else { return false };
         let Some(usage) = head.usage else { return false };
         if head.choices.is_empty() {
+            if self.wants_usage {
+                self.usage = Some(self.with_one_id(data).unwrap_or_else(|| Bytes::copy_from_slice(data)));
+            }
             return true;
         }
         if self.wants_usage {
             let id = self.id.as_ref().map(|id| id.text.as_str()).or(head.id.map(RawValue::get));
             let object = head.object.map(RawValue::get);
             let named = named([("id", id), ("object", object)]) + &said_of_all(head.created, head.model);
-            self.usage = Some(format!(r#"{{{named}"choices":[],"usage":{}}}"#, usage.get()));
+            self.usage = Some(format!(r#"{{{named}"choices":[],"usage":{}}}"#, usage.get()).into());
         }
         false
     }
@@ -233,11 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn a_usage_chunk_is_for_those_who_asked() {
-        assert_eq!(pass(&mut Manners::new(false, CHUNK), USAGE, true), Passed::Hidden);
-        let mut manners = Manners::new(true, CHUNK);
-        assert_eq!(pass(&mut manners, USAGE, true), Passed::AsItCame);
-        assert_eq!(manners.last(Some(Usage::default())), None, "it was sent");
+    fn a_usage_chunk_is_for_those_who_asked_and_comes_last_with_the_cost() {
+        for (wants_usage, expected) in [(false, None), (true, Some(r#"{"total_tokens":5,"cost":2.5}"#))] {
+            let mut manners = Manners::new(wants_usage, CHUNK);
+            assert_eq!(pass(&mut manners, r#"{"id":"c0","choices":[{}]}"#, false), Passed::AsItCame);
+            assert_eq!(pass(&mut manners, USAGE, true), Passed::Hidden);
+            let last = manners.last(Some(Usage::default()), "2.5".parse().expect("an amount"));
+            let expected = expected.map(|usage| format!(r#"{{"id":"c0","choices":[],"usage":{usage}}}"#));
+            assert_eq!(last, expected.map(Bytes::from));
+        }
     }
 
     #[test]
@@ -245,12 +251,12 @@ mod tests {
         let along = r#"{"id":"c1","created":7,"model":"m","choices":[{"index":0}],"usage":{"total_tokens":5,"x":1}}"#;
         let usage = Some(Usage { total_tokens: 5, ..Usage::default() });
         let mut silent = Manners::new(false, CHUNK);
-        assert_eq!((pass(&mut silent, along, true), silent.last(usage)), (Passed::AsItCame, None));
+        assert_eq!((pass(&mut silent, along, true), silent.last(usage, Usd::ZERO)), (Passed::AsItCame, None));
         let mut manners = Manners::new(true, CHUNK);
         assert_eq!(pass(&mut manners, along, true), Passed::AsItCame);
-        let expected = r#"{"id":"c1","created":7,"model":"m","choices":[],"usage":{"total_tokens":5,"x":1}}"#;
-        assert_eq!(manners.last(usage).as_deref(), Some(expected.as_bytes()));
-        assert_eq!(Manners::new(true, CHUNK).last(None), None, "nothing is made up");
+        let expected = r#"{"id":"c1","created":7,"model":"m","choices":[],"usage":{"total_tokens":5,"x":1,"cost":0}}"#;
+        assert_eq!(manners.last(usage, Usd::ZERO).as_deref(), Some(expected.as_bytes()));
+        assert_eq!(Manners::new(true, CHUNK).last(None, Usd::ZERO), None, "nothing is made up");
     }
 
     #[test]
@@ -258,11 +264,11 @@ mod tests {
         let begun = r#"{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[{"text":"Hi"}]}"#;
         let mut manners = Manners::new(true, "text_completion");
         assert_eq!(pass(&mut manners, begun, false), Passed::AsItCame);
-        let last = manners.last(Some(Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }));
-        let usage = r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
-        let expected = format!(
-            r#"{{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[],"usage":{usage}}}"#
-        );
+        let usage = Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+        let last = manners.last(Some(usage), Usd::ZERO);
+        let usage = r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"cost":0}"#;
+        let expected =
+            format!(r#"{{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[],"usage":{usage}}}"#);
         assert_eq!(last.as_deref(), Some(expected.as_bytes()));
     }
 }

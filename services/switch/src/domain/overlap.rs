@@ -31,7 +31,6 @@ pub(crate) struct Overlap {
     /// How much of the text's beginning, when repeated, shows that the answer began anew. `None`: that cannot be, or is
     /// known not to be so.
     restart: Option<usize>,
-    has_restarted: bool,
 }
 
 impl Overlap {
@@ -61,12 +60,7 @@ impl Overlap {
     }
 
     fn new(delivered: Vec<u16>, starts: Vec<usize>) -> Self {
-        Self { delivered, unseen: 0, starts, held: Vec::new(), repeated: 0, restart: None, has_restarted: false }
-    }
-
-    /// Whether the new text began with all that was delivered.
-    pub(crate) fn has_restarted(&self) -> bool {
-        self.has_restarted
+        Self { delivered, unseen: 0, starts, held: Vec::new(), repeated: 0, restart: None }
     }
 
     /// Takes in more of the new text, and gives back what the caller is to have.
@@ -93,9 +87,8 @@ impl Overlap {
     pub(crate) fn settle(&mut self) -> Result<Vec<u16>, Diverged> {
         self.starts.clear();
         if let Some(enough) = self.restart.take() {
-            self.has_restarted = self.repeated > 0;
             let same = self.delivered.iter().zip(&self.held).take_while(|(told, new)| told == new).count();
-            if !self.has_restarted && same >= enough {
+            if self.repeated == 0 && same >= enough {
                 return Err(Diverged);
             }
         }

@@ -2,16 +2,15 @@
 //!
 //! The caller sees one answer: one id, one role, each word once, one `finish_reason`. What cannot be joined honestly is
 //! reported as a [`Misfit`], and nothing of it is sent. Reasoning is no part of the answer: where it differs from what
-//! was delivered, or the text has begun already, it is left out.
+//! was delivered, or the text has begun already, it is left out. So is the usage, which is but one provider's: what all of
+//! them have spent is said at the end.
 
 mod joint;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use vx11_contracts::chat::Usage;
 
-use super::answer::ReportedUsage;
-use super::continuation::{self, Manner};
+use super::continuation::Manner;
 use super::delivered::{Delivered, Identity, MOST_CHOICES};
 use super::fields::{Fields, content, field, put, read, says};
 use super::json_text;
@@ -62,13 +61,9 @@ pub(crate) struct Rewriter {
     identity: Identity,
     finisher: Finisher,
     choices: Vec<Joint>,
-    manuscript: Manuscript,
-    /// Tokens that were delivered before.
-    tokens_before: u64,
     /// The model as the new provider calls it.
     model: Option<Box<RawValue>>,
     ending: bool,
-    usage: Option<Usage>,
 }
 
 impl Rewriter {
@@ -80,11 +75,8 @@ impl Rewriter {
             identity: delivered.identity(),
             finisher,
             choices: choices.map(|index| Joint::new(delivered, index, manuscript)).collect(),
-            manuscript,
-            tokens_before: delivered.tokens(),
             model: None,
             ending: false,
-            usage: None,
         }
     }
 
@@ -95,7 +87,6 @@ impl Rewriter {
     pub(crate) fn rewrite(&mut self, data: &[u8]) -> Result<Option<Vec<u8>>, Misfit> {
         let mut chunk: Fields = serde_json::from_slice(data).map_err(|_| Misfit::Inseparable)?;
         let came: Vec<Fields> = read(field(&chunk, "choices")).unwrap_or_default();
-        let of_choices = !came.is_empty();
         let mut choices = Vec::with_capacity(came.len());
         let mut ends = false;
         for choice in came {
@@ -104,11 +95,11 @@ impl Rewriter {
                 choices.push(choice);
             }
         }
-        let has_usage = self.rewrite_usage(&mut chunk);
-        if choices.is_empty() && (of_choices || !has_usage) {
+        if choices.is_empty() {
             return Ok(None);
         }
         self.ending |= ends;
+        chunk.remove("usage");
         self.identify(&mut chunk);
         put(&mut chunk, "choices", &choices);
         if ends {
@@ -117,9 +108,14 @@ impl Rewriter {
         serde_json::to_vec(&chunk).map(Some).map_err(|_| Misfit::Inseparable)
     }
 
-    /// What the caller received, as far as the new provider has said what was spent.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage
+    /// The chunk that says at the end what all providers have spent together.
+    pub(crate) fn last(&mut self, usage: &impl Serialize) -> Option<Vec<u8>> {
+        let mut chunk = Fields::new();
+        put(&mut chunk, "object", &"chat.completion.chunk");
+        put(&mut chunk, "choices", &[(); 0]);
+        put(&mut chunk, "usage", usage);
+        self.identify(&mut chunk);
+        serde_json::to_vec(&chunk).ok()
     }
 
     /// What is new of one choice, and whether it ends with this.
@@ -179,29 +175,6 @@ impl Rewriter {
                 None => chunk.remove(name),
             };
         }
-    }
-
-    /// Lets the chunk's usage, if it has one, cover what the caller received.
-    fn rewrite_usage(&mut self, chunk: &mut Fields) -> bool {
-        let said = read::<Option<ReportedUsage>>(field(chunk, "usage")).flatten();
-        let Some(mut usage) = said.and_then(ReportedUsage::reported).map(|reported| reported.usage) else {
-            return false;
-        };
-        if let Manuscript::GoingOn(manner) = self.manuscript {
-            if !self.choices.iter().any(Joint::has_restarted) {
-                usage.completion_tokens = usage.completion_tokens.saturating_add(self.tokens_before);
-            }
-            let added = continuation::added_tokens(self.tokens_before, manner);
-            usage.prompt_tokens = usage.prompt_tokens.saturating_sub(added);
-            usage.total_tokens = usage.prompt_tokens.saturating_add(usage.completion_tokens);
-            let mut fields: Fields = read(field(chunk, "usage")).unwrap_or_default();
-            put(&mut fields, "prompt_tokens", &usage.prompt_tokens);
-            put(&mut fields, "completion_tokens", &usage.completion_tokens);
-            put(&mut fields, "total_tokens", &usage.total_tokens);
-            put(chunk, "usage", &fields);
-        }
-        self.usage = Some(usage);
-        true
     }
 }
 

@@ -13,13 +13,12 @@ use std::time::Instant;
 use tracing::{Instrument, Span};
 use vx11_chassis::RequestContext;
 use vx11_chassis::sse::{Frame, Parser};
-use vx11_contracts::chat::Usage;
 use vx11_resilience::Deadline;
 
 use super::attempt::Attempt;
 use super::stream::Opened;
 use super::{Call, Gateway};
-use crate::accounts::{Bill, Tokens};
+use crate::accounts::Bill;
 use crate::cache::Passage;
 use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
@@ -35,7 +34,7 @@ use crate::domain::retry::Next;
 use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 /// Most calls that are made to finish one stream.
 const MOST_CALLS: u32 = 6;
@@ -182,14 +181,10 @@ impl Rescue {
         (0..self.request.choices.max(1) as usize).all(|choice| self.delivered.has_finished(choice))
     }
 
-    /// What the caller received, in tokens, where another provider finished it and said so.
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.finishing.as_ref()?.rewriter.usage()
-    }
-
-    /// What the caller received, in tokens, about. `None`: its provider said so.
-    pub(super) fn estimate(&self) -> Option<Tokens> {
-        self.usage().is_none().then(|| self.bill.estimate(self.delivered.tokens()))
+    /// The last event of a stream that another provider has finished: what all of them have spent together.
+    pub(super) fn last(&mut self) -> Option<Frame> {
+        let usage = wire::usage(self.bill.tokens());
+        event(&self.finishing.as_mut()?.rewriter.last(&usage)?)
     }
 
     /// Opens the stream that goes on, the provider before it having failed for `cause`.
@@ -212,11 +207,9 @@ impl Rescue {
         result
     }
 
-    /// The stream is whole.
+    /// The stream is whole, another provider having finished it.
     pub(super) fn finished(&self) {
-        if self.finishing.is_some() {
-            self.gateway.shared.metrics.rescue(self.manner());
-        }
+        self.gateway.shared.metrics.rescue(self.manner());
     }
 
     async fn next_stream(&mut self, cause: Cause) -> Result<(Opened, Attempt), Lost> {

@@ -154,8 +154,8 @@ pub(crate) struct ChatStream {
     rescue: Option<Box<Rescue>>,
     /// How the first provider's stream broke.
     broke: Option<Outcome>,
-    /// What the caller received, in tokens, where its end has come and no provider has said so.
-    estimated: Option<Usage>,
+    /// What was spent, in tokens, where its end has come and no provider has said so of all of it.
+    spent: Option<Usage>,
     _active: ActiveStream,
 }
 
@@ -168,7 +168,7 @@ impl ChatStream {
         active: ActiveStream,
     ) -> Self {
         let request_id = opened.request_id.take();
-        Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, estimated: None, _active: active }
+        Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, spent: None, _active: active }
     }
 
     /// Whether what comes now is in the caller's own wire, though that is not the pivot. Another target goes on in the pivot.
@@ -176,13 +176,12 @@ impl ChatStream {
         self.leg.source.translation.is_native
     }
 
-    /// What the caller received, in tokens, once a provider has said so; at the end an estimate where none did.
+    /// What the answer has spent, in tokens, once its provider has said so; at the end an estimate where it did not. Where
+    /// several have written it, what all of them have spent is known at the end.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let reported = match &self.rescue {
-            Some(rescue) if rescue.is_under_way() => rescue.usage(),
-            _ => self.leg.source.watch.usage().map(|reported| reported.usage),
-        };
-        reported.or(self.estimated)
+        let is_of_several = self.rescue.as_ref().is_some_and(|rescue| rescue.is_under_way());
+        let reported = if is_of_several { None } else { self.leg.source.watch.usage() };
+        reported.map(|reported| reported.usage).or(self.spent)
     }
 
     /// The way to the answer's end, where another target than the first took part.
@@ -218,6 +217,9 @@ impl ChatStream {
 
     /// One look at the provider's stream. `None`: nothing that the caller does not have.
     async fn advance(&mut self) -> Result<Option<Step>, Cause> {
+        if self.leg.attempt.is_none() {
+            return Ok(Some(Step::End));
+        }
         let event = self.leg.next(self.rescue.as_mut().and_then(|rescue| rescue.delivered())).await;
         match (event, &mut self.rescue) {
             (Ok(Event::Frame { frame, .. }), Some(rescue)) => {
@@ -239,17 +241,21 @@ impl ChatStream {
         self.leg.fail(Cause::Broke(Outcome::InvalidAnswer));
     }
 
+    /// The answer is whole; one that several have written has a last event of the gateway's own.
     fn finish(&mut self) -> Step {
-        self.estimated = match &self.rescue {
-            Some(rescue) if rescue.is_under_way() => rescue.estimate(),
-            _ => self.leg.attempt.as_ref().and_then(Attempt::estimate),
-        }
-        .map(Usage::from);
+        let estimate = self.leg.attempt.as_ref().and_then(Attempt::estimate);
         self.leg.succeed();
-        if let Some(rescue) = &self.rescue {
-            rescue.finished();
+        match &mut self.rescue {
+            Some(rescue) if rescue.is_under_way() => {
+                rescue.finished();
+                self.spent = Some(rescue.bill.tokens().into());
+                rescue.last().map_or(Step::End, Step::Frame)
+            }
+            _ => {
+                self.spent = estimate.map(Usage::from);
+                Step::End
+            }
         }
-        Step::End
     }
 }
 

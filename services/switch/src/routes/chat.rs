@@ -105,7 +105,7 @@ async fn answer(
             Err(unanswered) => return Ok(refuse(unanswered)),
         };
         let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
-        return Ok(chat_stream::respond(answered.answer, way, draft(way), context, started));
+        return Ok(chat_stream::respond(answered.answer, way, draft(way), context));
     }
     let answered = match gateway.complete(&call, answer::reply).await {
         Ok(answered) => answered,

@@ -13,6 +13,7 @@ use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 
 use super::way::Way;
 use super::{events, refusal};
+use crate::accounts::Bill;
 use crate::cache::Passage;
 use crate::domain::delta::Delta;
 use crate::domain::outcome::Outcome;
@@ -24,11 +25,10 @@ pub(super) fn respond(
     way: Way<'_>,
     draft: SwitchChatResponse,
     context: &RequestContext,
-    started: Instant,
 ) -> HttpResponse {
     let request_id = stream.request_id().map(str::to_owned);
-    let writer = Writer { whole: draft, correlation_id: context.correlation_id.clone(), started };
-    events::respond(way, request_id.as_deref(), writer.write(stream))
+    let writer = Writer { whole: draft, correlation_id: context.correlation_id.clone(), started: way.started };
+    events::respond(way, request_id.as_deref(), writer.write(stream, way.bill.clone()))
 }
 
 /// Adds up the answer while it is written.
@@ -40,7 +40,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(mut self, mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn write(mut self, mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream! {
             loop {
                 let last = match stream.next().await {
@@ -61,6 +61,7 @@ impl Writer {
                     Step::End => self.done(&stream),
                     Step::Broken(outcome) => self.error(outcome),
                 };
+                yield Ok(events::cost(bill));
                 yield Ok(event(&last));
                 break;
             }

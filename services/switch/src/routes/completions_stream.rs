@@ -11,6 +11,7 @@ use vx11_chassis::sse::{self, Frame};
 
 use super::order::Order;
 use super::{events, refusal};
+use crate::accounts::Bill;
 use crate::domain::manners::{Manners, Passed};
 use crate::domain::outcome::Outcome;
 use crate::domain::text_completion::{self, Chunk};
@@ -41,11 +42,12 @@ impl Shape {
 /// Answers `order` with a stream, once its answer has begun.
 pub(super) async fn answer(order: &Order, shape: Shape) -> Result<HttpResponse, ApiError> {
     let manners = Manners::new(order.request().wants_usage(), shape.object());
-    order.stream(|stream| forward(stream, manners, shape)).await
+    order.stream(|stream, bill| forward(stream, bill, manners, shape)).await
 }
 
 fn forward(
     mut stream: AnswerStream,
+    bill: Bill,
     mut manners: Manners,
     shape: Shape,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -63,13 +65,15 @@ fn forward(
                     }
                 }
                 Step::End => {
-                    if let Some(chunk) = manners.last(stream.usage()) {
+                    if let Some(chunk) = manners.last(stream.usage(), bill.cost()) {
                         yield Ok(events::data(&chunk));
                     }
+                    yield Ok(events::cost(bill));
                     yield Ok(DONE);
                     break;
                 }
                 Step::Broken(outcome) => {
+                    yield Ok(events::cost(bill));
                     yield Ok(error_event(outcome));
                     break;
                 }

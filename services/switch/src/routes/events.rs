@@ -1,4 +1,5 @@
-//! The head of every streamed answer, and its pings.
+//! What every streamed answer has: its head, its pings, and before its end a comment on what it has cost, which a head could
+//! not tell. Readers of events skip comments.
 
 use std::convert::Infallible;
 
@@ -6,11 +7,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use bytes::Bytes;
 use futures_util::Stream;
-use vx11_chassis::sse;
+use vx11_chassis::{header_names, sse};
 use vx11_contracts::headers;
 
 use super::pings::Pinged;
 use super::way::Way;
+use crate::accounts::Bill;
 
 /// The response whose body is `events`.
 pub(super) fn respond(
@@ -25,6 +27,12 @@ pub(super) fn respond(
         .insert_header((headers::ACCEL_BUFFERING, "no"))
         .streaming(Pinged::new(events, way.gateway.shared.ping_interval));
     way.tell(response, request_id)
+}
+
+/// The comment on what the answer that `bill` is for has cost, calls that came to nothing included. It is given up with that:
+/// who hears of the end shall find the bill settled.
+pub(super) fn cost(bill: Bill) -> Bytes {
+    format!(": {} {}\n\n", header_names::COST_USD, bill.cost()).into()
 }
 
 /// An event with nothing but JSON in it.

@@ -9,13 +9,14 @@ use futures_util::Stream;
 use serde_json::Value;
 use vx11_chassis::sse;
 
-use super::refusal;
+use super::{events as sent, refusal};
+use crate::accounts::Bill;
 use crate::domain::outcome::Outcome;
 use crate::gateway::{AnswerStream, Step};
 use crate::wire::anthropic::inbound;
 
-/// The events that `stream` becomes.
-pub(super) fn write(mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+/// The events that `stream` becomes. The last words of a message that is not the provider's own say what it has cost.
+pub(super) fn write(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let mut events = inbound::Stream::default();
     stream! {
         loop {
@@ -34,21 +35,26 @@ pub(super) fn write(mut stream: AnswerStream) -> impl Stream<Item = Result<Bytes
                     }
                     Err(_) => {
                         stream.reject();
+                        yield Ok(sent::cost(bill));
                         yield Ok(error_event(Outcome::InvalidAnswer));
                         break;
                     }
                 },
                 Step::End if stream.is_native() => {
+                    yield Ok(sent::cost(bill));
                     yield Ok(named(&inbound::Stream::stop()));
                     break;
                 }
                 Step::End => {
-                    for event in events.finish(stream.usage()) {
+                    let last = events.finish(stream.usage(), bill.cost());
+                    yield Ok(sent::cost(bill));
+                    for event in last {
                         yield Ok(named(&event));
                     }
                     break;
                 }
                 Step::Broken(outcome) => {
+                    yield Ok(sent::cost(bill));
                     yield Ok(error_event(outcome));
                     break;
                 }

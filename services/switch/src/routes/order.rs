@@ -112,8 +112,8 @@ impl Order {
         }
     }
 
-    /// The answer as a stream of `events`, once its answer has begun.
-    pub(super) async fn stream<E>(&self, events: impl FnOnce(AnswerStream) -> E) -> Result<HttpResponse, ApiError>
+    /// The answer as a stream of `events`, once its answer has begun; the bill tells at its end what it has cost.
+    pub(super) async fn stream<E>(&self, events: impl FnOnce(AnswerStream, Bill) -> E) -> Result<HttpResponse, ApiError>
     where
         E: Stream<Item = Result<Bytes, Infallible>> + 'static,
     {
@@ -121,7 +121,7 @@ impl Order {
             Ok(Answered { answer, tried }) => {
                 let request_id = answer.request_id().map(str::to_owned);
                 let way = Way::of(&self.gateway, &self.call(), &tried);
-                Ok(events::respond(way, request_id.as_deref(), events(answer)))
+                Ok(events::respond(way, request_id.as_deref(), events(answer, self.bill.clone())))
             }
             Err(unanswered) => Ok(self.refuse(&unanswered)),
         }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::sse;
 
-use super::refusal;
 use super::responses::unix_seconds;
+use super::{events, refusal};
+use crate::accounts::Bill;
 use crate::domain::outcome::Outcome;
 use crate::domain::responses::{Builder, Event};
 use crate::gateway::{AnswerStream, Step};
@@ -16,6 +17,7 @@ use crate::gateway::{AnswerStream, Step};
 /// The events that `stream` becomes.
 pub(super) fn translate(
     mut stream: AnswerStream,
+    bill: Bill,
     mut builder: Builder,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
@@ -36,11 +38,12 @@ pub(super) fn translate(
                 },
                 Step::End => {
                     builder.estimate(stream.usage());
-                    break builder.finish(unix_seconds());
+                    break builder.finish(unix_seconds(), bill.cost());
                 }
                 Step::Broken(outcome) => break builder.fail(refusal::broken(outcome).detail()),
             }
         };
+        yield Ok(events::cost(bill));
         for event in last {
             yield Ok(write(&event));
         }

@@ -129,6 +129,12 @@ impl Usage {
         Some(Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier })
     }
 
+    /// What several calls have spent together; how urgently each was served is of one alone.
+    pub(super) fn sum(tokens: Tokens) -> Self {
+        let Tokens { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier: _ } = tokens;
+        Self { prompt, cached, cache_written, cache_written_1h, completion, reasoning, tier: Tier::Standard }
+    }
+
     /// All that an estimate says.
     pub(super) fn estimated(estimate: chat::Usage) -> Self {
         Self { prompt: estimate.prompt_tokens, completion: estimate.completion_tokens, ..Self::default() }

@@ -107,7 +107,8 @@ async fn bad_requests_name_their_field() {
 
 /// The events of a streamed chat: name and payload.
 fn frames(got: &Answer) -> Vec<(String, Value)> {
-    let frames = got.body.split("\n\n").filter(|frame| !frame.is_empty()).map(|frame| {
+    let is_event = |frame: &&str| !frame.is_empty() && !frame.starts_with(':');
+    let frames = got.body.split("\n\n").filter(is_event).map(|frame| {
         let (name, data) = frame.split_once('\n').unwrap();
         let data = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
         (name.strip_prefix("event: ").unwrap().to_owned(), data)

@@ -1,5 +1,5 @@
 //! Every fault of a provider, for callers of either wire, streamed and in JSON: what the caller gets, how often each
-//! provider is asked, and what is billed.
+//! provider is asked, what is billed, and what the caller is told of that.
 //!
 //! The providers are real ones of the mock provider, which answers [`WORDS`] words for [`PROMPT_TOKENS`] tokens whatever
 //! the wire. Limits are short only at providers that are going to exceed them, so that a slow machine changes nothing.
@@ -110,12 +110,15 @@ async fn holds(wire: Wire, kinds: (Kind, Kind)) {
     let stage = Stage::start(MATRIX, kinds).await;
     let rows = MATRIX.iter().filter(|row| row.happens_at(kinds.0));
     let cells: Vec<_> = rows.flat_map(|row| [true, false].map(|stream| cell::Cell { row, stream, wire })).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut played) = (Vec::new(), Vec::new());
     for cell in &cells {
-        wrong.extend(cell.play(&stage).await);
+        match cell.play(&stage).await {
+            Ok(told) => played.push((cell, told)),
+            Err(problem) => wrong.push(problem),
+        }
     }
     let ledger = stage.ledger(cells.len() as u64).await;
-    wrong.extend(cells.iter().filter_map(|cell| cell.audit(&ledger, kinds.0)));
+    wrong.extend(played.iter().filter_map(|(cell, told)| cell.audit(told, &ledger, kinds.0)));
     assert!(wrong.is_empty(), "{} of {} cells, {wire:?}, {kinds:?}:\n{}", wrong.len(), cells.len(), wrong.join("\n"));
 }
 

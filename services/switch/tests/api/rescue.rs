@@ -100,11 +100,9 @@ async fn an_agreeing_answer_is_spliced_whatever_the_break() {
         let chunks = chunks(&got);
         let finish = &chunks[chunks.len() - 2];
         assert_eq!(finish["vx11"], json!({"provider": "b", "model": "m-b", "rescued": 1}), "{outcome}");
-        assert_eq!(
-            chunks.last().unwrap()["usage"]["completion_tokens"],
-            2,
-            "as the provider that wrote all of it says"
-        );
+        let last = chunks.last().unwrap();
+        assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(1 + 2)), "of both");
+        assert!(chunks.iter().filter(|chunk| chunk["usage"].is_object()).count() == 1, "{}", got.body);
         assert_eq!((bad.requests().len(), good.requests().len()), (1, 1), "{outcome}");
         let options = json!({"include_usage": true});
         assert_eq!(asked(&good, 0), json!({"model": "m-b", "messages": [], "stream": true, "stream_options": options}));
@@ -139,7 +137,8 @@ async fn a_target_that_can_be_given_the_text_goes_on_from_it() {
         let sent = asked(&good, 0);
         assert_eq!((&sent["messages"], &sent["max_tokens"]), (&messages, &json!(18)), "{outcome}");
         let usage = chunks(&got).last().unwrap()["usage"].clone();
-        assert_eq!(usage, json!({"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}), "of the whole");
+        let (read, total) = (usage["prompt_tokens"].as_u64().unwrap(), usage["total_tokens"].as_u64().unwrap());
+        assert!(read > 3 && total == read + 4 && usage["completion_tokens"] == 4, "of both: {usage}");
         app.wait_for_metric(r#"vx11_tokens_generated_total{model="m-b",provider="b"}"#, 2.0).await;
         assert_eq!(rescues(&app, "prefilled").await, 1.0);
     }
@@ -490,7 +489,7 @@ async fn a_streamed_chat_is_finished_elsewhere_too() {
         (&done["attempts"][0]["outcome"], &done["attempts"][1]["outcome"]),
         (&json!("stream_cut"), &json!("success"))
     );
-    assert_eq!(done["usage"]["total_tokens"], 5);
+    assert_eq!(done["usage"]["completion_tokens"], 1 + 2, "of both");
 
     let other = Fake::always(says(&["Good day"], whole())).await;
     let error = ("VX11_SWITCH__MODELS__DEFAULT__ON_DIVERGENCE", "error");

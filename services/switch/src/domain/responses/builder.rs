@@ -10,6 +10,7 @@ use super::event::Event;
 use super::item::{PartKind, Reasoning, Status};
 use super::output::Output;
 use super::response::{Echo, ErrorInfo, IncompleteDetails, Response};
+use crate::accounts::Usd;
 use crate::domain::answer::{Read, ReportedUsage};
 use crate::domain::chunk::BadChunk;
 
@@ -61,8 +62,9 @@ impl Builder {
         self.usage = self.usage.or(usage.map(Usage::estimated));
     }
 
-    /// The answer is whole: what is left to tell.
-    pub(crate) fn finish(mut self, now: i64) -> Vec<Event> {
+    /// The answer is whole, and has `cost` that much: what is left to tell.
+    pub(crate) fn finish(mut self, now: i64, cost: Usd) -> Vec<Event> {
+        self.usage = self.usage.map(|usage| usage.costing(cost));
         self.conclude();
         let incomplete = self.incomplete();
         let name = if incomplete.is_some() { "response.incomplete" } else { "response.completed" };

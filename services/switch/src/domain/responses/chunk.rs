@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use vx11_contracts::chat;
 
+use crate::accounts::Usd;
 use crate::domain::answer::{Reported, ReportedUsage};
 
 /// A chunk, or a whole completion.
@@ -78,6 +79,9 @@ pub(super) struct Usage {
     output_tokens: u64,
     output_tokens_details: OutputDetails,
     total_tokens: u64,
+    /// Dollars, of a stream, once it has ended: the head of a whole answer tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Usd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -92,6 +96,11 @@ struct OutputDetails {
 }
 
 impl Usage {
+    /// The same, of an answer that has cost that much.
+    pub(super) fn costing(self, cost: Usd) -> Self {
+        Self { cost: Some(cost), ..self }
+    }
+
     /// All that an estimate says.
     pub(super) fn estimated(chat::Usage { prompt_tokens, completion_tokens, total_tokens }: chat::Usage) -> Self {
         Self {
@@ -100,6 +109,7 @@ impl Usage {
             output_tokens: completion_tokens,
             output_tokens_details: OutputDetails { reasoning_tokens: 0 },
             total_tokens,
+            cost: None,
         }
     }
 }
@@ -115,6 +125,7 @@ impl From<Reported> for Usage {
             output_tokens: usage.completion_tokens,
             output_tokens_details: OutputDetails { reasoning_tokens: tokens.reasoning },
             total_tokens: usage.total_tokens,
+            cost: None,
         }
     }
 }

@@ -65,14 +65,6 @@ impl Joint {
         }
     }
 
-    /// Whether the provider was to go on, and has given the whole answer instead.
-    pub(super) fn has_restarted(&self) -> bool {
-        match &self.text {
-            Text::Anew(_) => false,
-            Text::GoingOn(overlap) => overlap.has_restarted(),
-        }
-    }
-
     pub(super) fn is_caught_up(&self) -> bool {
         match &self.text {
             Text::Anew(splice) => splice.is_caught_up(),

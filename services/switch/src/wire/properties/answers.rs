@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::gather::{Said, message, translate};
 use super::requests::{anything, object, text};
+use crate::accounts::Usd;
 use crate::wire::{Piece, StreamTranslator, Wire, anthropic, translate_answer};
 
 /// What one block of an answer says.
@@ -174,8 +175,10 @@ proptest! {
         let whole = anthropic::inbound::answer(&whole).expect("an answer");
         let mut stream = anthropic::inbound::Stream::default();
         let mut events: Vec<Value> = chunks.iter().flat_map(|chunk| stream.push(chunk)).collect();
-        events.extend(stream.finish(None));
-        prop_assert_eq!(message(&events), whole);
+        events.extend(stream.finish(None, Usd::ZERO));
+        let mut told = message(&events);
+        let cost = told["usage"].as_object_mut().and_then(|usage| usage.remove("cost"));
+        prop_assert_eq!((told, cost), (whole, Some(json!(0))), "but for the cost, which is in the head of a whole one");
         let count = |name: &str| events.iter().filter(|event| event["type"] == name).count();
         prop_assert_eq!(count("content_block_start"), count("content_block_stop"));
     }
@@ -185,7 +188,7 @@ proptest! {
         let (_, chunks) = openais(&blocks, length);
         let mut stream = anthropic::inbound::Stream::default();
         let mut events: Vec<Value> = chunks.iter().flat_map(|chunk| stream.push(chunk)).collect();
-        events.extend(stream.finish(None));
+        events.extend(stream.finish(None, Usd::ZERO));
         let back = translate(&events, Wire::Anthropic, &cuts).expect("a stream");
         prop_assert_eq!(Said::by_chunks(&back), Said::by_chunks(&chunks));
     }
@@ -206,7 +209,7 @@ proptest! {
                 let _ = translate_answer(bytes.as_bytes(), wire, 0);
                 let _ = anthropic::inbound::answer(event);
             }
-            stream.finish(None);
+            stream.finish(None, Usd::ZERO);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Told {
     pub(super) reason: String,
     /// Tokens read and written.
     pub(super) usage: (u64, u64),
+    /// Dollars; empty for who is given no answer.
+    pub(super) cost: String,
     /// The code of an error; on Anthropic's wire its type.
     pub(super) error: Option<String>,
 }
@@ -52,6 +54,8 @@ impl Wire {
             (200, Self::Anthropic) => Some(message(&got.json())),
             _ => self.error(&got.json()).map(|error| Told { error: Some(error), ..Told::default() }),
         };
+        let cost = if stream { cost_in(&got.body) } else { got.header("x-vx11-cost-usd") };
+        let told = told.map(|told| Told { cost: cost.to_owned(), ..told });
         told.ok_or_else(|| format!("off its wire: {} {}", got.status, got.body))
     }
 
@@ -78,6 +82,13 @@ impl Wire {
     }
 }
 
+/// What the comment at the end of a stream says that it has cost.
+fn cost_in(stream: &str) -> &str {
+    let mut costs = stream.lines().filter_map(|line| line.strip_prefix(": x-vx11-cost-usd "));
+    let cost = costs.next().unwrap_or_default();
+    if costs.next().is_none() { cost } else { "said twice" }
+}
+
 fn count(usage: &Value, name: &str) -> u64 {
     usage[name].as_u64().unwrap_or_default()
 }
@@ -92,7 +103,7 @@ fn completion(body: &Value) -> Told {
         text: text(&choice["message"]["content"]),
         reason: text(&choice["finish_reason"]),
         usage: (count(usage, "prompt_tokens"), count(usage, "completion_tokens")),
-        error: None,
+        ..Told::default()
     }
 }
 
@@ -102,7 +113,7 @@ fn message(body: &Value) -> Told {
         text: text(&body["content"][0]["text"]),
         reason: text(&body["stop_reason"]),
         usage: (count(usage, "input_tokens"), count(usage, "output_tokens")),
-        error: None,
+        ..Told::default()
     }
 }
 

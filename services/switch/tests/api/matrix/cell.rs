@@ -30,20 +30,18 @@ impl Cell {
         Stage::model(self.row, self.stream)
     }
 
-    /// Sends the request. What came of it, where that is not what the row says.
-    pub(super) async fn play(&self, stage: &Stage) -> Option<String> {
+    /// Sends the request. What the caller was told. `Err`: what came of it, where that is not what the row says.
+    pub(super) async fn play(&self, stage: &Stage) -> Result<Told, String> {
         stage.set(self.row).await;
         let got = stage.ask(self.wire.path(), self.wire.ask(&self.model(), self.stream), &self.model()).await;
-        let told = match self.wire.read(&got, self.stream) {
-            Ok(told) => told,
-            Err(problem) => return Some(format!("{}: {problem}", self.name())),
-        };
+        let told = self.wire.read(&got, self.stream).map_err(|problem| format!("{}: {problem}", self.name()))?;
         let expected = self.row.expected(self.stream);
-        // A beginning that was given to the one who goes on is a message more, which the gateway cannot tell from the prompt.
-        let read = PROMPT_TOKENS + if expected.prefilled > 0 { MESSAGE_TOKENS } else { 0 };
-        let seen = (end(&told, got.status, &stage.answer, read), stage.asked(&self.model()).await);
+        let seen = (end(&told, got.status, &stage.answer), stage.asked(&self.model()).await);
         let wanted = (Some(self.in_my_words(expected.end)), expected.asked);
-        (seen != wanted).then(|| format!("{}: {seen:?} and not {wanted:?}: {} {told:?}", self.name(), got.status))
+        if seen != wanted {
+            return Err(format!("{}: {seen:?} and not {wanted:?}: {} {told:?}", self.name(), got.status));
+        }
+        Ok(told)
     }
 
     /// `end` as the caller's wire has it.
@@ -54,8 +52,8 @@ impl Cell {
         }
     }
 
-    /// What is wrong with its bill.
-    pub(super) fn audit(&self, ledger: &Ledger, first: Kind) -> Option<String> {
+    /// What is wrong with its bill, or with what the caller was `told` of it.
+    pub(super) fn audit(&self, told: &Told, ledger: &Ledger, first: Kind) -> Option<String> {
         let Some(row) = ledger.get(&self.model()) else { return Some(format!("{}: no bill", self.name())) };
         let count = |field: &str| row[field].as_u64().unwrap_or_default();
         let (read, written) = (count("prompt_tokens"), count("completion_tokens"));
@@ -78,21 +76,28 @@ impl Cell {
             && count("estimated_requests") == u64::from(wasted.is_some())
             && count("requests") == 1
             && row["cost_usd"] == Stage::price(read, written);
-        (!is_right).then(|| format!("{}: {answered:?} and {wasted:?} make no {row}", self.name()))
+        // Who has the words of two providers is told what both have spent.
+        let is_of_two = self.stream && wasted.is_some_and(|tokens| tokens > 0);
+        let is_told = match end {
+            End::Whole if is_of_two => told.usage == (read, written) && row["cost_usd"] == *told.cost,
+            End::Whole => told.usage == answered && row["cost_usd"] == *told.cost,
+            End::Declined | End::BrokenOff(_) => row["cost_usd"] == *told.cost,
+            End::Refused { .. } => told.cost.is_empty(),
+        };
+        (!is_right || !is_told)
+            .then(|| format!("{}: {answered:?} and {wasted:?} make no {row}, or are not {told:?}", self.name()))
     }
 }
 
-/// How it ended for a caller who was `told` this, of the whole `answer` to a prompt of `read` tokens. `None`: as it never should.
-fn end<'t>(told: &'t Told, status: u16, answer: &str, read: u64) -> Option<End<'t>> {
+/// How it ended for a caller who was `told` this, of the whole `answer`. `None`: as it never should.
+fn end<'t>(told: &'t Told, status: u16, answer: &str) -> Option<End<'t>> {
     match told.error.as_deref() {
         Some(code) if status != 200 => Some(End::Refused { status, code }),
         Some(_) => {
             let is_beginning = answer.starts_with(&told.text) && told.reason.is_empty();
             is_beginning.then_some(End::BrokenOff(told.text.split(' ').count() as u64))
         }
-        None if told.text == answer && told.usage == (read, WORDS) => {
-            ["stop", "end_turn"].contains(&told.reason.as_str()).then_some(End::Whole)
-        }
+        None if told.text == answer => ["stop", "end_turn"].contains(&told.reason.as_str()).then_some(End::Whole),
         None => {
             let declines = told.text.is_empty() && ["content_filter", "refusal"].contains(&told.reason.as_str());
             declines.then_some(End::Declined)

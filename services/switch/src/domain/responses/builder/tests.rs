@@ -54,7 +54,7 @@ fn a_text_is_told_from_its_beginning_to_its_end() {
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9,
         "prompt_tokens_details": { "cached_tokens": 1 }, "completion_tokens_details": { "reasoning_tokens": 4 } } });
     events.extend(add(&mut builder, &usage));
-    events.extend(read(builder.finish(9)));
+    events.extend(read(builder.finish(9, "0.15".parse().expect("an amount"))));
     assert_eq!(
         names(&events),
         [
@@ -85,7 +85,8 @@ fn a_text_is_told_from_its_beginning_to_its_end() {
     assert_eq!(
         response["usage"],
         json!({ "input_tokens": 3, "input_tokens_details": { "cached_tokens": 1, "cache_write_tokens": 0 },
-            "output_tokens": 6, "output_tokens_details": { "reasoning_tokens": 4 }, "total_tokens": 9 })
+            "output_tokens": 6, "output_tokens_details": { "reasoning_tokens": 4 }, "total_tokens": 9,
+            "cost": 0.15 })
     );
     assert_eq!((&response["metadata"], &response["store"]), (&json!({ "a": "b" }), &json!(false)));
 }
@@ -98,7 +99,7 @@ fn calls_may_grow_side_by_side() {
         events.extend(add(&mut builder, &chunk));
     }
     events.extend(add(&mut builder, &end("tool_calls")));
-    events.extend(read(builder.finish(9)));
+    events.extend(read(builder.finish(9, Usd::ZERO)));
     let done: Vec<_> = events.iter().filter(|event| event["type"] == "response.function_call_arguments.done").collect();
     assert_eq!((&done[0]["arguments"], &done[1]["arguments"]), (&json!("{\"x\":1}"), &json!("{}")));
     let output = &events.last().expect("an end")["response"]["output"];
@@ -130,7 +131,7 @@ fn calls_that_are_all_counted_as_the_first_are_told_apart_by_their_ids() {
         for chunk in &chunks {
             add(&mut builder, chunk);
         }
-        let last = read(builder.finish(9)).pop().expect("an end");
+        let last = read(builder.finish(9, Usd::ZERO)).pop().expect("an end");
         let output = last["response"]["output"].as_array().expect("a list").clone();
         let calls: Vec<_> = output.iter().map(|item| (item["call_id"].clone(), item["arguments"].clone())).collect();
         assert_eq!(calls, [(json!("a"), json!("\"a\"")), (json!("b"), json!("\"b\""))]);
@@ -139,7 +140,7 @@ fn calls_that_are_all_counted_as_the_first_are_told_apart_by_their_ids() {
     add(&mut builder, &call(0, Some("a"), "{"));
     let repeated = json!({ "tool_calls": [{ "index": 0, "id": "other", "function": { "arguments": "}" } }] });
     add(&mut builder, &delta(repeated));
-    let last = read(builder.finish(9)).pop().expect("an end");
+    let last = read(builder.finish(9, Usd::ZERO)).pop().expect("an end");
     assert_eq!(last["response"]["output"][0]["arguments"], "{}", "an id alone begins no call");
 }
 
@@ -149,7 +150,7 @@ fn a_signature_travels_in_the_id_of_its_call() {
         "extra_content": { "google": { "thought_signature": "s/=" } } });
     let mut builder = builder();
     add(&mut builder, &delta(json!({ "tool_calls": [call] })));
-    let last = read(builder.finish(9)).pop().expect("an end");
+    let last = read(builder.finish(9, Usd::ZERO)).pop().expect("an end");
     let id = last["response"]["output"][0]["call_id"].as_str().expect("text").to_owned();
     assert_eq!(crate::wire::signed_id::split(&id), ("a", Some("s/=".to_owned())));
 }
@@ -165,7 +166,7 @@ fn a_response_begins_with_its_first_choice_and_ends_with_the_model_that_finished
     let mut end = end("stop");
     end["model"] = json!("other");
     add(&mut builder, &end);
-    let last = read(builder.finish(9)).pop().expect("an end");
+    let last = read(builder.finish(9, Usd::ZERO)).pop().expect("an end");
     assert_eq!(last["response"]["model"], "other");
 }
 
@@ -174,7 +175,7 @@ fn reasoning_keeps_the_name_that_its_server_knows() {
     for (name, mark) in [("reasoning_content", Value::Null), ("reasoning", json!("reasoning"))] {
         let mut builder = builder();
         add(&mut builder, &delta(json!({ name: "hm" })));
-        let last = read(builder.finish(9)).pop().expect("an end");
+        let last = read(builder.finish(9, Usd::ZERO)).pop().expect("an end");
         let item = &last["response"]["output"][0];
         assert_eq!((&item["content"][0]["text"], &item["encrypted_content"]), (&json!("hm"), &mark));
     }
@@ -189,7 +190,7 @@ fn a_half_call_is_never_said_to_be_done() {
             events.extend(read(builder.fail("it broke off")));
         } else {
             events.extend(add(&mut builder, &end("length")));
-            events.extend(read(builder.finish(9)));
+            events.extend(read(builder.finish(9, Usd::ZERO)));
         }
         assert!(!names(&events).contains(&"function_call_arguments.done"), "{events:?}");
         let last = events.last().expect("an end");
@@ -216,7 +217,7 @@ fn a_whole_answer_is_the_same_response() {
 fn an_answer_that_says_nothing_has_an_empty_message_and_an_endless_one_is_refused() {
     let mut silent = builder();
     add(&mut silent, &end("stop"));
-    let last = read(silent.finish(9)).pop().expect("an end");
+    let last = read(silent.finish(9, Usd::ZERO)).pop().expect("an end");
     assert_eq!(last["response"]["output"][0]["content"][0]["text"], "");
 
     let chunk = delta(json!({ "content": "x".repeat(MAX_SAID / 2 + 1) })).to_string();
@@ -230,7 +231,7 @@ fn refusals_are_parts_of_their_own() {
     let mut builder = builder();
     let mut events = add(&mut builder, &delta(json!({ "content": "Well" })));
     events.extend(add(&mut builder, &delta(json!({ "refusal": "I cannot" }))));
-    events.extend(read(builder.finish(9)));
+    events.extend(read(builder.finish(9, Usd::ZERO)));
     let content = &events.last().expect("an end")["response"]["output"][0]["content"];
     assert_eq!(content[1], json!({ "type": "refusal", "refusal": "I cannot" }));
     assert!(names(&events).contains(&"refusal.done"), "{events:?}");

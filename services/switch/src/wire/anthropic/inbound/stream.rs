@@ -12,6 +12,7 @@ use vx11_contracts::chat;
 use super::super::{counted, stop};
 use super::answer::{call_id, message_id};
 use super::reasoning::{self, Name};
+use crate::accounts::Usd;
 use crate::wire::json::{count, get, list, said, text};
 use crate::wire::openai::Usage;
 
@@ -104,8 +105,9 @@ impl Stream {
         }
     }
 
-    /// The events that end a whole answer. The `estimate` stands in where no chunk said what was spent.
-    pub(crate) fn finish(mut self, estimate: Option<chat::Usage>) -> Vec<Value> {
+    /// The events that end a whole answer, which has `cost` that much. The `estimate` stands in where no chunk said what was
+    /// spent.
+    pub(crate) fn finish(mut self, estimate: Option<chat::Usage>, cost: Usd) -> Vec<Value> {
         let mut out = Vec::new();
         self.begin(&Value::Null, &mut out);
         self.close(&mut out);
@@ -113,6 +115,7 @@ impl Stream {
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
         let usage = self.usage.or(estimate.map(Usage::estimated)).unwrap_or_default();
         let mut end = json!({"type": "message_delta", "delta": delta, "usage": counted::write(usage)});
+        end["usage"]["cost"] = json!(cost);
         if let Some(finisher) = self.finisher {
             end["vx11"] = finisher;
         }
@@ -269,7 +272,7 @@ mod tests {
         // Two of the three are reasoning, which some providers count in the total alone.
         let usage = json!({"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 8});
         events.extend(stream.push(&json!({"choices": [], "usage": usage})));
-        events.extend(stream.finish(None));
+        events.extend(stream.finish(None, "0.000528".parse().expect("an amount")));
 
         let expected = [
             json!({"type": "message_start", "message": {
@@ -288,7 +291,7 @@ mod tests {
             json!({"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "{}"}}),
             json!({"type": "content_block_stop", "index": 2}),
             json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null},
-                "usage": {"input_tokens": 5, "output_tokens": 3, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}}),
+                "usage": {"input_tokens": 5, "output_tokens": 3, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "cost": 0.000528}}),
             json!({"type": "message_stop"}),
         ];
         assert_eq!(events, expected);
@@ -378,7 +381,7 @@ mod tests {
                 stream.push(&chunk(json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]}))),
             );
             rest.extend(stream.push(&json!({"choices": [], "vx11": {"provider": "b"}})));
-            rest.extend(stream.finish(None));
+            rest.extend(stream.finish(None, Usd::ZERO));
             let expected = [
                 "content_block_delta",
                 "content_block_stop",
@@ -397,7 +400,10 @@ mod tests {
 
     #[test]
     fn a_silent_answer_is_whole_too() {
-        assert_eq!(names(&Stream::default().finish(None)), ["message_start", "message_delta", "message_stop"]);
+        assert_eq!(
+            names(&Stream::default().finish(None, Usd::ZERO)),
+            ["message_start", "message_delta", "message_stop"]
+        );
     }
 
     #[test]
