@@ -351,7 +351,9 @@ fn check_token(token: &SecretString) -> Result<(), ConfigError> {
 fn check_retention(table: &str, days: u32) -> Result<(), ConfigError> {
     let refused = |problem: String| Err(ConfigError::unusable(format!("retention_days.{table}"), problem));
     match days {
-        _ if !TABLES.contains(&table) => refused(format!("there is no such table; the tables are {}", TABLES.join(", "))),
+        _ if !TABLES.contains(&table) => {
+            refused(format!("there is no such table; the tables are {}", TABLES.join(", ")))
+        }
         0 => refused("must be 1 day or more: no row would be kept".to_owned()),
         _ => Ok(()),
     }

@@ -162,7 +162,11 @@ mod tests {
         let shown = || {
             let families = registry.gather();
             let family = families.iter().find(|family| family.name() == "vx11_chat_fallbacks_total").expect("shown");
-            family.get_metric().iter().map(|one| (one.get_label()[0].value().to_owned(), one.get_counter().value())).collect::<Vec<_>>()
+            family
+                .get_metric()
+                .iter()
+                .map(|one| (one.get_label()[0].value().to_owned(), one.get_counter().get_value()))
+                .collect::<Vec<_>>()
         };
         let before = shown();
         assert!(before.len() == FALLBACK_REASONS.len() && before.iter().all(|(_, count)| *count == 0.0), "{before:?}");
@@ -170,6 +174,9 @@ mod tests {
             metrics.fell_back(reason);
         }
         let grown: Vec<_> = shown().into_iter().filter(|(_, count)| *count == 1.0).map(|(reason, _)| reason).collect();
-        assert_eq!((grown, shown().len()), (["connect", "http_4xx", "http_5xx", "other"].map(str::to_owned).into(), before.len()));
+        assert_eq!(
+            (grown, shown().len()),
+            (["connect", "http_4xx", "http_5xx", "other"].map(str::to_owned).into(), before.len())
+        );
     }
 }

@@ -63,8 +63,16 @@ mod tests {
             (keys, &[("A", "sk"), ("B", "sk")][..], "switch.keys.b: another key has the same secret"),
             (keys, &[("A_FILE", "/no/such/file")], "A_FILE: cannot read /no/such/file"),
             (keys, &[("VX11_SWITCH__REDIS_URL", "http://redis")], "switch.redis_url is no URL of Redis"),
-            (keys, &[("VX11_SWITCH__REDIS_URL", "rediss://:pw@redis")], "switch.redis_url: there is no TLS to Redis yet"),
-            (keys, &[("VX11_SWITCH__REDIS_URL", "valkeys-cluster://x")], "switch.redis_url: there is no TLS to Redis yet"),
+            (
+                keys,
+                &[("VX11_SWITCH__REDIS_URL", "rediss://:pw@redis")],
+                "switch.redis_url: there is no TLS to Redis yet",
+            ),
+            (
+                keys,
+                &[("VX11_SWITCH__REDIS_URL", "valkeys-cluster://x")],
+                "switch.redis_url: there is no TLS to Redis yet",
+            ),
         ] {
             let refused = checked(toml, variables).expect_err(expected);
             assert!(refused.contains(expected), "{refused}");

@@ -248,7 +248,10 @@ fn address(url: &SecretString) -> anyhow::Result<Config> {
     let url = url.expose_secret();
     // The client, which is built without TLS, would take them, and send the password in the clear.
     let wants_tls = ["rediss", "valkeys"].iter().any(|scheme| url.starts_with(scheme));
-    anyhow::ensure!(!wants_tls, "switch.redis_url: there is no TLS to Redis yet; it has to begin with redis:// or valkey://");
+    anyhow::ensure!(
+        !wants_tls,
+        "switch.redis_url: there is no TLS to Redis yet; it has to begin with redis:// or valkey://"
+    );
     // The client takes any scheme for Redis'.
     let is_of_redis = ["redis", "valkey"].iter().any(|scheme| url.starts_with(scheme));
     let config = is_of_redis.then(|| Config::from_url(url).ok()).flatten();
