@@ -63,8 +63,10 @@ fn common() -> impl Strategy<Value = Value> {
         Just(json!("required")),
         Just(json!({"type": "function", "function": {"name": "f"}})),
     ];
+    // Blanks alone are no stop for Anthropic.
+    let stop = text().prop_filter("says something", |text| !text.trim().is_empty());
     let tuning =
-        (1..9999u64, prop::option::of(0..=100u32), prop::collection::vec(text(), 0..3), prop::option::of(text()));
+        (1..9999u64, prop::option::of(0..=100u32), prop::collection::vec(stop, 0..3), prop::option::of(text()));
     (prop::option::of(text()), prop::collection::vec(exchange(), 1..4), tools, choice, tuning, any::<bool>()).prop_map(
         |(system, exchanges, tools, choice, (max_tokens, temperature, stop, user), stream)| {
             let system = system.map(|text| json!({"role": "system", "content": text}));
