@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, mock_provider};
 use crate::fake::{Act, Fake, answer, completion, event, stream_head};
 
 /// A gateway whose provider `a` is of this kind and has a key.
@@ -211,4 +211,44 @@ async fn errors_of_other_wires_come_in_openais_shape() {
     let got = ask(&app(&fake, "gemini", &[]).await, hello(json!({}))).await;
     assert_eq!((got.status, got.code()), (502, "upstream_credentials_exhausted"));
     assert!(!got.body.contains("sk-secret"), "{}", got.body);
+}
+
+#[tokio::test]
+async fn a_schema_with_bounds_is_put_to_anthropic_in_words_that_it_takes() {
+    let whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "{\"age\":7}"}], "usage": {"input_tokens": 3, "output_tokens": 2}});
+    let fake = Fake::always([answer(200, "", &whole.to_string())]).await;
+    let app = app(&fake, "anthropic", &[]).await;
+    let schema =
+        json!({"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}, "required": ["age"]});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let got = ask(&app, hello(json!({"response_format": format}))).await;
+    assert_eq!(got.json()["choices"][0]["message"]["content"], r#"{"age":7}"#, "{}", got.body);
+    let expected = json!({
+        "type": "object", "properties": {"age": {"type": "integer", "description": "{minimum: 0}"}}, "required": ["age"],
+        "additionalProperties": false,
+    });
+    assert_eq!(last(&fake).1["output_config"]["format"]["schema"], expected);
+}
+
+#[tokio::test]
+async fn json_of_any_shape_is_an_answer_in_words_from_anthropic_too() {
+    let mock = mock_provider();
+    let settings = [("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic")];
+    let app = App::in_front_of(&[mock.url("").trim_end_matches('/')], &settings).await;
+    let shape = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+    for format in
+        [json!({"type": "json_object"}), json!({"type": "json_schema", "json_schema": {"name": "n", "schema": shape}})]
+    {
+        let asked = |stream: bool| hello(json!({"model": "a/mock", "response_format": format, "stream": stream}));
+        let got = ask(&app, asked(false)).await;
+        let choice = got.json()["choices"][0].clone();
+        let content = choice["message"]["content"].as_str().unwrap();
+        assert!(serde_json::from_str::<Value>(content).unwrap().is_object(), "{}", got.body);
+        assert_eq!((&choice["finish_reason"], choice["message"].get("tool_calls")), (&json!("stop"), None));
+        let got = ask(&app, asked(true)).await;
+        let (text, _, reason) = said(&got);
+        assert_eq!((text.as_str(), reason), (content, json!("stop")), "{}", got.body);
+        assert!(!got.body.contains("tool_calls"), "{}", got.body);
+    }
 }

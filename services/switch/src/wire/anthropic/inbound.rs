@@ -4,6 +4,7 @@ mod answer;
 mod messages;
 mod reasoning;
 mod request;
+mod schema;
 mod stream;
 
 pub(crate) use super::error::to_anthropic as error;

@@ -3,7 +3,7 @@
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::messages;
+use super::{messages, schema};
 use crate::wire::Untranslatable;
 use crate::wire::json::{Object, copy, count, get, list, said, text};
 
@@ -38,8 +38,8 @@ pub(crate) fn request(request: &Value) -> Result<Value, Untranslatable> {
         Some("standard_only") => _ = out.insert("service_tier".to_owned(), "default".into()),
         _ => {}
     }
-    if let Some(schema) = schema(request) {
-        let named = json!({"name": "answer", "schema": schema, "strict": true});
+    if let Some(schema) = schema_of_answer(request) {
+        let named = json!({"name": "answer", "schema": schema, "strict": schema::is_strict(schema)});
         out.insert("response_format".to_owned(), json!({"type": "json_schema", "json_schema": named}));
     }
     if let Some(effort) = effort(request) {
@@ -94,14 +94,18 @@ fn tool(tool: &Value) -> Result<Value, Untranslatable> {
     let mut function = Object::new();
     copy(tool, &mut function, &["description", "strict"]);
     function.insert("name".to_owned(), name.into());
-    if let Some(schema) = get(tool, "input_schema") {
+    let schema = get(tool, "input_schema");
+    if !schema.is_some_and(schema::is_strict) {
+        function.remove("strict");
+    }
+    if let Some(schema) = schema {
         function.insert("parameters".to_owned(), schema.clone());
     }
     Ok(json!({"type": "function", "function": function}))
 }
 
 /// The schema that the answer is to follow, in the field of today or that of the beta before it.
-fn schema(request: &Value) -> Option<&Value> {
+fn schema_of_answer(request: &Value) -> Option<&Value> {
     let format = get(request, "output_config").and_then(|config| get(config, "format"));
     let format = format.or_else(|| get(request, "output_format"))?;
     get(format, "schema")
@@ -146,9 +150,25 @@ mod tests {
             "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
             "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
             "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false,
-            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true}},
+            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": false}},
         });
         assert_eq!(got, Ok(expected));
+    }
+
+    #[test]
+    fn what_other_servers_would_not_hold_to_is_not_strict_there() {
+        let strict = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
+        let optional =
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
+        for (schema, is_strict) in [(strict, true), (optional, false)] {
+            let got = request(&json!({
+                "max_tokens": 1, "messages": [], "output_config": {"format": {"type": "json_schema", "schema": schema}},
+                "tools": [{"name": "f", "input_schema": schema, "strict": true}],
+            }))
+            .expect("translatable");
+            assert_eq!(got["response_format"]["json_schema"]["strict"], is_strict, "{schema}");
+            assert_eq!(got["tools"][0]["function"].get("strict").is_some(), is_strict, "{schema}");
+        }
     }
 
     #[test]

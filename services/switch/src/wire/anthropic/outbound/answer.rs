@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::{counted, stop};
+use super::answer_tool;
 use crate::wire::Malformed;
 use crate::wire::json::{Object, get, list, said, text};
 use crate::wire::openai::{Head, Usage, choice, message, tool_call};
@@ -22,8 +23,11 @@ pub(crate) fn answer(message: &Value, created: u64) -> Result<Value, Malformed> 
         counted::take(&mut usage, reported);
         usage
     });
-    let reason = stop::to_openai(text(message, "stop_reason").unwrap_or_default());
-    Ok(head.completion(vec![choice(0, said_in(list(message, "content")), reason)], usage))
+    let (blocks, mut reason) = (list(message, "content"), text(message, "stop_reason").unwrap_or_default());
+    if blocks.iter().any(answer_tool::is_answer) {
+        reason = answer_tool::reason(reason);
+    }
+    Ok(head.completion(vec![choice(0, said_in(blocks), stop::to_openai(reason))], usage))
 }
 
 /// What the blocks say, as one message. Blocks of tools that ran at the provider say nothing to the caller.
@@ -38,6 +42,9 @@ fn said_in(blocks: &[Value]) -> Object {
                 thoughts.push(block.clone());
             }
             Some("redacted_thinking") => thoughts.push(block.clone()),
+            Some("tool_use") if answer_tool::is_answer(block) => {
+                content += &get(block, "input").map_or_else(|| "{}".to_owned(), Value::to_string);
+            }
             Some("tool_use") => {
                 let arguments = get(block, "input").map_or_else(|| "{}".to_owned(), Value::to_string);
                 let name = text(block, "name").unwrap_or_default();
@@ -85,6 +92,18 @@ mod tests {
             "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
         });
         assert_eq!(answer(&message, 7), Ok(expected));
+    }
+
+    #[test]
+    fn an_answer_that_is_given_by_a_tool_is_text() {
+        let block = json!({"type": "tool_use", "id": "a", "name": "vx11_answer", "input": {"x": 1}});
+        for (reason, told) in [("tool_use", "stop"), ("max_tokens", "length")] {
+            let message = json!({"type": "message", "content": [block], "stop_reason": reason});
+            let answer = answer(&message, 7).expect("an answer");
+            let choice = &answer["choices"][0];
+            assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!(r#"{"x":1}"#), &json!(told)));
+            assert_eq!(choice["message"].get("tool_calls"), None);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which generation of Claude a model is of, as its name says: what a request may not have depends on that.
 //!
-//! Sources: Anthropic's documentation, "Thinking", "Effort" and the migration guide of each model.
+//! Sources: Anthropic's documentation, "Thinking", "Effort", "Structured outputs" and the migration guide of each model.
 
 /// A generation of Claude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,11 @@ impl Generation {
         self.version.is_some_and(|version| version >= (5, 1)) && self.family != Family::Haiku
     }
 
+    /// Whether its answers and its tools can be constrained to a schema.
+    pub(super) fn keeps_to_schemas(self) -> bool {
+        self.version.is_none_or(|version| version >= (4, 1))
+    }
+
     /// The first of Mythos had no number.
     fn is_from(self, first: (u8, u8)) -> bool {
         self.version.map_or(self.family == Family::Mythos, |version| version >= first)
@@ -134,6 +139,20 @@ mod tests {
         for model in ["claude-opus-4-8", "claude-haiku-4-5", "our-claude"] {
             let generation = Generation::of(model);
             assert_eq!((generation.thinks_unasked(), generation.refuses_forced_tools()), (false, false), "{model}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_kept_to_since_the_first_that_came_with_them() {
+        for (model, keeps) in [
+            ("claude-3-7-sonnet-latest", false),
+            ("claude-opus-4-20250514", false),
+            ("claude-opus-4-1", true),
+            ("claude-haiku-4-5", true),
+            ("claude-mythos-preview", true),
+            ("our-claude", true),
+        ] {
+            assert_eq!(Generation::of(model).keeps_to_schemas(), keeps, "{model}");
         }
     }
 

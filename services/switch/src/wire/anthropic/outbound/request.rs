@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::generation::Generation;
-use super::{messages, thinking, tools};
+use super::{answer_tool, messages, schema, thinking, tools};
 use crate::wire::json::{Object, copy, get, said, text};
 use crate::wire::{Defaults, Untranslatable};
 
@@ -40,7 +40,7 @@ pub(crate) fn request(pivot: &Value, model: &str, defaults: Defaults) -> Result<
         Some("default") => _ = out.insert("service_tier".to_owned(), "standard_only".into()),
         _ => {}
     }
-    response_format(pivot, &mut out)?;
+    response_format(pivot, &mut out, generation)?;
     thinking::limits(pivot, &mut out, defaults, generation);
     Ok(out.into())
 }
@@ -70,26 +70,30 @@ fn stop(pivot: &Value, out: &mut Object) {
     }
 }
 
-fn response_format(pivot: &Value, out: &mut Object) -> Result<(), Untranslatable> {
+fn response_format(pivot: &Value, out: &mut Object, generation: Generation) -> Result<(), Untranslatable> {
+    const SCHEMA: &str = "response_format.json_schema.schema";
     let Some(format) = get(pivot, "response_format") else { return Ok(()) };
     match text(format, "type") {
         Some("text") => Ok(()),
+        // The wire has no JSON without a schema.
+        Some("json_object") => answer_tool::ask(out, json!({"type": "object"}), "response_format.type", generation),
         Some("json_schema") => {
-            let schema = get(format, "json_schema").and_then(|json_schema| get(json_schema, "schema"));
-            let schema =
-                schema.ok_or_else(|| Untranslatable::new("response_format.json_schema.schema", "is required"))?;
-            let format = json!({"type": "json_schema", "schema": schema});
-            match out.get_mut("output_config").map(Value::as_object_mut) {
-                Some(Some(config)) => _ = config.insert("format".to_owned(), format),
-                Some(None) => return Err(Untranslatable::new("output_config", "must be an object")),
-                None => _ = out.insert("output_config".to_owned(), json!({"format": format})),
+            let asked = get(format, "json_schema").and_then(|json_schema| get(json_schema, "schema"));
+            let asked = asked.ok_or_else(|| Untranslatable::new(SCHEMA, "is required"))?;
+            match schema::reduced(asked).filter(|_| generation.keeps_to_schemas()) {
+                Some(schema) => constrain(out, schema),
+                None => answer_tool::ask(out, asked.clone(), SCHEMA, generation),
             }
-            Ok(())
         }
-        _ => {
-            Err(Untranslatable::new("response_format.type", "Anthropic's wire knows `json_schema` and plain text only"))
-        }
+        _ => Err(Untranslatable::new("response_format.type", "must be `text`, `json_object` or `json_schema`")),
     }
+}
+
+fn constrain(out: &mut Object, schema: Value) -> Result<(), Untranslatable> {
+    let config = out.entry("output_config").or_insert_with(|| json!({}));
+    let config = config.as_object_mut().ok_or_else(|| Untranslatable::new("output_config", "must be an object"))?;
+    config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -112,16 +116,48 @@ mod tests {
             "model": "m", "stream": true, "temperature": 1.5, "top_p": 0.5, "stop": "END", "user": "u1", "seed": 7,
             "max_completion_tokens": 100, "top_k": 3, "service_tier": "default", "unknown": 1, "presence_penalty": 1,
             "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
-            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
+            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "maxLength": 9}}},
         }));
         let expected = json!({
             "model": "claude", "stream": true, "temperature": 1.0, "stop_sequences": ["END"], "top_k": 3,
             "metadata": {"user_id": "u1"}, "max_tokens": 100, "service_tier": "standard_only",
             "system": [{"type": "text", "text": "be brief"}],
             "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}],
-            "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            "output_config": {"format": {"type": "json_schema", "schema": {"type": "string", "description": "{maxLength: 9}"}}},
         });
         assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn json_that_a_model_cannot_be_held_to_is_asked_for_as_the_input_of_a_tool() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}});
+        let dict = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let of = |schema: &Value| json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+        let ask = |model: &str, format: &Value, more: Value| {
+            let mut pivot = json!({"messages": [], "response_format": format});
+            pivot.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+            request(&pivot, model, DEFAULTS)
+        };
+        for (model, format, input) in [
+            ("claude-sonnet-4-5", json!({"type": "json_object"}), json!({"type": "object"})),
+            ("claude-sonnet-4-5", of(&dict), dict.clone()),
+            ("claude-3-7-sonnet-latest", of(&schema), schema.clone()),
+        ] {
+            let got = ask(model, &format, json!({"reasoning_effort": "high"})).expect("translatable");
+            assert_eq!((&got["tools"][0]["input_schema"], got["tools"].as_array().map(Vec::len)), (&input, Some(1)));
+            assert_eq!(got["tool_choice"], json!({"type": "tool", "name": got["tools"][0]["name"]}));
+            assert_eq!((got.get("output_config"), got.get("thinking")), (None, None), "{model}");
+        }
+        let tools = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
+        let thinks = json!({"thinking": {"type": "enabled", "budget_tokens": 2000}});
+        for (model, more) in
+            [("claude-sonnet-4-5", tools), ("claude-sonnet-4-5", thinks), ("claude-opus-5-5", json!({}))]
+        {
+            let field = |format: Value| ask(model, &format, more.clone()).expect_err("refused").field;
+            assert_eq!(field(json!({"type": "json_object"})), "response_format.type", "{model}");
+            assert_eq!(field(of(&dict)), "response_format.json_schema.schema", "{model}");
+            assert!(ask(model, &of(&schema), more.clone()).is_ok(), "{model}");
+        }
     }
 
     #[test]
@@ -143,10 +179,7 @@ mod tests {
         ] {
             assert_eq!(refused(json!({"messages": [], field: value})), field);
         }
-        assert_eq!(
-            refused(json!({"messages": [], "response_format": {"type": "json_object"}})),
-            "response_format.type"
-        );
+        assert_eq!(refused(json!({"messages": [], "response_format": {"type": "grammar"}})), "response_format.type");
         translate(json!({"messages": [], "n": 1, "logprobs": false, "audio": null}));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::{counted, stop};
+use super::answer_tool;
 use crate::accounts::SoFar;
 use crate::wire::Malformed;
 use crate::wire::json::{count, get, said, text};
@@ -18,13 +19,15 @@ pub(crate) struct Stream {
     /// Tool calls that are being written, by the index of their block.
     calls: BTreeMap<u64, Call>,
     calls_begun: u64,
+    /// Whether the answer is given by a tool.
+    is_by_tool: bool,
 }
 
 /// One tool call.
 #[derive(Debug)]
 struct Call {
-    /// Its place among the calls.
-    index: u64,
+    /// Its place among the calls; `None`: it is the answer.
+    index: Option<u64>,
     has_arguments: bool,
 }
 
@@ -32,7 +35,7 @@ impl Stream {
     /// A stream that began at `created` (Unix seconds).
     pub(crate) fn new(created: u64) -> Self {
         let head = Head { created, ..Head::default() };
-        Self { head, usage: Usage::default(), calls: BTreeMap::new(), calls_begun: 0 }
+        Self { head, usage: Usage::default(), calls: BTreeMap::new(), calls_begun: 0, is_by_tool: false }
     }
 
     /// Takes in the payload of the next event.
@@ -85,9 +88,16 @@ impl Stream {
         // The input comes in deltas; a server that sends it whole says it here.
         let input = get(block, "input").filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
         let arguments = input.map(Value::to_string).unwrap_or_default();
+        let mut call = Call { index: None, has_arguments: !arguments.is_empty() };
+        if answer_tool::is_answer(block) {
+            self.is_by_tool = true;
+            self.calls.insert(block_index, call);
+            return self.head.delta(0, json!({"content": arguments}));
+        }
         let index = self.calls_begun;
         self.calls_begun += 1;
-        self.calls.insert(block_index, Call { index, has_arguments: !arguments.is_empty() });
+        call.index = Some(index);
+        self.calls.insert(block_index, call);
         let function = json!({"name": text(block, "name").unwrap_or_default(), "arguments": arguments});
         let id = text(block, "id").unwrap_or_default();
         self.head
@@ -128,13 +138,16 @@ impl Stream {
         // What was said at the beginning is not what was written until the end.
         let usage = reported.filter(|reported| counted::says_written(reported)).map(|_| self.usage);
         match get(event, "delta").and_then(|delta| text(delta, "stop_reason")) {
+            Some(reason) if self.is_by_tool => self.head.finish(0, stop::to_openai(answer_tool::reason(reason)), usage),
             Some(reason) => self.head.finish(0, stop::to_openai(reason), usage),
             None => Vec::new(),
         }
     }
 }
 
-fn arguments_delta(index: u64, arguments: &str) -> Value {
+/// More of a call's arguments, or of an answer that is given by a tool.
+fn arguments_delta(index: Option<u64>, arguments: &str) -> Value {
+    let Some(index) = index else { return json!({"content": arguments}) };
     json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
 }
 
@@ -197,6 +210,25 @@ mod tests {
             (json!({"type": "message_stop"}), vec![json!("done")]),
         ] {
             assert_eq!(deltas(stream.push(&event).expect("well formed")), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_given_by_a_tool_is_text() {
+        let begun = json!({"type": "content_block_start", "index": 0,
+            "content_block": {"type": "tool_use", "id": "a", "name": "vx11_answer", "input": {}}});
+        let more = |text: &str| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": text}});
+        let end = json!({"type": "content_block_stop", "index": 0});
+        for (inputs, expected) in [(vec!["{\"x\":", "1}"], "{\"x\":1}"), (vec![], "{}")] {
+            let mut stream = Stream::new(7);
+            let events = [begun.clone()].into_iter().chain(inputs.into_iter().map(more)).chain([end.clone()]);
+            let said = events.flat_map(|event| deltas(stream.push(&event).expect("well formed")));
+            let said: String = said.map(|delta| delta["content"].as_str().expect("text").to_owned()).collect();
+            assert_eq!(said, expected);
+            let end = json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}});
+            let pieces = stream.push(&end).expect("well formed");
+            let [Piece::Chunk(end)] = &pieces[..] else { panic!("one chunk: {pieces:?}") };
+            assert_eq!(end["choices"][0]["finish_reason"], "stop");
         }
     }
 

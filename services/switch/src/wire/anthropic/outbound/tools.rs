@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::generation::Generation;
+use super::schema;
 use crate::wire::Untranslatable;
 use crate::wire::json::{Object, copy, get, list, text};
 
@@ -10,7 +11,7 @@ use crate::wire::json::{Object, copy, get, list, text};
 pub(super) fn add(pivot: &Value, out: &mut Object, generation: Generation) -> Result<(), Untranslatable> {
     let mut tools = Vec::new();
     for (index, one) in list(pivot, "tools").iter().enumerate() {
-        tools.push(tool(one).map_err(|error| error.within(&format!("tools[{index}]")))?);
+        tools.push(tool(one, generation).map_err(|error| error.within(&format!("tools[{index}]")))?);
     }
     if tools.is_empty() {
         return Ok(());
@@ -34,7 +35,7 @@ pub(super) fn add(pivot: &Value, out: &mut Object, generation: Generation) -> Re
     Ok(())
 }
 
-fn tool(tool: &Value) -> Result<Value, Untranslatable> {
+fn tool(tool: &Value, generation: Generation) -> Result<Value, Untranslatable> {
     let function = match (text(tool, "type"), get(tool, "function")) {
         (Some("function"), Some(function)) => function,
         (Some("function"), None) => return Err(Untranslatable::new("function", "is required")),
@@ -48,10 +49,18 @@ fn tool(tool: &Value) -> Result<Value, Untranslatable> {
     let name = text(function, "name").ok_or_else(|| Untranslatable::new("function.name", "is required"))?;
     let schema = get(function, "parameters").cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     let mut out = Object::new();
-    copy(function, &mut out, &["description", "strict", "cache_control"]);
+    copy(function, &mut out, &["description", "cache_control"]);
     copy(tool, &mut out, &["cache_control"]);
     out.insert("name".to_owned(), name.into());
-    out.insert("input_schema".to_owned(), schema);
+    // A schema that the model cannot be held to is heeded all the same.
+    let is_strict = get(function, "strict").and_then(Value::as_bool) == Some(true) && generation.keeps_to_schemas();
+    match schema::reduced(&schema).filter(|_| is_strict) {
+        Some(schema) => {
+            out.insert("strict".to_owned(), true.into());
+            out.insert("input_schema".to_owned(), schema);
+        }
+        None => _ = out.insert("input_schema".to_owned(), schema),
+    }
     Ok(out.into())
 }
 
@@ -78,13 +87,13 @@ mod tests {
     #[test]
     fn tools_and_the_choice_among_them_are_translated() {
         let tools = json!([
-            {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}},
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}},
             {"type": "function", "function": {"name": "g"}},
         ]);
         let got = translate(json!({"tools": tools, "parallel_tool_calls": false})).expect("translatable");
         let expected = json!({
             "tools": [
-                {"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": true},
+                {"name": "f", "description": "d", "input_schema": {"type": "object"}},
                 {"name": "g", "input_schema": {"type": "object", "properties": {}}},
             ],
             "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
@@ -100,6 +109,26 @@ mod tests {
             assert_eq!(got["tool_choice"], expected);
         }
         assert_eq!(translate(json!({"tool_choice": "none"})), Ok(json!({})), "no tools, no choice");
+    }
+
+    #[test]
+    fn a_strict_tool_has_a_schema_that_the_model_can_be_held_to_or_is_not_strict() {
+        let field = json!({"type": "integer", "minimum": 1});
+        let schema = json!({"type": "object", "properties": {"a": field}, "required": ["a"]});
+        let free = json!({"type": "object"});
+        let of = |model: &str, schema: &Value, strict: bool| {
+            let function = json!({"name": "f", "parameters": schema, "strict": strict});
+            let tool = tool(&json!({"type": "function", "function": function}), Generation::of(model)).expect("a tool");
+            (tool["input_schema"].clone(), tool.get("strict").cloned())
+        };
+        let reduced = json!({
+            "type": "object", "properties": {"a": {"type": "integer", "description": "{minimum: 1}"}}, "required": ["a"],
+            "additionalProperties": false,
+        });
+        assert_eq!(of("claude-sonnet-4-5", &schema, true), (reduced, Some(json!(true))));
+        assert_eq!(of("claude-sonnet-4-5", &schema, false), (schema.clone(), None));
+        assert_eq!(of("claude-sonnet-4-5", &free, true), (free.clone(), None));
+        assert_eq!(of("claude-sonnet-4-0", &schema, true), (schema, None));
     }
 
     #[test]
