@@ -21,6 +21,9 @@ use crate::wire::Wire;
 use peek::{Answers, Peek};
 use stream_options::UsageWish;
 
+/// Most bytes of a model's name: it is kept in the ledger, whoever has thought of it.
+pub(crate) const MAX_MODEL: usize = 256;
+
 /// A request that can be routed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChatRequest {

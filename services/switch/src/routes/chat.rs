@@ -19,7 +19,7 @@ use crate::cache::Passage;
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
-use crate::domain::request::ChatRequest;
+use crate::domain::request::{ChatRequest, MAX_MODEL};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::{Call, Gateway};
@@ -64,6 +64,9 @@ pub(super) async fn chat(
 fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
     if chat.messages.is_empty() {
         return Err(ApiError::invalid_field("messages", "must hold at least one message"));
+    }
+    if chat.model.as_ref().is_some_and(|model| model.len() > MAX_MODEL) {
+        return Err(ApiError::invalid_field("model", format!("must have at most {MAX_MODEL} bytes")));
     }
     if !chat.correlation_id.is_empty() && !is_valid_id(&chat.correlation_id) {
         return Err(ApiError::invalid_field("correlation_id", "must be 1 to 128 visible ASCII characters"));

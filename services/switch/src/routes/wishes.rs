@@ -10,7 +10,7 @@ use vx11_resilience::{Deadline, Priority};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::accounts::Caller;
-use crate::domain::request::ChatRequest;
+use crate::domain::request::{ChatRequest, MAX_MODEL};
 use crate::domain::wishes::Wishes;
 
 /// What the request's headers ask for.
@@ -48,6 +48,9 @@ fn tenant(request: &HttpRequest) -> u64 {
 /// Routes `request` by the model that the header names in place of the body's, where it names one.
 pub(super) fn reroute(http: &HttpRequest, request: &mut ChatRequest) -> Result<(), ApiError> {
     if let Some(model) = text(http, &header_names::MODEL)? {
+        if model.len() > MAX_MODEL {
+            return Err(malformed(&header_names::MODEL, &format!("must have at most {MAX_MODEL} bytes")));
+        }
         model.clone_into(&mut request.model);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What each day's rows come to, for each key and model: added up in the transaction that writes the rows, so that a month
-//! is read in as many steps as it has days, however many requests were made in it.
+//! is read in as many steps as it has days, however many requests were made in it. A caller may think of as many models as it
+//! has requests; beyond [`MOST_MODELS`] a day they are added up together.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,10 @@ use vx11_store::{Connection, insert};
 use super::ledger::{LedgerRow, whole};
 use super::usage::{DAY, PART, rfc3339};
 
+/// Most models that a key has sums of their own for in a day.
+const MOST_MODELS: i64 = 256;
+/// What the models beyond that go by.
+const OTHER_MODELS: &str = "other";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Whose rows of which day: what has sums of its own.
@@ -31,7 +36,18 @@ pub(super) fn add(conn: &mut Connection, rows: &[LedgerRow]) -> QueryResult<()> 
         let group = Group { day, key: &row.key, org: &row.org, team: &row.team, model: &row.model };
         groups.entry(group).or_insert_with(|| DaySum::nothing(group)).add(row);
     }
-    groups.values().try_for_each(|sum| sum.execute(conn).map(drop))
+    groups.into_values().try_for_each(|mut sum| {
+        if !sum.has_room(conn)? {
+            sum.model = OTHER_MODELS;
+        }
+        sum.execute(conn).map(drop)
+    })
+}
+
+#[derive(QueryableByName)]
+struct Others {
+    #[diesel(sql_type = BigInt)]
+    models: i64,
 }
 
 /// What is added to a day.
@@ -103,6 +119,16 @@ impl<'a> DaySum<'a> {
             cost_high: 0,
             cost_low: 0,
         }
+    }
+
+    /// Whether the model has, or may have, sums of its own. Of those that have, it is looked at no more than there may be.
+    fn has_room(&self, conn: &mut Connection) -> QueryResult<bool> {
+        const OTHERS: &str = "SELECT COUNT(*) AS models FROM (SELECT 1 FROM usage_days
+            WHERE day = ? AND api_key = ? AND org = ? AND team = ? AND model NOT IN (?, ?) LIMIT ?)";
+        let others = diesel::sql_query(OTHERS).bind::<Text, _>(&self.day).bind::<Text, _>(self.api_key);
+        let others = others.bind::<Text, _>(self.org).bind::<Text, _>(self.team);
+        let others = others.bind::<Text, _>(self.model).bind::<Text, _>(OTHER_MODELS).bind::<BigInt, _>(MOST_MODELS);
+        Ok(others.get_result::<Others>(conn)?.models < MOST_MODELS)
     }
 
     fn add(&mut self, row: &LedgerRow) {

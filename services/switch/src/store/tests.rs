@@ -124,6 +124,27 @@ fn sums_are_kept_for_as_long_as_a_month_whatever_is_configured() {
 }
 
 #[test]
+fn a_caller_that_thinks_of_models_fills_no_more_than_its_part_of_a_day() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
+    let of = |at: &str, key: &str, model: String| LedgerRow { model: model.into(), ..row(at, key, 1) };
+    let (first, next) = ("2026-11-20T01:00:00Z", "2026-11-21T01:00:00Z");
+    let mut rows: Vec<LedgerRow> = (0..300).map(|number| of(first, "a", format!("made-up-{number:03}"))).collect();
+    rows.extend([of(first, "b", "another".to_owned()), of(next, "a", "later".to_owned())]);
+    ledger::LedgerSink.apply(&mut conn, &rows[..200]).expect("written");
+    ledger::LedgerSink.apply(&mut conn, &rows[200..]).expect("written");
+    ledger::LedgerSink.apply(&mut conn, &rows[..1]).expect("written");
+    let sums = usage::usage(&mut conn, Grouping::Model, None, None).expect("sums");
+    let requests = |model: &str| sums.iter().find(|sum| sum.group == model).map(|sum| sum.requests);
+    assert_eq!(sums.len(), 256 + 3, "two are of others, one is of the rest");
+    assert_eq!(
+        ["made-up-000", "made-up-255", "made-up-256", "other", "another", "later"].map(requests),
+        [Some(2), Some(1), None, Some(44), Some(1), Some(1)]
+    );
+}
+
+#[test]
 fn numbers_that_have_no_whole_sum_are_no_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");

@@ -222,6 +222,26 @@ async fn a_model_is_found_by_target_by_name_and_by_pattern() {
 }
 
 #[tokio::test]
+async fn a_models_name_is_no_place_to_keep_things_in() {
+    let fake = Fake::always([completion("hi")]).await;
+    let app = App::in_front_of(&[&fake.url], &[]).await;
+    for (bytes, status) in [(256, 200), (257, 400)] {
+        let name = format!("a/{}", "x".repeat(bytes - 2));
+        let body = format!(r#"{{"model":"{name}","messages":[]}}"#);
+        let got = Answer::of(app.post("/v1/chat/completions", body)).await;
+        assert_eq!(got.status, status, "{}", got.body);
+        let rerouted = app.post("/v1/chat/completions", r#"{"model":"m","messages":[]}"#);
+        let got = Answer::of(rerouted.header("x-vx11-model", &name)).await;
+        assert_eq!(got.status, status, "{}", got.body);
+        let messages = serde_json::json!([{"role": "user", "content": "x"}]);
+        let body = serde_json::json!({"model": name, "messages": messages, "session_id": "s", "correlation_id": "c"});
+        let got = Answer::of(app.post("/switch/chat", body.to_string())).await;
+        assert_eq!(got.status == 200, status == 200, "{}", got.body);
+    }
+    assert_eq!(fake.requests().len(), 3);
+}
+
+#[tokio::test]
 async fn bad_requests_get_openais_error_and_reach_no_provider() {
     let fake = Fake::always([completion("hi")]).await;
     let app = App::in_front_of(&[&fake.url], &[]).await;

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::BadRequest;
 use super::stream_options::{self, UsageWish};
+use super::{BadRequest, MAX_MODEL};
 use crate::domain::edit::span_of;
 use crate::domain::operation::Operation;
 use crate::wire::Wire;
@@ -66,7 +66,11 @@ impl<'a> Peek<'a> {
     /// The model's value as it stands, and what it says.
     pub(super) fn model(&self) -> Result<(&'a RawValue, String), BadRequest> {
         let Some(raw) = self.model else { return Err(field("model", "you must provide a model parameter")) };
-        Ok((raw, value("model", raw, "must be a string")?))
+        let model: String = value("model", raw, "must be a string")?;
+        if model.len() > MAX_MODEL {
+            return Err(field("model", &format!("must have at most {MAX_MODEL} bytes")));
+        }
+        Ok((raw, model))
     }
 
     /// Whether that which the model is to read is there.
