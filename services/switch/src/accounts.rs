@@ -112,6 +112,15 @@ impl Accounts {
         }
     }
 
+    /// Whether it can be counted what `caller` spends on `model`: without a price that would be nothing, and a budget would
+    /// never be spent.
+    pub(crate) fn can_charge(&self, caller: &Caller, model: &str) -> bool {
+        match caller {
+            Caller::Internal => true,
+            Caller::Key(account) => !account.has_budget() || self.terms().prices.find(model).is_some(),
+        }
+    }
+
     /// What is in force now.
     pub(crate) fn terms(&self) -> Arc<Terms> {
         self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()

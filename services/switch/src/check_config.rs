@@ -99,5 +99,23 @@ mod tests {
         let said = checked(cheapest, &[]).expect("can be used");
         assert!(said.contains("\nwarning: switch.models.m.targets[1]: `local/local-x` has no price"), "{said}");
         assert!(!said.contains("targets[0]"), "the shipped table has one: {said}");
+
+        let routes = "[switch.models.m]\ntargets = [\"local/gpt-4o\", \"local/local-x\"]\n\
+                      [switch.providers.p]\nbase_url = \"http://p\"\nmodels = [\"own\", \"own-*\"]\n";
+        assert!(!checked(routes, &[]).expect("can be used").contains("warning"), "nobody has a budget");
+        for budget in [
+            "[switch.keys.a]\nsecret_env = \"A\"\nbudget = { usd = 1 }",
+            "[switch.orgs.o]\nbudget = { usd = 1 }",
+            "[switch.orgs.o.teams.t]\nbudget = { usd = 1 }",
+        ] {
+            let said = checked(&format!("{routes}{budget}"), &[]).expect("can be used");
+            for (field, model) in [("switch.models.m", "local-x"), ("switch.providers.p.models", "own")] {
+                assert!(said.contains(&format!("\nwarning: {field}: `{model}` has no price")), "{said}");
+            }
+            assert_eq!(said.matches("warning").count(), 2, "{said}");
+            let free = "\n[switch.prices.\"local-x\"]\ninput = 0\noutput = 0";
+            let said = checked(&format!("{routes}{budget}{free}"), &[]).expect("can be used");
+            assert!(!said.contains("`local-x`"), "a price of nothing is one: {said}");
+        }
     }
 }

@@ -197,6 +197,11 @@ impl Account {
         }
     }
 
+    /// Whether what it spends is limited, by itself or above it.
+    pub(crate) fn has_budget(&self) -> bool {
+        self.meters.iter().any(|meter| meter.unit == Unit::Money)
+    }
+
     /// Whether it may ask for `model`.
     pub(crate) fn may_use(&self, model: &str) -> bool {
         self.models.as_ref().is_none_or(|patterns| {

@@ -6,7 +6,8 @@ use crate::accounts::PriceTable;
 impl SwitchConfig {
     /// What somebody should look at, each with its field.
     pub(crate) fn warnings(&self, prices: &PriceTable) -> Vec<String> {
-        self.orgs_without_entry().chain(self.targets_without_price(prices)).collect()
+        let unpriced = self.targets_without_price(prices).chain(self.models_beyond_budgets(prices));
+        self.orgs_without_entry().chain(unpriced).collect()
     }
 
     /// An organisation without an entry is one without a budget; beside others that have entries it may be a misspelt one.
@@ -16,6 +17,31 @@ impl SwitchConfig {
             let org = key.org.as_ref().filter(|org| !self.orgs.contains_key(*org))?;
             Some(format!("switch.keys.{name}.org: `{org}` is not in `switch.orgs`: it has no budget"))
         })
+    }
+
+    /// Who has a budget is not let to models without a price.
+    fn models_beyond_budgets(&self, prices: &PriceTable) -> Vec<String> {
+        if !self.has_budgets() {
+            return Vec::new();
+        }
+        let served = self.providers.iter().flat_map(|(name, provider)| {
+            let named = provider.models.iter().flatten().filter(|model| !model.ends_with('*'));
+            named.map(move |model| (format!("switch.providers.{name}.models"), model.as_str()))
+        });
+        let routed = self.models.iter().flat_map(|(name, model)| {
+            let targets = model.targets.iter().map(|target| &target.target).chain(&model.context_fallback);
+            targets.filter_map(move |target| Some((format!("switch.models.{name}"), target.split_once('/')?.1)))
+        });
+        let unpriced = served.chain(routed).filter(|(_, model)| prices.find(model).is_none());
+        unpriced
+            .map(|(field, model)| format!("{field}: `{model}` has no price: keys with a budget cannot use it"))
+            .collect()
+    }
+
+    fn has_budgets(&self) -> bool {
+        let of_teams = self.orgs.values().flat_map(|org| org.teams.values().map(|team| team.budget));
+        let of_orgs = self.orgs.values().map(|org| org.budget);
+        self.keys.values().map(|key| key.budget).chain(of_orgs).chain(of_teams).any(|budget| budget.is_some())
     }
 
     /// `cheapest` asks them last.

@@ -1,16 +1,18 @@
-//! Who may answer a request: where its model leads, less the providers that cannot do what it asks for.
+//! Who may answer a request: where its model leads, less the providers that cannot do what it asks for, and for who has a
+//! budget less the models of which nobody says what they cost.
 
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use vx11_chassis::ApiError;
+use vx11_contracts::ErrorCode;
 
 use super::arrange::{Said, arrange};
 use super::refusal;
 use super::way::pinned_provider;
 use crate::accounts::Caller;
 use crate::domain::request::ChatRequest;
-use crate::domain::routing::Target;
+use crate::domain::routing::{self, Target};
 use crate::gateway::Gateway;
 
 /// The targets of `request`, in the order in which it asks them, at least one.
@@ -27,8 +29,11 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
         can: &can,
     };
     let able = arrange(gateway, http, &request.model, pinned, targets, said);
-    if !able.is_empty() {
-        return Ok(able);
+    if let Some(first) = able.first().cloned() {
+        let caller = Caller::of(http);
+        let chargeable = |target: &Target| gateway.shared.accounts.can_charge(&caller, &target.model);
+        let chargeable = routing::able(able, &chargeable);
+        return if chargeable.is_empty() { Err(unpriced(&first.model)) } else { Ok(chargeable) };
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),
@@ -37,4 +42,11 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
             Err(ApiError::invalid_field("model", problem))
         }
     }
+}
+
+fn unpriced(model: &str) -> ApiError {
+    let detail = format!(
+        "this key has a budget, and the model `{model}` has no price: `switch.prices.\"{model}\"` gives it one, 0 where it is free"
+    );
+    ApiError::new(ErrorCode::ModelNotAllowed, detail)
 }

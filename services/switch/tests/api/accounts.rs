@@ -56,6 +56,37 @@ async fn ledger(app: &App, requests: u64) -> Value {
 }
 
 #[tokio::test]
+async fn who_has_a_budget_is_not_let_to_what_nobody_knows_the_price_of() {
+    let fake = Fake::always([completion("hi")]).await;
+    let alice = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\norg = \"acme\"\nteam = \"red\"\n";
+    let routes = "free = { input = 0, output = 0 }\n[switch.models.r]\ntargets = [\"a/unpriced\", \"a/m\"]\n";
+    for (budget, has_one) in [
+        ("tokens_per_day = 100000\n[switch.orgs.acme.teams.red]", false),
+        ("budget = { usd = 1 }\n[switch.orgs.acme.teams.red]", true),
+        ("[switch.orgs.acme]\nbudget = { usd = 1 }\n[switch.orgs.acme.teams.red]", true),
+        ("[switch.orgs.acme.teams.red]\nbudget = { usd = 1, period = \"total\" }", true),
+    ] {
+        let app = app(&fake, &format!("{routes}{alice}{budget}\n")).await;
+        let answered = async |secret: &str, model: &str| {
+            let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"x"}}]}}"#);
+            Answer::of(ask(&app, secret, &body)).await
+        };
+        let got = answered("sk-alice", "a/unpriced").await;
+        match has_one {
+            false => assert_eq!(got.status, 200, "{budget}: {}", got.body),
+            true => {
+                assert_eq!((got.status, got.code()), (403, "model_not_allowed"), "{budget}: {}", got.body);
+                assert!(got.body.contains(r#"switch.prices.\"unpriced\""#), "{budget}: {}", got.body);
+            }
+        }
+        let got = answered("sk-alice", "r").await;
+        assert_eq!(got.header("x-vx11-model"), if has_one { "m" } else { "unpriced" }, "{budget}: {}", got.body);
+        assert_eq!(answered("sk-alice", "a/free").await.status, 200, "{budget}: nothing is a price");
+        assert_eq!(answered("test", "a/unpriced").await.status, 200, "{budget}: the token has no budget");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_billed_at_the_tier_that_its_answer_names() {
     let usage = r#""usage":{"prompt_tokens":1000,"completion_tokens":1}"#;
     let whole = format!(r#"{{"choices":[{{"message":{{"content":"hi"}}}}],"service_tier":"priority",{usage}}}"#);
