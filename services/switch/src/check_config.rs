@@ -1,13 +1,14 @@
 //! What a start would make of a configuration, without starting.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use vx11_chassis::config::Settings;
 use vx11_chassis::process::section;
 
 use crate::accounts::{PriceTable, Terms};
 use crate::config::SwitchConfig;
-use crate::providers::Registry;
+use crate::providers::{Provider, Registry};
 use crate::redis::Redis;
 
 /// Reads and checks the configuration that the gateway would start with, or would with `file`, keys included, and says what
@@ -31,11 +32,24 @@ fn check(settings: &Settings) -> anyhow::Result<String> {
     let (providers, models) = (registry.all().len(), config.all_models().len());
     let (providers, models) = (counted(providers, "provider"), counted(models, "model"));
     let mut said = format!("{source}: the configuration can be used: {providers}, {models}");
-    for warning in config.warnings(&PriceTable::new(&config.prices)) {
+    let without_key = without_key(&config, &registry);
+    for warning in config.warnings(&PriceTable::new(&config.prices)).into_iter().chain(without_key) {
         said.push_str("\nwarning: ");
         said.push_str(&warning);
     }
     Ok(said)
+}
+
+/// What is said of providers that are configured, or asked for, and have no key. It may come with the environment of the
+/// start, and so is no mistake.
+pub(crate) fn without_key(config: &SwitchConfig, registry: &Registry) -> Vec<String> {
+    let unusable = registry.all().iter().filter(|provider| !provider.is_usable());
+    let meant = unusable.filter(|provider| config.names_provider(&provider.name));
+    let warning = |provider: &Arc<Provider>| {
+        let (name, variables) = (&provider.name, provider.key_variables().join("`, `"));
+        format!("switch.providers.{name}: `{variables}` is not set: requests pass `{name}` over")
+    };
+    meant.map(warning).collect()
 }
 
 fn counted(count: usize, thing: &str) -> String {
@@ -95,6 +109,15 @@ mod tests {
         assert!(!checked(key, &[]).expect("can be used").contains("warning"), "an organisation needs no entry");
         let said = checked(&format!("{key}[switch.orgs.acme]\nbudget = {{ usd = 1 }}"), &[]).expect("can be used");
         assert!(said.contains("\nwarning: switch.keys.a.org: `acmee` is not in `switch.orgs`"), "{said}");
+        let groq = "[switch.providers.groq]\nbase_url = \"https://groq.example\"\nmodels = [\"m\"]\napi_key_env = \"GROQ_KEY\"";
+        let said = checked(groq, &[]).expect("can be used");
+        assert!(
+            said.ends_with("\nwarning: switch.providers.groq: `GROQ_KEY` is not set: requests pass `groq` over"),
+            "{said}"
+        );
+        assert!(!checked(groq, &[("GROQ_KEY", "sk")]).expect("can be used").contains("warning"));
+        let built_in = "[switch.models.m]\ntargets = [\"deepseek_r1/deepseek-reasoner\"]";
+        assert!(checked(built_in, &[]).expect("can be used").contains("`DEEPSEEK_API_KEY` is not set"));
         let cheapest = "[switch.models.m]\nstrategy = \"cheapest\"\ntargets = [\"local/gpt-4o\", \"local/local-x\"]";
         let said = checked(cheapest, &[]).expect("can be used");
         assert!(said.contains("\nwarning: switch.models.m.targets[1]: `local/local-x` has no price"), "{said}");

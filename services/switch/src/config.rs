@@ -106,6 +106,17 @@ impl SwitchConfig {
         all
     }
 
+    /// Whether somebody means to use the provider `name`: it is configured, or a target; the built-in ones need not be.
+    pub(crate) fn names_provider(&self, name: &str) -> bool {
+        let of_provider = |target: &str| target.split_once('/').is_some_and(|(provider, _)| provider == name);
+        let names = |model: &ModelConfig| {
+            let targets = model.targets.iter().map(|target| &target.target);
+            let shadow = model.shadow.iter().map(|shadow| &shadow.target);
+            targets.chain(&model.context_fallback).chain(shadow).any(|target| of_provider(target))
+        };
+        self.providers.contains_key(name) || self.models.values().any(names)
+    }
+
     /// Every model name that is configured, `default` included.
     pub fn all_models(&self) -> BTreeMap<String, ModelConfig> {
         let mut all = self.models.clone();

@@ -130,7 +130,7 @@ fn share(
         tracing::info!(service = NAME, provider = provider.name, "its key is not set; requests pass it over");
     }
     let prices = PriceTable::new(&config.prices);
-    for warning in config.warnings(&prices) {
+    for warning in config.warnings(&prices).into_iter().chain(check_config::without_key(config, &registry)) {
         tracing::warn!(service = NAME, warning, "the configuration may not mean what it says");
     }
     let served = registry.all().iter().map(|provider| provider.served()).collect();

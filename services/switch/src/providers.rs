@@ -143,6 +143,11 @@ impl Provider {
         !matches!(self.credentials, Credentials::Missing)
     }
 
+    /// The variables that its keys come from.
+    pub(crate) fn key_variables(&self) -> Vec<&str> {
+        self.config.key_variables()
+    }
+
     /// What it is called among replicas: the same where it has the same name and address.
     pub(crate) fn identity(&self) -> &str {
         &self.identity
