@@ -129,4 +129,6 @@ pub(super) fn lock(tenant: &Tenant) -> MutexGuard<'_, Book> {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;

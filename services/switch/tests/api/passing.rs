@@ -128,6 +128,7 @@ async fn a_silent_stream_is_kept_open_by_pings_once_it_has_begun() {
         ("/v1/chat/completions", r#"{"model":"m","messages":[],"stream":true}"#),
         ("/v1/completions", r#"{"model":"m","prompt":"x","stream":true}"#),
         ("/v1/responses", r#"{"model":"m","input":"x","stream":true}"#),
+        ("/v1/messages", r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"stream":true}"#),
         (
             "/switch/chat",
             r#"{"messages":[{"role":"user","content":"x"}],"session_id":"s","correlation_id":"c","stream":true}"#,

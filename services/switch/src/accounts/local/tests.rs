@@ -10,7 +10,7 @@ use crate::accounts::money::Usd;
 use crate::accounts::period::Period;
 
 /// A key with one meter of each unit in `period`, limited to `limits`.
-fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
+pub(super) fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     let units = [Unit::Requests, Unit::Tokens, Unit::Money];
     let meters = units.iter().zip(limits).enumerate();
     let meters: Vec<Meter> =
@@ -21,11 +21,11 @@ fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })
 }
 
-fn amounts(tokens: u64, picos: u64) -> Amounts {
+pub(super) fn amounts(tokens: u64, picos: u64) -> Amounts {
     Amounts { requests: 1, tokens, money: Usd::from_picos(picos) }
 }
 
-fn remaining(account: &Account, now_ms: i64) -> Vec<u64> {
+pub(super) fn remaining(account: &Account, now_ms: i64) -> Vec<u64> {
     levels(account, now_ms).iter().map(|level| level.remaining).collect()
 }
 

@@ -51,7 +51,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Expected<'a> {
     pub(super) end: End<'a>,
-    /// How often the first provider was asked, and the spare one.
+    /// How often the first provider was asked, and after that the spare one.
     pub(super) asked: (u64, u64),
     /// Tokens written in calls that came to nothing although they may have cost something.
     pub(super) wasted: Option<u64>,

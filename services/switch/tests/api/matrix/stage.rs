@@ -72,13 +72,14 @@ impl Stage {
         Answer::of(request.header("x-correlation-id", correlation_id)).await
     }
 
-    /// How often the first provider and the spare one were asked for a request.
-    pub(super) async fn asked(&self, correlation_id: &str) -> (u64, u64) {
-        let count = async |mock: &Running| {
+    /// When the first provider and the spare one were asked for a request, by the one clock that they have.
+    pub(super) async fn asked(&self, correlation_id: &str) -> (Vec<String>, Vec<String>) {
+        let times = async |mock: &Running| {
             let log = mock.request(Method::GET, &format!("/admin/requests?correlation_id={correlation_id}"));
-            Answer::of(log).await.json().as_array().unwrap().len() as u64
+            let log = Answer::of(log).await.json();
+            log.as_array().unwrap().iter().map(|entry| entry["timestamp"].as_str().unwrap().to_owned()).collect()
         };
-        (count(&self.first).await, count(&self.spare).await)
+        (times(&self.first).await, times(&self.spare).await)
     }
 
     /// The bills, once so many are written.
