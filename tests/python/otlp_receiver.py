@@ -13,6 +13,10 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as ser
 reporting = threading.Lock()
 
 
+def value(of):
+    return of.string_value or of.int_value or [one.string_value for one in of.array_value.values]
+
+
 def report(request):
     for resource_spans in request.resource_spans:
         resource = {a.key: a.value.string_value for a in resource_spans.resource.attributes}
@@ -26,7 +30,7 @@ def report(request):
                     "trace_id": span.trace_id.hex(),
                     "span_id": span.span_id.hex(),
                     "parent_span_id": span.parent_span_id.hex(),
-                    "attributes": {a.key: a.value.string_value or a.value.int_value for a in span.attributes},
+                    "attributes": {a.key: value(a.value) for a in span.attributes},
                 }
                 # Several threads report at once; a line must not be torn.
                 with reporting:

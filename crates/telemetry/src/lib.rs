@@ -15,5 +15,5 @@ mod trace;
 pub use config::{LogFormat, OtlpConfig, OtlpProtocol, TelemetryConfig};
 pub use context::TraceContext;
 pub use metrics::{ANSWER_SECONDS, HttpMetrics, ServiceMetrics};
-pub use span::{GenAiUsage, client_span, genai_span, record_genai, server_span};
+pub use span::{GenAiProvider, GenAiUsage, client_span, genai_span, record_genai, server_span};
 pub use subscriber::{Guard, TelemetryError, init};

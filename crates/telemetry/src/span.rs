@@ -4,8 +4,8 @@
 //! the service it belongs to, because services can share a process. With traces off a span only carries what log lines
 //! need.
 
-use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Array, Context, StringValue, Value};
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -83,14 +83,25 @@ pub fn client_span(method: &str, peer: &str, url: &Url, parent: &TraceContext) -
     finish(span, parent)
 }
 
+/// A model provider, as spans have it.
+#[derive(Clone, Copy, Debug)]
+pub struct GenAiProvider<'a> {
+    /// What the conventions call it, where they know it; else what VX11 does.
+    pub convention: &'a str,
+    /// What VX11's configuration calls it.
+    pub name: &'a str,
+    /// Where it is.
+    pub url: &'a Url,
+}
+
 /// The span of one call to a model provider, and the context to send along.
 pub fn genai_span(
     operation: &str,
-    provider: &str,
+    provider: GenAiProvider<'_>,
     model: &str,
-    url: &Url,
     parent: &TraceContext,
 ) -> (Span, TraceContext) {
+    let GenAiProvider { convention, name, url } = provider;
     let span = tracing::info_span!(
         target: CALLS,
         "provider call",
@@ -100,9 +111,11 @@ pub fn genai_span(
         otel.name = %format_args!("{operation} {model}"),
         otel.status_code = Empty,
         gen_ai.operation.name = operation,
-        gen_ai.provider.name = provider,
+        gen_ai.provider.name = convention,
+        vx11.provider = name,
         gen_ai.request.model = model,
         gen_ai.response.model = Empty,
+        gen_ai.response.id = Empty,
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.cache_read.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
@@ -120,6 +133,10 @@ pub fn genai_span(
 pub struct GenAiUsage<'a> {
     /// The model that answered.
     pub model: Option<&'a str>,
+    /// The provider's name for the answer.
+    pub id: Option<&'a str>,
+    /// Why it ended, for each choice.
+    pub finish_reasons: &'a [String],
     /// Tokens read.
     pub input_tokens: Option<u64>,
     /// Tokens of these that came from the provider's cache.
@@ -133,6 +150,12 @@ pub struct GenAiUsage<'a> {
 /// Records what a provider's answer says on the span of its call.
 pub fn record_genai(span: &Span, usage: GenAiUsage<'_>) {
     span.record("gen_ai.response.model", usage.model);
+    span.record("gen_ai.response.id", usage.id);
+    if !usage.finish_reasons.is_empty() {
+        let reasons = usage.finish_reasons.iter().cloned().map(StringValue::from).collect();
+        // A field of tracing's cannot be a list.
+        span.set_attribute("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons)));
+    }
     for (name, tokens) in [
         ("gen_ai.usage.input_tokens", usage.input_tokens),
         ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),

@@ -4,6 +4,7 @@
 
 pub(crate) mod anthropic;
 mod azure;
+mod convention;
 mod endpoint;
 mod gemini;
 mod http;
@@ -22,6 +23,7 @@ use vx11_contracts::switch::{
     BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
 };
 use vx11_http_client::{Client, Connector, InvalidAddress, Request};
+use vx11_telemetry::GenAiProvider;
 
 use crate::config::{ProviderConfig, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
@@ -46,6 +48,7 @@ pub(crate) struct Provider {
     /// Whether its models go on from an assistant's message that stands last.
     pub(crate) prefill: bool,
     identity: String,
+    convention: Option<&'static str>,
     endpoint: Endpoint,
     models: Vec<String>,
     default_model: String,
@@ -124,6 +127,7 @@ impl Provider {
         };
         Ok(Self {
             identity: identity::provider(&name, &endpoint.base_url),
+            convention: convention::name(config.kind, &endpoint.base_url),
             name,
             limits,
             live,
@@ -151,6 +155,11 @@ impl Provider {
     /// What it is called among replicas: the same where it has the same name and address.
     pub(crate) fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// As spans have it.
+    pub(crate) fn traced(&self) -> GenAiProvider<'_> {
+        GenAiProvider { convention: self.convention.unwrap_or(&self.name), name: &self.name, url: self.address() }
     }
 
     /// The wire that it speaks.

@@ -55,7 +55,11 @@ async fn one_trace(protocol: &str) {
         assert_eq!(call["namespace"], "vx11");
     }
     let provider_call = by_id[text(server("mock-provider"), "parent_span_id")];
-    assert_eq!(provider_call["attributes"]["gen_ai.request.model"], "mock", "{provider_call:#}");
+    let said = &provider_call["attributes"];
+    assert_eq!((&said["gen_ai.provider.name"], &said["vx11.provider"]), (&"mock".into(), &"mock".into()), "{said:#}");
+    assert_eq!(said["gen_ai.request.model"], "mock", "{said:#}");
+    assert_eq!(said["gen_ai.response.finish_reasons"], serde_json::json!(["stop"]), "{said:#}");
+    assert!(text(said, "gen_ai.response.id").starts_with("chatcmpl-"), "{said:#}");
     assert_eq!(server("operator")["attributes"]["http.response.status_code"], 200);
 }
 

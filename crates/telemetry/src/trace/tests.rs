@@ -3,8 +3,8 @@
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use opentelemetry::Value;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::{Array, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter, SpanProcessor};
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::exporter::resource;
 use super::*;
 use crate::logs::{LogLayer, Style};
-use crate::{GenAiUsage, TraceContext, client_span, genai_span, record_genai, server_span};
+use crate::{GenAiProvider, GenAiUsage, TraceContext, client_span, genai_span, record_genai, server_span};
 
 /// Runs `work` under exporters for tentaculo and operator; answers with the spans that each got.
 fn exported(sampler: Sampler, work: impl FnOnce()) -> [Vec<SpanData>; 2] {
@@ -124,16 +124,27 @@ fn what_is_recorded_decides_whether_a_span_failed() {
 fn a_provider_call_follows_the_conventions_for_generative_ai() {
     let [_, inner] = exported(Sampler::AlwaysOn, || {
         let (_, context) = server_span("operator", "POST", "/chat", "/chat", "c", None);
-        let (span, _) = genai_span("chat", "deepseek_r1", "deepseek-reasoner", &url(), &context);
-        let model = Some("deepseek-reasoner-0528");
-        let usage = GenAiUsage { model, input_tokens: Some(7), cached_tokens: Some(4), ..GenAiUsage::default() };
+        let provider = GenAiProvider { convention: "deepseek", name: "deepseek_r1", url: &url() };
+        let (span, _) = genai_span("chat", provider, "deepseek-reasoner", &context);
+        let (model, id, reasons) = (Some("deepseek-reasoner-0528"), Some("c-1"), ["stop".to_owned()]);
+        let usage = GenAiUsage {
+            model,
+            id,
+            finish_reasons: &reasons,
+            input_tokens: Some(7),
+            cached_tokens: Some(4),
+            ..GenAiUsage::default()
+        };
         record_genai(&span, GenAiUsage { output_tokens: Some(u64::MAX), reasoning_tokens: Some(2), ..usage });
     });
     let call = named(&inner, "chat deepseek-reasoner");
     assert_eq!(call.span_kind, SpanKind::Client);
     for (name, value) in [
         ("gen_ai.operation.name", Value::from("chat")),
-        ("gen_ai.provider.name", "deepseek_r1".into()),
+        ("gen_ai.provider.name", "deepseek".into()),
+        ("vx11.provider", "deepseek_r1".into()),
+        ("gen_ai.response.id", "c-1".into()),
+        ("gen_ai.response.finish_reasons", Value::Array(Array::String(vec!["stop".into()]))),
         ("gen_ai.request.model", "deepseek-reasoner".into()),
         ("gen_ai.response.model", "deepseek-reasoner-0528".into()),
         ("gen_ai.usage.input_tokens", 7.into()),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use vx11_contracts::chat::Usage;
 
 use super::ending::Ending;
@@ -199,13 +199,41 @@ pub(crate) fn reply(body: &[u8]) -> Option<Read<Reply>> {
     Some(Read { answer, usage, is_given_up: finish_reason == Ending::GivenUp })
 }
 
-/// The model that an answer, or a chunk of one, names.
-pub(crate) fn model(data: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named {
+/// What an answer, or a part of one, says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) model: Option<String>,
+    pub(crate) id: Option<String>,
+    /// Why it ended, for each choice that has.
+    pub(crate) finish_reasons: Vec<String>,
+}
+
+/// What `data`, an answer, a chunk of one or an event of Anthropic's, says of the answer; nothing where it cannot be read.
+pub(crate) fn describe(data: &[u8]) -> Description {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Described {
         model: Option<String>,
+        id: Option<String>,
+        choices: Vec<Choice>,
+        /// Where Anthropic's answer has its reason, and where its event has it.
+        stop_reason: Value,
+        delta: Delta,
     }
-    serde_json::from_slice::<Named>(data).ok()?.model
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Choice {
+        finish_reason: Value,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Delta {
+        stop_reason: Value,
+    }
+    let Described { model, id, choices, stop_reason, delta } = serde_json::from_slice(data).unwrap_or_default();
+    let reasons = choices.into_iter().map(|choice| choice.finish_reason).chain([stop_reason, delta.stop_reason]);
+    let reasons = reasons.filter_map(|reason| reason.as_str().filter(|reason| !reason.is_empty()).map(str::to_owned));
+    Description { model, id, finish_reasons: reasons.collect() }
 }
 
 /// Tokens that are written in a chat completion, about; for one that does not say.
@@ -249,6 +277,33 @@ fn message_tokens(message: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_described_in_the_words_of_either_wire() {
+        let of = |data: &str| {
+            let Description { model, id, finish_reasons } = describe(data.as_bytes());
+            (model.unwrap_or_default(), id.unwrap_or_default(), finish_reasons.join(","))
+        };
+        for (data, model, id, reasons) in [
+            (
+                r#"{"id":"c","model":"m","choices":[{"finish_reason":"stop","stop_reason":7},{"finish_reason":"length"}]}"#,
+                "m",
+                "c",
+                "stop,length",
+            ),
+            (r#"{"id":"c","choices":[{"finish_reason":null},{"finish_reason":""}]}"#, "", "c", ""),
+            (
+                r#"{"type":"message","id":"msg_1","model":"claude","stop_reason":"end_turn"}"#,
+                "claude",
+                "msg_1",
+                "end_turn",
+            ),
+            (r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{}}"#, "", "", "tool_use"),
+            ("[DONE]", "", "", ""),
+        ] {
+            assert_eq!(of(data), (model.to_owned(), id.to_owned(), reasons.to_owned()), "{data}");
+        }
+    }
 
     #[test]
     fn a_reply_may_be_empty_and_reasoning_is_kept() {

@@ -15,7 +15,7 @@ use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 use super::progress::Progress;
 use super::{Call, Shared};
 use crate::accounts::{Bill, Tokens};
-use crate::domain::answer;
+use crate::domain::answer::{self, Description};
 use crate::domain::failover::{Failure, Turn};
 use crate::domain::keys::{NoKey, Refused};
 use crate::domain::outcome::{Health, Outcome};
@@ -57,8 +57,8 @@ pub(super) struct Attempt {
     started: Instant,
     first_token: Option<Duration>,
     progress: Progress,
-    /// The model as the provider calls it, where that is traced.
-    model: Option<String>,
+    /// What the answer says of itself, where that is traced.
+    description: Description,
     /// Who pays.
     bill: Bill,
 }
@@ -87,8 +87,7 @@ impl Attempt {
             provider.live.retries.record_request();
         }
         let operation = call.request.operation.name();
-        let (span, trace) =
-            genai_span(operation, &provider.name, &target.model, provider.address(), &call.context.trace);
+        let (span, trace) = genai_span(operation, provider.traced(), &target.model, &call.context.trace);
         Ok(Self {
             target,
             live,
@@ -102,7 +101,7 @@ impl Attempt {
             started: Instant::now(),
             first_token: None,
             progress: Progress::default(),
-            model: None,
+            description: Description::default(),
             bill: call.bill.clone(),
             shared,
         })
@@ -151,7 +150,14 @@ impl Attempt {
     /// Takes note of what an answer, or its first chunk, says of itself. Read only where it is traced.
     pub(super) fn described(&mut self, data: &[u8]) {
         if !self.span.is_disabled() {
-            self.model = answer::model(data);
+            self.description = answer::describe(data);
+        }
+    }
+
+    /// Takes note of why a stream ends, in the event that is the last of its answer. Read only where it is traced.
+    pub(super) fn ends_with(&mut self, data: &[u8]) {
+        if !self.span.is_disabled() && self.description.finish_reasons.is_empty() {
+            self.description.finish_reasons = answer::describe(data).finish_reasons;
         }
     }
 
@@ -308,7 +314,9 @@ impl Attempt {
         let written = Tokens { completion: self.progress.written, ..Tokens::default() };
         let tokens = said.unwrap_or(written);
         let usage = GenAiUsage {
-            model: self.model.as_deref(),
+            model: self.description.model.as_deref(),
+            id: self.description.id.as_deref(),
+            finish_reasons: &self.description.finish_reasons,
             input_tokens: reported(tokens.prompt),
             cached_tokens: reported(tokens.cached),
             output_tokens: reported(tokens.completion),

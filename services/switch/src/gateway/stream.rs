@@ -277,8 +277,11 @@ impl Leg {
 
     async fn next(&mut self, delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
         let event = self.source.next(delivered).await?;
-        if let (Event::Frame { token, .. }, Some(attempt)) = (&event, &mut self.attempt) {
+        if let (Event::Frame { token, frame }, Some(attempt)) = (&event, &mut self.attempt) {
             attempt.streamed(*token, self.source.progress());
+            if self.source.watch.is_complete() {
+                attempt.ends_with(frame.data());
+            }
         }
         Ok(event)
     }
