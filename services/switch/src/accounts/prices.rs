@@ -155,6 +155,27 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_hears_speaks_or_draws_does_not_have_the_price_of_one_that_writes() {
+        let table = PriceTable::new(&BTreeMap::new());
+        for (model, output) in [
+            ("gemini-2.5-flash-image", "30"),
+            ("gemini-2.5-flash-image-preview", "30"),
+            ("gemini-3-pro-image-preview", "120"),
+            ("gemini-3.1-flash-image-preview", "60"),
+            ("gemini-2.0-flash-preview-image-generation", "30"),
+            ("gemini-2.5-flash-preview-tts", "10"),
+            ("gpt-4o-audio-preview", "80"),
+            ("gpt-4o-mini-audio-preview-2024-12-17", "20"),
+            ("gpt-3.5-turbo-instruct", "2"),
+            ("gpt-4-32k", "120"),
+            ("o1-mini", "4.4"),
+        ] {
+            let price = table.find(model).map(|price| price.output.times(PER).to_string());
+            assert_eq!(price.as_deref(), Some(output), "{model}");
+        }
+    }
+
+    #[test]
     fn a_long_prompt_makes_every_token_of_its_call_dearer() {
         let table = PriceTable::new(&BTreeMap::new());
         let price = table.find("gemini-2.5-pro").expect("a price");
