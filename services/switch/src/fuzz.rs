@@ -90,10 +90,14 @@ pub fn messages(data: &[u8]) {
     }
 }
 
-/// A request for a response becomes a chat that can be sent on.
+/// A request for a response is passed on as such, or becomes a chat that can be sent on.
 pub fn responses(data: &[u8]) {
-    if let Ok(ResponsesRequest { chat, .. }) = ResponsesRequest::read(data) {
-        sent_on(&chat, Operation::Chat);
+    if let Ok(ResponsesRequest { request, .. }) = ResponsesRequest::read(Bytes::copy_from_slice(data)) {
+        let sent = ResponsesRequest::read(request.body_for("n")).expect("what is sent on is a request").request;
+        assert_eq!((sent.model.as_str(), sent.stream), ("n", request.stream));
+        if let Some(Ok(chat)) = request.as_chat {
+            sent_on(&chat, Operation::Chat);
+        }
     }
 }
 
@@ -134,7 +138,7 @@ struct Reader {
 
 impl Reader {
     fn new() -> Self {
-        let asked = ResponsesRequest::read(br#"{"model":"m","input":"x"}"#).expect("a request");
+        let asked = ResponsesRequest::read(Bytes::from_static(br#"{"model":"m","input":"x"}"#)).expect("a request");
         Self {
             watch: StreamWatch::new(1),
             delivered: Delivered::default(),

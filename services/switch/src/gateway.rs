@@ -190,7 +190,7 @@ impl Gateway {
     ) -> Result<Answered<Completed<T>>, Unanswered> {
         let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
             let mut attempt = self.begin(call, target, turn).await?;
-            let wire = self.shared.registry.get(target.provider).wire();
+            let wire = self.shared.registry.get(target.provider).wire_for(call.request);
             let request = self.request(call, target, &attempt);
             let came = {
                 let answer = pin!(async {
@@ -207,7 +207,8 @@ impl Gateway {
                 attempt.bounded(self.limits(target).answer, call.left(), answer).await
             };
             let completed = came.and_then(|(completion, body, request_id)| {
-                let read = usable(&mut attempt, &completion, read(&completion), request_id.as_deref())?;
+                let reported = || exchange::reported(&body, false, wire, request_id.as_deref());
+                let read = usable(&mut attempt, &completion, read(&completion), reported)?;
                 let completion = match call.request.operation {
                     // A translated answer is to say what was spent, if only about.
                     Operation::Embeddings if wire != Wire::OpenAi && read.usage.is_none() => {
@@ -257,7 +258,7 @@ impl Gateway {
         to: Wire,
     ) -> Result<(stream::Opened, Attempt), Failure> {
         let mut attempt = self.begin(call, target, turn).await?;
-        let wire = self.shared.registry.get(target.provider).wire();
+        let wire = self.shared.registry.get(target.provider).wire_for(call.request);
         let limits = self.limits(target).within(call.wishes);
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let request = self.request(call, target, &attempt);
@@ -334,12 +335,13 @@ impl Gateway {
     }
 }
 
-/// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.
+/// What its caller has `read` of a provider's whole answer, once it is noted what that has cost; else the failure that was
+/// `reported` in its place.
 fn usable<T>(
     attempt: &mut Attempt,
     completion: &[u8],
     read: Option<Read<T>>,
-    request_id: Option<&str>,
+    reported: impl FnOnce() -> Option<Failure>,
 ) -> Result<Read<T>, Failure> {
     let written = || answer::written(completion);
     attempt.described(completion);
@@ -355,8 +357,9 @@ fn usable<T>(
                 let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
                 Err(Failure { health: Health::Unknown, ..failure })
             }
-            None => Err(exchange::reported(completion, false, Wire::OpenAi, request_id)
-                .unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))),
+            None => {
+                Err(reported().unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for")))
+            }
         },
     }
 }

@@ -162,9 +162,14 @@ impl Provider {
         GenAiProvider { convention: self.convention.unwrap_or(&self.name), name: &self.name, url: self.address() }
     }
 
-    /// The wire that it speaks.
-    pub(crate) fn wire(&self) -> Wire {
-        self.endpoint.wire()
+    /// The wire in which it answers `request`.
+    pub(crate) fn wire_for(&self, request: &ChatRequest) -> Wire {
+        self.endpoint.wire_for(request)
+    }
+
+    /// Whether it is asked for `request` as that is, and not for a chat in its place.
+    pub(crate) fn speaks(&self, request: &ChatRequest) -> bool {
+        self.endpoint.speaks(request)
     }
 
     /// Where its API begins.

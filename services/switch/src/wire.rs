@@ -13,6 +13,7 @@ mod json;
 mod openai;
 #[cfg(test)]
 mod properties;
+mod responses;
 pub(crate) mod signed_id;
 mod turns;
 
@@ -34,6 +35,8 @@ pub(crate) enum Wire {
     Anthropic,
     /// Gemini's `generateContent`; spoken by providers only.
     Gemini,
+    /// OpenAI's Responses. Providers that speak it are asked in the caller's own words, others for a chat in its place.
+    Responses,
 }
 
 /// A field of a request has no counterpart in the other wire.
@@ -80,7 +83,7 @@ pub(crate) fn translate_request(
     let request: Value = serde_json::from_slice(body).map_err(|error| Untranslatable::new("", error.to_string()))?;
     let mut pivot = match from {
         Wire::Anthropic => anthropic::inbound::request(&request)?,
-        Wire::OpenAi | Wire::Gemini => request,
+        Wire::OpenAi | Wire::Gemini | Wire::Responses => request,
     };
     let translated = match to {
         Wire::OpenAi => {
@@ -92,6 +95,7 @@ pub(crate) fn translate_request(
         }
         Wire::Anthropic => anthropic::outbound::request(&pivot, model, defaults)?,
         Wire::Gemini => gemini::request(&pivot, model)?,
+        Wire::Responses => return Err(Untranslatable::new("", "a response is asked for in its caller's own words only")),
     };
     Ok(translated.to_string().into())
 }
@@ -103,6 +107,7 @@ pub(crate) fn translate_answer(body: &[u8], from: Wire, created: u64) -> Result<
         Wire::OpenAi => answer,
         Wire::Anthropic => anthropic::outbound::answer(&answer, created)?,
         Wire::Gemini => gemini::answer(&answer, created)?,
+        Wire::Responses => responses::answer(&answer)?,
     };
     Ok(completion.to_string().into())
 }
@@ -115,7 +120,7 @@ pub(crate) fn usage(tokens: Tokens) -> Value {
 /// A provider's error answer in OpenAI's shape.
 pub(crate) fn translate_error(status: u16, body: &[u8], from: Wire) -> ProviderError {
     match from {
-        Wire::OpenAi => failure::of_openais_wire(status, body),
+        Wire::OpenAi | Wire::Responses => failure::of_openais_wire(status, body),
         Wire::Anthropic => anthropic::outbound::error(status, body),
         Wire::Gemini => gemini::error(status, body),
     }
@@ -135,7 +140,7 @@ impl StreamTranslator {
     /// spent comes in a chunk of its own.
     pub(crate) fn new(from: Wire, created: u64) -> Option<Self> {
         match from {
-            Wire::OpenAi => None,
+            Wire::OpenAi | Wire::Responses => None,
             Wire::Anthropic => Some(Self::Anthropic(anthropic::outbound::Stream::new(created))),
             Wire::Gemini => Some(Self::Gemini(gemini::Stream::new(created))),
         }

@@ -8,6 +8,9 @@ use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 
+/// Where OpenAI itself answers.
+const OPENAI: &str = "api.openai.com";
+
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +37,9 @@ pub struct ProviderConfig {
     pub default_model: Option<String>,
     /// Whether it has text completions (`/completions`); one without is asked for chat in their place. Default true.
     pub text_completions: Option<bool>,
+    /// Whether it has OpenAI's Responses (`/responses`); one without is asked for chat in their place. Default true at
+    /// OpenAI's own addresses, else false.
+    pub responses: Option<bool>,
     /// Whether its streams are asked to report their usage, also where the caller does not ask. Default true.
     pub stream_usage: Option<bool>,
     /// Longest wait for a connection. Default 1 s.
@@ -173,6 +179,7 @@ impl Default for ProviderConfig {
             models: None,
             default_model: None,
             text_completions: None,
+            responses: None,
             stream_usage: None,
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(15),
@@ -220,6 +227,12 @@ impl ProviderConfig {
         self.text_completions.unwrap_or(self.kind.is_openais())
     }
 
+    /// Whether it has Responses.
+    pub fn has_responses(&self) -> bool {
+        let is_openais_own = || self.kind == ProviderKind::Openai && self.base_url().is_some_and(is_openais_own);
+        self.responses.unwrap_or_else(is_openais_own)
+    }
+
     /// Whether its streams are asked to report their usage.
     pub fn asks_stream_usage(&self) -> bool {
         self.stream_usage.unwrap_or(true)
@@ -237,6 +250,7 @@ impl ProviderConfig {
             models: self.models.or(built_in.models),
             default_model: self.default_model.or(default_model),
             text_completions: self.text_completions.or(built_in.text_completions),
+            responses: self.responses.or(built_in.responses),
             stream_usage: self.stream_usage.or(built_in.stream_usage),
             ..self
         }
@@ -269,6 +283,9 @@ impl ProviderConfig {
         }
         if self.text_completions == Some(true) && !self.kind.is_openais() {
             return unusable(".text_completions", "is for providers of OpenAI's wire only");
+        }
+        if self.responses == Some(true) && !self.kind.is_openais() {
+            return unusable(".responses", "is for providers of OpenAI's wire only");
         }
         if self.default_max_tokens == 0 {
             return unusable(".default_max_tokens", "must be at least 1");
@@ -303,6 +320,12 @@ impl ProviderConfig {
         }
         Ok(())
     }
+}
+
+/// Whether an address is OpenAI's, in one of its regions or in none.
+fn is_openais_own(address: Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    host.strip_suffix(OPENAI).is_some_and(|region| region.is_empty() || region.ends_with('.'))
 }
 
 /// The providers that are there without configuration.

@@ -34,12 +34,14 @@ const LENGTH_SENTENCES: [&str; 8] = [
     "context size",
     "maximum prompt length",
 ];
-const POLICY_CODES: [&str; 5] = [
+const POLICY_CODES: [&str; 7] = [
     "content_filter",
     "content_policy_violation",
     "responsibleaipolicyviolation",
     "moderation_blocked",
     "content_policy",
+    "invalid_prompt",
+    "image_content_policy_violation",
 ];
 
 /// What is said of a model, a file or another thing that the request names: OpenAI of models, Google of the others.

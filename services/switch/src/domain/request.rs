@@ -1,4 +1,4 @@
-//! A request of OpenAI's wire or Anthropic's as bytes: what routing needs of it is read, the rest is passed on as it came.
+//! A request of a caller's wire as bytes: what routing needs of it is read, the rest is passed on as it came.
 //!
 //! For a target of the same wire two changes are ever made: the model's name, where it is known there by another one, and
 //! the wish of a stream to report its usage, where the caller has none. Their values are cut out of the bytes and replaced,
@@ -7,6 +7,7 @@
 mod peek;
 mod stream_options;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ pub(crate) struct ChatRequest {
     /// How many are written for that: more, where the best of them are handed out.
     pub(crate) candidates: u32,
     usage: UsageWish,
-    /// The same as chat, for providers without text completions; or why it cannot be that.
+    /// The same as chat, for providers without text completions or Responses; or why it cannot be that.
     pub(crate) as_chat: Option<Result<Box<ChatRequest>, BadRequest>>,
     /// Tokens that each choice may have at most, where the caller says so.
     pub(crate) max_output: Option<u64>,
@@ -64,8 +65,8 @@ pub(crate) enum BadRequest {
     Malformed(String),
     /// A field is missing or of the wrong type.
     Field {
-        /// Its name.
-        name: &'static str,
+        /// Its name, or its path, such as `input[2].type`.
+        name: Cow<'static, str>,
         /// What would be right.
         problem: String,
     },
@@ -87,14 +88,15 @@ impl ChatRequest {
         Ok(Self { headers, ..Self::read_as(Wire::Anthropic, Operation::Chat, body)? })
     }
 
+    /// Reads what routing needs of a request for a response, which is the same `as_chat`. Nearly all of it is the provider's
+    /// to judge.
+    pub(super) fn read_responses(body: Bytes, as_chat: Result<Box<Self>, BadRequest>) -> Result<Self, BadRequest> {
+        Ok(Self { as_chat: Some(as_chat), ..Self::read_as(Wire::Responses, Operation::Chat, body)? })
+    }
+
     /// Reads a chat completion that the gateway has made of another request of OpenAI's.
     pub(super) fn read_reworded(body: Bytes) -> Result<Self, BadRequest> {
         Ok(Self { is_reworded: true, ..Self::read(body)? })
-    }
-
-    /// The same request, tagged with this `metadata`, of which its body says nothing.
-    pub(super) fn tagged(self, metadata: Option<Bytes>) -> Self {
-        Self { metadata, ..self }
     }
 
     /// The same request with another body of the same wire.
@@ -108,7 +110,9 @@ impl ChatRequest {
             .map_err(|error| BadRequest::Malformed(format!("the body is not UTF-8: {error}")))?;
         let peek = Peek::at(text, wire)?;
         let (raw_model, model) = peek.model()?;
-        peek.check_content(operation)?;
+        if wire != Wire::Responses {
+            peek.check_content(operation)?;
+        }
         let span = span_of(text, raw_model.get());
         let user = peek.user.map(|raw| span_of(text, raw.get()));
         let metadata = peek.metadata.map(|raw| body.slice(span_of(text, raw.get())));
@@ -120,8 +124,8 @@ impl ChatRequest {
             Operation::Chat | Operation::TextCompletion => peek.answers(text, span.end)?,
         };
         let Answers { stream, mut choices, mut candidates, mut usage, max_output } = answers;
-        if wire == Wire::Anthropic {
-            // A stream of this wire always says what it spent.
+        if matches!(wire, Wire::Anthropic | Wire::Responses) {
+            // A stream of these wires always says what it spent.
             usage = UsageWish { asked: true, edit: None };
         }
         let mut as_chat = None;
@@ -148,6 +152,14 @@ impl ChatRequest {
             as_chat,
             body,
         })
+    }
+
+    /// The same as chat, where it is not that already and can be.
+    pub(crate) fn into_chat(self) -> Self {
+        match self.as_chat {
+            Some(Ok(chat)) => Self { model: self.model, ..*chat },
+            _ => self,
+        }
     }
 
     /// Whether a provider of OpenAI's wire gets words of the gateway's, not of the caller's.
@@ -198,7 +210,9 @@ impl ChatRequest {
     pub(crate) fn user(&self) -> Option<String> {
         match self.wire {
             Wire::Anthropic => self.tag("user_id"),
-            Wire::OpenAi | Wire::Gemini => serde_json::from_slice(&self.body[self.user.clone()?]).ok(),
+            Wire::OpenAi | Wire::Gemini | Wire::Responses => {
+                serde_json::from_slice(&self.body[self.user.clone()?]).ok()
+            }
         }
     }
 

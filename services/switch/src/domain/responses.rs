@@ -1,8 +1,8 @@
-//! OpenAI's Responses (`/v1/responses`) as chat: the request becomes a chat completion, and its answer, whole or streamed,
-//! becomes a response.
+//! OpenAI's Responses (`/v1/responses`), and the same as chat for providers that have only that: the request becomes a chat
+//! completion, and its answer, whole or streamed, becomes a response.
 //!
-//! Nothing is stored, so everything that refers to what was said before is refused by name, and so are the tools that
-//! OpenAI runs itself. Fields that mean the same in both pass as they are, and so do unknown ones.
+//! Nothing is stored here, so everything that refers to what was said before has no words in a chat, and neither have the
+//! tools that OpenAI runs itself: they are refused by name where no provider speaks Responses. Fields that mean the same in both pass as they are, and so do unknown ones.
 //!
 //! Source: OpenAI's API reference, "Responses".
 
@@ -20,17 +20,28 @@ pub(crate) use builder::Builder;
 pub(crate) use event::Event;
 pub(crate) use request::ResponsesRequest;
 
-/// Why a request cannot be answered.
+use super::request::BadRequest;
+
+/// Why a request cannot be answered by a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unacceptable {
+struct Unacceptable {
     /// The offending field, such as `input[2].type`; `None` where the body is no JSON object.
-    pub(crate) param: Option<String>,
+    param: Option<String>,
     /// What would be right.
-    pub(crate) problem: String,
+    problem: String,
 }
 
 impl Unacceptable {
     fn new(param: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { param: Some(param.into()), problem: problem.into() }
+    }
+}
+
+impl From<Unacceptable> for BadRequest {
+    fn from(Unacceptable { param, problem }: Unacceptable) -> Self {
+        match param {
+            Some(name) => Self::Field { name: name.into(), problem },
+            None => Self::Malformed(problem),
+        }
     }
 }

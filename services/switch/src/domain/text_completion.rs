@@ -50,7 +50,7 @@ fn one_text(prompt: &RawValue) -> Option<String> {
 }
 
 fn unable(name: &'static str, problem: &str) -> BadRequest {
-    BadRequest::Field { name, problem: format!("{problem}, because the model's providers only chat") }
+    BadRequest::Field { name: name.into(), problem: format!("{problem}, because the model's providers only chat") }
 }
 
 /// What a body or a chunk is, by its first choice, or by its name where it has none.

@@ -36,7 +36,7 @@ impl Gateway {
         let request = request.connect_within(call.wishes.connect);
         let request = vx11_chassis::client::propagate(request, call.context, attempt.trace());
         let counted = pin!(async {
-            let response = exchange::send(request, provider.wire(), |_| {}).await?;
+            let response = exchange::send(request, provider.wire_for(call.request), |_| {}).await?;
             read(&exchange::body(response, call.request.operation.answer_limit()).await?)
         });
         match attempt.bounded(provider.limits.answer, call.left(), counted).await {

@@ -36,7 +36,8 @@ impl Gateway {
             return;
         };
         let request = vx11_chassis::client::propagate(request, call.context, &call.context.trace);
-        let copy = ShadowCall { of: call.request.clone(), request, wire: provider.wire(), limits: provider.limits };
+        let wire = provider.wire_for(call.request);
+        let copy = ShadowCall { of: call.request.clone(), request, wire, limits: provider.limits };
         let (name, metrics, bill) = (provider.name.clone(), self.shared.metrics.clone(), call.bill.of_shadow());
         tokio::spawn(async move {
             let _place = place;

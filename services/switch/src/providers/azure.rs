@@ -1,6 +1,8 @@
-//! Where OpenAI's wire is spoken at Azure: the model is a deployment in the path.
+//! Where OpenAI's wire is spoken at Azure: the model is a deployment in the path, and in the body of a request for a
+//! response.
 //!
-//! Source: Azure OpenAI's REST API reference, "Chat completions", "Completions" and "Embeddings".
+//! Source: Azure OpenAI's REST API reference, "Chat completions", "Completions" and "Embeddings"; its guide to the v1 API,
+//! which has no dated versions.
 
 use url::Url;
 
@@ -19,6 +21,15 @@ pub(super) fn url(base_url: &Url, operation: Operation, model: &str, api_version
     url
 }
 
+/// Where responses are asked for, under the same address.
+pub(super) fn responses_url(base_url: &Url) -> Url {
+    let mut url = base_url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["openai", "v1", "responses"]);
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +44,7 @@ mod tests {
         }
         let embeddings = url(&"https://h".parse().expect("a URL"), Operation::Embeddings, "e", "v");
         assert_eq!(embeddings.as_str(), "https://h/openai/deployments/e/embeddings?api-version=v");
+        let responses = responses_url(&"https://h/".parse().expect("a URL"));
+        assert_eq!(responses.as_str(), "https://h/openai/v1/responses");
     }
 }

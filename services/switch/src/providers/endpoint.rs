@@ -30,6 +30,8 @@ pub(super) struct Endpoint {
     api_version: String,
     /// Whether it has text completions of its own.
     text_completions: bool,
+    /// Whether it has Responses.
+    responses: bool,
     defaults: Defaults,
 }
 
@@ -46,13 +48,15 @@ impl Endpoint {
             base_url,
             api_version: config.api_version.clone().unwrap_or_else(|| azure::API_VERSION.to_owned()),
             text_completions: config.has_text_completions(),
+            responses: config.has_responses(),
             defaults: Defaults { max_tokens: config.default_max_tokens, stream_usage: config.asks_stream_usage() },
         })
     }
 
-    /// The wire that is spoken there.
-    pub(super) fn wire(&self) -> Wire {
+    /// The wire in which `request` is answered there.
+    pub(super) fn wire_for(&self, request: &ChatRequest) -> Wire {
         match self.kind {
+            _ if request.wire == Wire::Responses && self.speaks(request) => Wire::Responses,
             ProviderKind::Openai | ProviderKind::AzureOpenai => Wire::OpenAi,
             ProviderKind::Anthropic => Wire::Anthropic,
             ProviderKind::Gemini => Wire::Gemini,
@@ -62,9 +66,19 @@ impl Endpoint {
     /// Whether what `request` asks for can be had there.
     pub(super) fn can(&self, request: &ChatRequest) -> bool {
         match request.operation {
-            Operation::Chat => true,
-            Operation::TextCompletion => self.text_completions || matches!(request.as_chat, Some(Ok(_))),
-            Operation::Embeddings => self.wire() != Wire::Anthropic,
+            Operation::Chat | Operation::TextCompletion => {
+                self.speaks(request) || matches!(request.as_chat, Some(Ok(_)))
+            }
+            Operation::Embeddings => self.kind != ProviderKind::Anthropic,
+        }
+    }
+
+    /// Whether it is asked for `request` as that is, and not for a chat in its place.
+    pub(super) fn speaks(&self, request: &ChatRequest) -> bool {
+        match (request.wire, request.operation) {
+            (Wire::Responses, _) => self.responses && !request.stream,
+            (_, Operation::TextCompletion) => self.text_completions,
+            _ => true,
         }
     }
 
@@ -85,10 +99,11 @@ impl Endpoint {
         key: Option<&HeaderValue>,
     ) -> Result<Request, Untranslatable> {
         let request = match &request.as_chat {
-            Some(Ok(chat)) if !self.text_completions => chat,
+            Some(Ok(chat)) if !self.speaks(request) => chat,
             _ => request,
         };
-        let body = match (request.wire, self.wire()) {
+        let wire = self.wire_for(request);
+        let body = match (request.wire, wire) {
             (Wire::OpenAi, Wire::OpenAi) if self.defaults.stream_usage => request.body_asking_usage(model),
             (from, to) if from == to => request.body_for(model),
             (_, Wire::Gemini) if request.operation == Operation::Embeddings => {
@@ -97,7 +112,7 @@ impl Endpoint {
             between => translate_request(request.body(), between, model, self.defaults)?,
         };
         // A caller's own words are the caller's; what the gateway has written is to be understood.
-        let body = match self.wire() {
+        let body = match wire {
             Wire::OpenAi if request.is_translated() => self.dialect(model).write(body),
             _ => body,
         };
@@ -127,7 +142,11 @@ impl Endpoint {
 
     fn target(&self, request: &ChatRequest, model: &str) -> anyhow::Result<PathAndQuery> {
         match self.kind {
+            ProviderKind::Openai if request.wire == Wire::Responses => Ok(self.openai.responses.clone()),
             ProviderKind::Openai => Ok(self.openai.of(request.operation).clone()),
+            ProviderKind::AzureOpenai if request.wire == Wire::Responses => {
+                target(&azure::responses_url(&self.base_url))
+            }
             ProviderKind::AzureOpenai => {
                 target(&azure::url(&self.base_url, request.operation, model, &self.api_version))
             }

@@ -1,6 +1,6 @@
 //! Where OpenAI's wire is spoken.
 //!
-//! Source: OpenAI's API reference, "Chat", "Completions" and "Embeddings".
+//! Source: OpenAI's API reference, "Chat", "Completions", "Embeddings" and "Responses".
 
 use http::uri::PathAndQuery;
 use url::Url;
@@ -14,16 +14,19 @@ pub(super) struct Targets {
     chat: PathAndQuery,
     text_completions: PathAndQuery,
     embeddings: PathAndQuery,
+    /// Where responses are.
+    pub(super) responses: PathAndQuery,
 }
 
 impl Targets {
     /// Under an address such as `https://api.deepseek.com/v1`.
     pub(super) fn new(base_url: &Url) -> anyhow::Result<Self> {
-        let target = |operation| target(&url(base_url, operation));
+        let target = |path| target(&url(base_url, path));
         Ok(Self {
-            chat: target(Operation::Chat)?,
-            text_completions: target(Operation::TextCompletion)?,
-            embeddings: target(Operation::Embeddings)?,
+            chat: target(Operation::Chat.path())?,
+            text_completions: target(Operation::TextCompletion.path())?,
+            embeddings: target(Operation::Embeddings.path())?,
+            responses: target("responses")?,
         })
     }
 
@@ -37,9 +40,9 @@ impl Targets {
     }
 }
 
-fn url(base_url: &Url, operation: Operation) -> Url {
+fn url(base_url: &Url, path: &str) -> Url {
     let mut url = base_url.clone();
-    url.set_path(&format!("{}/{}", base_url.path().trim_end_matches('/'), operation.path()));
+    url.set_path(&format!("{}/{path}", base_url.path().trim_end_matches('/')));
     url
 }
 
@@ -55,7 +58,7 @@ mod tests {
             ("http://h", "http://h/chat/completions"),
             ("http://h/v1?version=2", "http://h/v1/chat/completions?version=2"),
         ] {
-            assert_eq!(url(&base.parse().expect("a URL"), Operation::Chat).as_str(), expected);
+            assert_eq!(url(&base.parse().expect("a URL"), Operation::Chat.path()).as_str(), expected);
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::{AnswerStream, Call, Completed, Gateway};
+use crate::wire::Wire;
 
 /// A request that has come in, and was not read yet.
 #[derive(Debug)]
@@ -73,10 +74,18 @@ impl Arrival {
         let wishes = wishes::read(&http)?;
         wishes::reroute(&http, &mut request)?;
         let targets = targets::find(&gateway, &http, &request)?;
+        let request = in_its_words(&gateway, request, &targets);
         let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
         let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
         Ok(Order { gateway, context, request, targets, wishes, started, bill, passage })
     }
+}
+
+/// `request` as `targets` are asked for it: a response that all of them write as a chat is one from here on, and shares with
+/// chats what is kept.
+fn in_its_words(gateway: &Gateway, request: ChatRequest, targets: &[Target]) -> ChatRequest {
+    let speaks = |target: &Target| gateway.shared.registry.get(target.provider).speaks(&request);
+    if request.wire != Wire::Responses || targets.iter().any(speaks) { request } else { request.into_chat() }
 }
 
 impl Order {

@@ -11,6 +11,7 @@ use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::Gateway;
+use crate::wire::Wire;
 
 /// The dealings of `request`, which leads to `targets`, with the cache.
 pub(super) fn read(
@@ -21,6 +22,10 @@ pub(super) fn read(
     wishes: &Wishes,
 ) -> Result<Passage, ApiError> {
     let Some(cache) = &gateway.shared.cache else { return Ok(Passage::bypass()) };
+    if request.wire == Wire::Responses {
+        // Who speaks this wire keeps what it answers, and goes on from it.
+        return Ok(Passage::bypass());
+    }
     let wanted = is_wanted(http)?;
     let values = http.headers().get_all(CACHE_CONTROL).filter_map(|value| value.to_str().ok());
     let mut control = Control::read(values);

@@ -14,7 +14,6 @@ use crate::accounts::Caller;
 use crate::domain::failover::{Reason, Refusal};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::BadRequest;
-use crate::domain::responses::Unacceptable;
 use crate::domain::retry;
 use crate::domain::routing::NoRoute;
 use crate::wire::Wire;
@@ -29,16 +28,7 @@ impl From<BadRequest> for ApiError {
             BadRequest::Malformed(problem) => {
                 Self::new(ErrorCode::MalformedRequest, format!("the body cannot be read: {problem}"))
             }
-            BadRequest::Field { name, problem } => Self::invalid_field(name, format!("{name}: {problem}")),
-        }
-    }
-}
-
-impl From<Unacceptable> for ApiError {
-    fn from(Unacceptable { param, problem }: Unacceptable) -> Self {
-        match param {
-            Some(param) => Self::invalid_field(param.clone(), format!("{param}: {problem}")),
-            None => Self::new(ErrorCode::MalformedRequest, problem),
+            BadRequest::Field { name, problem } => Self::invalid_field(name.clone(), format!("{name}: {problem}")),
         }
     }
 }
@@ -121,7 +111,7 @@ fn passed_on(wire: Wire, reason: &Reason, way: Way<'_>) -> Option<HttpResponse> 
     let (Reason::Refused(refusal) | Reason::ProviderError(refusal)) = reason else { return None };
     let body = refusal.body.clone()?;
     let body = match wire {
-        Wire::OpenAi | Wire::Gemini => body,
+        Wire::OpenAi | Wire::Gemini | Wire::Responses => body,
         Wire::Anthropic => serde_json::to_vec(&inbound::error(refusal.status, &body)?).ok()?.into(),
     };
     let mut response = HttpResponseBuilder::new(StatusCode::from_u16(refusal.status).ok()?);

@@ -1,4 +1,5 @@
-//! `POST /v1/responses`: OpenAI's newer wire, answered by way of chat completions.
+//! `POST /v1/responses`: OpenAI's newer wire, forwarded as bytes to providers that speak it, and answered by way of chat
+//! completions by others.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,12 +13,15 @@ use super::failures::Failures;
 use super::order::Arrival;
 use super::responses_stream;
 use crate::domain::responses::{Builder, ResponsesRequest};
+use crate::gateway::Completed;
 
-/// A response, in OpenAI's Responses wire, from any provider that chats.
+/// A response, in OpenAI's Responses wire, from any provider.
 ///
-/// Nothing is stored: `previous_response_id`, `conversation`, `store: true`, `background: true` and stored prompts are
-/// refused, and so are the tools that OpenAI runs itself. With `stream: true` the answer is `text/event-stream`, and its last
-/// event is always one of `response.completed`, `response.incomplete` and `response.failed`.
+/// A provider that has Responses gets the body as it came, and its answer is handed on so. Any other is asked for a chat in
+/// its place; nothing is stored then, so that `previous_response_id`, `conversation`, `store: true` and stored prompts are
+/// refused where nobody has Responses, and so are the tools that OpenAI runs itself. `background: true` always is. With
+/// `stream: true` the answer is `text/event-stream`, and its last event is always one of `response.completed`,
+/// `response.incomplete` and `response.failed`.
 #[utoipa::path(
     post,
     path = "/v1/responses",
@@ -31,8 +35,8 @@ use crate::domain::responses::{Builder, ResponsesRequest};
     )
 )]
 pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, ApiError> {
-    let ResponsesRequest { chat, echo } = ResponsesRequest::read(&arrival.body)?;
-    let order = arrival.order(chat).await?;
+    let ResponsesRequest { request, echo } = ResponsesRequest::read(arrival.body.clone())?;
+    let order = arrival.order(request).await?;
     order.cast_shadow();
     let id = Uuid::new_v4().simple().to_string();
     let builder = Builder::new(id, unix_seconds(), &order.request().model, echo);
@@ -42,7 +46,11 @@ pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, Ap
     let write =
         |body: &[u8]| builder.whole(body, unix_seconds()).map(|response| String::from(Box::<str>::from(response)));
     let no_chat = || ApiError::new(ErrorCode::UpstreamError, "the answer is no chat completion");
-    order.whole(Builder::check, |answer| write(&answer.body).map(Into::into).ok_or_else(no_chat)).await
+    let write = |Completed { body, is_native, .. }: Completed<()>| match is_native {
+        true => Ok(body),
+        false => write(&body).map(Into::into).ok_or_else(no_chat),
+    };
+    order.whole(Builder::check, write).await
 }
 
 /// The time, as OpenAI's wire has it.

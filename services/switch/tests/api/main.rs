@@ -30,6 +30,7 @@ mod reload;
 mod replicas;
 mod rescue;
 mod responses;
+mod responses_forwarded;
 mod retries;
 mod routing;
 mod secrets;

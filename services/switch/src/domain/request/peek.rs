@@ -34,6 +34,8 @@ pub(super) struct Peek<'a> {
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
+    max_output_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) user: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) metadata: Option<&'a RawValue>,
@@ -56,9 +58,12 @@ impl<'a> Peek<'a> {
             return Err(BadRequest::Malformed("the body is not a JSON object".to_owned()));
         }
         let mut peek: Self = serde_json::from_str(text).map_err(|error| BadRequest::Malformed(error.to_string()))?;
-        if wire == Wire::Anthropic {
-            // They are no fields of this wire.
+        if matches!(wire, Wire::Anthropic | Wire::Responses) {
+            // They are no fields of this wire, or mean something else there.
             (peek.n, peek.best_of, peek.stream_options) = (None, None, None);
+        }
+        if wire == Wire::Responses {
+            (peek.max_tokens, peek.max_completion_tokens) = (peek.max_output_tokens, None);
         }
         Ok(peek)
     }
@@ -118,5 +123,5 @@ fn value<'a, T: Deserialize<'a>>(name: &'static str, raw: &'a RawValue, problem:
 }
 
 fn field(name: &'static str, problem: &str) -> BadRequest {
-    BadRequest::Field { name, problem: problem.to_owned() }
+    BadRequest::Field { name: name.into(), problem: problem.to_owned() }
 }

@@ -8,7 +8,7 @@ fn read(body: &str) -> Result<ChatRequest, BadRequest> {
     ChatRequest::read(Bytes::copy_from_slice(body.as_bytes()))
 }
 
-fn refused_field(body: &str) -> &'static str {
+fn refused_field(body: &str) -> Cow<'static, str> {
     match read(body).expect_err(body) {
         BadRequest::Field { name, .. } => name,
         BadRequest::Malformed(problem) => panic!("{body}: {problem}"),

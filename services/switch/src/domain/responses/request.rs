@@ -1,4 +1,4 @@
-//! A Responses request as a chat completion request, and what of it the response repeats.
+//! A Responses request, the same as a chat completion request, and what of it the response repeats.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,21 @@ pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 /// A Responses request, read.
 #[derive(Debug)]
 pub(crate) struct ResponsesRequest {
-    /// What is asked of a provider.
-    pub(crate) chat: ChatRequest,
-    /// What the response repeats.
+    /// What is asked of a provider: in its caller's words, and as chat.
+    pub(crate) request: ChatRequest,
+    /// What the response to a chat repeats.
     pub(crate) echo: Echo,
 }
 
-/// Fields that promise what is not kept here, the one value that does not, and what to do instead.
-const REFUSED: [(&str, &str, &str); 7] = [
+/// What could neither be fetched nor billed here, whoever answers.
+const BACKGROUND: (&str, &str, &str) =
+    ("background", "false", "there are no background responses; leave it out or say false");
+
+/// Fields that promise what a chat does not keep, the one value that does not, and what to do instead.
+const NOT_KEPT: [(&str, &str, &str); 6] = [
     ("previous_response_id", "", "responses are not stored here; send the whole conversation as `input`"),
     ("conversation", "", "conversations are not stored here; send the whole conversation as `input`"),
     ("store", "false", "responses are not stored here; leave it out or say false"),
-    ("background", "false", "there are no background responses; leave it out or say false"),
     ("prompt", "", "there are no stored prompts here; send `instructions` and `input`"),
     ("truncation", r#""disabled""#, "the input is never shortened; leave it out or say `disabled`"),
     ("context_management", "[]", "the input is never shortened; leave it out"),
@@ -55,28 +58,32 @@ impl ResponsesRequest {
     /// Reads and translates a request.
     ///
     /// # Errors
-    /// The first field that is wrong or cannot be kept.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Unacceptable> {
-        let mut fields: Fields<'_> = serde_json::from_slice(body)
-            .map_err(|error| Unacceptable { param: None, problem: format!("the body cannot be read: {error}") })?;
+    /// The first field that is wrong for everybody.
+    pub(crate) fn read(body: Bytes) -> Result<Self, BadRequest> {
+        let mut fields: Fields<'_> =
+            serde_json::from_slice(&body).map_err(|error| BadRequest::Malformed(error.to_string()))?;
         // Libraries write out what was not given.
         fields.retain(|_, value| value.get() != "null");
-        for (name, allowed, problem) in REFUSED {
-            if fields.remove(name).is_some_and(|value| value.get() != allowed) {
-                return Err(Unacceptable::new(name, problem));
-            }
-        }
+        refuse(&mut fields, BACKGROUND)?;
         let echo = Echo::of(&fields);
-        // A chat of OpenAI's takes them only where it is stored, and routes go by them all the same.
-        let tags = fields.get("metadata").map(|tags| Bytes::copy_from_slice(tags.get().as_bytes()));
-        let chat =
-            serde_json::to_vec(&chat(&fields)?).map_err(|error| Unacceptable::new("input", error.to_string()))?;
-        let chat = ChatRequest::read_reworded(chat.into()).map_err(|bad| match bad {
-            BadRequest::Malformed(problem) => Unacceptable { param: None, problem },
-            BadRequest::Field { name, problem } => Unacceptable::new(name, problem),
-        })?;
-        Ok(Self { chat: chat.tagged(tags), echo })
+        let as_chat = as_chat(fields).map(Box::new);
+        Ok(Self { request: ChatRequest::read_responses(body, as_chat)?, echo })
     }
+}
+
+/// Takes a field out that may have one value only.
+fn refuse(fields: &mut Fields<'_>, (name, allowed, problem): (&str, &str, &str)) -> Result<(), Unacceptable> {
+    match fields.remove(name) {
+        Some(value) if value.get() != allowed => Err(Unacceptable::new(name, problem)),
+        _ => Ok(()),
+    }
+}
+
+/// The same in words that every provider knows.
+fn as_chat(mut fields: Fields<'_>) -> Result<ChatRequest, BadRequest> {
+    NOT_KEPT.into_iter().try_for_each(|one| refuse(&mut fields, one))?;
+    let chat = serde_json::to_vec(&chat(&fields)?).map_err(|error| Unacceptable::new("input", error.to_string()))?;
+    ChatRequest::read_reworded(chat.into())
 }
 
 /// The fields of the chat completion that asks for the same.
@@ -194,14 +201,22 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::wire::Wire;
 
     fn chat_of(body: Value) -> Value {
-        let request = ResponsesRequest::read(body.to_string().as_bytes()).expect("acceptable");
-        serde_json::from_slice(&request.chat.body_for("m")).expect("JSON")
+        serde_json::from_slice(&as_chat(&body.to_string()).expect("a chat").body_for("m")).expect("JSON")
+    }
+
+    fn as_chat(body: &str) -> Result<ChatRequest, BadRequest> {
+        let request = ResponsesRequest::read(Bytes::copy_from_slice(body.as_bytes()))?.request;
+        request.as_chat.expect("it is none").map(|chat| *chat)
     }
 
     fn refused(body: Value) -> Option<String> {
-        ResponsesRequest::read(body.to_string().as_bytes()).expect_err("refused").param
+        match as_chat(&body.to_string()).expect_err("refused") {
+            BadRequest::Field { name, .. } => Some(name.into_owned()),
+            BadRequest::Malformed(_) => None,
+        }
     }
 
     #[test]
@@ -228,8 +243,7 @@ mod tests {
         let body = format!(
             r#"{{"model":"m","input":"x","text":{{"format":{{"type":"json_schema","name":"s","strict":true,"schema":{schema}}}}}}}"#
         );
-        let request = ResponsesRequest::read(body.as_bytes()).expect("acceptable");
-        let chat = request.chat.body_for("m");
+        let chat = as_chat(&body).expect("a chat").body_for("m");
         let expected = format!(
             r#""response_format":{{"type":"json_schema","json_schema":{{"name":"s","schema":{schema},"strict":true}}}}"#
         );
@@ -258,5 +272,20 @@ mod tests {
         assert_eq!(refused(json!([])), None);
         let format = json!({ "format": { "type": "json_schema" } });
         assert_eq!(refused(json!({ "model": "m", "input": "x", "text": format })).as_deref(), Some("text.format"));
+    }
+
+    #[test]
+    fn what_no_chat_can_do_is_asked_for_all_the_same() {
+        let body = r#"{"model": "m","previous_response_id":"resp_1","tools":[{"type":"web_search"}],"max_output_tokens":7,"stream":true,"stream_options":{"include_obfuscation":false},"user":"u","n":"x"}"#;
+        let ResponsesRequest { request, .. } =
+            ResponsesRequest::read(Bytes::from_static(body.as_bytes())).expect("one");
+        assert!(matches!(request.as_chat, Some(Err(_))));
+        assert_eq!((request.wire, request.stream, request.max_output), (Wire::Responses, true, Some(7)));
+        assert_eq!((request.user().as_deref(), request.choices), (Some("u"), 1));
+        let renamed = body.replacen("\"m\"", "\"gpt\"", 1);
+        assert_eq!(request.body_asking_usage("gpt"), renamed, "nothing but the name is another");
+        for body in [r#"{"input":"x"}"#, r#"{"model":"m","background":true}"#, r#"{"model":"m","stream":1}"#, "[]"] {
+            assert!(ResponsesRequest::read(Bytes::from_static(body.as_bytes())).is_err(), "{body}");
+        }
     }
 }

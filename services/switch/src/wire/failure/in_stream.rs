@@ -15,7 +15,8 @@ pub(crate) fn in_stream(data: &[u8], named: bool, from: Wire) -> Option<Provider
     let Ok(body) = serde_json::from_slice::<Value>(data) else {
         return named.then(|| ProviderError::unreadable(UNKNOWN));
     };
-    let error = match get(&body, "error") {
+    // A response has its error within it.
+    let error = match get(&body, "error").or_else(|| get(get(&body, "response")?, "error")) {
         Some(error) => error,
         None if named => &body,
         None => return None,
@@ -48,7 +49,9 @@ fn status(word: &str) -> Option<u16> {
         | "badrequesterror"
         | "context_length_exceeded"
         | "content_filter"
-        | "content_policy_violation" => 400,
+        | "content_policy_violation"
+        | "invalid_prompt"
+        | "image_content_policy_violation" => 400,
         "authentication_error" | "unauthenticated" | "invalid_api_key" => 401,
         "billing_error" | "insufficient_balance" => 402,
         "permission_error" | "permission_denied" => 403,
@@ -65,6 +68,8 @@ fn status(word: &str) -> Option<u16> {
         | "overloaded"
         | "engine_overloaded"
         | "server_overloaded"
+        | "server_is_overloaded"
+        | "slow_down"
         | "service_unavailable"
         | "service_unavailable_error"
         | "unavailable" => 503,

@@ -8,7 +8,7 @@ use crate::domain::responses::output::MAX_SAID;
 
 fn builder() -> Builder {
     let body = json!({ "model": "m", "input": "hi", "metadata": { "a": "b" } }).to_string();
-    let request = ResponsesRequest::read(body.as_bytes()).expect("acceptable");
+    let request = ResponsesRequest::read(body.into()).expect("acceptable");
     Builder::new("k".to_owned(), 1, "m", request.echo)
 }
 
