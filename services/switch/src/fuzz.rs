@@ -103,7 +103,7 @@ pub fn responses(data: &[u8]) {
 
 /// A provider's stream, of whichever wire: what it becomes are chunks, and what these become are events.
 pub fn provider_stream(data: &[u8]) {
-    for wire in [Wire::OpenAi, Wire::Anthropic, Wire::Gemini] {
+    for wire in [Wire::OpenAi, Wire::Anthropic, Wire::Gemini, Wire::Responses] {
         let mut parser = Parser::new(LIMIT);
         parser.push(data);
         let mut translator = StreamTranslator::new(wire, 0);

@@ -95,7 +95,9 @@ pub(crate) fn translate_request(
         }
         Wire::Anthropic => anthropic::outbound::request(&pivot, model, defaults)?,
         Wire::Gemini => gemini::request(&pivot, model)?,
-        Wire::Responses => return Err(Untranslatable::new("", "a response is asked for in its caller's own words only")),
+        Wire::Responses => {
+            return Err(Untranslatable::new("", "a response is asked for in its caller's own words only"));
+        }
     };
     Ok(translated.to_string().into())
 }
@@ -133,6 +135,8 @@ pub(crate) enum StreamTranslator {
     Anthropic(anthropic::outbound::Stream),
     /// From Gemini's partial answers.
     Gemini(gemini::Stream),
+    /// From a response's events.
+    Responses(responses::Stream),
 }
 
 impl StreamTranslator {
@@ -140,9 +144,10 @@ impl StreamTranslator {
     /// spent comes in a chunk of its own.
     pub(crate) fn new(from: Wire, created: u64) -> Option<Self> {
         match from {
-            Wire::OpenAi | Wire::Responses => None,
+            Wire::OpenAi => None,
             Wire::Anthropic => Some(Self::Anthropic(anthropic::outbound::Stream::new(created))),
             Wire::Gemini => Some(Self::Gemini(gemini::Stream::new(created))),
+            Wire::Responses => Some(Self::Responses(responses::Stream::default())),
         }
     }
 
@@ -151,6 +156,8 @@ impl StreamTranslator {
         match self {
             Self::Anthropic(stream) => stream.so_far(),
             Self::Gemini(stream) => stream.so_far(),
+            // It is said at the end.
+            Self::Responses(_) => None,
         }
     }
 
@@ -164,6 +171,7 @@ impl StreamTranslator {
         match self {
             Self::Anthropic(stream) => stream.push(&event),
             Self::Gemini(stream) => stream.push(&event),
+            Self::Responses(stream) => stream.push(&event),
         }
     }
 }

@@ -12,12 +12,14 @@ mod event;
 mod input;
 mod item;
 mod output;
+mod passed;
 mod request;
 mod response;
 mod tools;
 
 pub(crate) use builder::Builder;
 pub(crate) use event::Event;
+pub(crate) use passed::Passed;
 pub(crate) use request::ResponsesRequest;
 
 use super::request::BadRequest;

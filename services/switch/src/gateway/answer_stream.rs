@@ -72,6 +72,14 @@ impl AnswerStream {
         }
     }
 
+    /// The event in which the provider says that it gives up, where that is in the caller's own wire.
+    pub(crate) fn last_words(&self) -> Option<&Frame> {
+        match self {
+            Self::Live(stream) => stream.last_words(),
+            Self::Shared(_) | Self::Kept(_) => None,
+        }
+    }
+
     /// Gives the stream up: its reader cannot make sense of an event that was well formed. Others who read it may.
     pub(crate) fn reject(&mut self) {
         if let Self::Live(stream) = self {

@@ -130,13 +130,15 @@ impl Rescue {
     /// For the stream that the last of `tried` began. `None` where no other target may take it over.
     pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], opened: &mut Opened) -> Option<Box<Self>> {
         let target = tried.last()?.target;
-        // A text completion is joined by none: its chunks have no delta to go on from.
-        let joins = call.request.operation == Operation::Chat;
+        // A text completion is joined by none: its chunks have no delta to go on from. Neither is a response of its
+        // provider's own, of which nobody else knows what it refers to.
+        let is_response = call.request.wire == Wire::Responses && opened.is_native();
+        let joins = call.request.operation == Operation::Chat && !is_response;
         (joins && target + 1 < call.targets().len()).then(|| {
             Box::new(Self {
                 gateway: gateway.handle(),
                 bill: call.bill.clone(),
-                request: call.request.clone(),
+                request: call.request.clone().into_chat(),
                 wishes: *call.wishes,
                 targets: call.targets().into(),
                 context: call.context.clone(),

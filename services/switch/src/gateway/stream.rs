@@ -34,9 +34,11 @@ use crate::wire::{Malformed, Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = Operation::Chat.answer_limit();
-/// Most events, and bytes of them, that are held back until an answer begins; openings are of a few.
+/// Most events, and bytes of them, that are held back until an answer begins; openings are of a few. A response's repeat
+/// instructions and tools, twice.
 const MOST_HELD: usize = 64;
 const MOST_HELD_BYTES: usize = 64 * 1024;
+const MOST_HELD_OF_A_RESPONSE: usize = 1024 * 1024;
 /// How long the connection of a finished stream may take to come to its own end, after which it is not used again.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long a whole answer is waited on for its `[DONE]`, and for what it spent where that was not said yet.
@@ -93,7 +95,7 @@ impl Opened {
                 Ok(Event::Frame { frame, token }) => {
                     bytes += frame.raw.len();
                     held.push_back(Event::Frame { frame, token });
-                    let is_full = held.len() == MOST_HELD || bytes > MOST_HELD_BYTES;
+                    let is_full = held.len() == MOST_HELD || bytes > source.translation.most_held();
                     if token || source.watch.has_spoken() || is_full {
                         source.begin(held, limits.idle);
                         return Ok(Self { source, begins_with_token: token, request_id, said });
@@ -107,6 +109,11 @@ impl Opened {
                 }
             }
         }
+    }
+
+    /// Whether it is in the caller's own wire, though that is not the pivot.
+    pub(super) fn is_native(&self) -> bool {
+        self.source.translation.is_native
     }
 
     /// The first chunk in which the answer was begun.
@@ -182,6 +189,11 @@ impl ChatStream {
         let is_of_several = self.rescue.as_ref().is_some_and(|rescue| rescue.is_under_way());
         let reported = if is_of_several { None } else { self.leg.source.watch.usage() };
         reported.map(|reported| reported.usage).or(self.spent)
+    }
+
+    /// The event in which the provider says that it gives up, where that is in the caller's own wire.
+    pub(crate) fn last_words(&self) -> Option<&Frame> {
+        self.leg.source.error.as_ref().filter(|_| self.is_native())
     }
 
     /// The way to the answer's end, where another target than the first took part.
@@ -297,7 +309,9 @@ impl Leg {
 
     fn fail(&mut self, cause: Cause) {
         self.source.response = None;
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(mut attempt) = self.attempt.take() else { return };
+        // Who gives an answer up may say what it has spent.
+        attempt.streamed(false, self.source.progress());
         let Cause::Broke(outcome) = cause else { return attempt.set_aside() };
         let failure = Failure::new(outcome, "the stream broke within its answer");
         let proves_nothing = match outcome {
@@ -335,6 +349,11 @@ impl Translation {
     pub(super) fn new(from: Wire, to: Wire) -> Self {
         let translator = StreamTranslator::new(from, exchange::unix_seconds());
         Self { from, is_native: translator.is_some() && from == to, translator }
+    }
+
+    /// Bytes that are held back at most.
+    fn most_held(&self) -> usize {
+        if self.from == Wire::Responses { MOST_HELD_OF_A_RESPONSE } else { MOST_HELD_BYTES }
     }
 }
 
@@ -475,18 +494,24 @@ impl Source {
         let Ok(pieces) = pieces else {
             // What is readable is the provider's own word for a failure, and none that may be left out.
             let is_garbage = !is_error && serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
-            self.error = Some(frame);
+            self.error = Some(frame).filter(|_| !is_garbage);
             return self.leave_out(is_garbage);
         };
         if pieces.is_empty() {
             self.hear_nothing();
         }
+        // An event that is nothing but the mark at the end is the reader's to write.
+        let is_mark = matches!(pieces.as_slice(), [Piece::Done]);
         let (mut says_something, mut is_done) = (false, false);
         for piece in pieces {
             match piece {
-                Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk), delivered.as_deref_mut())? {
-                    Some(Event::Frame { token, .. }) if self.translation.is_native => says_something |= token,
-                    event => self.ready.extend(event),
+                Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk), delivered.as_deref_mut()) {
+                    Ok(Some(Event::Frame { token, .. })) if self.translation.is_native => says_something |= token,
+                    Ok(event) => self.ready.extend(event),
+                    Err(outcome) => {
+                        self.error = Some(frame);
+                        return Err(outcome);
+                    }
                 },
                 Piece::Unsaid => {
                     self.hear();
@@ -497,10 +522,11 @@ impl Source {
         }
         if is_done {
             self.end()?;
-            self.ready.push_back(Event::End);
-        } else if self.translation.is_native {
+        }
+        if self.translation.is_native && !is_mark {
             self.ready.push_back(Event::Frame { frame, token: says_something });
         }
+        self.ready.extend(is_done.then_some(Event::End));
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Endpoint {
     /// Whether it is asked for `request` as that is, and not for a chat in its place.
     pub(super) fn speaks(&self, request: &ChatRequest) -> bool {
         match (request.wire, request.operation) {
-            (Wire::Responses, _) => self.responses && !request.stream,
+            (Wire::Responses, _) => self.responses,
             (_, Operation::TextCompletion) => self.text_completions,
             _ => true,
         }

@@ -41,7 +41,7 @@ pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, Ap
     let id = Uuid::new_v4().simple().to_string();
     let builder = Builder::new(id, unix_seconds(), &order.request().model, echo);
     if order.request().stream {
-        return order.stream(|stream, bill| responses_stream::translate(stream, bill, builder)).await;
+        return order.stream(|stream, bill| responses_stream::write(stream, bill, builder)).await;
     }
     let write =
         |body: &[u8]| builder.whole(body, unix_seconds()).map(|response| String::from(Box::<str>::from(response)));

@@ -1,21 +1,66 @@
-//! The streamed form of `POST /v1/responses`: the provider's chunks become events, and exactly one of them is the last.
+//! The streamed form of `POST /v1/responses`: the provider's own events, or its chunks as such, and exactly one of them is the
+//! last.
 
 use std::convert::Infallible;
 
 use async_stream::stream;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use vx11_chassis::sse;
 
 use super::responses::unix_seconds;
 use super::{events, refusal};
 use crate::accounts::Bill;
 use crate::domain::outcome::Outcome;
-use crate::domain::responses::{Builder, Event};
+use crate::domain::responses::{Builder, Event, Passed};
 use crate::gateway::{AnswerStream, Step};
 
 /// The events that `stream` becomes.
-pub(super) fn translate(
+pub(super) fn write(
+    stream: AnswerStream,
+    bill: Bill,
+    builder: Builder,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    // It is one or the other to its end.
+    match stream.is_native() {
+        true => pass_on(stream, bill).left_stream(),
+        false => translate(stream, bill, builder).right_stream(),
+    }
+}
+
+/// The provider's events as they came, its last word included; where it says none, it is said in its place. What it has cost
+/// is known only after the last of them.
+fn pass_on(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let mut passed = Passed::default();
+    stream! {
+        let outcome = loop {
+            match stream.next().await {
+                Step::Frame(frame) => {
+                    passed.note(frame.data());
+                    yield Ok(frame.raw);
+                }
+                Step::End => {
+                    yield Ok(events::cost(bill));
+                    return;
+                }
+                Step::Broken(outcome) => break outcome,
+            }
+        };
+        yield Ok(events::cost(bill));
+        if let Some(frame) = stream.last_words() {
+            let is_end = passed.note(frame.data());
+            yield Ok(frame.raw.clone());
+            if is_end {
+                return;
+            }
+        }
+        for event in passed.fail(refusal::broken(outcome).detail()) {
+            yield Ok(write_event(&event));
+        }
+    }
+}
+
+fn translate(
     mut stream: AnswerStream,
     bill: Bill,
     mut builder: Builder,
@@ -28,7 +73,7 @@ pub(super) fn translate(
                 Step::Frame(frame) => match builder.add(frame.data()) {
                     Ok(events) => {
                         for event in events {
-                            yield Ok(write(&event));
+                            yield Ok(write_event(&event));
                         }
                     }
                     Err(_) => {
@@ -45,11 +90,11 @@ pub(super) fn translate(
         };
         yield Ok(events::cost(bill));
         for event in last {
-            yield Ok(write(&event));
+            yield Ok(write_event(&event));
         }
     }
 }
 
-fn write(event: &Event) -> Bytes {
+fn write_event(event: &Event) -> Bytes {
     sse::event(None, Some(event.name), &event.data)
 }

@@ -7,5 +7,7 @@
 mod answer;
 mod counted;
 mod ended;
+mod stream;
 
 pub(super) use answer::answer;
+pub(crate) use stream::Stream;

@@ -31,6 +31,7 @@ mod replicas;
 mod rescue;
 mod responses;
 mod responses_forwarded;
+mod responses_passed;
 mod retries;
 mod routing;
 mod secrets;

@@ -22,6 +22,11 @@ pub(super) struct Events {
 }
 
 impl Events {
+    /// Those that follow on `sent` others.
+    pub(super) fn after(sent: u64) -> Self {
+        Self { sent, waiting: Vec::new() }
+    }
+
     /// Adds an event; its fields are those of `body`.
     pub(super) fn push(&mut self, name: &'static str, body: &impl Serialize) {
         #[derive(Serialize)]

@@ -18,11 +18,10 @@ pub(crate) fn answer(response: &Value) -> Result<Value, Malformed> {
         created: count(response, "created_at"),
     };
     let Said { content, reasoning, calls } = Said::of(list(response, "output"));
-    let reason = ended::reason(response, !calls.is_empty());
+    let status = text(response, "status").unwrap_or_default();
+    let reason = ended::reason(status, response, !calls.is_empty());
     let choices = vec![choice(0, message(content, reasoning, calls), reason)];
-    let mut completion = head.completion(choices, counted::usage(response));
-    counted::serve(response, &mut completion);
-    Ok(completion)
+    Ok(counted::served(response, head.completion(choices, counted::usage(response))))
 }
 
 /// What the items of an output say. What tools of the provider's own did has no words in a chat.

@@ -20,11 +20,12 @@ pub(super) fn usage(response: &Value) -> Option<Usage> {
     })
 }
 
-/// Adds to `said`, a completion or a chunk, how urgently `response` was served: that has its price.
-pub(super) fn serve(response: &Value, said: &mut Value) {
+/// `said`, a completion or a chunk, with how urgently `response` was served: that has its price.
+pub(super) fn served(response: &Value, mut said: Value) -> Value {
     if let Some(tier) = get(response, "service_tier") {
         said["service_tier"] = tier.clone();
     }
+    said
 }
 
 #[cfg(test)]
