@@ -25,7 +25,7 @@ pub(crate) struct Entry {
     /// RFC 3339 UTC.
     pub(crate) timestamp: String,
     pub(crate) path: String,
-    /// `openai`, `anthropic` or `gemini`.
+    /// `openai`, `responses`, `anthropic` or `gemini`.
     pub(crate) wire: String,
     /// As it was sent, faults included.
     pub(crate) model: String,

@@ -1,4 +1,4 @@
-//! A deterministic model provider that speaks OpenAI's, Anthropic's and Gemini's wires and misbehaves on request.
+//! A deterministic model provider that speaks OpenAI's two wires, Anthropic's and Gemini's and misbehaves on request.
 //!
 //! Answers depend only on the model, the messages, the seed and the choice's index. Every way in which a provider can
 //! fail is a *fault*, asked for by model name (`mock+status=503`), by header (`x-mock-fault: status=503`) or through

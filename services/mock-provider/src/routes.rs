@@ -9,6 +9,7 @@ mod fault;
 mod generate;
 mod messages;
 mod models;
+mod responses;
 
 use actix_web::HttpRequest;
 use actix_web::web;
@@ -30,7 +31,8 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     app.app_data(BodyLimit(MAX_BODY));
     // Before the models, whose addresses have the same beginning.
     app.service(generate::generate).service(messages::answer).service(messages::count_tokens);
-    app.service(chat::completions).service(embeddings::create).service(models::list).service(models::show);
+    app.service(chat::completions).service(responses::respond).service(embeddings::create);
+    app.service(models::list).service(models::show);
     app.service(azure::completions).service(azure::embed);
     if with_admin {
         app.service(admin::requests)
@@ -49,6 +51,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
     info(title = "VX11 mock-provider", description = "A deterministic provider that misbehaves on request."),
     paths(
         chat::completions,
+        responses::respond,
         messages::answer,
         messages::count_tokens,
         generate::generate,

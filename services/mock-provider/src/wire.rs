@@ -5,6 +5,7 @@ pub(crate) mod anthropic;
 pub(crate) mod gemini;
 pub(crate) mod openai;
 mod refusal;
+pub(crate) mod responses;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
@@ -24,6 +25,8 @@ pub(crate) enum Wire {
     OpenAi,
     Anthropic,
     Gemini,
+    /// OpenAI's newer one.
+    Responses,
 }
 
 /// A request, read.
@@ -75,6 +78,7 @@ impl Wire {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Responses => "responses",
         }
     }
 
@@ -82,7 +86,7 @@ impl Wire {
     pub(crate) fn key(self, http: &HttpRequest) -> Option<&str> {
         let header = |name: &str| http.headers().get(name).and_then(|value| value.to_str().ok());
         match self {
-            Self::OpenAi => header(AUTHORIZATION.as_str())?.strip_prefix("Bearer "),
+            Self::OpenAi | Self::Responses => header(AUTHORIZATION.as_str())?.strip_prefix("Bearer "),
             Self::Anthropic => header("x-api-key"),
             Self::Gemini => header("x-goog-api-key")
                 .or_else(|| http.query_string().split('&').find_map(|pair| pair.strip_prefix("key="))),

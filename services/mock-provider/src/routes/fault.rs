@@ -60,7 +60,9 @@ pub(super) async fn before(
         }
         // On the other wires, these are answers.
         (Some(Kind::ContentFilter), _) if wire != Wire::Gemini => Err(refuse(wire, open, &Refusal::Filtered)),
-        (Some(Kind::ContentPolicy), _) if wire == Wire::OpenAi => Err(refuse(wire, open, &Refusal::Policy)),
+        (Some(Kind::ContentPolicy), _) if matches!(wire, Wire::OpenAi | Wire::Responses) => {
+            Err(refuse(wire, open, &Refusal::Policy))
+        }
         (_, Some(status)) if in_body => Err(refuse_in_body(wire, open, status)),
         (_, Some(status)) => Err(refuse(wire, open, &Refusal::Fault { status, retry_after, retry_after_ms })),
         _ => Ok(open),

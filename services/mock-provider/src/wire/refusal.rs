@@ -72,7 +72,7 @@ impl Wire {
     /// Status and body of an error.
     pub(crate) fn error(self, refusal: &Refusal) -> (u16, Value) {
         match self {
-            Self::OpenAi => openai::error(refusal),
+            Self::OpenAi | Self::Responses => openai::error(refusal),
             Self::Anthropic => anthropic::error(refusal),
             Self::Gemini => gemini::error(refusal),
         }

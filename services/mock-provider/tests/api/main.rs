@@ -17,6 +17,7 @@ mod gemini;
 mod log;
 mod models;
 mod refusals;
+mod responses;
 mod streams;
 mod tools;
 mod triggers;

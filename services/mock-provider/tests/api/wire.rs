@@ -11,6 +11,8 @@ pub(crate) enum Wire {
     OpenAi,
     /// OpenAI's, at Azure's addresses.
     Azure,
+    /// OpenAI's newer one.
+    Responses,
     Anthropic,
     Gemini,
     GeminiArray,
@@ -50,12 +52,14 @@ pub(crate) fn user(text: &'static str) -> Scenario {
 }
 
 impl Wire {
-    pub(crate) const ALL: [Self; 5] = [Self::OpenAi, Self::Azure, Self::Anthropic, Self::Gemini, Self::GeminiArray];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::OpenAi, Self::Azure, Self::Responses, Self::Anthropic, Self::Gemini, Self::GeminiArray];
 
     /// As the log calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenAi | Self::Azure => "openai",
+            Self::Responses => "responses",
             Self::Anthropic => "anthropic",
             Self::Gemini | Self::GeminiArray => "gemini",
         }
@@ -71,6 +75,7 @@ impl Wire {
                 body.as_object_mut().unwrap().remove("model");
                 (format!("/openai/deployments/{model}/chat/completions?api-version=2024-10-21"), body)
             }
+            Self::Responses => ("/v1/responses".to_owned(), responses(scenario, stream)),
             Self::Anthropic => ("/v1/messages".to_owned(), anthropic(scenario, stream)),
             Self::Gemini | Self::GeminiArray => {
                 let method = match (stream, self) {
@@ -104,6 +109,7 @@ impl Wire {
         for chunk in self.chunks(body) {
             match self {
                 Self::OpenAi | Self::Azure => add_openai_chunk(&mut said, &mut arguments, &chunk),
+                Self::Responses => add_responses_event(&mut said, &mut arguments, &chunk),
                 Self::Anthropic => add_anthropic_event(&mut said, &mut arguments, &chunk),
                 Self::Gemini | Self::GeminiArray => self.add(&mut said, &chunk),
             }
@@ -128,6 +134,9 @@ impl Wire {
     pub(crate) fn is_ended(self, body: &str) -> bool {
         match self {
             Self::OpenAi | Self::Azure => body.ends_with("data: [DONE]\n\n"),
+            Self::Responses => {
+                body.contains("event: response.completed\n") || body.contains("event: response.incomplete\n")
+            }
             Self::Anthropic => body.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
             Self::Gemini => body.contains("finishReason") && body.ends_with("\r\n\r\n"),
             Self::GeminiArray => serde_json::from_str::<Value>(body).is_ok() && body.contains("finishReason"),
@@ -139,7 +148,7 @@ impl Wire {
         let body = answer.json();
         let error = &body["error"];
         let class = match self {
-            Self::OpenAi | Self::Azure => {
+            Self::OpenAi | Self::Azure | Self::Responses => {
                 assert!(error.get("param").is_some() && error["type"].is_string(), "{body}");
                 &error["code"]
             }
@@ -161,6 +170,7 @@ impl Wire {
     fn add(self, said: &mut Said, body: &Value) {
         match self {
             Self::OpenAi | Self::Azure => add_openai(said, body),
+            Self::Responses => add_response(said, body),
             Self::Anthropic => add_anthropic(said, body),
             Self::Gemini | Self::GeminiArray => add_gemini(said, body),
         }
@@ -230,6 +240,72 @@ fn add_openai_chunk(said: &mut Said, arguments: &mut Vec<String>, chunk: &Value)
     said.ending.push_str(choice["finish_reason"].as_str().unwrap_or_default());
     if chunk["usage"].is_object() {
         said.usage = Some(openai_usage(&chunk["usage"]));
+    }
+}
+
+fn responses(scenario: &Scenario, stream: bool) -> Value {
+    let item = |(role, text): &(&str, &str)| match *role {
+        "tool" => json!({ "type": "function_call_output", "call_id": "call_1", "output": text }),
+        "assistant" => json!({ "type": "message", "role": role, "content": [{ "type": "output_text", "text": text }] }),
+        role => json!({ "role": role, "content": [{ "type": "input_text", "text": text }] }),
+    };
+    let tool = |(name, schema): &(&str, Value)| json!({ "type": "function", "name": name, "parameters": schema });
+    let schema = |schema| json!({ "format": { "type": "json_schema", "name": "it", "schema": schema } });
+    json!({
+        "model": scenario.model,
+        "input": scenario.messages.iter().map(item).collect::<Vec<_>>(),
+        "stream": stream,
+        "tools": scenario.tools.iter().map(tool).collect::<Vec<_>>(),
+        "tool_choice": scenario.tool.map(|name| json!({ "type": "function", "name": name })),
+        "max_output_tokens": scenario.limit,
+        "reasoning": scenario.thinks.then(|| json!({ "effort": "low" })),
+        "text": scenario.schema.as_ref().map(schema),
+    })
+}
+
+fn add_response(said: &mut Said, response: &Value) {
+    assert_eq!(response["object"], "response", "{response}");
+    for item in response["output"].as_array().unwrap() {
+        let text = |field: &str| item[field][0]["text"].as_str().unwrap();
+        match item["type"].as_str().unwrap() {
+            "message" => said.text.push_str(text("content")),
+            "reasoning" => said.thought.push_str(text("summary")),
+            "function_call" => {
+                let arguments = serde_json::from_str(item["arguments"].as_str().unwrap()).unwrap();
+                said.calls.push((item["name"].as_str().unwrap().to_owned(), arguments));
+            }
+            other => panic!("no such item: {other}"),
+        }
+    }
+    add_responses_end(said, response);
+}
+
+fn add_responses_end(said: &mut Said, response: &Value) {
+    said.ending = match response["incomplete_details"]["reason"].as_str() {
+        Some("max_output_tokens") => "length",
+        Some("content_filter") => "content_filter",
+        _ if said.calls.is_empty() => "stop",
+        _ => "tool_calls",
+    }
+    .to_owned();
+    said.usage = Some(&response["usage"]).filter(|usage| usage.is_object()).map(|usage| {
+        let details = ["/input_tokens_details/cached_tokens", "/output_tokens_details/reasoning_tokens"];
+        numbers(usage, ["/input_tokens", details[0], "/output_tokens", details[1]])
+    });
+}
+
+fn add_responses_event(said: &mut Said, arguments: &mut Vec<String>, event: &Value) {
+    let delta = event["delta"].as_str().unwrap_or_default();
+    match event["type"].as_str().unwrap() {
+        "response.output_text.delta" => said.text.push_str(delta),
+        "response.reasoning_summary_text.delta" => said.thought.push_str(delta),
+        "response.function_call_arguments.delta" => arguments.last_mut().unwrap().push_str(delta),
+        "response.output_item.added" if event["item"]["type"] == "function_call" => {
+            said.calls.push((event["item"]["name"].as_str().unwrap().to_owned(), Value::Null));
+            arguments.push(String::new());
+        }
+        "response.completed" | "response.incomplete" => add_responses_end(said, &event["response"]),
+        _ => {}
     }
 }
 

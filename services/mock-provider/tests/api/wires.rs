@@ -51,7 +51,9 @@ async fn a_conversation_gets_the_same_answer_and_bill_on_every_wire_whole_and_st
     let mock = Mock::start().await;
     for (name, scenario) in scenarios() {
         let expected = Wire::OpenAi.read(&Wire::OpenAi.ask(&mock, &scenario, "", false).await);
-        for wire in Wire::ALL {
+        // A response has no stop sequences.
+        let wires = Wire::ALL.into_iter().filter(|wire| *wire != Wire::Responses || scenario.stop.is_none());
+        for wire in wires {
             let whole = wire.read(&wire.ask(&mock, &scenario, "", false).await);
             assert_eq!(whole, expected, "{name}, {wire:?}");
             let (body, is_whole) = stream(wire, &mock, &scenario, "").await;
@@ -148,7 +150,7 @@ async fn a_prompt_can_be_too_long_or_refused() {
             let ask = async |fault| wire.ask(&mock, &user("Hello"), fault, streamed).await;
             let (status, class, message) = wire.refusal(&ask("context_length").await);
             let class_of = match wire {
-                Wire::OpenAi | Wire::Azure => "context_length_exceeded",
+                Wire::OpenAi | Wire::Azure | Wire::Responses => "context_length_exceeded",
                 Wire::Anthropic => "invalid_request_error",
                 _ => "INVALID_ARGUMENT",
             };
@@ -158,7 +160,7 @@ async fn a_prompt_can_be_too_long_or_refused() {
             {
                 let got = ask(fault).await;
                 match (wire, fault) {
-                    (Wire::OpenAi | Wire::Azure, _) => assert_eq!(wire.refusal(&got).1, code),
+                    (Wire::OpenAi | Wire::Azure | Wire::Responses, _) => assert_eq!(wire.refusal(&got).1, code),
                     (Wire::Anthropic, "content_filter") => assert_eq!(wire.refusal(&got).0, 400),
                     (_, "content_filter") => {
                         assert!(got.body.contains("\"promptFeedback\":{\"blockReason\":\"SAFETY\"}"))
@@ -230,11 +232,13 @@ async fn an_error_frame_ends_a_stream_in_its_wires_words() {
             let last = wire.chunks(&body).pop().unwrap();
             let class = match wire {
                 Wire::OpenAi | Wire::Azure => &last["error"]["code"],
+                Wire::Responses => &last["code"],
                 Wire::Anthropic => &last["error"]["type"],
                 _ => &last["error"]["status"],
             };
             assert!(["mock_fault", "api_error", "INTERNAL"].contains(&class.as_str().unwrap()), "{last}");
-            assert_eq!(wire == Wire::Anthropic, body.contains("event: error\n"));
+            let is_named = matches!(wire, Wire::Responses | Wire::Anthropic);
+            assert_eq!(is_named, body.contains("event: error\n"));
             assert_eq!(mock.last().await["outcome"], "error");
         }
     }
@@ -249,8 +253,8 @@ async fn the_end_mark_can_be_left_out_and_all_else_is_there() {
         let (body, is_whole) = stream(wire, &mock, &user("echo: a b c"), "no_done").await;
         let Said { text, ending, .. } = wire.read_stream(&body);
         assert_eq!((text.as_str(), is_whole, wire.is_ended(&body)), ("a b c", true, false), "{wire:?}");
-        // On Gemini's wire the reason is the mark.
-        assert_eq!(ending.is_empty(), wire.name() == "gemini", "{wire:?}");
+        // On Gemini's wire the reason is the mark, and in a response it stands there.
+        assert_eq!(ending.is_empty(), ["gemini", "responses"].contains(&wire.name()), "{wire:?}");
     }
 }
 
