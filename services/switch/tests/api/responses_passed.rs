@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, eventually};
+use crate::app::{Answer, App, eventually, mock_provider};
 use crate::fake::{Act, Fake, answer, chunk, completion, event, stream_head, whole_stream};
 
 /// Provider `a` has Responses.
@@ -214,6 +214,41 @@ async fn who_goes_away_takes_the_call_along_and_pays_for_what_came() {
     eventually("the provider sees its caller go", async || fake.hung_up() == 1).await;
     assert_eq!(billed(&app).await["completion_tokens"], 1);
     app.wait_for_metric(r#"vx11_provider_requests_total{model="m-a",outcome="cancelled",provider="a"}"#, 1.0).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_within_it_a_stream_says_how_it_ends() {
+    let (mock, models) = (mock_provider(), r#"["mock*", "mock"]"#);
+    let url = mock.url("/v1");
+    let variables = [
+        SPEAKS,
+        ("VX11_SWITCH__PROVIDERS__A__BASE_URL", url.as_str()),
+        ("VX11_SWITCH__PROVIDERS__A__MODELS", models),
+        ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "1s"),
+        ("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false"),
+    ];
+    let app = App::start(&variables).await;
+    for (fault, end) in [
+        ("", "completed"),
+        ("+no_usage", "completed"),
+        ("+malformed=2", "completed"),
+        ("+cut=2", "failed"),
+        ("+stall=2", "failed"),
+        ("+garbled=2", "failed"),
+        ("+error_frame=2", "failed"),
+        ("+no_done", "failed"),
+    ] {
+        let body = json!({"model": format!("a/mock{fault}"), "input": "echo: one two three", "stream": true});
+        let got = Answer::of(app.post("/v1/responses", body.to_string())).await;
+        assert_eq!(got.status, 200, "{fault}: {}", got.body);
+        let events: Vec<Value> = got.events().iter().map(|data| serde_json::from_str(data).unwrap()).collect();
+        let (first, last) = (&events[0], &events[events.len() - 1]);
+        assert_eq!(last["type"], format!("response.{end}"), "{fault}: {}", got.body);
+        assert_eq!(last["response"]["id"], first["response"]["id"], "{fault}");
+        assert_eq!(last["response"]["status"], end, "{fault}");
+        let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{fault}: {numbers:?}");
+    }
 }
 
 #[tokio::test]
