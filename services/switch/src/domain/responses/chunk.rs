@@ -46,6 +46,8 @@ pub(super) struct ToolDelta {
     pub(super) index: Option<usize>,
     pub(super) id: Option<String>,
     pub(super) function: Option<FunctionDelta>,
+    /// In place of a function: a tool that takes any text.
+    pub(super) custom: Option<CustomDelta>,
     #[serde(default)]
     extra_content: Value,
 }
@@ -54,9 +56,20 @@ impl ToolDelta {
     /// Whether it begins another call than the one with the id `known` at the same index: it has a name and an id of its
     /// own.
     pub(super) fn begins_another(&self, known: &str) -> bool {
-        let is_named =
-            self.function.as_ref().and_then(|function| function.name.as_deref()).is_some_and(|name| !name.is_empty());
+        let is_named = self.name().is_some_and(|name| !name.is_empty());
         is_named && !known.is_empty() && self.id.as_deref().is_some_and(|id| !id.is_empty() && id != known)
+    }
+
+    /// What is called, where this part says it.
+    pub(super) fn name(&self) -> Option<&str> {
+        let custom = || self.custom.as_ref().and_then(|custom| custom.name.as_deref());
+        self.function.as_ref().and_then(|function| function.name.as_deref()).or_else(custom)
+    }
+
+    /// More of what it is called with.
+    pub(super) fn take_more(&mut self) -> String {
+        let custom = self.custom.as_mut().and_then(|custom| custom.input.take());
+        self.function.as_mut().and_then(|function| function.arguments.take()).or(custom).unwrap_or_default()
     }
 
     /// The signature that some providers want back with the call, where Google's own OpenAI endpoint has it.
@@ -69,6 +82,12 @@ impl ToolDelta {
 pub(super) struct FunctionDelta {
     pub(super) name: Option<String>,
     pub(super) arguments: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CustomDelta {
+    pub(super) name: Option<String>,
+    pub(super) input: Option<String>,
 }
 
 /// What was spent, as a response reports it.

@@ -97,13 +97,17 @@ pub(super) struct DoneEvent<'a> {
     pub(super) logprobs: Option<&'a [Box<RawValue>]>,
 }
 
-/// More of a call's arguments, or all of them.
-#[derive(Serialize)]
-pub(super) struct ArgumentsEvent<'a> {
+/// More of what a tool is called with, or all of it.
+#[derive(Default, Serialize)]
+pub(super) struct CallEvent<'a> {
     pub(super) item_id: &'a str,
     pub(super) output_index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delta: Option<&'a str>,
+    /// All that a function is called with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) arguments: Option<&'a str>,
+    /// All that any other tool of the caller's is called with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input: Option<&'a str>,
 }

@@ -63,9 +63,21 @@ struct File {
 #[derive(Debug, Serialize)]
 struct ToolCall {
     id: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function,
+    #[serde(flatten)]
+    called: Called,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Called {
+    Function { function: Function },
+    Custom { custom: Custom },
+}
+
+#[derive(Debug, Serialize)]
+struct Custom {
+    name: String,
+    input: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +97,7 @@ struct Item<'a> {
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,
+    input: Option<String>,
     #[serde(borrow)]
     output: Option<&'a RawValue>,
 }
@@ -147,13 +160,16 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
                 name: item.name.ok_or_else(|| missing("name"))?,
                 arguments: item.arguments.ok_or_else(|| missing("arguments"))?,
             };
-            let call = ToolCall { id: item.call_id.ok_or_else(|| missing("call_id"))?, kind: "function", function };
-            match messages.last_mut() {
-                Some(last) if last.role == "assistant" => last.tool_calls.push(call),
-                _ => messages.push(Message { tool_calls: vec![call], ..silent() }),
-            }
+            call(messages, item.call_id.ok_or_else(|| missing("call_id"))?, Called::Function { function });
         }
-        "function_call_output" => {
+        "custom_tool_call" => {
+            let custom = Custom {
+                name: item.name.ok_or_else(|| missing("name"))?,
+                input: item.input.ok_or_else(|| missing("input"))?,
+            };
+            call(messages, item.call_id.ok_or_else(|| missing("call_id"))?, Called::Custom { custom });
+        }
+        "function_call_output" | "custom_tool_call_output" => {
             let output = content(item.output.ok_or_else(|| missing("output"))?, &format!("{place}.output"))?;
             let call_id = item.call_id.ok_or_else(|| missing("call_id"))?;
             messages.push(Message { tool_call_id: Some(call_id), ..said("tool", output) });
@@ -163,12 +179,22 @@ fn add<'a>(messages: &mut Vec<Message<'a>>, item: Item<'a>, place: &str) -> Resu
             return Err(Unacceptable::new(place, "items are not stored here; send the item itself"));
         }
         other => {
-            let problem =
-                format!("`{other}` is not possible here: only messages, function calls and their outputs are");
+            let problem = format!(
+                "`{other}` is not possible here: only messages, calls of the caller's tools and their outputs are"
+            );
             return Err(Unacceptable::new(format!("{place}.type"), problem));
         }
     }
     Ok(())
+}
+
+/// Adds a call to the message of the assistant that it belongs to.
+fn call(messages: &mut Vec<Message<'_>>, id: String, called: Called) {
+    let call = ToolCall { id, called };
+    match messages.last_mut() {
+        Some(last) if last.role == "assistant" => last.tool_calls.push(call),
+        _ => messages.push(Message { tool_calls: vec![call], ..silent() }),
+    }
 }
 
 fn reasoning<'a>(messages: &mut Vec<Message<'a>>, item: &Item<'a>, place: &str) -> Result<(), Unacceptable> {
@@ -255,6 +281,24 @@ mod tests {
         let text = json!({ "input": input }).to_string();
         let fields: Fields<'_> = serde_json::from_str(&text).expect("an object");
         messages(&fields).map(|messages| serde_json::to_value(messages).expect("JSON"))
+    }
+
+    #[test]
+    fn a_tool_that_takes_any_text_is_called_and_answers() {
+        let got = of(json!([
+            { "role": "user", "content": "Mend it." },
+            { "type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "patch", "input": "*** Begin" },
+            { "type": "custom_tool_call_output", "call_id": "call_1", "output": "done" },
+        ]));
+        let call = json!({ "id": "call_1", "type": "custom", "custom": { "name": "patch", "input": "*** Begin" } });
+        assert_eq!(
+            got,
+            Ok(json!([
+                { "role": "user", "content": "Mend it." },
+                { "role": "assistant", "content": null, "tool_calls": [call] },
+                { "role": "tool", "content": "done", "tool_call_id": "call_1" },
+            ]))
+        );
     }
 
     #[test]

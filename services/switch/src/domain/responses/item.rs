@@ -39,6 +39,13 @@ pub(super) enum Item {
         name: String,
         arguments: String,
     },
+    CustomToolCall {
+        id: String,
+        status: Status,
+        call_id: String,
+        name: String,
+        input: String,
+    },
 }
 
 /// A part of an item.
@@ -91,23 +98,34 @@ impl Item {
         Self::FunctionCall { id, status: Status::InProgress, call_id, name, arguments: String::new() }
     }
 
+    pub(super) fn custom_tool_call(id: String, call_id: String, name: String) -> Self {
+        Self::CustomToolCall { id, status: Status::InProgress, call_id, name, input: String::new() }
+    }
+
     pub(super) fn id(&self) -> &str {
         match self {
-            Self::Reasoning { id, .. } | Self::Message { id, .. } | Self::FunctionCall { id, .. } => id,
+            Self::Reasoning { id, .. }
+            | Self::Message { id, .. }
+            | Self::FunctionCall { id, .. }
+            | Self::CustomToolCall { id, .. } => id,
         }
     }
 
     pub(super) fn status(&self) -> Status {
         match self {
-            Self::Reasoning { status, .. } | Self::Message { status, .. } | Self::FunctionCall { status, .. } => {
-                *status
-            }
+            Self::Reasoning { status, .. }
+            | Self::Message { status, .. }
+            | Self::FunctionCall { status, .. }
+            | Self::CustomToolCall { status, .. } => *status,
         }
     }
 
     pub(super) fn set_status(&mut self, new: Status) {
         match self {
-            Self::Reasoning { status, .. } | Self::Message { status, .. } | Self::FunctionCall { status, .. } => {
+            Self::Reasoning { status, .. }
+            | Self::Message { status, .. }
+            | Self::FunctionCall { status, .. }
+            | Self::CustomToolCall { status, .. } => {
                 *status = new;
             }
         }
@@ -117,7 +135,7 @@ impl Item {
     pub(super) fn parts(&self) -> &[Part] {
         match self {
             Self::Reasoning { content, .. } | Self::Message { content, .. } => content,
-            Self::FunctionCall { .. } => &[],
+            Self::FunctionCall { .. } | Self::CustomToolCall { .. } => &[],
         }
     }
 
@@ -125,7 +143,7 @@ impl Item {
     pub(super) fn parts_mut(&mut self) -> Option<&mut Vec<Part>> {
         match self {
             Self::Reasoning { content, .. } | Self::Message { content, .. } => Some(content),
-            Self::FunctionCall { .. } => None,
+            Self::FunctionCall { .. } | Self::CustomToolCall { .. } => None,
         }
     }
 }

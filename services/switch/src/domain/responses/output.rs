@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::chunk::ToolDelta;
-use super::event::{ArgumentsEvent, DeltaEvent, DoneEvent, Events, ItemEvent, PartEvent, Place};
+use super::event::{CallEvent, DeltaEvent, DoneEvent, Events, ItemEvent, PartEvent, Place};
 use super::item::{Item, Part, PartKind, Status};
 use crate::domain::chunk::BadChunk;
 use crate::wire::signed_id;
@@ -67,10 +67,8 @@ impl Output {
         }
         self.close_open(status);
         for Call { item: index, .. } in std::mem::take(&mut self.calls) {
-            if let (Status::Completed, Item::FunctionCall { id, arguments, .. }) = (status, &self.items[index]) {
-                let event =
-                    ArgumentsEvent { item_id: id, output_index: index, delta: None, arguments: Some(arguments) };
-                self.events.push("response.function_call_arguments.done", &event);
+            if status == Status::Completed {
+                self.end_call(index);
             }
             self.end_item(index, status);
         }
@@ -128,35 +126,58 @@ impl Output {
     /// More of a call.
     pub(super) fn call(&mut self, place: usize, mut call: ToolDelta) -> Result<(), BadChunk> {
         let number = call.index.unwrap_or(place);
-        let more = call.function.as_mut().and_then(|function| function.arguments.take()).unwrap_or_default();
+        let more = call.take_more();
         self.count(more.len())?;
         let known = self.calls.iter().rfind(|known| known.number == number);
         let index = match known.filter(|known| !call.begins_another(&known.id)) {
             Some(known) => known.item,
             None => self.begin_call(number, call),
         };
-        if let Item::FunctionCall { id, arguments, .. } = &mut self.items[index]
-            && !more.is_empty()
-        {
-            arguments.push_str(&more);
-            let event = ArgumentsEvent { item_id: id, output_index: index, delta: Some(&more), arguments: None };
-            self.events.push("response.function_call_arguments.delta", &event);
+        let (name, id, said) = match &mut self.items[index] {
+            Item::FunctionCall { id, arguments, .. } => ("response.function_call_arguments.delta", id, arguments),
+            Item::CustomToolCall { id, input, .. } => ("response.custom_tool_call_input.delta", id, input),
+            Item::Reasoning { .. } | Item::Message { .. } => return Ok(()),
+        };
+        if !more.is_empty() {
+            said.push_str(&more);
+            let event = CallEvent { item_id: id, output_index: index, delta: Some(&more), ..CallEvent::default() };
+            self.events.push(name, &event);
         }
         Ok(())
+    }
+
+    /// All that the tool is called with was said.
+    fn end_call(&mut self, index: usize) {
+        let item = &self.items[index];
+        let event = CallEvent { item_id: item.id(), output_index: index, ..CallEvent::default() };
+        match item {
+            Item::FunctionCall { arguments, .. } => {
+                let event = CallEvent { arguments: Some(arguments), ..event };
+                self.events.push("response.function_call_arguments.done", &event);
+            }
+            Item::CustomToolCall { input, .. } => {
+                let event = CallEvent { input: Some(input), ..event };
+                self.events.push("response.custom_tool_call_input.done", &event);
+            }
+            Item::Reasoning { .. } | Item::Message { .. } => {}
+        }
     }
 
     fn begin_call(&mut self, number: usize, call: ToolDelta) -> usize {
         self.close_open(Status::Completed);
         let key = &self.key;
-        let id = format!("fc_{key}{:02x}", self.items.len());
+        let place = self.items.len();
         let given = call.id.as_deref().unwrap_or_default().to_owned();
         let call_id = if given.is_empty() { format!("call_{key}{number:02x}") } else { given.clone() };
         let call_id = match call.thought_signature() {
             Some(signature) => signed_id::join(&call_id, signature),
             None => call_id,
         };
-        let name = call.function.and_then(|function| function.name).unwrap_or_default();
-        let item = self.begin_item(Item::function_call(id, call_id, name));
+        let name = call.name().unwrap_or_default().to_owned();
+        let item = self.begin_item(match call.custom {
+            Some(_) => Item::custom_tool_call(format!("ctc_{}{place:02x}", self.key), call_id, name),
+            None => Item::function_call(format!("fc_{}{place:02x}", self.key), call_id, name),
+        });
         self.calls.push(Call { number, id: given, item });
         item
     }
@@ -207,7 +228,7 @@ fn is_home_of(item: &Item, kind: PartKind) -> bool {
     match item {
         Item::Reasoning { .. } => matches!(kind, PartKind::Reasoning(_)),
         Item::Message { .. } => matches!(kind, PartKind::Text | PartKind::Refusal),
-        Item::FunctionCall { .. } => false,
+        Item::FunctionCall { .. } | Item::CustomToolCall { .. } => false,
     }
 }
 

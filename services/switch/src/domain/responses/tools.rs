@@ -1,4 +1,4 @@
-//! Tools of a Responses request as tools of a chat: the function is one level deeper there.
+//! Tools of a Responses request as tools of a chat: what is called is one level deeper there.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,13 +19,16 @@ struct Tool<'a> {
     #[serde(borrow)]
     parameters: Option<&'a RawValue>,
     strict: Option<bool>,
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
 }
 
+/// What the caller runs: a function, or a tool that takes any text.
 #[derive(Serialize)]
-struct Outer<T> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: T,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Outer<F, C> {
+    Function { function: F },
+    Custom { custom: C },
 }
 
 #[derive(Serialize)]
@@ -39,9 +42,41 @@ struct Function<'a> {
     strict: Option<bool>,
 }
 
+#[derive(Serialize)]
+struct Custom<'a> {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+}
+
+/// What a text must be like; a chat has the grammar one level deeper.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Format<'a> {
+    Text,
+    Grammar { grammar: Grammar<'a> },
+}
+
+#[derive(Deserialize, Serialize)]
+struct Grammar<'a> {
+    #[serde(borrow)]
+    syntax: &'a RawValue,
+    #[serde(borrow)]
+    definition: &'a RawValue,
+}
+
 #[derive(Deserialize, Serialize)]
 struct Name {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    #[serde(rename = "type")]
+    kind: String,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +85,7 @@ struct Choice {
     kind: String,
     name: Option<String>,
     mode: Option<String>,
-    tools: Option<Vec<Name>>,
+    tools: Option<Vec<Allowed>>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +98,7 @@ struct AllowedChoice {
 #[derive(Serialize)]
 struct AllowedTools {
     mode: String,
-    tools: Vec<Outer<Name>>,
+    tools: Vec<Outer<Name, Name>>,
 }
 
 /// The fields that a chat says the same with.
@@ -72,7 +107,7 @@ pub(super) fn for_chat(fields: &Fields<'_>) -> Result<Vec<(&'static str, Box<Raw
     if tools.is_empty() {
         return Ok(Vec::new());
     }
-    let tools: Vec<_> = tools.into_iter().enumerate().map(function).collect::<Result<_, _>>()?;
+    let tools: Vec<_> = tools.into_iter().enumerate().map(callers).collect::<Result<_, _>>()?;
     let mut chat = vec![("tools", raw("tools", &tools)?)];
     if let Some(choice) = fields.get("tool_choice") {
         chat.push(("tool_choice", tool_choice(choice)?));
@@ -83,14 +118,34 @@ pub(super) fn for_chat(fields: &Fields<'_>) -> Result<Vec<(&'static str, Box<Raw
     Ok(chat)
 }
 
-fn function((index, tool): (usize, Tool<'_>)) -> Result<Outer<Function<'_>>, Unacceptable> {
-    if tool.kind != "function" {
-        let problem = format!("`{}` is run by OpenAI itself; only `function` tools are possible here", tool.kind);
+/// A tool that the caller runs.
+fn callers((index, tool): (usize, Tool<'_>)) -> Result<Outer<Function<'_>, Custom<'_>>, Unacceptable> {
+    let Tool { kind, name, description, parameters, strict, format } = tool;
+    if !["function", "custom"].contains(&kind.as_str()) {
+        let problem = format!("`{kind}` is run by OpenAI itself; only `function` and `custom` tools are possible here");
         return Err(Unacceptable::new(format!("tools[{index}].type"), problem));
     }
-    let name = tool.name.ok_or_else(|| Unacceptable::new(format!("tools[{index}].name"), "is required"))?;
-    let Tool { description, parameters, strict, .. } = tool;
-    Ok(outer(Function { name, description, parameters, strict }))
+    let name = name.ok_or_else(|| Unacceptable::new(format!("tools[{index}].name"), "is required"))?;
+    if kind == "function" {
+        return Ok(Outer::Function { function: Function { name, description, parameters, strict } });
+    }
+    let format = format.map(|format| text_format(format, &format!("tools[{index}].format"))).transpose()?;
+    Ok(Outer::Custom { custom: Custom { name, description, format } })
+}
+
+fn text_format<'a>(format: &'a RawValue, place: &str) -> Result<Format<'a>, Unacceptable> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let unreadable = |error: serde_json::Error| Unacceptable::new(place, format!("cannot be read: {error}"));
+    let Kind { kind } = serde_json::from_str(format.get()).map_err(unreadable)?;
+    match kind.as_str() {
+        "text" => Ok(Format::Text),
+        "grammar" => Ok(Format::Grammar { grammar: serde_json::from_str(format.get()).map_err(unreadable)? }),
+        _ => Err(Unacceptable::new(format!("{place}.type"), "must be `text` or `grammar`")),
+    }
 }
 
 fn tool_choice(choice: &RawValue) -> Result<Box<RawValue>, Unacceptable> {
@@ -100,18 +155,22 @@ fn tool_choice(choice: &RawValue) -> Result<Box<RawValue>, Unacceptable> {
     let choice: Choice = serde_json::from_str(choice.get())
         .map_err(|error| Unacceptable::new("tool_choice", format!("cannot be read: {error}")))?;
     match choice {
-        Choice { kind, name: Some(name), .. } if kind == "function" => raw("tool_choice", &outer(Name { name })),
         Choice { kind, mode: Some(mode), tools: Some(tools), .. } if kind == "allowed_tools" => {
-            let tools = tools.into_iter().map(outer).collect();
+            let tools = tools.into_iter().map(|Allowed { kind, name }| named(&kind, name)).collect::<Result<_, _>>()?;
             let choice = AllowedChoice { kind: "allowed_tools", allowed_tools: AllowedTools { mode, tools } };
             raw("tool_choice", &choice)
         }
-        _ => Err(Unacceptable::new("tool_choice", "must be a word, one function, or `allowed_tools`")),
+        Choice { kind, name, .. } => raw("tool_choice", &named(&kind, name)?),
     }
 }
 
-fn outer<T>(function: T) -> Outer<T> {
-    Outer { kind: "function", function }
+/// One tool, by its name.
+fn named(kind: &str, name: Option<String>) -> Result<Outer<Name, Name>, Unacceptable> {
+    match (kind, name.map(|name| Name { name })) {
+        ("function", Some(function)) => Ok(Outer::Function { function }),
+        ("custom", Some(custom)) => Ok(Outer::Custom { custom }),
+        _ => Err(Unacceptable::new("tool_choice", "must be a word, one tool of the caller's, or `allowed_tools`")),
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +206,23 @@ mod tests {
             assert_eq!(got, Ok(expected));
         }
         assert_eq!(chat(json!({ "tool_choice": "auto", "parallel_tool_calls": true })), Ok(json!({})));
+    }
+
+    #[test]
+    fn what_takes_any_text_goes_one_level_deeper_too() {
+        let grammar = json!({ "syntax": "lark", "definition": "start: /a/" });
+        let flat = json!({ "type": "grammar", "syntax": "lark", "definition": "start: /a/" });
+        let deeper = json!({ "type": "grammar", "grammar": grammar });
+        for (format, expected) in [(flat, deeper), (json!({ "type": "text" }), json!({ "type": "text" }))] {
+            let tools = json!([{ "type": "custom", "name": "patch", "description": "d", "format": format }]);
+            let got = chat(json!({ "tools": tools, "tool_choice": { "type": "custom", "name": "patch" } }));
+            let custom = json!({ "name": "patch", "description": "d", "format": expected });
+            let choice = json!({ "type": "custom", "custom": { "name": "patch" } });
+            assert_eq!(got, Ok(json!({ "tools": [{ "type": "custom", "custom": custom }], "tool_choice": choice })));
+        }
+        let unknown = json!([{ "type": "custom", "name": "p", "format": { "type": "jpeg" } }]);
+        let refused = chat(json!({ "tools": unknown })).expect_err("refused").param;
+        assert_eq!(refused.as_deref(), Some("tools[0].format.type"));
     }
 
     #[test]

@@ -236,3 +236,20 @@ fn refusals_are_parts_of_their_own() {
     assert_eq!(content[1], json!({ "type": "refusal", "refusal": "I cannot" }));
     assert!(names(&events).contains(&"refusal.done"), "{events:?}");
 }
+
+#[test]
+fn a_tool_that_takes_any_text_is_called_as_such() {
+    let mut builder = builder();
+    let part = |call: Value| json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] });
+    let begun = json!({ "index": 0, "id": "call_1", "type": "custom", "custom": { "name": "patch", "input": "" } });
+    let mut events = add(&mut builder, &part(begun));
+    events.extend(add(&mut builder, &part(json!({ "index": 0, "custom": { "input": "*** Begin" } }))));
+    events.extend(read(builder.finish(2)));
+    let of = |name: &str| events.iter().find(|event| event["type"] == name).unwrap_or_else(|| panic!("no {name}"));
+    assert_eq!(of("response.output_item.added")["item"]["name"], "patch");
+    assert_eq!(of("response.custom_tool_call_input.delta")["delta"], "*** Begin");
+    assert_eq!(of("response.custom_tool_call_input.done")["input"], "*** Begin");
+    let item = &of("response.completed")["response"]["output"][0];
+    let told = [&item["type"], &item["call_id"], &item["name"], &item["input"], &item["status"]];
+    assert_eq!(told, ["custom_tool_call", "call_1", "patch", "*** Begin", "completed"]);
+}
