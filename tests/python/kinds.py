@@ -1,6 +1,6 @@
 """What the kinds of providers have no words for. A model is `provider/model` here, and the provider is called as its kind."""
 
-LACKS = {"anthropic": {"n", "json_object", "embeddings"}}
+LACKS = {"anthropic": {"n", "embeddings"}}
 
 
 def can(model, what):

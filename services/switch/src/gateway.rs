@@ -357,9 +357,7 @@ fn usable<T>(
                 let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
                 Err(Failure { health: Health::Unknown, ..failure })
             }
-            None => {
-                Err(reported().unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for")))
-            }
+            None => Err(reported().unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))),
         },
     }
 }

@@ -244,7 +244,7 @@ fn a_tool_that_takes_any_text_is_called_as_such() {
     let begun = json!({ "index": 0, "id": "call_1", "type": "custom", "custom": { "name": "patch", "input": "" } });
     let mut events = add(&mut builder, &part(begun));
     events.extend(add(&mut builder, &part(json!({ "index": 0, "custom": { "input": "*** Begin" } }))));
-    events.extend(read(builder.finish(2)));
+    events.extend(read(builder.finish(2, Usd::ZERO)));
     let of = |name: &str| events.iter().find(|event| event["type"] == name).unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(of("response.output_item.added")["item"]["name"], "patch");
     assert_eq!(of("response.custom_tool_call_input.delta")["delta"], "*** Begin");
