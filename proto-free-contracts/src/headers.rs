@@ -52,7 +52,8 @@ pub const RATELIMIT_TOKENS: [&str; 3] =
 pub const ACCEL_BUFFERING: &str = "x-accel-buffering";
 /// What the answer cost, in US dollars as a decimal number, attempts that failed included. Not on streams.
 pub const COST_USD: &str = "x-vx11-cost-usd";
-/// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are durable.
+/// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are
+/// durable.
 pub const STORAGE: &str = "x-vx11-storage";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";

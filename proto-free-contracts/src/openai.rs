@@ -1,8 +1,8 @@
 //! The part of OpenAI's wire that VX11 itself reads and writes.
 //!
 //! The switch forwards bodies as bytes and reads only what routing needs; these types are for what VX11 composes itself
-//! (its provider calls for `/switch/chat`, its model list, its errors) and for what clients of `/v1` are told in OpenAPI.
-//! Source: OpenAI's API reference, "Chat" and "Models".
+//! (its provider calls for `/switch/chat`, its model list, its errors) and for what clients of `/v1` are told in
+//! OpenAPI. Source: OpenAI's API reference, "Chat" and "Models".
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

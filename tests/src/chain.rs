@@ -42,8 +42,8 @@ impl Chain {
         Self::start_with(&[])
     }
 
-    /// Starts all five with more variables, which every process gets. `{service}` in a value stands for the address of one
-    /// that is started before.
+    /// Starts all five with more variables, which every process gets. `{service}` in a value stands for the address of
+    /// one that is started before.
     pub fn start_with(extra: &[(&str, &str)]) -> anyhow::Result<Self> {
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut chain = Self { data: TempDir::new()?, extra, running: BTreeMap::new(), addresses: BTreeMap::new() };

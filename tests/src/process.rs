@@ -107,7 +107,8 @@ impl Process {
         Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
     }
 
-    /// Stops it where it is until `SIGCONT`, and waits until every thread has stopped: the signal alone may find one at work.
+    /// Stops it where it is until `SIGCONT`, and waits until every thread has stopped: the signal alone may find one at
+    /// work.
     pub fn freeze(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGSTOP)?;
         let begun = Instant::now();

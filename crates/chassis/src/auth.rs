@@ -28,8 +28,8 @@ pub const STREAM_TOKEN_TTL: Duration = Duration::from_secs(60);
 ///
 /// Both methods are called for every request and must answer at once, from memory.
 pub trait Credentials: Send + Sync {
-    /// Whether who presents `secret`, which is not the shared token, may come in. What is learnt about the caller may be
-    /// left in the request's extensions.
+    /// Whether who presents `secret`, which is not the shared token, may come in. What is learnt about the caller may
+    /// be left in the request's extensions.
     fn accept(&self, request: &HttpRequest, secret: &str) -> bool;
 
     /// Adds to an answer's head what its caller should know, such as how much is left of a limit.

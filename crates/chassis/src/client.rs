@@ -1,5 +1,5 @@
-//! Calls to the other services: one place that sends the token, the correlation id, the trace and the deadline, and that
-//! turns what comes back into our words.
+//! Calls to the other services: one place that sends the token, the correlation id, the trace and the deadline, and
+//! that turns what comes back into our words.
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -251,7 +251,8 @@ async fn refusal(response: Response) -> CallError {
     CallError::Status { status, body }
 }
 
-/// Makes a call within `limit`, and says on its span how it ended. The call is borrowed: handed on, it would be held twice.
+/// Makes a call within `limit`, and says on its span how it ended. The call is borrowed: handed on, it would be held
+/// twice.
 async fn observed<A>(
     span: Span,
     limit: Duration,

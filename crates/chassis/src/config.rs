@@ -1,8 +1,8 @@
 //! Configuration: one TOML file with a section a service, and `VX11_*` variables over it.
 //!
 //! `VX11_SECTION__FIELD` sets `field` of `[section]`; a few names without a section are kept for older clients and
-//! tests (`VX11_TOKEN`, `VX11_SWITCH_URL` …). Everything is checked before a port opens. Only [`Settings::from_process`]
-//! reads the process environment.
+//! tests (`VX11_TOKEN`, `VX11_SWITCH_URL` …). Everything is checked before a port opens. Only
+//! [`Settings::from_process`] reads the process environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -308,8 +308,8 @@ impl Settings {
         Ok(common)
     }
 
-    /// A service's own section: what is set, over the service's defaults, field by field. A table within the section that is
-    /// set in part keeps these for the rest, whatever the defaults of its type.
+    /// A service's own section: what is set, over the service's defaults, field by field. A table within the section
+    /// that is set in part keeps these for the rest, whatever the defaults of its type.
     ///
     /// Defaults are merged as values, so a section serialises, all but its secrets: `SecretString` refuses to, and is
     /// marked `skip_serializing`. A secret has no default.

@@ -16,8 +16,8 @@ const LONGEST_PART: Duration = Duration::from_secs(32_767);
 #[cfg(target_os = "linux")]
 const LONGEST: Duration = Duration::from_millis(2_147_483_647);
 
-/// Ends `connection` when its client has taken nothing of what it was sent for `limit`, or cannot be reached for about as
-/// long. On Linux a client that answers, and keeps its window shut, takes nothing; other systems bear it.
+/// Ends `connection` when its client has taken nothing of what it was sent for `limit`, or cannot be reached for about
+/// as long. On Linux a client that answers, and keeps its window shut, takes nothing; other systems bear it.
 pub(crate) fn limit(connection: &dyn Any, limit: Duration) {
     let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
     // Refused only for a socket that is gone already.

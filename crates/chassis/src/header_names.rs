@@ -1,5 +1,5 @@
-//! The contract's header names as actix-web has them, made at compile time: a name that is looked up by its text is parsed
-//! and copied each time.
+//! The contract's header names as actix-web has them, made at compile time: a name that is looked up by its text is
+//! parsed and copied each time.
 
 use actix_web::http::header::HeaderName;
 use vx11_contracts::headers;

@@ -62,8 +62,8 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// A request that has come in. It is counted when it is answered, or when its client goes away first and the server drops
-/// it; its line is written when this is dropped.
+/// A request that has come in. It is counted when it is answered, or when its client goes away first and the server
+/// drops it; its line is written when this is dropped.
 struct Seen {
     started: Instant,
     metrics: std::sync::Arc<ServiceMetrics>,

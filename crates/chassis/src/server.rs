@@ -80,7 +80,8 @@ pub trait Admission: Send + Sync {
     /// Whether the request may come in at all.
     fn admit(&self, request: &HttpRequest) -> Result<(), ApiError>;
 
-    /// Whether the caller may present a token; one whose tokens were wrong too often may not, until some time has passed.
+    /// Whether the caller may present a token; one whose tokens were wrong too often may not, until some time has
+    /// passed.
     fn may_present_token(&self, request: &HttpRequest) -> Result<(), ApiError>;
 
     /// The caller has presented a wrong token.
@@ -186,7 +187,8 @@ where
             .app_data(ThinData(addresses.clone()))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(auth::guard))
-            // Outside of the guard: a browser asks without the token whether it may send it, and may read every refusal.
+            // Outside of the guard: a browser asks without the token whether it may send it, and may read every
+            // refusal.
             .wrap(Condition::new(!allowed_origins.is_empty(), cors(&allowed_origins)))
             .wrap(from_fn(observe::observe))
     })
@@ -225,8 +227,9 @@ where
     Ok(())
 }
 
-/// A service seldom is alone on its machine, and what it hands to the kernel, to its store and to its log runs beside its
-/// workers: with one for each core they push each other out of the caches, at a tenth more CPU a request on two cores.
+/// A service seldom is alone on its machine, and what it hands to the kernel, to its store and to its log runs beside
+/// its workers: with one for each core they push each other out of the caches, at a tenth more CPU a request on two
+/// cores.
 fn workers(configured: usize) -> usize {
     match configured {
         0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),

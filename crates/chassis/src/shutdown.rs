@@ -28,8 +28,8 @@ impl Shutdown {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and answers with the signal's name. SIGHUP ends nothing meanwhile: who sends it wants something
-/// read anew, and a service that can do so listens for it itself.
+/// Waits for SIGTERM or SIGINT and answers with the signal's name. SIGHUP ends nothing meanwhile: who sends it wants
+/// something read anew, and a service that can do so listens for it itself.
 ///
 /// # Errors
 /// When the process cannot listen for signals.

@@ -96,8 +96,8 @@ impl Request {
         self.send_noting(|_| {})
     }
 
-    /// As [`Request::send`]; `note` hears whether anything may have been sent by now: `true` once there is a connection for
-    /// it, and `false` should that turn out to have been closed.
+    /// As [`Request::send`]; `note` hears whether anything may have been sent by now: `true` once there is a connection
+    /// for it, and `false` should that turn out to have been closed.
     ///
     /// # Errors
     /// When there is no connection, or it breaks before the head.

@@ -38,7 +38,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// The one that the environment names for `address`: `HTTPS_PROXY` or `ALL_PROXY`, where `NO_PROXY` does not except it.
+    /// The one that the environment names for `address`: `HTTPS_PROXY` or `ALL_PROXY`, where `NO_PROXY` does not except
+    /// it.
     ///
     /// # Errors
     /// When it is not spoken to over plain HTTP: other proxies are not supported.

@@ -29,15 +29,15 @@ impl Connection {
         Ok(Box::new(Self { sender, http: Some(http), is_over: false }))
     }
 
-    /// Sends `request` and waits for the head of the answer. The error holds the request where nothing of it was sent, as
-    /// where the other side turns out to have closed the connection while it was idle: hyper reads before it takes up the
-    /// request, and takes up none where the task's budget does not let it read.
+    /// Sends `request` and waits for the head of the answer. The error holds the request where nothing of it was sent,
+    /// as where the other side turns out to have closed the connection while it was idle: hyper reads before it takes
+    /// up the request, and takes up none where the task's budget does not let it read.
     pub(crate) fn send(
         &mut self,
         request: Request<Body>,
     ) -> impl Future<Output = Result<http::Response<Incoming>, TrySendError<Request<Body>>>> {
-        // The head is handed over while the connection is polled below, by this very task, which so needs no wake-up for
-        // it: neither a waker, nor a budget whose end only a waker could tell.
+        // The head is handed over while the connection is polled below, by this very task, which so needs no wake-up
+        // for it: neither a waker, nor a budget whose end only a waker could tell.
         let head = unconstrained(self.sender.try_send_request(request));
         let (http, is_over) = (&mut self.http, &mut self.is_over);
         async move {

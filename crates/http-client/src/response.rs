@@ -54,8 +54,8 @@ impl Response {
         self.body.size_hint().exact()
     }
 
-    /// The next chunk of the body as it came; `None` at its end. May be dropped while it waits, and called again, but not
-    /// after an error. What the request's own body still has to send goes on only while this waits.
+    /// The next chunk of the body as it came; `None` at its end. May be dropped while it waits, and called again, but
+    /// not after an error. What the request's own body still has to send goes on only while this waits.
     ///
     /// # Errors
     /// When the body breaks off.

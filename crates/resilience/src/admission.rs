@@ -1,10 +1,10 @@
 //! Admission: how many calls a target gets at a time, who waits for a place, and who is turned away at once.
 //!
 //! The number of places adapts to what the target bears ([`AdmissionConfig`]). Who finds none free waits in a bounded
-//! queue, in turn between tenants, with the more turns the more urgent the call is ([`Priority`]), so that one tenant's flood
-//! is that tenant's wait whatever it says of its urgency. A caller that would wait longer than it has time is refused at once, as is one whom a full queue has no room for; both
-//! hear when to come back. A place is given back when its [`Slot`] is dropped, whatever became of the call; a caller that
-//! goes away while it waits leaves the queue.
+//! queue, in turn between tenants, with the more turns the more urgent the call is ([`Priority`]), so that one tenant's
+//! flood is that tenant's wait whatever it says of its urgency. A caller that would wait longer than it has time is
+//! refused at once, as is one whom a full queue has no room for; both hear when to come back. A place is given back
+//! when its [`Slot`] is dropped, whatever became of the call; a caller that goes away while it waits leaves the queue.
 
 mod limit;
 mod queue;

@@ -2,8 +2,8 @@
 //! budget and admission.
 //!
 //! Everything here is in-process state behind short locks or atomics: nothing does I/O, and nothing waits but
-//! [`Deadline::run`], which bounds a caller's own future, and [`Admission::enter`], within a deadline; nothing knows HTTP, metrics or a service. Durations are
-//! [`std::time::Duration`], points in time [`std::time::Instant`].
+//! [`Deadline::run`], which bounds a caller's own future, and [`Admission::enter`], within a deadline; nothing knows
+//! HTTP, metrics or a service. Durations are [`std::time::Duration`], points in time [`std::time::Instant`].
 
 mod admission;
 mod breaker;

@@ -54,9 +54,9 @@ pub struct WriterConfig {
     pub capacity: usize,
     /// Rows in one transaction at most. Default 512.
     pub max_batch: usize,
-    /// How long more rows are waited for while several callers are waiting already. A transaction of many rows costs little more
-    /// than one of few, because they share the pages that it writes and the sync. (PostgreSQL's `commit_delay`.)
-    /// Default 4 ms.
+    /// How long more rows are waited for while several callers are waiting already. A transaction of many rows costs
+    /// little more than one of few, because they share the pages that it writes and the sync. (PostgreSQL's
+    /// `commit_delay`.) Default 4 ms.
     #[serde(with = "humantime_serde")]
     pub gather: Duration,
     /// How long rows that nobody waits for are kept for more of them to come. Default 20 ms.

@@ -4,8 +4,8 @@
 //! its columns several times; an upsert it takes for new each time, and prepares it again. The text of these is fixed
 //! when the program is built. They write one row, all columns that are named, and are prepared once a connection.
 
-/// Makes a struct the statement that inserts it: each of its fields that is named goes into the column of that name. What
-/// follows the braces ends the statement's text, such as `"ON CONFLICT DO NOTHING"`.
+/// Makes a struct the statement that inserts it: each of its fields that is named goes into the column of that name.
+/// What follows the braces ends the statement's text, such as `"ON CONFLICT DO NOTHING"`.
 ///
 /// ```
 /// use diesel::RunQueryDsl;

@@ -9,8 +9,9 @@
 //!
 //! - [`trail`] is the audit log that each service keeps in a table of the same shape.
 //!
-//! Besides that it knows no table and no service. Only the `store` modules of services use it, and only through [`Connection`]:
-//! when PostgreSQL comes, that becomes the enum of both, and code that named SQLite's type would not follow.
+//! Besides that it knows no table and no service. Only the `store` modules of services use it, and only through
+//! [`Connection`]: when PostgreSQL comes, that becomes the enum of both, and code that named SQLite's type would not
+//! follow.
 
 mod config;
 mod connection;

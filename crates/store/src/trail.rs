@@ -1,7 +1,7 @@
 //! `copilot_actions_log`: the audit trail that every service with a store keeps, in a table of the same shape.
 //!
-//! A service creates the table and its indexes in its own migrations, decides what is worth a row, and reads its own rows
-//! only.
+//! A service creates the table and its indexes in its own migrations, decides what is worth a row, and reads its own
+//! rows only.
 
 mod marks;
 #[cfg(test)]

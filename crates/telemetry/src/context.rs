@@ -64,7 +64,8 @@ impl TraceContext {
         }
     }
 
-    /// As the parent of an exported span: a remote one where a caller sent it, a local one where a span of ours made it.
+    /// As the parent of an exported span: a remote one where a caller sent it, a local one where a span of ours made
+    /// it.
     pub(crate) fn to_parent(&self) -> SpanContext {
         let state = self.tracestate.as_deref().and_then(|text| text.parse::<TraceState>().ok()).unwrap_or_default();
         SpanContext::new(self.trace_id, self.span_id, self.flags, self.service.is_none(), state)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// Buckets for the head of an answer: from half a millisecond, which a local one takes, to a minute, which none may take.
+/// Buckets for the head of an answer: from half a millisecond, which a local one takes, to a minute, which none may
+/// take.
 pub const ANSWER_SECONDS: [f64; 17] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 

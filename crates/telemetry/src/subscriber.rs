@@ -77,8 +77,8 @@ pub fn init(config: &TelemetryConfig, process: &str, services: &[&str]) -> Resul
     Ok(Guard { _traces: traces, _lines: guard })
 }
 
-/// Levels, and modules with theirs, separated by commas. What `Targets` cannot read it would take for the name of a module
-/// that logs nothing.
+/// Levels, and modules with theirs, separated by commas. What `Targets` cannot read it would take for the name of a
+/// module that logs nothing.
 fn targets(text: &str) -> Result<Targets, TelemetryError> {
     let pieces: Vec<_> = text.split(',').map(str::trim).filter(|piece| !piece.is_empty()).collect();
     if let Some(piece) = pieces.iter().find(|piece| piece.ends_with('=') || piece.contains(['[', ' '])) {

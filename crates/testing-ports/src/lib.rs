@@ -1,8 +1,8 @@
 //! Ports for servers of tests that learn theirs before they listen, or come back to it later.
 //!
-//! The system hands its ephemeral ports to every connection that goes out and to whoever listens on port 0: one that was
-//! free, or that a killed server had, may be somebody else's a moment later. So these lie outside. A server that stays
-//! while its test runs needs none of this: it listens on port 0. For tests only.
+//! The system hands its ephemeral ports to every connection that goes out and to whoever listens on port 0: one that
+//! was free, or that a killed server had, may be somebody else's a moment later. So these lie outside. A server that
+//! stays while its test runs needs none of this: it listens on port 0. For tests only.
 
 use std::net::TcpListener;
 use std::ops::Range;

@@ -1,5 +1,6 @@
-//! What the services' in-process tests share: a service on a free port ([`Port`], [`Running`]), its answers ([`Answer`]), a
-//! server that misbehaves to the byte ([`Scripted`]), and waiting for something to come true ([`eventually`]).
+//! What the services' in-process tests share: a service on a free port ([`Port`], [`Running`]), its answers
+//! ([`Answer`]), a server that misbehaves to the byte ([`Scripted`]), and waiting for something to come true
+//! ([`eventually`]).
 //!
 //! For tests only, so everything here panics where something is not as it should be.
 

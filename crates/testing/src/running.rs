@@ -31,7 +31,8 @@ impl Port {
         Self { address: listener.local_addr().expect("an address"), listener }
     }
 
-    /// Starts here what `serve` serves, with this configuration file and these variables over it, of which later ones win.
+    /// Starts here what `serve` serves, with this configuration file and these variables over it, of which later ones
+    /// win.
     ///
     /// # Panics
     /// When the settings are wrong.

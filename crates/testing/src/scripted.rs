@@ -22,8 +22,8 @@ pub enum Act {
     Reset,
 }
 
-/// A server that follows a script. After it the connection is closed where the answer said `connection: close`, and takes
-/// the next request where it did not.
+/// A server that follows a script. After it the connection is closed where the answer said `connection: close`, and
+/// takes the next request where it did not.
 #[derive(Debug)]
 pub struct Scripted {
     /// Where it listens.

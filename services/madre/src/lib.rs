@@ -1,7 +1,7 @@
 //! The orchestrator: chat of last resort, plans that wait for a person, power windows, maintenance.
 //!
-//! madre answers when nothing else does, so its chat depends on nothing but this process: no other service, no clock, no
-//! model; and a store that does not answer costs it the trail and the plans, not the answer.
+//! madre answers when nothing else does, so its chat depends on nothing but this process: no other service, no clock,
+//! no model; and a store that does not answer costs it the trail and the plans, not the answer.
 //!
 //! Nothing that could do harm runs before a person has confirmed it. Whoever starts madre hands it the [`PowerDriver`]
 //! that starts and stops the other services.

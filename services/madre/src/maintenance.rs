@@ -1,7 +1,7 @@
 //! Upkeep of every store after a task or a deploy, with evidence of what was found.
 //!
-//! Each service looks after its own tables; madre asks them all, weighs the answers and keeps the evidence. A store that
-//! cannot be asked, or a step that fails, stands in the report as an error and stops nothing else.
+//! Each service looks after its own tables; madre asks them all, weighs the answers and keeps the evidence. A store
+//! that cannot be asked, or a step that fails, stands in the report as an error and stops nothing else.
 
 mod evidence;
 mod report;

@@ -1,6 +1,7 @@
 //! Asks a service that chats go to for its health, in the background, and says on the event stream when it changes.
 //!
-//! Requests read what was found from the gate, and tell it when a call gets no answer; nothing here waits for a request.
+//! Requests read what was found from the gate, and tell it when a call gets no answer; nothing here waits for a
+//! request.
 
 use std::sync::Arc;
 use std::time::Duration;

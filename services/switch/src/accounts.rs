@@ -1,9 +1,9 @@
 //! Money and limits: who calls with which key, how much they may ask and spend, what each request cost.
 //!
-//! A route opens a [`Bill`] before it asks the gateway. That reserves an estimate on the key's meters; every provider call
-//! reports to the bill what it spent; and when the last of them is gone, however that comes about, the bill settles the
-//! truth, leaves a row in the ledger and counts. Nothing here asks a database on a request's way, and no lock is held
-//! across an await.
+//! A route opens a [`Bill`] before it asks the gateway. That reserves an estimate on the key's meters; every provider
+//! call reports to the bill what it spent; and when the last of them is gone, however that comes about, the bill
+//! settles the truth, leaves a row in the ledger and counts. Nothing here asks a database on a request's way, and no
+//! lock is held across an await.
 //!
 //! Callers with the shared token are VX11's own: they have no limits, and are in the ledger all the same.
 
@@ -70,8 +70,8 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// The accounts of `config`, with what the ledger says that they have spent already; counted in `redis`, where there is
-    /// one. Needs a tokio runtime.
+    /// The accounts of `config`, with what the ledger says that they have spent already; counted in `redis`, where
+    /// there is one. Needs a tokio runtime.
     ///
     /// # Errors
     /// When a key's secret or the ledger cannot be used.
@@ -112,8 +112,8 @@ impl Accounts {
         }
     }
 
-    /// Whether it can be counted what `caller` spends on `model`: without a price that would be nothing, and a budget would
-    /// never be spent.
+    /// Whether it can be counted what `caller` spends on `model`: without a price that would be nothing, and a budget
+    /// would never be spent.
     pub(crate) fn can_charge(&self, caller: &Caller, model: &str) -> bool {
         match caller {
             Caller::Internal => true,

@@ -1,9 +1,10 @@
 //! Answers that are kept for who asks the same again, and one call for all who ask the same at the same time.
 //!
-//! What is kept is the whole answer in OpenAI's wire, whether it came as one body or as a stream; it is given out in either
-//! form. Two requests are the same when they have one [`Key`]: same tenant, same meaning, same targets. Only answers that
-//! are whole and come from the first choice are kept, for a time and within a number of bytes. All of it is in this
-//! process's memory, and is empty after a start and after a change of its own configuration; a change elsewhere leaves it.
+//! What is kept is the whole answer in OpenAI's wire, whether it came as one body or as a stream; it is given out in
+//! either form. Two requests are the same when they have one [`Key`]: same tenant, same meaning, same targets. Only
+//! answers that are whole and come from the first choice are kept, for a time and within a number of bytes. All of it
+//! is in this process's memory, and is empty after a start and after a change of its own configuration; a change
+//! elsewhere leaves it.
 //!
 //! It asks no provider and writes no response: `gateway::cached` does the one, `routes` the other.
 
@@ -84,8 +85,8 @@ impl Cache {
         self.answers.insert(key, entry);
     }
 
-    /// A seat in the call that is under way for `key`, or the lead of a new one. A request that must not `read` what others
-    /// asked for always leads.
+    /// A seat in the call that is under way for `key`, or the lead of a new one. A request that must not `read` what
+    /// others asked for always leads.
     fn board(self: &Arc<Self>, key: Key, control: Control, form: Form) -> Boarding {
         let mut flights = self.flights();
         if control.reads {

@@ -11,8 +11,8 @@ use crate::config::SwitchConfig;
 use crate::providers::{Provider, Registry};
 use crate::redis::Redis;
 
-/// Reads and checks the configuration that the gateway would start with, or would with `file`, keys included, and says what
-/// is in it.
+/// Reads and checks the configuration that the gateway would start with, or would with `file`, keys included, and says
+/// what is in it.
 ///
 /// # Errors
 /// Naming the file or variable, and the field.
@@ -40,8 +40,8 @@ fn check(settings: &Settings) -> anyhow::Result<String> {
     Ok(said)
 }
 
-/// What is said of providers that are configured, or asked for, and have no key. It may come with the environment of the
-/// start, and so is no mistake.
+/// What is said of providers that are configured, or asked for, and have no key. It may come with the environment of
+/// the start, and so is no mistake.
 pub(crate) fn without_key(config: &SwitchConfig, registry: &Registry) -> Vec<String> {
     let unusable = registry.all().iter().filter(|provider| !provider.is_usable());
     let meant = unusable.filter(|provider| config.names_provider(&provider.name));

@@ -1,7 +1,8 @@
 //! From a routed request to a provider's answer: one attempt after the other, each with its limits, its span and its
 //! report to breaker and metrics.
 //!
-//! It knows providers, and the wires that they and callers speak; it does not know what the caller of the gateway is answered.
+//! It knows providers, and the wires that they and callers speak; it does not know what the caller of the gateway is
+//! answered.
 
 mod answer_stream;
 mod attempt;
@@ -148,8 +149,8 @@ pub(crate) struct Completed<T> {
 }
 
 impl Gateway {
-    /// One worker's gateway, with clients of its own. Those of `before` whose provider is still there are kept, and their
-    /// connections with them.
+    /// One worker's gateway, with clients of its own. Those of `before` whose provider is still there are kept, and
+    /// their connections with them.
     ///
     /// # Errors
     /// When a provider's address cannot be called.
@@ -164,8 +165,8 @@ impl Gateway {
         Self { shared: self.shared.clone(), http: self.http.clone() }
     }
 
-    /// `targets`, which were found for `model`, as far as they `can`, in the order in which this request for an answer of this
-    /// form asks them.
+    /// `targets`, which were found for `model`, as far as they `can`, in the order in which this request for an answer
+    /// of this form asks them.
     pub(crate) fn arrange(
         &self,
         model: &str,
@@ -201,14 +202,14 @@ impl Gateway {
                         Operation::Embeddings => exchange::embeddings(&body, wire, call.request, &target.model),
                         Operation::Chat | Operation::TextCompletion => exchange::completion(&body, wire),
                     };
-                    let reported = |none| exchange::reported(&body, false, wire, request_id.as_deref()).unwrap_or(none);
-                    Ok((completion.map_err(reported)?, body, request_id))
+                    let wrong = |failure| exchange::wrong(&body, wire, request_id.as_deref(), failure);
+                    Ok((completion.map_err(wrong)?, body, request_id))
                 });
                 attempt.bounded(self.limits(target).answer, call.left(), answer).await
             };
             let completed = came.and_then(|(completion, body, request_id)| {
-                let reported = || exchange::reported(&body, false, wire, request_id.as_deref());
-                let read = usable(&mut attempt, &completion, read(&completion), reported)?;
+                let read = usable(&mut attempt, &completion, read(&completion))
+                    .map_err(|failure| exchange::wrong(&body, wire, request_id.as_deref(), failure))?;
                 let completion = match call.request.operation {
                     // A translated answer is to say what was spent, if only about.
                     Operation::Embeddings if wire != Wire::OpenAi && read.usage.is_none() => {
@@ -335,14 +336,8 @@ impl Gateway {
     }
 }
 
-/// What its caller has `read` of a provider's whole answer, once it is noted what that has cost; else the failure that was
-/// `reported` in its place.
-fn usable<T>(
-    attempt: &mut Attempt,
-    completion: &[u8],
-    read: Option<Read<T>>,
-    reported: impl FnOnce() -> Option<Failure>,
-) -> Result<Read<T>, Failure> {
+/// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.
+fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) -> Result<Read<T>, Failure> {
     let written = || answer::written(completion);
     attempt.described(completion);
     match read {
@@ -357,7 +352,7 @@ fn usable<T>(
                 let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
                 Err(Failure { health: Health::Unknown, ..failure })
             }
-            None => Err(reported().unwrap_or_else(|| Failure::new(Outcome::InvalidAnswer, "not what was asked for"))),
+            None => Err(Failure::new(Outcome::InvalidAnswer, "not what was asked for")),
         },
     }
 }

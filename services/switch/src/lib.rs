@@ -1,11 +1,11 @@
 //! The LLM gateway: picks a provider, fails over, streams.
 //!
-//! Callers speak OpenAI's wire or Anthropic's (`/v1`), or VX11's own (`/switch/chat`); providers are configuration. The way
-//! of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes the calls,
-//! `providers` knows where each provider is and how it is asked, and `wire` translates between what both speak. `accounts`
-//! keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway knows of its providers'
-//! health is lost when it stops, and learnt anew within a few calls, or from other `replicas` through `redis`. `cache`
-//! keeps answers for who asks the same again.
+//! Callers speak OpenAI's wire or Anthropic's (`/v1`), or VX11's own (`/switch/chat`); providers are configuration. The
+//! way of a request: `routes` read it, `domain` says where its model leads and what a failure means, `gateway` makes
+//! the calls, `providers` knows where each provider is and how it is asked, and `wire` translates between what both
+//! speak. `accounts` keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway
+//! knows of its providers' health is lost when it stops, and learnt anew within a few calls, or from other `replicas`
+//! through `redis`. `cache` keeps answers for who asks the same again.
 
 mod accounts;
 mod cache;
@@ -158,7 +158,8 @@ fn share(
     })
 }
 
-/// Every provider by its breakers, the ledger, the limits, and what replicas tell each other. A provider without a key is left out on purpose, not at fault.
+/// Every provider by its breakers, the ledger, the limits, and what replicas tell each other. A provider without a key
+/// is left out on purpose, not at fault.
 fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
         let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;

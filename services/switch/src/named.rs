@@ -1,5 +1,5 @@
-//! Texts of others that stand for one of a few things, read without being kept. They are not refused for what they are not: a
-//! number, a list, nothing at all are no name.
+//! Texts of others that stand for one of a few things, read without being kept. They are not refused for what they are
+//! not: a number, a list, nothing at all are no name.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! The one connection to Redis: what replicas share goes through it, as scripts, with a short limit on every answer.
 //!
 //! It knows whether Redis is lost. Then nobody waits for it: what is shared is decided by this process alone until it
-//! answers again. One that is no master any more is lost too, and the address is asked anew where it leads. A Redis that
-//! answers and refuses a script (out of memory, a key of another kind) is not lost: that is a fault that somebody must
-//! mend, and is told apart. What is said in the scripts is the affair of those who bring them.
+//! answers again. One that is no master any more is lost too, and the address is asked anew where it leads. A Redis
+//! that answers and refuses a script (out of memory, a key of another kind) is not lost: that is a fault that somebody
+//! must mend, and is told apart. What is said in the scripts is the affair of those who bring them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,8 @@ const RECONNECT_MS: u32 = 200;
 /// How often it is logged at most that a script is refused, and how long that counts where the script is not run again.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
-/// What is said by a Redis that is not the one to ask, or not now: another one has taken its place, or its data are not read
-/// yet. It is the first word; an older Redis quotes it in a sentence about the script, after a dash.
+/// What is said by a Redis that is not the one to ask, or not now: another one has taken its place, or its data are not
+/// read yet. It is the first word; an older Redis quotes it in a sentence about the script, after a dash.
 const NOT_THE_ONE: [&str; 5] = ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"];
 /// Writes nothing, and only where something could be written.
 const LOOK: &str = "return redis.call('HDEL', KEYS[1], '')";
@@ -154,8 +154,8 @@ impl Redis {
         Ok(Self { client, timeout, look, lost: AtomicBool::new(true), spells, failures })
     }
 
-    /// A script that is going to be run here. `name` is for people and metrics, in which it has not failed yet; Redis has its
-    /// own.
+    /// A script that is going to be run here. `name` is for people and metrics, in which it has not failed yet; Redis
+    /// has its own.
     pub(crate) fn script(&self, name: &'static str, text: &'static str) -> Script {
         for failed in [Failed::Lost, Failed::Refused] {
             self.failures.with_label_values(&[name, failed.as_str()]);

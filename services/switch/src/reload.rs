@@ -1,7 +1,8 @@
 //! The configuration while the gateway runs: the file is read again when it changes, and on SIGHUP.
 //!
-//! Requests under way end on the configuration that they began with. A file that cannot be used changes nothing: the log
-//! and a metric say so, and the configuration in force stays. Where there is no file there is nothing to read again.
+//! Requests under way end on the configuration that they began with. A file that cannot be used changes nothing: the
+//! log and a metric say so, and the configuration in force stays. Where there is no file there is nothing to read
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,13 +1,14 @@
-//! What the replicas of the gateway tell each other of their providers, through Redis: which breakers opened and closed, and
-//! which keys a provider refuses. Several replicas then find a fault once, and one of them looks whether it is over.
+//! What the replicas of the gateway tell each other of their providers, through Redis: which breakers opened and
+//! closed, and which keys a provider refuses. Several replicas then find a fault once, and one of them looks whether it
+//! is over.
 //!
 //! Four times a second each replica writes what it found out by itself and reads what the others did, in one script. No
-//! request waits for that. The one that would be a half-open breaker's probe asks first whether another replica probes, for
-//! as long as Redis may take; without an answer it goes ahead. A word ends by itself, on Redis' clock; without one,
+//! request waits for that. The one that would be a half-open breaker's probe asks first whether another replica probes,
+//! for as long as Redis may take; without an answer it goes ahead. A word ends by itself, on Redis' clock; without one,
 //! no breaker changes. Redis may be lost or empty at any time: each replica then knows what it knew, and decides alone.
 //!
-//! A provider is meant by its name and address, a key by a digest ([`Provider::identity`], [`Keys::digest`]). Nothing secret
-//! is written, and a replica that is configured differently is not talked to about what it does not have.
+//! A provider is meant by its name and address, a key by a digest ([`Provider::identity`], [`Keys::digest`]). Nothing
+//! secret is written, and a replica that is configured differently is not talked to about what it does not have.
 //!
 //! [`Provider::identity`]: crate::providers::Provider::identity
 //! [`Keys::digest`]: crate::providers::Keys::digest

@@ -140,8 +140,8 @@ pub(crate) enum StreamTranslator {
 }
 
 impl StreamTranslator {
-    /// For a stream in the wire `from` that began at `created` (Unix seconds); `None`: it is in the pivot already. What was
-    /// spent comes in a chunk of its own.
+    /// For a stream in the wire `from` that began at `created` (Unix seconds); `None`: it is in the pivot already. What
+    /// was spent comes in a chunk of its own.
     pub(crate) fn new(from: Wire, created: u64) -> Option<Self> {
         match from {
             Wire::OpenAi => None,

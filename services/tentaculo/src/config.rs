@@ -19,15 +19,15 @@ pub struct TentaculoConfig {
     pub bind: SocketAddr,
     /// Web pages that may call from a browser, such as `https://app.example`; `*` stands for every page.
     pub allowed_origins: Vec<String>,
-    /// Proxies in front of the edge, whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, and networks such
-    /// as `10.42.0.0/16`.
+    /// Proxies in front of the edge, whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, and
+    /// networks such as `10.42.0.0/16`.
     pub trusted_proxies: Vec<ProxyNetwork>,
     /// Largest request body, in bytes.
     pub max_body: usize,
     /// Largest request body on `/v1` and `/switch`, in bytes.
     pub max_model_body: usize,
-    /// Whether `/v1` is open to the keys of `[switch.keys]` too: what is not the token is then passed on, and switch says
-    /// whose it is.
+    /// Whether `/v1` is open to the keys of `[switch.keys]` too: what is not the token is then passed on, and switch
+    /// says whose it is.
     pub switch_keys: bool,
     /// Requests of one address.
     pub address_limit: RateLimitConfig,

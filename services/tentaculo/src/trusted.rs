@@ -1,5 +1,5 @@
-//! Proxies in front of the edge, and what they say about a client. Nobody else is believed: `X-Forwarded-*` of a client's
-//! own making is dropped.
+//! Proxies in front of the edge, and what they say about a client. Nobody else is believed: `X-Forwarded-*` of a
+//! client's own making is dropped.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;

@@ -60,8 +60,8 @@ async fn live(settings: Settings, mut common: Common, token: Token) -> anyhow::R
     ended
 }
 
-/// Prints the summary once every service answers, so that who reads it can use it. One that never does fails, and says so
-/// itself.
+/// Prints the summary once every service answers, so that who reads it can use it. One that never does fails, and says
+/// so itself.
 async fn announce(common: &Common, token: &Token) -> anyhow::Result<Infallible> {
     let urls = &common.urls;
     for url in [&urls.mock_provider, &urls.madre, &urls.switch, &urls.operator, &urls.tentaculo] {

@@ -160,8 +160,8 @@ async fn a_read_only_database_does_not_stop_chat_and_nothing_is_lost() {
     assert_recovers(&chain, &told).await;
 }
 
-/// Chats until an answer says that its rows wait because they cannot be written, and checks that everything says so. Answers
-/// with what was told.
+/// Chats until an answer says that its rows wait because they cannot be written, and checks that everything says so.
+/// Answers with what was told.
 async fn chat_while_the_store_fails(chain: &Chain) -> Vec<String> {
     let mut told = Vec::new();
     let operator = chain.call("operator");

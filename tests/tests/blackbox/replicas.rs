@@ -1,5 +1,5 @@
-//! Two replicas of the gateway with one Redis: a key's limits hold once, whichever replica is asked, and Redis may go and
-//! come back.
+//! Two replicas of the gateway with one Redis: a key's limits hold once, whichever replica is asked, and Redis may go
+//! and come back.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! How many calls a target gets at a time: as many as it bears.
 //!
-//! Additive increase, multiplicative decrease (Chiu and Jain, 1989; `AIMDLimit` of Netflix's concurrency-limits): each good
-//! call of a busy target adds a little, so that a round of calls adds one; a sign of overload takes a tenth away. The calls
-//! that were under way when it was taken do not take it again.
+//! Additive increase, multiplicative decrease (Chiu and Jain, 1989; `AIMDLimit` of Netflix's concurrency-limits): each
+//! good call of a busy target adds a little, so that a round of calls adds one; a sign of overload takes a tenth away.
+//! The calls that were under way when it was taken do not take it again.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,10 @@
 //! Who waits, and whose turn is next: tenants take turns, and have the more of them the more urgent their calls are.
 //!
 //! Callers say themselves how urgent their calls are, so that no priority may shut out another one. A line is what one
-//! tenant has waiting of one priority, and the lines are served by self-clocked fair queueing (Golestani, 1994): a turn costs
-//! its line the more the less urgent it is, and a line is due again once that is paid off. Whatever a tenant has waiting,
-//! another one's batch is served after sixteen of its interactive calls at most, an interactive call after one of each line.
+//! tenant has waiting of one priority, and the lines are served by self-clocked fair queueing (Golestani, 1994): a turn
+//! costs its line the more the less urgent it is, and a line is due again once that is paid off. Whatever a tenant has
+//! waiting, another one's batch is served after sixteen of its interactive calls at most, an interactive call after one
+//! of each line.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -90,8 +91,8 @@ impl<W> Queue<W> {
         self.lines.is_empty()
     }
 
-    /// How many are served before a newcomer of this tenant, if nobody else comes: those of its own line, and of every other
-    /// one those whose turn is due until then.
+    /// How many are served before a newcomer of this tenant, if nobody else comes: those of its own line, and of every
+    /// other one those whose turn is due until then.
     pub(super) fn ahead_of(&self, priority: Priority, tenant: u64) -> usize {
         let own = self.line(priority, tenant);
         let due = own.map_or(self.clock + priority.cost(), |own| own.due + own.waiters.len() as u64 * priority.cost());
@@ -104,9 +105,9 @@ impl<W> Queue<W> {
         others + own.map_or(0, |own| own.waiters.len())
     }
 
-    /// Whether a newcomer finds room. A full queue gives up the newest of the least urgent waiters of the tenant with most
-    /// of them, where the newcomer's has at least two fewer. One that has one fewer, or is that tenant itself, displaces what
-    /// is less urgent than the newcomer, and nothing else.
+    /// Whether a newcomer finds room. A full queue gives up the newest of the least urgent waiters of the tenant with
+    /// most of them, where the newcomer's has at least two fewer. One that has one fewer, or is that tenant itself,
+    /// displaces what is less urgent than the newcomer, and nothing else.
     pub(super) fn make_room(&mut self, priority: Priority, tenant: u64) -> Result<Option<W>, Full> {
         if self.lines.iter().map(|line| line.waiters.len()).sum::<usize>() < self.capacity {
             return Ok(None);
@@ -142,8 +143,8 @@ impl<W> Queue<W> {
         Ticket { priority, tenant, number }
     }
 
-    /// Takes out the one whose turn it is. Of turns that are due at the same time the more urgent one comes first, then the
-    /// one that has waited longer.
+    /// Takes out the one whose turn it is. Of turns that are due at the same time the more urgent one comes first, then
+    /// the one that has waited longer.
     pub(super) fn pop(&mut self) -> Option<W> {
         let turn = |line: &&mut Line<W>| (line.due, line.priority, line.waiters.front().map(|(number, _)| *number));
         let line = self.lines.iter_mut().min_by_key(turn)?;

@@ -1,9 +1,9 @@
 //! Where in the trail a time is.
 //!
 //! An index of all rows by time would cost each commit a page, for a question that is seldom asked. Rows are added as
-//! time goes, so the index needs only a mark every so often (PostgreSQL's BRIN): the table's index `actions_by_time` holds
-//! at least the rows whose id is a multiple of [`STRIDE`]. It answers with ids between which the rows of a time are,
-//! and some of their neighbours.
+//! time goes, so the index needs only a mark every so often (PostgreSQL's BRIN): the table's index `actions_by_time`
+//! holds at least the rows whose id is a multiple of [`STRIDE`]. It answers with ids between which the rows of a time
+//! are, and some of their neighbours.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -22,8 +22,8 @@ struct Mark {
     id: i64,
 }
 
-/// No row from `time` on has a smaller id, but for fewer than [`STRIDE`] in a row that a wrong clock dated into it. Where a
-/// clock was set back, the first mark counts that had the time.
+/// No row from `time` on has a smaller id, but for fewer than [`STRIDE`] in a row that a wrong clock dated into it.
+/// Where a clock was set back, the first mark counts that had the time.
 pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i64> {
     let newest = "SELECT max(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(
@@ -35,7 +35,8 @@ pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i
     Ok(mark.id - MARGIN)
 }
 
-/// No row from before `time` has a greater id, with the same exception. Where a clock was set back, the last mark counts.
+/// No row from before `time` has a greater id, with the same exception. Where a clock was set back, the last mark
+/// counts.
 pub(super) fn last_id_before(conn: &mut Connection, time: &str) -> QueryResult<i64> {
     let oldest = "SELECT min(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(

@@ -31,12 +31,12 @@ pub enum RowOrder {
     /// In front in an index that begins with the time, the primary key or another: without one each run reads the whole
     /// table.
     Indexed,
-    /// In front in the table itself: its key is an integer `id`, and rows are added as time goes. That costs no index. A
-    /// run reads on from the oldest row as long as some of the next 500 are expired or all are from the future, so that a
-    /// clock that was wrong for a while delays the end of rows and does not prevent it.
+    /// In front in the table itself: its key is an integer `id`, and rows are added as time goes. That costs no index.
+    /// A run reads on from the oldest row as long as some of the next 500 are expired or all are from the future, so
+    /// that a clock that was wrong for a while delays the end of rows and does not prevent it.
     ById,
-    /// As [`RowOrder::ById`], and no id may ever mean another row: the newest one stays, however old, because the next gets
-    /// the id after it.
+    /// As [`RowOrder::ById`], and no id may ever mean another row: the newest one stays, however old, because the next
+    /// gets the id after it.
     ByLastingId,
 }
 

@@ -146,8 +146,8 @@ impl<R> Queue<R> {
         self.metrics.dropped_backlog_full.inc_by(excess as u64);
     }
 
-    /// Waits for rows and takes up to `max_batch` of them. While degraded it waits for `retry_every` instead, and may then
-    /// return none. `None` when the writer is to end.
+    /// Waits for rows and takes up to `max_batch` of them. While degraded it waits for `retry_every` instead, and may
+    /// then return none. `None` when the writer is to end.
     pub(super) fn take(&self, config: &WriterConfig) -> Option<Batch<R>> {
         let mut state = self.lock();
         if state.degraded.is_some() && state.phase == Phase::Open {

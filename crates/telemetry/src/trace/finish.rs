@@ -33,8 +33,8 @@ fn keep_last(attributes: &mut Vec<KeyValue>) {
     }
 }
 
-/// The rules of the HTTP conventions: a 5xx that was answered and a 4xx or 5xx that was received are errors, of the type
-/// of their status; so is whatever names an `error.type`.
+/// The rules of the HTTP conventions: a 5xx that was answered and a 4xx or 5xx that was received are errors, of the
+/// type of their status; so is whatever names an `error.type`.
 fn conclude(span: &mut SpanData) {
     let status = match attribute(span, STATUS_CODE) {
         Some(Value::I64(status)) => *status,

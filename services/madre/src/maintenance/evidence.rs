@@ -1,7 +1,7 @@
 //! Evidence: what a run found, as files that stay when the answer is gone.
 //!
-//! The files are written into a directory under another name, synced, and only then given their own: a directory that is
-//! called evidence is whole.
+//! The files are written into a directory under another name, synced, and only then given their own: a directory that
+//! is called evidence is whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -43,7 +43,8 @@ pub trait PowerDriver: Send + Sync {
         false
     }
 
-    /// The services it can act on, by name: `switch`, `mock-provider`, `operator`, `tentaculo`, `madre`, or some of them.
+    /// The services it can act on, by name: `switch`, `mock-provider`, `operator`, `tentaculo`, `madre`, or some of
+    /// them.
     fn services(&self) -> &'static [&'static str];
 
     /// Starts a service, and answers when it takes requests.

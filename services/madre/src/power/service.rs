@@ -102,8 +102,8 @@ impl Power {
         Ok(())
     }
 
-    /// As [`Self::check_policy`], for what a person has confirmed. Its confirmation is spent by now, so a crowd that keeps the
-    /// store busy for a moment is no reason to give up. Each time waits its turn for a connection.
+    /// As [`Self::check_policy`], for what a person has confirmed. Its confirmation is spent by now, so a crowd that
+    /// keeps the store busy for a moment is no reason to give up. Each time waits its turn for a connection.
     async fn check_meant(&self, action: ServiceAction, service: &str) -> Result<(), PowerError> {
         let begun = tokio::time::Instant::now();
         loop {

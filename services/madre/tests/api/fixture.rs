@@ -97,7 +97,8 @@ impl Madre {
         self.post("/madre/chat", json!({ "message": message, "session_id": "s1" })).await
     }
 
-    /// A chat whose trail is durable when it is answered: where the disk is too slow for that at this moment, it is sent again.
+    /// A chat whose trail is durable when it is answered: where the disk is too slow for that at this moment, it is
+    /// sent again.
     pub(crate) async fn chat_kept(&self, message: &str) -> Answer {
         let mut answer = self.chat(message).await;
         for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! `POST /openai/deployments/{deployment}/…`: OpenAI's wire at Azure's addresses, where the deployment in the path is the
-//! model. Source: Azure OpenAI's REST API reference, "Chat completions" and "Embeddings".
+//! `POST /openai/deployments/{deployment}/…`: OpenAI's wire at Azure's addresses, where the deployment in the path is
+//! the model. Source: Azure OpenAI's REST API reference, "Chat completions" and "Embeddings".
 
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Path, ThinData};

@@ -1,5 +1,5 @@
-//! OpenAI's Responses: a response, and the numbered events of its stream. Errors are those of OpenAI's other wire. Source:
-//! OpenAI's API reference, "Responses" and "Streaming events".
+//! OpenAI's Responses: a response, and the numbered events of its stream. Errors are those of OpenAI's other wire.
+//! Source: OpenAI's API reference, "Responses" and "Streaming events".
 
 mod item;
 mod request;

@@ -11,7 +11,8 @@ use super::{Accepted, Provider};
 
 /// Bytes that the cache may hold.
 const CAPACITY: u64 = 4 * 1024 * 1024;
-/// What an entry takes beside its texts: the answer's fields, each with an allocation, and the cache's own account of it.
+/// What an entry takes beside its texts: the answer's fields, each with an allocation, and the cache's own account of
+/// it.
 const OVERHEAD: usize = 1024;
 
 /// Session, message, and who was to answer.
@@ -38,8 +39,9 @@ impl AnswerCache {
         self.0.as_ref()?.get(&key(asked))
     }
 
-    /// Keeps the answer to what was `asked`, unless it is one that the caller would rather get anew: a fallback's answer would go on being
-    /// given after the provider has come back. (A plan that waits is kept, or a retry would make a second one.)
+    /// Keeps the answer to what was `asked`, unless it is one that the caller would rather get anew: a fallback's
+    /// answer would go on being given after the provider has come back. (A plan that waits is kept, or a retry would
+    /// make a second one.)
     pub(crate) fn put(&self, asked: &Accepted, answer: &ChatResponse) {
         let Some(cache) = &self.0 else { return };
         if answer.degraded && answer.status != ChatStatus::Waiting {

@@ -157,7 +157,8 @@ impl Chat {
         ChatResponse { storage, ..body }
     }
 
-    /// Writes `record`; answers where it is when it is not on disk. The writer bounds the wait and logs its own troubles.
+    /// Writes `record`; answers where it is when it is not on disk. The writer bounds the wait and logs its own
+    /// troubles.
     async fn keep(&self, record: Record) -> Option<Storage> {
         let error = self.store.writer.write(record).await.err()?;
         self.metrics.deferred();

@@ -1,8 +1,8 @@
 //! Whether a service is worth asking. Requests never wait for a health check: a background task asks, and they read
 //! what it found.
 //!
-//! Healthy or not, what was found holds for one time to live (30 s by default). A request whose call got no answer marks
-//! the service unhealthy at once, so that no other request waits for it within that time.
+//! Healthy or not, what was found holds for one time to live (30 s by default). A request whose call got no answer
+//! marks the service unhealthy at once, so that no other request waits for it within that time.
 
 use std::sync::Mutex;
 use std::time::Duration;

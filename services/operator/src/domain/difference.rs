@@ -10,8 +10,8 @@ use vx11_contracts::operator::{Difference, Turn};
 
 /// Compares a stored answer with a new one. It computes; long answers with little in common take long.
 ///
-/// Each of the two texts' comparisons, by lines and by words, gets `limit`. After that it is finished roughly: the diff still
-/// turns one answer into the other, and may show, as the similarity may count, more as changed than is.
+/// Each of the two texts' comparisons, by lines and by words, gets `limit`. After that it is finished roughly: the diff
+/// still turns one answer into the other, and may show, as the similarity may count, more as changed than is.
 pub(crate) fn compare(before: &Turn, after: &ChatResponse, limit: Duration) -> Difference {
     let identical = before.response == after.response;
     let comparison = || {

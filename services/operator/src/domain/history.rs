@@ -4,7 +4,8 @@
 /// most 256 KiB) stays below the 1 MiB that `/switch/chat` takes.
 pub(crate) const MAX_BYTES: usize = 96 * 1024;
 
-/// The newest exchanges that fit into `max_bytes` together, oldest first. None is cut, and none is left out of the middle.
+/// The newest exchanges that fit into `max_bytes` together, oldest first. None is cut, and none is left out of the
+/// middle.
 pub(crate) fn newest_that_fit(newest_first: Vec<(String, String)>, max_bytes: usize) -> Vec<(String, String)> {
     let mut left = max_bytes;
     let fits = |(asked, answered): &(String, String)| match left.checked_sub(asked.len() + answered.len()) {

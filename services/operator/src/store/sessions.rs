@@ -17,7 +17,8 @@ struct SessionRow {
 }
 
 impl Store {
-    /// Up to `limit` sessions that were last active before `before` (a time, and the session that had it), newest first.
+    /// Up to `limit` sessions that were last active before `before` (a time, and the session that had it), newest
+    /// first.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -25,8 +25,8 @@ pub(super) struct Receipt {
     newest_action: Option<i64>,
 }
 
-/// How many minutes are kept in memory. The summary of another one, that of a late row or of a clock that was set back, is
-/// read again before it is added to.
+/// How many minutes are kept in memory. The summary of another one, that of a late row or of a clock that was set back,
+/// is read again before it is added to.
 const OPEN_MINUTES: usize = 5;
 
 impl RecordSink {

@@ -56,8 +56,8 @@ pub(crate) struct StoredTurn {
 }
 
 impl Store {
-    /// The last questions and answers of a session, oldest first: at most `limit`, and no more than are sent along. Those
-    /// before the turn `before`, where given.
+    /// The last questions and answers of a session, oldest first: at most `limit`, and no more than are sent along.
+    /// Those before the turn `before`, where given.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -71,7 +71,8 @@ impl Store {
         let newest_first = self
             .db
             .run(move |conn| {
-                // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this one.
+                // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this
+                // one.
                 turns::table
                     .filter(turns::session_id.eq(session_id).and(turns::id.lt(before.unwrap_or(i64::MAX))))
                     .order(turns::id.desc())

@@ -77,8 +77,8 @@ impl App {
         self.kept(self.request(Method::POST, path).json(&body)).await
     }
 
-    /// What comes back for `request`, and its rows on disk. The operator says where a disk that is slow at this moment made
-    /// it answer before them.
+    /// What comes back for `request`, and its rows on disk. The operator says where a disk that is slow at this moment
+    /// made it answer before them.
     async fn kept(&self, request: RequestBuilder) -> Answer {
         let answer = Answer::of(request).await;
         if answer.body.contains(r#""storage":"deferred""#) {

@@ -1,8 +1,8 @@
 //! One request's bill: opened before the gateway is asked, settled when nobody holds it any more.
 //!
-//! Every provider call of the request holds the bill and reports to it once. So the end of the request needs no place in
-//! the code: an answer that was sent, a call that failed, a stream that broke and a client that left all end in the last
-//! holder being dropped.
+//! Every provider call of the request holds the bill and reports to it once. So the end of the request needs no place
+//! in the code: an answer that was sent, a call that failed, a stream that broke and a client that left all end in the
+//! last holder being dropped.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -93,8 +93,8 @@ struct Spent {
 }
 
 impl Accounts {
-    /// Opens a bill for a request of `caller` that leads to `models`: checks what the key may do, and reserves an estimate
-    /// on all of its meters.
+    /// Opens a bill for a request of `caller` that leads to `models`: checks what the key may do, and reserves an
+    /// estimate on all of its meters.
     pub(crate) async fn bill<'m>(
         self: &Arc<Self>,
         caller: Caller,
@@ -166,8 +166,8 @@ impl Bill {
         spent.provider_model = Some(charge.model.clone());
     }
 
-    /// A bill of its own for a copy of the request that goes to a shadow target: it is in the ledger, and on no caller's
-    /// meters.
+    /// A bill of its own for a copy of the request that goes to a shadow target: it is in the ledger, and on no
+    /// caller's meters.
     pub(crate) fn of_shadow(&self) -> Self {
         let open = &*self.0;
         Self(Arc::new(Open {

@@ -1,7 +1,7 @@
 //! The configured keys, and who holds them.
 //!
-//! Only the SHA-256 of a secret is kept. Secrets are random, so a fast hash is right for them; and a table that is asked
-//! by hash tells nobody by its timing how much of a guess was right.
+//! Only the SHA-256 of a secret is kept. Secrets are random, so a fast hash is right for them; and a table that is
+//! asked by hash tells nobody by its timing how much of a guess was right.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -24,8 +24,8 @@ type Digest = [u8; 32];
 pub(crate) struct Keys(HashMap<Digest, Arc<Account>>);
 
 impl Keys {
-    /// The keys of `config`, with secrets from `secrets`. One whose variable is not set is left out. A tenant of `before`
-    /// stays the same one, with its counters.
+    /// The keys of `config`, with secrets from `secrets`. One whose variable is not set is left out. A tenant of
+    /// `before` stays the same one, with its counters.
     ///
     /// # Errors
     /// When a secret cannot be read, or two keys have the same one.

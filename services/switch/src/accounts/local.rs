@@ -9,8 +9,9 @@ use super::account::{Account, Amounts, Book, Counts, Meter, Tenant};
 use super::meters::{Level, Meters, Refused, Reservation};
 use super::period::Window;
 
-/// How far a clock may be set back and still lead into no window that is over: what keeps it right moves it by less. One
-/// that is set back further was wrong, and so are the windows that it has opened. The one before each of those is kept.
+/// How far a clock may be set back and still lead into no window that is over: what keeps it right moves it by less.
+/// One that is set back further was wrong, and so are the windows that it has opened. The one before each of those is
+/// kept.
 const STEP_MS: i64 = 60_000;
 
 /// Counts in memory.
@@ -106,8 +107,8 @@ pub(crate) fn level(meter: &Meter, used: u64, now_ms: i64) -> Level {
     }
 }
 
-/// The counter of `meter`, in its present window. A clock that was set back a little does not open an old window again; one
-/// that was set back further finds the window before as it was left, and any other one empty.
+/// The counter of `meter`, in its present window. A clock that was set back a little does not open an old window again;
+/// one that was set back further finds the window before as it was left, and any other one empty.
 pub(super) fn current<'b>(book: &'b mut Book, meter: &Meter, now_ms: i64) -> &'b mut Counts {
     let cell = &mut book.cells[meter.slot];
     let is_back = cell.now.window.start_ms.saturating_sub(now_ms) > STEP_MS;

@@ -1,7 +1,7 @@
 //! Reserving and settling: what every keeper of the counters promises.
 //!
-//! A request reserves an estimate on all of its meters or on none, and settles the truth exactly once. A reservation that
-//! is never settled, because its process died, must not count for ever.
+//! A request reserves an estimate on all of its meters or on none, and settles the truth exactly once. A reservation
+//! that is never settled, because its process died, must not count for ever.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Money as whole pico-dollars (10⁻¹² US dollars), so that sums are exact.
 //!
-//! A price in dollars per million tokens with up to six decimals is a whole number of pico-dollars per token; no cost is
-//! ever rounded. 64 bits hold 18 million dollars in one amount, and every operation saturates: an amount that large can
-//! only be a mistake, and must neither wrap around to nothing nor panic.
+//! A price in dollars per million tokens with up to six decimals is a whole number of pico-dollars per token; no cost
+//! is ever rounded. 64 bits hold 18 million dollars in one amount, and every operation saturates: an amount that large
+//! can only be a mistake, and must neither wrap around to nothing nor panic.
 
 use std::fmt;
 use std::str::FromStr;
@@ -119,7 +119,8 @@ impl FromStr for Usd {
 }
 
 impl Serialize for Usd {
-    /// A number of dollars, for people and their programs; rounded where it has more digits than a JSON number is read with.
+    /// A number of dollars, for people and their programs; rounded where it has more digits than a JSON number is read
+    /// with.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 % DOLLAR {
             0 => serializer.serialize_u64(self.0 / DOLLAR),

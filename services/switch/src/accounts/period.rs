@@ -1,7 +1,7 @@
 //! The times that limits are for: fixed windows of UTC, so that what was reserved in one is settled in the same one.
 //!
-//! A window that slides would let less through at its edges, but then a late settlement has no place that it belongs to;
-//! with fixed ones every token is counted in exactly one window, and a reset is a time that callers can be told.
+//! A window that slides would let less through at its edges, but then a late settlement has no place that it belongs
+//! to; with fixed ones every token is counted in exactly one window, and a reset is a time that callers can be told.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

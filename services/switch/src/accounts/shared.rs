@@ -1,12 +1,12 @@
 //! The counters of all replicas, in Redis: one script an operation, so that each is atomic, and N replicas together
 //! enforce a limit once.
 //!
-//! The process's own counters follow: they are what Redis said last, and what it has not been told yet. While Redis does
-//! not answer they take over from there; what it lets in meanwhile is settled in Redis once that is back. A Redis that
-//! comes back empty, or that never had a counter, is told what the process knows. Settlements wait in a bounded queue;
-//! beyond the bound the oldest of a key become one. An operation that timed out may have been carried out, so each can be
-//! repeated without counting twice. So is one that Redis refused, beside the others: it may be of a counter that is
-//! broken. A reservation that nobody settles ends by itself.
+//! The process's own counters follow: they are what Redis said last, and what it has not been told yet. While Redis
+//! does not answer they take over from there; what it lets in meanwhile is settled in Redis once that is back. A Redis
+//! that comes back empty, or that never had a counter, is told what the process knows. Settlements wait in a bounded
+//! queue; beyond the bound the oldest of a key become one. An operation that timed out may have been carried out, so
+//! each can be repeated without counting twice. So is one that Redis refused, beside the others: it may be of a counter
+//! that is broken. A reservation that nobody settles ends by itself.
 
 mod counters;
 mod known;
@@ -47,8 +47,8 @@ impl SharedMeters {
     }
 }
 
-/// A reservation that Redis is asked for. When its caller leaves meanwhile, or is refused after an answer that never came,
-/// Redis may hold it: it is given back.
+/// A reservation that Redis is asked for. When its caller leaves meanwhile, or is refused after an answer that never
+/// came, Redis may hold it: it is given back.
 struct Asking<'a> {
     settler: &'a Settler,
     reservation: Reservation,

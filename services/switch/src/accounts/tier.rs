@@ -1,5 +1,5 @@
-//! How urgently a provider served a call. Callers may choose it, and providers charge for it: what counts is what the answer
-//! says, because they do not always do as they are asked.
+//! How urgently a provider served a call. Callers may choose it, and providers charge for it: what counts is what the
+//! answer says, because they do not always do as they are asked.
 
 use serde::de::{Deserialize, Deserializer};
 

@@ -72,7 +72,8 @@ pub(crate) struct SoFar {
 }
 
 impl SoFar {
-    /// What was spent where `written` tokens were counted on their way: an estimate that stands in for what was not said.
+    /// What was spent where `written` tokens were counted on their way: an estimate that stands in for what was not
+    /// said.
     pub(crate) fn with_written(self, written: u64) -> Tokens {
         let said = self.tokens.completion;
         Tokens { completion: if self.counts_written { said } else { said.max(written) }, ..self.tokens }

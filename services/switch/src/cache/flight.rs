@@ -1,9 +1,9 @@
 //! One call for several requests: whoever asks the same while it is on its way takes a seat.
 //!
-//! The call runs in a task of its own, so that it outlives the request that it began for, and ends when the last seat is
-//! given up. A streamed answer is held from its beginning for those who come later, up to [`MOST`] bytes; beyond that nobody
-//! can join, what everybody has read is let go, and the call waits for who is behind: for [`PATIENCE`], after which who is
-//! still behind loses the seat, so that the others can go on.
+//! The call runs in a task of its own, so that it outlives the request that it began for, and ends when the last seat
+//! is given up. A streamed answer is held from its beginning for those who come later, up to [`MOST`] bytes; beyond
+//! that nobody can join, what everybody has read is let go, and the call waits for who is behind: for [`PATIENCE`],
+//! after which who is still behind loses the seat, so that the others can go on.
 //!
 //! Whatever becomes of the task, everybody learns of it: a lead that is dropped without an end leaves [`End::Lost`].
 

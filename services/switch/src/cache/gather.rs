@@ -1,7 +1,8 @@
 //! A stream's chunks as the one body that they would have been.
 //!
-//! Text is joined, parts of tool calls are put together by their index, and of what is said about the whole answer the last
-//! word holds. Where it is not plain how two parts belong together, there is no body: better none than a wrong one.
+//! Text is joined, parts of tool calls are put together by their index, and of what is said about the whole answer the
+//! last word holds. Where it is not plain how two parts belong together, there is no body: better none than a wrong
+//! one.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! When two requests are the same: one key for one meaning.
 //!
 //! The order of fields, white space, escapes and ways to write a number do not matter, and neither do `stream` and
-//! `stream_options`, which say how an answer is sent and not what it is, nor `metadata`, which labels a request and is not
-//! shown to the model. `user` does: an end user is never shown what was written for another one. So does every field that
-//! is not known here. Fields that come twice are kept twice, because readers differ in which of them they take.
+//! `stream_options`, which say how an answer is sent and not what it is, nor `metadata`, which labels a request and is
+//! not shown to the model. `user` does: an end user is never shown what was written for another one. So does every
+//! field that is not known here. Fields that come twice are kept twice, because readers differ in which of them they
+//! take.
 
 use std::fmt;
 
@@ -17,8 +18,8 @@ use crate::wire::Wire;
 
 /// Fields of a body that make no difference. The model is part of the scope, where it may be another one.
 const WITHOUT: &[&str] = &["model", "stream", "stream_options", "metadata"];
-/// The same in Anthropic's wire, where `metadata` names the end user, and where an answer of a provider that speaks it too is
-/// kept in the form that it came in.
+/// The same in Anthropic's wire, where `metadata` names the end user, and where an answer of a provider that speaks it
+/// too is kept in the form that it came in.
 const WITHOUT_IN_ANTHROPICS: &[&str] = &["model"];
 
 /// What a request is known by: a digest, so that nobody can make two requests alike that are not.
@@ -40,8 +41,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) model: &'a str,
     /// Whether anybody but the first choice may answer.
     pub(crate) fallback: bool,
-    /// Who may answer, each a provider's identity and its model; in which order does not matter. A configuration that is
-    /// read again may count its providers differently.
+    /// Who may answer, each a provider's identity and its model; in which order does not matter. A configuration that
+    /// is read again may count its providers differently.
     pub(crate) targets: &'a [(&'a str, &'a str)],
 }
 
@@ -76,8 +77,8 @@ impl Key {
     }
 }
 
-/// Whether the provider does something for the request beside answering it: keeps a record, or uses tools of its own, which
-/// look at the world or act in it. Tools that the caller runs are but a part of the answer.
+/// Whether the provider does something for the request beside answering it: keeps a record, or uses tools of its own,
+/// which look at the world or act in it. Tools that the caller runs are but a part of the answer.
 fn acts(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Peek {

@@ -26,7 +26,8 @@ pub struct ProviderConfig {
     pub default_max_tokens: u64,
     /// The variable that holds its key, or, with `_FILE` appended, the path of a file that does. Absent: it needs none.
     pub api_key_env: Option<String>,
-    /// More of the kind: while one key is refused or at its limit, the next one is used. Those that are not set are left out.
+    /// More of the kind: while one key is refused or at its limit, the next one is used. Those that are not set are
+    /// left out.
     pub api_key_envs: Option<Vec<String>>,
     /// How long a refused key is left alone. Absent: until the configuration is read again.
     #[serde(with = "humantime_serde")]

@@ -6,15 +6,16 @@ use crate::domain::routing::Route;
 use crate::domain::strategy::{Choice, Condition, Plan, Strategy};
 
 impl SwitchConfig {
-    /// Every configured model and where it leads; what the targets cost is in `prices`, where they do not say so themselves.
+    /// Every configured model and where it leads; what the targets cost is in `prices`, where they do not say so
+    /// themselves.
     pub(crate) fn routes(&self, prices: &PriceTable) -> Vec<(String, Route)> {
         self.all_models().into_iter().map(|(name, model)| (name, model.route(prices))).collect()
     }
 }
 
 impl ModelConfig {
-    /// What `cheapest` goes by, one for each target: their own prices where one of them has one, which may be in anything;
-    /// else dollars for a million tokens read and a million written.
+    /// What `cheapest` goes by, one for each target: their own prices where one of them has one, which may be in
+    /// anything; else dollars for a million tokens read and a million written.
     pub(super) fn prices(&self, prices: &PriceTable) -> Vec<Option<f64>> {
         let own = self.targets.iter().any(|target| target.price.is_some());
         let listed = |target: &TargetConfig| {

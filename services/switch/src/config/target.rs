@@ -14,7 +14,8 @@ pub struct TargetConfig {
     pub target: String,
     /// With `weighted`: how often it is chosen beside the others; 0: only as a fallback. Default 1.
     pub weight: u32,
-    /// With `cheapest`: its price, in whatever all prices of the model are in. Where no target has one, the price table's.
+    /// With `cheapest`: its price, in whatever all prices of the model are in. Where no target has one, the price
+    /// table's.
     pub price: Option<f64>,
     /// It is tried out with this many of a hundred requests, 0 to 100, and is the last resort for the others.
     pub canary: Option<u8>,

@@ -1,4 +1,5 @@
-//! What can be used and is probably not what was meant: said at the start and by `check-config`, and refused by neither.
+//! What can be used and is probably not what was meant: said at the start and by `check-config`, and refused by
+//! neither.
 
 use super::{StrategyConfig, SwitchConfig};
 use crate::accounts::PriceTable;
@@ -10,7 +11,8 @@ impl SwitchConfig {
         self.orgs_without_entry().chain(unpriced).collect()
     }
 
-    /// An organisation without an entry is one without a budget; beside others that have entries it may be a misspelt one.
+    /// An organisation without an entry is one without a budget; beside others that have entries it may be a misspelt
+    /// one.
     fn orgs_without_entry(&self) -> impl Iterator<Item = String> {
         let keys = self.keys.iter().filter(|_| !self.orgs.is_empty());
         keys.filter_map(|(name, key)| {

@@ -61,8 +61,8 @@ impl ReportedUsage {
         (self.prompt_tokens.is_some() || self.completion_tokens.is_some()).then(|| Reported::of(self))
     }
 
-    /// All that was written. xAI and Google's OpenAI endpoint count reasoning beside the completion, so that it is in the
-    /// total alone, and Google's does not say how much of it there is.
+    /// All that was written. xAI and Google's OpenAI endpoint count reasoning beside the completion, so that it is in
+    /// the total alone, and Google's does not say how much of it there is.
     fn written(&self, reasoning: Option<u64>) -> u64 {
         let said = self.completion_tokens.unwrap_or_default();
         let counted = self.prompt_tokens.unwrap_or_default().saturating_add(said);
@@ -208,7 +208,8 @@ pub(crate) struct Description {
     pub(crate) finish_reasons: Vec<String>,
 }
 
-/// What `data`, an answer, a chunk of one or an event of Anthropic's, says of the answer; nothing where it cannot be read.
+/// What `data`, an answer, a chunk of one or an event of Anthropic's, says of the answer; nothing where it cannot be
+/// read.
 pub(crate) fn describe(data: &[u8]) -> Description {
     #[derive(Default, Deserialize)]
     #[serde(default)]

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::edit::{Edit, edited, span_of};
 use crate::accounts::Usd;
 
-/// `event`, the `usage` of which says the `cost`: the gateway's, in place of one that the provider has said. It is as it came
-/// where it has no usage.
+/// `event`, the `usage` of which says the `cost`: the gateway's, in place of one that the provider has said. It is as
+/// it came where it has no usage.
 pub(crate) fn with_cost(event: &Bytes, cost: Usd) -> Bytes {
     edited(event, [edit(event, cost).as_ref()])
 }

@@ -1,7 +1,7 @@
 //! What the caller of a stream has of the answer so far: all that another provider needs to know to finish it.
 //!
-//! It is kept while the stream goes by, so that it costs one copy of the text and no more. Beyond [`MOST_KEPT`] bytes the
-//! text is forgotten, and the stream can no longer be finished by another.
+//! It is kept while the stream goes by, so that it costs one copy of the text and no more. Beyond [`MOST_KEPT`] bytes
+//! the text is forgotten, and the stream can no longer be finished by another.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

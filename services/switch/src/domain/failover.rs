@@ -1,12 +1,12 @@
 //! Asks one target after the other until one answers.
 //!
 //! It decides who is asked next and what is left to say when nobody answered; how a provider is asked is the caller's
-//! affair. A target that may answer a moment later is asked again, as [`RetryPolicy`] says; one that was silent is not, nor
-//! is its provider under another model. A request that is itself at fault is not carried from provider to provider: the
-//! first refusal is the answer, but for one that is too long, which goes to the targets for longer requests. One that
-//! cannot be said in a target's wire is carried on, because the next one's may have the words, and so is one for a model that
-//! a provider does not have, or for more tokens than its account has in a minute; that is the answer where nobody has
-//! anything else to say.
+//! affair. A target that may answer a moment later is asked again, as [`RetryPolicy`] says; one that was silent is not,
+//! nor is its provider under another model. A request that is itself at fault is not carried from provider to provider:
+//! the first refusal is the answer, but for one that is too long, which goes to the targets for longer requests. One
+//! that cannot be said in a target's wire is carried on, because the next one's may have the words, and so is one for a
+//! model that a provider does not have, or for more tokens than its account has in a minute; that is the answer where
+//! nobody has anything else to say.
 
 mod failure;
 mod keys_tried;

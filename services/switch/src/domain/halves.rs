@@ -1,8 +1,8 @@
 //! Characters that arrive in two halves.
 //!
-//! JSON writes a character beyond the first 65 536 as two escapes, and a server that cuts its text by UTF-16 units may end a
-//! chunk between them. Half a character is no text: readers refuse it, or never put it together. So a half at the end of a
-//! delta is held back and begins the next one of the same place. One whose partner never comes becomes U+FFFD.
+//! JSON writes a character beyond the first 65 536 as two escapes, and a server that cuts its text by UTF-16 units may
+//! end a chunk between them. Half a character is no text: readers refuse it, or never put it together. So a half at the
+//! end of a delta is held back and begins the next one of the same place. One whose partner never comes becomes U+FFFD.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Which of a provider's keys is used next.
 //!
 //! One key is used until it fails: a refused one is dead, one at its limit rests, and the next in the ring takes over.
-//! With a 403 it may be the request that is at fault, which decides nothing for others: such a key is dead on suspicion,
-//! for a short time, until another one has answered the same request. What other replicas were told by the provider holds
-//! beside what was found out here, for as long as they say. Keys are numbers here; what they say is no business of this
-//! file.
+//! With a 403 it may be the request that is at fault, which decides nothing for others: such a key is dead on
+//! suspicion, for a short time, until another one has answered the same request. What other replicas were told by the
+//! provider holds beside what was found out here, for as long as they say. Keys are numbers here; what they say is no
+//! business of this file.
 
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,8 @@ impl KeyStates {
         self.suspects[key] = false;
     }
 
-    /// Something is forbidden with `key`, or the key itself is refused: it is dead on suspicion, for `dead_for` at most.
+    /// Something is forbidden with `key`, or the key itself is refused: it is dead on suspicion, for `dead_for` at
+    /// most.
     pub(crate) fn forbidden(&mut self, key: usize, now: Instant, dead_for: Option<Duration>) {
         if matches!(self.states[key].at(now), KeyState::Dead(_)) {
             return;
@@ -116,7 +117,8 @@ impl KeyStates {
         self.suspects[key] = true;
     }
 
-    /// `by` has answered what was forbidden with `key`, which is refused then, as long as it is a suspect; `by` is none.
+    /// `by` has answered what was forbidden with `key`, which is refused then, as long as it is a suspect; `by` is
+    /// none.
     pub(crate) fn confirm(&mut self, key: usize, by: usize, now: Instant, dead_for: Option<Duration>) {
         self.acquit(by);
         if self.suspects[key] && matches!(self.states[key].at(now), KeyState::Dead(_)) {
@@ -154,7 +156,8 @@ impl KeyStates {
         self.states[key].at(now).or_worse(self.others[key].at(now))
     }
 
-    /// What was found out here at `now` and other replicas were not told. What they believe no more needs no taking back.
+    /// What was found out here at `now` and other replicas were not told. What they believe no more needs no taking
+    /// back.
     pub(crate) fn news(&self, now: Instant) -> Vec<(usize, KeyState)> {
         let is_over = |state: KeyState| state.at(now) == KeyState::Alive;
         let news = |(key, state): (usize, &KeyState)| match self.told[key] {
@@ -169,8 +172,8 @@ impl KeyStates {
         self.told[key] = Some(state);
     }
 
-    /// Other replicas say that `key` is in `state`, and say it anew for as long as that is so. `true` where it is dead by
-    /// that, and was not.
+    /// Other replicas say that `key` is in `state`, and say it anew for as long as that is so. `true` where it is dead
+    /// by that, and was not.
     pub(crate) fn hear(&mut self, key: usize, state: KeyState, now: Instant) -> bool {
         let is_dead = |keys: &Self| matches!(keys.state(key, now), KeyState::Dead(_));
         let was_dead = is_dead(self);

@@ -1,7 +1,7 @@
 //! How slow a target is expected to be: a moving average that jumps up at once and comes down with time.
 //!
-//! Peak EWMA, as in Finagle's `PeakEwma` and tower's `load::PeakEwma`: a slow answer is believed at once, a fast one bit by
-//! bit, and what is not measured for a while is forgotten, so that a target that was slow is tried again.
+//! Peak EWMA, as in Finagle's `PeakEwma` and tower's `load::PeakEwma`: a slow answer is believed at once, a fast one
+//! bit by bit, and what is not measured for a while is forgotten, so that a target that was slow is tried again.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What every stream in OpenAI's wire owes its reader: one `id` in all chunks, and at its end a usage chunk exactly where it
-//! was asked for, with the cost, which is not known before.
+//! What every stream in OpenAI's wire owes its reader: one `id` in all chunks, and at its end a usage chunk exactly
+//! where it was asked for, with the cost, which is not known before.
 //!
 //! A chunk that already is as it should be passes as the bytes it came in, and is not read for it.
 
@@ -31,7 +31,8 @@ pub(crate) struct Manners {
     /// What the chunks of this stream are called.
     object: &'static str,
     id: Option<Id>,
-    /// When the answer was begun and by which model, as the fields stand in its first chunk; for who asked for the usage.
+    /// When the answer was begun and by which model, as the fields stand in its first chunk; for who asked for the
+    /// usage.
     begun: String,
     /// The chunk that says the usage alone, for who asked for it.
     usage: Option<Bytes>,
@@ -105,8 +106,8 @@ impl Manners {
         Some(self.with_one_id(held.as_bytes()).unwrap_or_else(|| held.into()))
     }
 
-    /// The last chunk, of the usage and the `cost`, for a caller who asked for it: the provider's; else one of what is known
-    /// of the `usage`.
+    /// The last chunk, of the usage and the `cost`, for a caller who asked for it: the provider's; else one of what is
+    /// known of the `usage`.
     pub(crate) fn last(&mut self, usage: Option<Usage>, cost: Usd) -> Option<Bytes> {
         if !self.wants_usage {
             return None;
@@ -122,8 +123,8 @@ impl Manners {
         Some(format!(r#"{{"id":{id},"object":"{object}",{begun}"choices":[],"usage":{usage}}}"#).into())
     }
 
-    /// Keeps what the chunk says of the usage, for who asked for it, and tells whether it says nothing else. Many providers
-    /// say it along with the last choice.
+    /// Keeps what the chunk says of the usage, for who asked for it, and tells whether it says nothing else. Many
+    /// providers say it along with the last choice.
     fn takes_usage(&mut self, data: &[u8]) -> bool {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else { return false };
         let Some(usage) = head.usage else { return false };

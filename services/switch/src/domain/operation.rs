@@ -30,8 +30,8 @@ impl Operation {
         }
     }
 
-    /// Most bytes of a whole answer, and of one event of a stream. Probabilities of many tokens and images are long; embeddings
-    /// of a full batch, 2,048 vectors of 3,072 numbers as base64, are 32 MiB.
+    /// Most bytes of a whole answer, and of one event of a stream. Probabilities of many tokens and images are long;
+    /// embeddings of a full batch, 2,048 vectors of 3,072 numbers as base64, are 32 MiB.
     pub(crate) const fn answer_limit(self) -> usize {
         match self {
             Self::Chat | Self::TextCompletion => 32 * 1024 * 1024,

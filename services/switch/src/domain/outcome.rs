@@ -80,8 +80,8 @@ impl Outcome {
         })
     }
 
-    /// Whether the request itself is at fault: another provider would say the same. That something is not there is no such
-    /// fault: models come and go, and each provider has its own.
+    /// Whether the request itself is at fault: another provider would say the same. That something is not there is no
+    /// such fault: models come and go, and each provider has its own.
     pub(crate) fn is_callers_fault(self) -> bool {
         matches!(self, Self::Http(400 | 413 | 422))
     }
@@ -99,8 +99,8 @@ impl Outcome {
         )
     }
 
-    /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and who
-    /// hangs up pays for what was done until then.
+    /// Whether the provider may have worked for the request although nothing came of it: it has read the prompt, and
+    /// who hangs up pays for what was done until then.
     pub(crate) fn may_have_spent(self) -> bool {
         matches!(
             self,
@@ -119,8 +119,8 @@ impl Outcome {
         matches!(self, Self::Http(401..=403) | Self::KeysDead)
     }
 
-    /// What the breaker learns, where there is no key that is to blame. Refused credentials count as bad: asking again in
-    /// the same way helps nobody.
+    /// What the breaker learns, where there is no key that is to blame. Refused credentials count as bad: asking again
+    /// in the same way helps nobody.
     pub(crate) fn health(self) -> Health {
         match self {
             Self::Success | Self::Diverged => Health::Good,

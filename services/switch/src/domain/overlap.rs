@@ -1,10 +1,11 @@
 //! An answer that goes on from a partial text, joined to it: what the model repeats of the text is not sent twice.
 //!
-//! Some providers give the text they were to go on from back first, and models that were told to go on like to begin with
-//! their last words. Only a repetition of [`SHORTEST`] units or more counts: a shorter one may well belong to the answer.
+//! Some providers give the text they were to go on from back first, and models that were told to go on like to begin
+//! with their last words. Only a repetition of [`SHORTEST`] units or more counts: a shorter one may well belong to the
+//! answer.
 //!
-//! A provider that does not heed the text it was given to go on from answers anew. It then begins as the delivered answer
-//! does: where it goes on in other words before it has repeated all of it, it is another answer, as in
+//! A provider that does not heed the text it was given to go on from answers anew. It then begins as the delivered
+//! answer does: where it goes on in other words before it has repeated all of it, it is another answer, as in
 //! [`Splice`](super::splice::Splice).
 
 use super::splice::Diverged;
@@ -34,8 +35,8 @@ pub(crate) struct Overlap {
 }
 
 impl Overlap {
-    /// For a model that was given the text, less `unseen` units of white space at its end, to go on from: it repeats all
-    /// of it, or none.
+    /// For a model that was given the text, less `unseen` units of white space at its end, to go on from: it repeats
+    /// all of it, or none.
     pub(crate) fn of_prefill(delivered: Vec<u16>, unseen: usize) -> Self {
         let starts = if delivered.len() >= SHORTEST { vec![0] } else { Vec::new() };
         let restart = Some(SHORTEST.max(SURE.min(delivered.len() / 2)));

@@ -1,7 +1,7 @@
 //! What a provider has against a request, as far as that decides who else is asked.
 //!
-//! Sources: the error codes of OpenAI's, Azure's and OpenRouter's API references; the sentences of Anthropic, Gemini, xAI,
-//! vLLM and llama.cpp, which have no code of their own for it.
+//! Sources: the error codes of OpenAI's, Azure's and OpenRouter's API references; the sentences of Anthropic, Gemini,
+//! xAI, vLLM and llama.cpp, which have no code of their own for it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,8 @@ pub(crate) enum Rejection {
     Allowance,
     /// It offends the provider's policy. That is the caller's answer, and not a reason to ask around.
     ContentPolicy,
-    /// It is forbidden with more than one key: not the keys are at fault, but what is asked, or all that they belong to.
+    /// It is forbidden with more than one key: not the keys are at fault, but what is asked, or all that they belong
+    /// to.
     Forbidden,
 }
 
@@ -48,8 +49,8 @@ const POLICY_CODES: [&str; 7] = [
 const UNREACHABLE_SENTENCES: [&str; 4] =
     ["not have access to model", "not have access to the model", "or it may not exist", "cachedcontent not found"];
 
-/// Whether a provider's sentence, which forbids something, is about a thing that the request names. Then there is no such
-/// thing for who asks; the key is a good one.
+/// Whether a provider's sentence, which forbids something, is about a thing that the request names. Then there is no
+/// such thing for who asks; the key is a good one.
 pub(crate) fn is_about_a_thing(sentence: &str) -> bool {
     let sentence = sentence.to_ascii_lowercase();
     UNREACHABLE_SENTENCES.iter().any(|part| sentence.contains(part))

@@ -1,8 +1,8 @@
 //! A request of a caller's wire as bytes: what routing needs of it is read, the rest is passed on as it came.
 //!
-//! For a target of the same wire two changes are ever made: the model's name, where it is known there by another one, and
-//! the wish of a stream to report its usage, where the caller has none. Their values are cut out of the bytes and replaced,
-//! so that number formats, key order and unknown fields arrive as the caller wrote them.
+//! For a target of the same wire two changes are ever made: the model's name, where it is known there by another one,
+//! and the wish of a stream to report its usage, where the caller has none. Their values are cut out of the bytes and
+//! replaced, so that number formats, key order and unknown fields arrive as the caller wrote them.
 
 mod peek;
 mod stream_options;
@@ -88,8 +88,8 @@ impl ChatRequest {
         Ok(Self { headers, ..Self::read_as(Wire::Anthropic, Operation::Chat, body)? })
     }
 
-    /// Reads what routing needs of a request for a response, which is the same `as_chat`. Nearly all of it is the provider's
-    /// to judge.
+    /// Reads what routing needs of a request for a response, which is the same `as_chat`. Nearly all of it is the
+    /// provider's to judge.
     pub(super) fn read_responses(body: Bytes, as_chat: Result<Box<Self>, BadRequest>) -> Result<Self, BadRequest> {
         Ok(Self { as_chat: Some(as_chat), ..Self::read_as(Wire::Responses, Operation::Chat, body)? })
     }

@@ -1,8 +1,9 @@
-//! OpenAI's Responses (`/v1/responses`), and the same as chat for providers that have only that: the request becomes a chat
-//! completion, and its answer, whole or streamed, becomes a response.
+//! OpenAI's Responses (`/v1/responses`), and the same as chat for providers that have only that: the request becomes a
+//! chat completion, and its answer, whole or streamed, becomes a response.
 //!
-//! Nothing is stored here, so everything that refers to what was said before has no words in a chat, and neither have the
-//! tools that OpenAI runs itself: they are refused by name where no provider speaks Responses. Fields that mean the same in both pass as they are, and so do unknown ones.
+//! Nothing is stored here, so everything that refers to what was said before has no words in a chat, and neither have
+//! the tools that OpenAI runs itself: they are refused by name where no provider speaks Responses. Fields that mean the
+//! same in both pass as they are, and so do unknown ones.
 //!
 //! Source: OpenAI's API reference, "Responses".
 

@@ -63,8 +63,8 @@ impl RetryPolicy {
     }
 }
 
-/// Whether the same provider may answer the same request a moment later, of whose answer nobody has anything yet. One that
-/// was silent is not asked again: it would take the rest of the caller's time.
+/// Whether the same provider may answer the same request a moment later, of whose answer nobody has anything yet. One
+/// that was silent is not asked again: it would take the rest of the caller's time.
 fn is_passing(outcome: Outcome) -> bool {
     use Outcome::{AnswerCut, Connect, Http, StreamCut, Transport};
     matches!(outcome, Http(408 | 409 | 429 | 500..=599) | Transport | AnswerCut | StreamCut | Connect)
@@ -73,7 +73,8 @@ fn is_passing(outcome: Outcome) -> bool {
 /// The longest pause that a provider is believed to ask for. Some say when, and not how long, in seconds.
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
-/// How long a provider asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date; an hour at most.
+/// How long a provider asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date; an hour at
+/// most.
 pub(crate) fn retry_after(in_ms: Option<&str>, header: Option<&str>, now: SystemTime) -> Option<Duration> {
     let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<f64>().ok());
     let seconds =

@@ -2,8 +2,8 @@
 //!
 //! The caller sees one answer: one id, one role, each word once, one `finish_reason`. What cannot be joined honestly is
 //! reported as a [`Misfit`], and nothing of it is sent. Reasoning is no part of the answer: where it differs from what
-//! was delivered, or the text has begun already, it is left out. So is the usage, which is but one provider's: what all of
-//! them have spent is said at the end.
+//! was delivered, or the text has begun already, it is left out. So is the usage, which is but one provider's: what all
+//! of them have spent is said at the end.
 
 mod joint;
 

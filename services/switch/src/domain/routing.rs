@@ -1,7 +1,7 @@
 //! Where a model name leads: to an ordered list of targets.
 //!
-//! In this order: a configured name leads to its targets, as its [`Plan`] arranges them; `provider/model` to that one; a name that providers serve to
-//! each of them, in the order of their names. Anything else leads nowhere.
+//! In this order: a configured name leads to its targets, as its [`Plan`] arranges them; `provider/model` to that one;
+//! a name that providers serve to each of them, in the order of their names. Anything else leads nowhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,9 +115,9 @@ impl Routes {
         self.models.get(model).is_some_and(|model| model.plan.is_some())
     }
 
-    /// `targets`, which were found for `model`, as far as they `can` do what is asked for, in the order in which this request
-    /// asks them. `random` gives a number from 0 to below 1, another one each time; `cost` how long a target is expected to
-    /// take.
+    /// `targets`, which were found for `model`, as far as they `can` do what is asked for, in the order in which this
+    /// request asks them. `random` gives a number from 0 to below 1, another one each time; `cost` how long a target is
+    /// expected to take.
     pub(crate) fn arrange(
         &self,
         model: &str,
@@ -159,7 +159,8 @@ impl Routes {
         if targets.is_empty() { Err(NoRoute::ModelNotFound(self.known_models())) } else { Ok(targets) }
     }
 
-    /// The targets of a request that named no model: those of the model `default`, or the pinned provider's own default.
+    /// The targets of a request that named no model: those of the model `default`, or the pinned provider's own
+    /// default.
     pub(crate) fn find_default(&self, default: &str, pinned: Option<&str>) -> Result<Arc<[Target]>, NoRoute> {
         match (self.find(default, pinned), pinned.and_then(|name| self.position(name))) {
             (Err(NoRoute::ModelNotFound(_)), Some(provider)) => {

@@ -1,8 +1,9 @@
 //! In which order the targets of one model are asked for one request.
 //!
-//! Conditions leave out targets that are not for this request, as do those that cannot do what it asks for; the strategy chooses the first of the rest, and the others
-//! follow as fallbacks. A canary goes first for its share of requests and is the last resort for all others. Chance is
-//! handed in: a sticky model draws from its session, so that a conversation stays where it began.
+//! Conditions leave out targets that are not for this request, as do those that cannot do what it asks for; the
+//! strategy chooses the first of the rest, and the others follow as fallbacks. A canary goes first for its share of
+//! requests and is the last resort for all others. Chance is handed in: a sticky model draws from its session, so that
+//! a conversation stays where it began.
 
 use std::time::Duration;
 
@@ -83,8 +84,8 @@ impl Plan {
         self.strategy == Strategy::Ordered && self.choices.iter().all(plain)
     }
 
-    /// The places of the targets to ask, first choice first, of those that are `able` to answer at all. `random` gives a
-    /// number from 0 to below 1, another one each time; `cost` how long the target of this place is expected to take.
+    /// The places of the targets to ask, first choice first, of those that are `able` to answer at all. `random` gives
+    /// a number from 0 to below 1, another one each time; `cost` how long the target of this place is expected to take.
     pub(crate) fn order(
         &self,
         asker: &Asker<'_>,
@@ -112,8 +113,8 @@ impl Plan {
                 order.sort_by_cached_key(|place| (Some(*place) != first, cost(*place)));
             }
             Strategy::Weighted | Strategy::LeastLatency => to_front(&mut order, |place| {
-                // Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): the lowest score is drawn as often as
-                // its weight says, and a session moves only when a target comes or goes that takes part in its draw.
+                // Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): the lowest score is drawn as often
+                // as its weight says, and a session moves only when a target comes or goes that takes part in its draw.
                 let choice = &self.choices[place];
                 -draw(WEIGHT, &choice.name).max(f64::MIN_POSITIVE).ln() / f64::from(choice.weight)
             }),

@@ -1,7 +1,7 @@
 //! One call to one provider, from asking its breaker to reporting how it went.
 //!
-//! An attempt reports exactly once. One that is dropped before it knows how it went was given up by the caller: it counts
-//! as `cancelled`, with what was spent until then, and says nothing about the provider.
+//! An attempt reports exactly once. One that is dropped before it knows how it went was given up by the caller: it
+//! counts as `cancelled`, with what was spent until then, and says nothing about the provider.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,8 +64,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a place
-    /// for it.
+    /// Begins a call to `target`, if there is a key for it and its breaker lets it through, once the provider has a
+    /// place for it.
     pub(super) async fn begin(
         shared: Arc<Shared>,
         target: Target,
@@ -117,8 +117,8 @@ impl Attempt {
         self.admitted.key
     }
 
-    /// Awaits `call` within `limit`, the provider's own, and what the caller allows. Takes the future by a pinned reference: by
-    /// value it would be stored twice in the state machine of every request.
+    /// Awaits `call` within `limit`, the provider's own, and what the caller allows. Takes the future by a pinned
+    /// reference: by value it would be stored twice in the state machine of every request.
     pub(super) async fn bounded<T>(
         &self,
         limit: Duration,
@@ -249,8 +249,8 @@ impl Attempt {
         }
         let Refused { is_out, other } = keys.refused(key, status, failure.retry_after);
         if let (403, Some(_), None) = (status, self.forbidden.filter(|first| *first != key), other) {
-            // One request must not cost the provider all of its keys: who sends it would decide that for everybody. Where
-            // every request is forbidden, no other one resets the breaker.
+            // One request must not cost the provider all of its keys: who sends it would decide that for everybody.
+            // Where every request is forbidden, no other one resets the breaker.
             keys.acquit_all();
             failure.rejection = Some(Rejection::Forbidden);
             let provider = &self.provider().name;

@@ -1,8 +1,8 @@
 //! The one place where an answer may come from the cache, or from the call of another request that asks the same.
 //!
-//! A request that finds nothing leads a call: a task that asks the providers as ever, for its first seat and for all that
-//! join. What the providers say about the request itself is the answer of all; any other failure is the leader's alone, and
-//! whoever had joined then asks on its own: no worse off than without the cache, and after one wait at most.
+//! A request that finds nothing leads a call: a task that asks the providers as ever, for its first seat and for all
+//! that join. What the providers say about the request itself is the answer of all; any other failure is the leader's
+//! alone, and whoever had joined then asks on its own: no worse off than without the cache, and after one wait at most.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -20,8 +20,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static(headers::ANTHROPIC_REQUEST_ID);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static(headers::RETRY_AFTER_MS);
 
-/// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports success.
-/// `note` is told whether it may have been sent by now.
+/// Sends `request` to a provider that speaks `wire`, and answers with the response once its head is in and reports
+/// success. `note` is told whether it may have been sent by now.
 pub(super) async fn send(request: Request, wire: Wire, note: impl Fn(bool)) -> Result<Response, Failure> {
     let response = request.send_noting(note).await.map_err(failure)?;
     if response.status().is_success() { Ok(response) } else { Err(refusal(response, wire).await) }
@@ -81,13 +81,22 @@ async fn refusal(response: Response, wire: Wire) -> Failure {
     refused(error, said, format!("answered {status}"))
 }
 
-/// The failure that a provider reports in `data`, in the place of an answer or of its events, under a status that reports
-/// success; what is `named` an error is one whatever it says. `None`: it reports none.
+/// The failure that a provider reports in `data`, in the place of an answer or of its events, under a status that
+/// reports success; what is `named` an error is one whatever it says. `None`: it reports none.
 pub(super) fn reported(data: &[u8], named: bool, wire: Wire, request_id: Option<&str>) -> Option<Failure> {
     let error = in_stream(data, named, wire)?;
     let request_id = request_id.map(str::to_owned);
     let said = Refusal { status: error.status, body: None, retry_after: None, retry_after_ms: None, request_id };
     Some(refused(error, said, "an error came in place of an answer".to_owned()))
+}
+
+/// What is wrong with a whole answer that came in `wire`: the error that its provider reports in the place of one, else
+/// `failure`, which it was found out by.
+pub(super) fn wrong(body: &[u8], wire: Wire, request_id: Option<&str>, failure: Failure) -> Failure {
+    match failure.outcome {
+        Outcome::InvalidAnswer | Outcome::AnswerCut => reported(body, false, wire, request_id).unwrap_or(failure),
+        _ => failure,
+    }
 }
 
 /// The failure of a provider that answers with something else than the stream that was asked for.

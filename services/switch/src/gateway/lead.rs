@@ -1,5 +1,5 @@
-//! The task behind a call that several requests may share. It owns all that it needs, because the request that it began for
-//! may be gone before it ends; it ends early when nobody waits for it.
+//! The task behind a call that several requests may share. It owns all that it needs, because the request that it began
+//! for may be gone before it ends; it ends early when nobody waits for it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +34,8 @@ pub(super) struct Owned {
 impl Owned {
     pub(super) fn of(gateway: &Gateway, call: &Call<'_>) -> Self {
         // What is written for others too does not end when the one who asked first has waited long enough: each reader
-        // looks to its own time. Until there is something to read, who asked first decides, and who joined may ask anew.
+        // looks to its own time. Until there is something to read, who asked first decides, and who joined may ask
+        // anew.
         let context = RequestContext { deadline: call.deadline(), ..call.context.clone() };
         Self {
             gateway: gateway.handle(),

@@ -20,8 +20,8 @@ impl Progress {
         Self { written: usage.map_or_else(written, |usage| usage.completion), reported: usage, so_far: None }
     }
 
-    /// What the provider says was spent, as far as that can be. Of a stream that broke, that is what it had said until then,
-    /// and an estimate of what it wrote besides.
+    /// What the provider says was spent, as far as that can be. Of a stream that broke, that is what it had said until
+    /// then, and an estimate of what it wrote besides.
     pub(super) fn said(&self) -> Option<Tokens> {
         let said = self.reported.or_else(|| Some(self.so_far?.with_written(self.written)));
         said.map(Tokens::believable)
@@ -32,8 +32,8 @@ impl Progress {
         self.said().unwrap_or_else(|| bill.estimate(self.written))
     }
 
-    /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what the
-    /// provider said; else, where it has worked for the request, an estimate.
+    /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what
+    /// the provider said; else, where it has worked for the request, an estimate.
     pub(super) fn charge(&self, bill: &Bill, provider: &str, target: &Target, may_have_spent: bool) {
         let has_worked = self.said().is_some() || self.written > 0 || may_have_spent;
         let tokens = if has_worked { self.spent(bill) } else { Tokens::default() };

@@ -1,12 +1,12 @@
 //! Finishing a stream that broke: which target is asked next, how, and what of its answer the caller still needs.
 //!
-//! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was read in.
-//! The next target goes on from what was delivered where it can (prefill); any other one answers anew, and what the caller
-//! has is left out. When that answer turns out to be another one, the model's policy decides: the same target is told to go
-//! on from the text, or the stream ends with an error. A call whose failure may pass is made again, as before the answer
-//! began, and it is decided as there who is not asked: one that was silent, or after a content policy anybody. All of it
-//! stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is for the beginning of
-//! the answer, which it has.
+//! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was
+//! read in. The next target goes on from what was delivered where it can (prefill); any other one answers anew, and
+//! what the caller has is left out. When that answer turns out to be another one, the model's policy decides: the same
+//! target is told to go on from the text, or the stream ends with an error. A call whose failure may pass is made
+//! again, as before the answer began, and it is decided as there who is not asked: one that was silent, or after a
+//! content policy anybody. All of it stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is
+//! for the beginning of the answer, which it has.
 
 use std::time::Instant;
 
@@ -239,8 +239,8 @@ impl Rescue {
         Err(Lost::Exhausted)
     }
 
-    /// The call to make after the one of `step` has failed, once it is time for it: as it would be before the answer began.
-    /// But the caller's words were taken once, so that who has something against them alone is passed over.
+    /// The call to make after the one of `step` has failed, once it is time for it: as it would be before the answer
+    /// began. But the caller's words were taken once, so that who has something against them alone is passed over.
     async fn after_failure(&mut self, step: Step, mut failure: Failure) -> Result<Option<Step>, Lost> {
         if failure.rejection == Some(Rejection::ContentPolicy) {
             return Err(Lost::Refused);

@@ -1,8 +1,8 @@
 //! Copies of requests that go to a shadow target, to see how it does.
 //!
-//! Nobody waits for one, and nothing of it is kept but how it went and what it cost, which is nobody's but the operator's:
-//! not its answer, and neither breaker nor keys learn from it. There are never more than [`MOST`] at a time; a copy that
-//! finds no place is not made.
+//! Nobody waits for one, and nothing of it is kept but how it went and what it cost, which is nobody's but the
+//! operator's: not its answer, and neither breaker nor keys learn from it. There are never more than [`MOST`] at a
+//! time; a copy that finds no place is not made.
 
 use vx11_http_client::Request;
 

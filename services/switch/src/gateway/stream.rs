@@ -1,8 +1,9 @@
 //! A provider's stream, checked event by event as it goes by.
 //!
-//! It is handed on only once the answer has begun, with a first token or its end, so that until then another provider can
-//! take its place unseen: what opens an answer and says nothing of it is held back. After that another one finishes it where
-//! that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the answer is whole, or it broke.
+//! It is handed on only once the answer has begun, with a first token or its end, so that until then another provider
+//! can take its place unseen: what opens an answer and says nothing of it is held back. After that another one finishes
+//! it where that can be done ([`super::rescue`]). It ends in one of two ways, and says which: the answer is whole, or
+//! it broke.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -34,8 +35,8 @@ use crate::wire::{Malformed, Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = Operation::Chat.answer_limit();
-/// Most events, and bytes of them, that are held back until an answer begins; openings are of a few. A response's repeat
-/// instructions and tools, twice.
+/// Most events, and bytes of them, that are held back until an answer begins; openings are of a few. A response's
+/// repeat instructions and tools, twice.
 const MOST_HELD: usize = 64;
 const MOST_HELD_BYTES: usize = 64 * 1024;
 const MOST_HELD_OF_A_RESPONSE: usize = 1024 * 1024;
@@ -178,13 +179,14 @@ impl ChatStream {
         Self { leg: Leg::begin(opened, attempt), request_id, rescue, broke: None, spent: None, _active: active }
     }
 
-    /// Whether what comes now is in the caller's own wire, though that is not the pivot. Another target goes on in the pivot.
+    /// Whether what comes now is in the caller's own wire, though that is not the pivot. Another target goes on in the
+    /// pivot.
     pub(crate) fn is_native(&self) -> bool {
         self.leg.source.translation.is_native
     }
 
-    /// What the answer has spent, in tokens, once its provider has said so; at the end an estimate where it did not. Where
-    /// several have written it, what all of them have spent is known at the end.
+    /// What the answer has spent, in tokens, once its provider has said so; at the end an estimate where it did not.
+    /// Where several have written it, what all of them have spent is known at the end.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let is_of_several = self.rescue.as_ref().is_some_and(|rescue| rescue.is_under_way());
         let reported = if is_of_several { None } else { self.leg.source.watch.usage() };
@@ -202,8 +204,8 @@ impl ChatStream {
         Some((&rescue.gateway, &rescue.targets, &rescue.tried, &rescue.bill))
     }
 
-    /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more. A call that is dropped half-way may
-    /// give up the provider that was about to take over.
+    /// What comes next. After [`Step::End`] or [`Step::Broken`] there is nothing more. A call that is dropped half-way
+    /// may give up the provider that was about to take over.
     pub(crate) async fn next(&mut self) -> Step {
         loop {
             let cause = match self.advance().await {
@@ -471,8 +473,8 @@ impl Source {
         (self.waited, self.silence) = (Duration::ZERO, Duration::ZERO);
     }
 
-    /// Something came that says nothing of the answer. Only the wait for it counts as silence: a reader who is slow, or an
-    /// event that comes in parts, does not make a provider silent.
+    /// Something came that says nothing of the answer. Only the wait for it counts as silence: a reader who is slow, or
+    /// an event that comes in parts, does not make a provider silent.
     fn hear_nothing(&mut self) {
         self.silence += std::mem::take(&mut self.waited);
     }

@@ -1,8 +1,8 @@
 //! Where OpenAI's wire is spoken at Azure: the model is a deployment in the path, and in the body of a request for a
 //! response.
 //!
-//! Source: Azure OpenAI's REST API reference, "Chat completions", "Completions" and "Embeddings"; its guide to the v1 API,
-//! which has no dated versions.
+//! Source: Azure OpenAI's REST API reference, "Chat completions", "Completions" and "Embeddings"; its guide to the v1
+//! API, which has no dated versions.
 
 use url::Url;
 

@@ -1,5 +1,5 @@
-//! Connections to providers: plain HTTP is inside the network and is called as services are, directly; what is outside is
-//! called over TLS with the system's certificates, through the proxy that the environment names.
+//! Connections to providers: plain HTTP is inside the network and is called as services are, directly; what is outside
+//! is called over TLS with the system's certificates, through the proxy that the environment names.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -100,8 +100,8 @@ impl Keys {
         self.states().told(key, state);
     }
 
-    /// Other replicas say this of `key`, at most for as long as a refused key is left alone here. `true` where it is dead by
-    /// that, and was not.
+    /// Other replicas say this of `key`, at most for as long as a refused key is left alone here. `true` where it is
+    /// dead by that, and was not.
     pub(crate) fn hear(&self, key: usize, state: KeyState) -> bool {
         let now = Instant::now();
         let state = match (state, self.dead_for) {

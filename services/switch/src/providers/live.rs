@@ -1,5 +1,5 @@
-//! What is learnt about a provider while it is in use: for each of its models a breaker, its latency and its errors. A whole
-//! answer and a stream's first token are two latencies, of which one says nothing about the other.
+//! What is learnt about a provider while it is in use: for each of its models a breaker, its latency and its errors. A
+//! whole answer and a stream's first token are two latencies, of which one says nothing about the other.
 //!
 //! Models are told apart by their label, a name or pattern of the configuration, so that there are never many.
 
@@ -16,8 +16,8 @@ use crate::domain::latency::PeakEwma;
 /// How much of the error rate the newest call makes up: about the last twenty calls count.
 const NEWEST: f64 = 0.05;
 
-/// What each call under way costs where it is not known how long one takes: more than any that is known (Finagle's peak EWMA
-/// has such a penalty), less than a target that is not asked at all.
+/// What each call under way costs where it is not known how long one takes: more than any that is known (Finagle's peak
+/// EWMA has such a penalty), less than a target that is not asked at all.
 const UNKNOWN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is learnt about one provider.
@@ -113,8 +113,8 @@ impl ModelLive {
         measured.error_rate -= NEWEST * measured.error_rate;
     }
 
-    /// Takes in a failure, which counts for either form as an answer after `latency`, however soon it came: a target that
-    /// fails fast must not pass for a fast one.
+    /// Takes in a failure, which counts for either form as an answer after `latency`, however soon it came: a target
+    /// that fails fast must not pass for a fast one.
     pub(crate) fn failed(&self, latency: Duration) {
         let mut measured = self.measured();
         let now = Instant::now();
@@ -122,8 +122,8 @@ impl ModelLive {
         measured.error_rate += NEWEST * (1.0 - measured.error_rate);
     }
 
-    /// How long a call would take to be answered in this form: the expected latency, once for each call under way and the
-    /// new one. Where that is not known one call of the form finds it out, and the others go elsewhere meanwhile.
+    /// How long a call would take to be answered in this form: the expected latency, once for each call under way and
+    /// the new one. Where that is not known one call of the form finds it out, and the others go elsewhere meanwhile.
     pub(crate) fn cost(&self, form: Form) -> Duration {
         let under_way = |form: Form| self.in_flight[form as usize].load(Ordering::Relaxed);
         match self.measured().latency[form as usize].known(Instant::now()) {

@@ -14,8 +14,8 @@ use crate::providers::{Keys, ModelLive, Provider};
 
 /// How long it is said that a breaker has closed: until every replica has heard it.
 const CLOSED_FOR: Duration = Duration::from_secs(60);
-/// How long the others leave a key alone that its replica leaves alone until its configuration is read again. They then try
-/// it once themselves.
+/// How long the others leave a key alone that its replica leaves alone until its configuration is read again. They then
+/// try it once themselves.
 const DEAD_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// What is told.

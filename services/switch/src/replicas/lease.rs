@@ -10,8 +10,8 @@ use super::word::breaker_field;
 use super::{HEARING, LONGEST_LEASE, Replicas, script};
 use crate::providers::Provider;
 
-/// A probe that this replica makes. Where it comes to nothing, because its caller has left, another one may make it at once;
-/// where it told something, the others hear of that first.
+/// A probe that this replica makes. Where it comes to nothing, because its caller has left, another one may make it at
+/// once; where it told something, the others hear of that first.
 #[derive(Debug)]
 pub(crate) struct Lease {
     replicas: Arc<Replicas>,

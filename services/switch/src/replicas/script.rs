@@ -9,11 +9,11 @@ pub(super) fn lease(breaker: &str) -> String {
     format!("vx11:{{replicas}}:probe:{breaker}")
 }
 
-/// Writes words and answers with all that hold: name, text and milliseconds left of each. Those that are over are removed.
-/// A word does not take the place of one that was found out later.
+/// Writes words and answers with all that hold: name, text and milliseconds left of each. Those that are over are
+/// removed. A word does not take the place of one that was found out later.
 ///
-/// Arguments: for each word its name, its text, for how many milliseconds it holds (0: it is taken back), and how many ago it
-/// was found out.
+/// Arguments: for each word its name, its text, for how many milliseconds it holds (0: it is taken back), and how many
+/// ago it was found out.
 pub(super) const EXCHANGE: &str = r"
 local function parse(word)
   local ends, found, text = string.match(word or '', '^(%d+) (%d+) (.*)$')
@@ -45,8 +45,8 @@ end
 return words
 ";
 
-/// Gives the probe to who asks, unless another replica has it. Answers with 0, or for how many milliseconds that has it. One
-/// that the same replica has given up may not have been taken from it yet: it is given another one.
+/// Gives the probe to who asks, unless another replica has it. Answers with 0, or for how many milliseconds that has
+/// it. One that the same replica has given up may not have been taken from it yet: it is given another one.
 ///
 /// Arguments: the replica, the number of its probe, and for how many milliseconds.
 pub(super) const LEASE: &str = r"

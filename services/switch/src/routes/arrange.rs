@@ -23,8 +23,8 @@ pub(super) struct Said<'a> {
     pub(super) can: &'a dyn Fn(&Target) -> bool,
 }
 
-/// `targets`, which were found for `model` and this pin, as far as they can do what is asked for, in the order in which this
-/// request asks them. There may be none left.
+/// `targets`, which were found for `model` and this pin, as far as they can do what is asked for, in the order in which
+/// this request asks them. There may be none left.
 pub(super) fn arrange(
     gateway: &Gateway,
     http: &HttpRequest,

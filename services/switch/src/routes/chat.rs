@@ -26,8 +26,8 @@ use crate::gateway::{Call, Gateway};
 
 /// Answers a conversation.
 ///
-/// Without a model the route `default` serves it; `provider` pins one provider, with no failover. With `stream: true` the
-/// answer is `text/event-stream` of `SwitchFrame`s.
+/// Without a model the route `default` serves it; `provider` pins one provider, with no failover. With `stream: true`
+/// the answer is `text/event-stream` of `SwitchFrame`s.
 #[utoipa::path(
     post,
     path = "/switch/chat",

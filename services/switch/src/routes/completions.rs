@@ -12,10 +12,10 @@ use crate::domain::request::ChatRequest;
 
 /// Chat completion, in OpenAI's wire; what it does not know is passed on.
 ///
-/// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer is
-/// `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished. A stream that
-/// breaks is finished by the next target where that can be done: the chunk with the `finish_reason` then has a field `vx11`
-/// (`provider`, `model`, `rescued`), and the last chunks name the model that finished it.
+/// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer
+/// is `text/event-stream`; it ends with `data: [DONE]`, or with an `error` event when it could not be finished. A
+/// stream that breaks is finished by the next target where that can be done: the chunk with the `finish_reason` then
+/// has a field `vx11` (`provider`, `model`, `rescued`), and the last chunks name the model that finished it.
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",

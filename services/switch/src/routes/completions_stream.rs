@@ -1,4 +1,5 @@
-//! A streamed completion on its way to a client of OpenAI's wire: the provider's events as they came, and an honest end.
+//! A streamed completion on its way to a client of OpenAI's wire: the provider's events as they came, and an honest
+//! end.
 
 use std::convert::Infallible;
 

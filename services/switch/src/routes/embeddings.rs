@@ -12,7 +12,8 @@ use crate::domain::request::ChatRequest;
 
 /// Embeddings, in OpenAI's wire; what it does not know is passed on.
 ///
-/// A provider of the kind `gemini` embeds texts, but not tokens. Where it does not say what was spent, `usage` is an estimate.
+/// A provider of the kind `gemini` embeds texts, but not tokens. Where it does not say what was spent, `usage` is an
+/// estimate.
 #[utoipa::path(
     post,
     path = "/v1/embeddings",

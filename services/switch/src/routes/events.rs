@@ -1,5 +1,5 @@
-//! What every streamed answer has: its head, its pings, and before its end a comment on what it has cost, which a head could
-//! not tell. Readers of events skip comments.
+//! What every streamed answer has: its head, its pings, and before its end a comment on what it has cost, which a head
+//! could not tell. Readers of events skip comments.
 
 use std::convert::Infallible;
 
@@ -29,8 +29,8 @@ pub(super) fn respond(
     way.tell(response, request_id)
 }
 
-/// The comment on what the answer that `bill` is for has cost, calls that came to nothing included. It is given up with that:
-/// who hears of the end shall find the bill settled.
+/// The comment on what the answer that `bill` is for has cost, calls that came to nothing included. It is given up with
+/// that: who hears of the end shall find the bill settled.
 pub(super) fn cost(bill: Bill) -> Bytes {
     format!(": {} {}\n\n", header_names::COST_USD, bill.cost()).into()
 }

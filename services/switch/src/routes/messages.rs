@@ -16,10 +16,10 @@ use crate::wire::anthropic::inbound;
 
 /// A message, in Anthropic's wire.
 ///
-/// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer is
-/// `text/event-stream` of Anthropic's named events; it ends with `message_stop`, or with `error` when it could not be
-/// finished. A provider of the kind `anthropic` gets the body as it came. A stream that breaks is finished by the next target
-/// where that can be done: its `message_delta` then has a field `vx11` (`provider`, `model`, `rescued`).
+/// `model` is a configured name, `provider/model`, or any name that a provider serves. With `stream: true` the answer
+/// is `text/event-stream` of Anthropic's named events; it ends with `message_stop`, or with `error` when it could not
+/// be finished. A provider of the kind `anthropic` gets the body as it came. A stream that breaks is finished by the
+/// next target where that can be done: its `message_delta` then has a field `vx11` (`provider`, `model`, `rescued`).
 #[utoipa::path(
     post,
     path = "/v1/messages",

@@ -1,5 +1,5 @@
-//! A streamed message on its way to a client of Anthropic's wire: the provider's own events, or its chunks as such, and an
-//! honest end.
+//! A streamed message on its way to a client of Anthropic's wire: the provider's own events, or its chunks as such, and
+//! an honest end.
 
 use std::convert::Infallible;
 

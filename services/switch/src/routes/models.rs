@@ -9,8 +9,8 @@ use vx11_contracts::openai::{Model, ModelList, OpenAiError};
 use crate::accounts::Caller;
 use crate::gateway::Gateway;
 
-/// Lists the configured models, and those that providers with a key serve under a plain name; of these, what the caller's
-/// key may ask for.
+/// Lists the configured models, and those that providers with a key serve under a plain name; of these, what the
+/// caller's key may ask for.
 #[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList)))]
 pub(super) async fn list_models(gateway: Gateway, http: HttpRequest) -> Json<ModelList> {
     Json(ModelList { object: "list".to_owned(), data: models(&gateway, &Caller::of(&http)) })

@@ -81,8 +81,8 @@ impl Arrival {
     }
 }
 
-/// `request` as `targets` are asked for it: a response that all of them write as a chat is one from here on, and shares with
-/// chats what is kept.
+/// `request` as `targets` are asked for it: a response that all of them write as a chat is one from here on, and shares
+/// with chats what is kept.
 fn in_its_words(gateway: &Gateway, request: ChatRequest, targets: &[Target]) -> ChatRequest {
     let speaks = |target: &Target| gateway.shared.registry.get(target.provider).speaks(&request);
     if request.wire != Wire::Responses || targets.iter().any(speaks) { request } else { request.into_chat() }

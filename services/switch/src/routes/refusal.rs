@@ -33,8 +33,8 @@ impl From<BadRequest> for ApiError {
     }
 }
 
-/// The request leads nowhere. What there is instead `caller` hears as far as it may ask for it: of models those of its key,
-/// of providers nothing where it may not ask for all that they serve.
+/// The request leads nowhere. What there is instead `caller` hears as far as it may ask for it: of models those of its
+/// key, of providers nothing where it may not ask for all that they serve.
 pub(super) fn no_route(no_route: NoRoute, caller: &Caller, model: &str, pinned: Option<&str>) -> ApiError {
     match no_route {
         NoRoute::UnknownProvider(known) => {

@@ -1,5 +1,5 @@
-//! `POST /v1/responses`: OpenAI's newer wire, forwarded as bytes to providers that speak it, and answered by way of chat
-//! completions by others.
+//! `POST /v1/responses`: OpenAI's newer wire, forwarded as bytes to providers that speak it, and answered by way of
+//! chat completions by others.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,11 +17,11 @@ use crate::gateway::Completed;
 
 /// A response, in OpenAI's Responses wire, from any provider.
 ///
-/// A provider that has Responses gets the body as it came, and its answer is handed on so. Any other is asked for a chat in
-/// its place; nothing is stored then, so that `previous_response_id`, `conversation`, `store: true` and stored prompts are
-/// refused where nobody has Responses, and so are the tools that OpenAI runs itself. `background: true` always is. With
-/// `stream: true` the answer is `text/event-stream`, and its last event is always one of `response.completed`,
-/// `response.incomplete` and `response.failed`.
+/// A provider that has Responses gets the body as it came, and its answer is handed on so. Any other is asked for a
+/// chat in its place; nothing is stored then, so that `previous_response_id`, `conversation`, `store: true` and stored
+/// prompts are refused where nobody has Responses, and so are the tools that OpenAI runs itself. `background: true`
+/// always is. With `stream: true` the answer is `text/event-stream`, and its last event is always one of
+/// `response.completed`, `response.incomplete` and `response.failed`.
 #[utoipa::path(
     post,
     path = "/v1/responses",

@@ -1,5 +1,5 @@
-//! The streamed form of `POST /v1/responses`: the provider's own events, or its chunks as such, and exactly one of them is the
-//! last.
+//! The streamed form of `POST /v1/responses`: the provider's own events, or its chunks as such, and exactly one of them
+//! is the last.
 
 use std::convert::Infallible;
 
@@ -28,8 +28,8 @@ pub(super) fn write(
     }
 }
 
-/// The provider's events as they came, its last word included; where it says none, it is said in its place. What it has cost
-/// is known only after the last of them.
+/// The provider's events as they came, its last word included; where it says none, it is said in its place. What it has
+/// cost is known only after the last of them.
 fn pass_on(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let mut passed = Passed::default();
     stream! {

@@ -1,5 +1,5 @@
-//! Who may answer a request: where its model leads, less the providers that cannot do what it asks for, and for who has a
-//! budget less the models of which nobody says what they cost.
+//! Who may answer a request: where its model leads, less the providers that cannot do what it asks for, and for who has
+//! a budget less the models of which nobody says what they cost.
 
 use std::sync::Arc;
 

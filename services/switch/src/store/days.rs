@@ -1,6 +1,6 @@
-//! What each day's rows come to, for each key and model: added up in the transaction that writes the rows, so that a month
-//! is read in as many steps as it has days, however many requests were made in it. A caller may think of as many models as it
-//! has requests; beyond [`MOST_MODELS`] a day they are added up together.
+//! What each day's rows come to, for each key and model: added up in the transaction that writes the rows, so that a
+//! month is read in as many steps as it has days, however many requests were made in it. A caller may think of as many
+//! models as it has requests; beyond [`MOST_MODELS`] a day they are added up together.
 
 use std::collections::BTreeMap;
 
@@ -121,7 +121,8 @@ impl<'a> DaySum<'a> {
         }
     }
 
-    /// Whether the model has, or may have, sums of its own. Of those that have, it is looked at no more than there may be.
+    /// Whether the model has, or may have, sums of its own. Of those that have, it is looked at no more than there may
+    /// be.
     fn has_room(&self, conn: &mut Connection) -> QueryResult<bool> {
         const OTHERS: &str = "SELECT COUNT(*) AS models FROM (SELECT 1 FROM usage_days
             WHERE day = ? AND api_key = ? AND org = ? AND team = ? AND model NOT IN (?, ?) LIMIT ?)";

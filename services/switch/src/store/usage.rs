@@ -1,6 +1,7 @@
-//! Sums over the ledger: whole days from their sums, the part of a day that a time cuts off from the rows. Costs are summed
-//! in two parts, because SQLite's sums end at nine million dollars. A sum that SQLite has no whole number for is an error of
-//! the whole query there; so what is added up are floating-point numbers, exact to nine thousand million million.
+//! Sums over the ledger: whole days from their sums, the part of a day that a time cuts off from the rows. Costs are
+//! summed in two parts, because SQLite's sums end at nine million dollars. A sum that SQLite has no whole number for is
+//! an error of the whole query there; so what is added up are floating-point numbers, exact to nine thousand million
+//! million.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};

@@ -1,12 +1,12 @@
 //! What servers of OpenAI's wire read differently, in a request that the gateway has worded itself.
 //!
 //! Models that OpenAI made to reason refuse `max_tokens`, and wishes about sampling while they do; its others refuse
-//! `reasoning_effort`. Older compatible servers take no notice of `max_completion_tokens`. A field that is foreign to it
-//! OpenAI refuses, and other servers want it back as they gave it. The rule goes by the model's name, because one address
-//! may serve models of all kinds. The words of callers who speak this wire themselves are never changed.
+//! `reasoning_effort`. Older compatible servers take no notice of `max_completion_tokens`. A field that is foreign to
+//! it OpenAI refuses, and other servers want it back as they gave it. The rule goes by the model's name, because one
+//! address may serve models of all kinds. The words of callers who speak this wire themselves are never changed.
 //!
-//! Sources: OpenAI's API reference, "Chat", and its guides "Reasoning" and "Using the latest model"; Azure OpenAI's REST
-//! API reference; Google's "OpenAI compatibility".
+//! Sources: OpenAI's API reference, "Chat", and its guides "Reasoning" and "Using the latest model"; Azure OpenAI's
+//! REST API reference; Google's "OpenAI compatibility".
 
 use std::ops::RangeInclusive;
 
@@ -24,7 +24,8 @@ const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
 /// What only tunes an answer, and is refused by a model while it reasons.
 const SAMPLING: [&str; 2] = ["temperature", "top_p"];
 
-/// What a model that can reason refuses even while it does not. A stop is among it: it is better to say more than nothing.
+/// What a model that can reason refuses even while it does not. A stop is among it: it is better to say more than
+/// nothing.
 const FOREIGN_TO_REASONING: [&str; 3] = ["stop", "presence_penalty", "frequency_penalty"];
 
 /// The first of OpenAI's models that does not reason over tools here, but only where its Responses are served.

@@ -51,8 +51,8 @@ impl ProviderError {
     }
 }
 
-/// An error of a server that speaks OpenAI's wire: as it came where it has OpenAI's shape and code. Compatible servers have
-/// other shapes beside, and say in a sentence or in a type of their own that a prompt is too long.
+/// An error of a server that speaks OpenAI's wire: as it came where it has OpenAI's shape and code. Compatible servers
+/// have other shapes beside, and say in a sentence or in a type of their own that a prompt is too long.
 pub(super) fn of_openais_wire(status: u16, body: &[u8]) -> ProviderError {
     let Ok(said) = serde_json::from_slice::<Value>(body) else { return ProviderError::unreadable(status) };
     match get(&said, "error") {

@@ -1,4 +1,5 @@
-//! Gemini's `generateContent`, for providers that speak it: requests go there out of the pivot, answers come back into it.
+//! Gemini's `generateContent`, for providers that speak it: requests go there out of the pivot, answers come back into
+//! it.
 //!
 //! Source: Google's API reference, "Generating content", "Function calling", "Thinking" and "Embeddings".
 

@@ -1,7 +1,7 @@
 //! The signature of a thought inside the id of the tool call that it led to.
 //!
-//! Gemini wants the signature back along with the call, and neither Anthropic's wire nor OpenAI's Responses has a place for
-//! it there. What every client does send back is the id: so it is carried in that, in letters that an id may have.
+//! Gemini wants the signature back along with the call, and neither Anthropic's wire nor OpenAI's Responses has a place
+//! for it there. What every client does send back is the id: so it is carried in that, in letters that an id may have.
 //! Providers that did not give the signature get the id without it: some of them take short ids only.
 
 use base64::Engine;

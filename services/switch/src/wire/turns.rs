@@ -17,8 +17,8 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// What `turn` makes of each of `messages`: whose turn it is, and what is said in it. It is given the messages before,
-    /// too.
+    /// What `turn` makes of each of `messages`: whose turn it is, and what is said in it. It is given the messages
+    /// before, too.
     pub(super) fn of(
         messages: &[Value],
         turn: impl Fn(&Value, &[Value]) -> Result<(&'static str, Vec<Value>), Untranslatable>,

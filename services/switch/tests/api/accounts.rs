@@ -16,8 +16,8 @@ fn spending(usage: &str) -> Act {
     answer(200, "", &body)
 }
 
-/// A gateway in front of `provider`, whose model `m` costs a dollar per million tokens read and ten per million written,
-/// with a key `alice` whose secret is `sk-alice`.
+/// A gateway in front of `provider`, whose model `m` costs a dollar per million tokens read and ten per million
+/// written, with a key `alice` whose secret is `sk-alice`.
 async fn app(provider: &Fake, config: &str) -> App {
     app_in(provider, config, &[]).await
 }

@@ -188,8 +188,8 @@ fn pairs() -> impl Iterator<Item = ((&'static str, &'static str), (&'static str,
     all.chain([(AZURE, WIRES[1]), (WIRES[0], AZURE)])
 }
 
-/// A gateway in which `m0`, `m1`, … ask `mock` in two wires, each a kind and where its API begins; the first time with the
-/// fault of that number.
+/// A gateway in which `m0`, `m1`, … ask `mock` in two wires, each a kind and where its API begins; the first time with
+/// the fault of that number.
 async fn in_two_kinds(mock: &Running, faults: &[&str], first: (&str, &str), second: (&str, &str)) -> App {
     let model = |(number, fault): (usize, &&str)| {
         (format!("VX11_SWITCH__MODELS__M{number}__TARGETS"), format!(r#"["a/mock+{fault}","b/mock"]"#))

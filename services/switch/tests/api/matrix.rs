@@ -1,8 +1,9 @@
 //! Every fault of a provider, for callers of either wire, streamed and in JSON: what the caller gets, how often each
 //! provider is asked and in which order, what is billed, and what the caller is told of that.
 //!
-//! The providers are real ones of the mock provider, which answers [`WORDS`] words for [`PROMPT_TOKENS`] tokens whatever
-//! the wire. Limits are short only at providers that are going to exceed them, so that a slow machine changes nothing.
+//! The providers are real ones of the mock provider, which answers [`WORDS`] words for [`PROMPT_TOKENS`] tokens
+//! whatever the wire. Limits are short only at providers that are going to exceed them, so that a slow machine changes
+//! nothing.
 
 mod caller;
 mod cell;
@@ -23,9 +24,9 @@ const PROMPT_TOKENS: u64 = 7;
 /// Tokens that they count for a message besides its text.
 const MESSAGE_TOKENS: u64 = 4;
 
-/// A model's targets. `first` and `spare` are patient, and the spare one is well. `hasty` waits but shortly for an answer to
-/// begin, `restless` for it to go on; both are where `first` is. `prefilling` is `spare`, and declares that it goes on from
-/// a beginning.
+/// A model's targets. `first` and `spare` are patient, and the spare one is well. `hasty` waits but shortly for an
+/// answer to begin, `restless` for it to go on; both are where `first` is. `prefilling` is `spare`, and declares that
+/// it goes on from a beginning.
 const ALONE: &[&str] = &["first"];
 const SPARE: &[&str] = &["first", "spare"];
 const HASTY: &[&str] = &["hasty", "spare"];
@@ -38,11 +39,12 @@ const TOO_LONG: &str = "context_length_exceeded";
 const FILTERED: &str = "content_filter";
 const POLICY: &str = "content_policy_violation";
 
-/// `whole(2, 1)`: a whole answer, for which `first` was asked twice and `spare` once. It is billed as the provider reports it
-/// that gave it; `and(3)` is billed besides: calls that came to nothing after three tokens in all.
+/// `whole(2, 1)`: a whole answer, for which `first` was asked twice and `spare` once. It is billed as the provider
+/// reports it that gave it; `and(3)` is billed besides: calls that came to nothing after three tokens in all.
 #[rustfmt::skip]
 const MATRIX: &[Row] = &[
-    //  what goes wrong            what the first provider does            targets         streamed                            in JSON
+    // what goes wrong            what the first provider does            targets         streamed
+    // in JSON
     row("nothing",                 Never,                                  SPARE,          whole(1, 0),                        whole(1, 0)),
 
     row("429 once",                Once("status=429"),                     SPARE,          whole(2, 0),                        whole(2, 0)),

@@ -313,8 +313,8 @@ async fn what_a_replica_held_that_died_comes_back_by_itself() {
     assert_eq!(redis.command(&["HEXISTS", "vx11:{key:alice}:held", "dead"]), "0");
 }
 
-/// Waits until Redis has settled `count` requests of `alice`'s, as long as it remembers them, and `app` has heard so. What
-/// ends later is settled after it has: so a request of somebody else's is settled, too.
+/// Waits until Redis has settled `count` requests of `alice`'s, as long as it remembers them, and `app` has heard so.
+/// What ends later is settled after it has: so a request of somebody else's is settled, too.
 async fn settled(redis: &Redis, app: &App, count: usize) {
     let of = |key: &str| {
         let held = redis.command(&["HVALS", &format!("vx11:{{key:{key}}}:held")]);

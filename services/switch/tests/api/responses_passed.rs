@@ -1,5 +1,5 @@
-//! `POST /v1/responses` as a stream, in front of providers that speak it: their events pass as they came, and the last one
-//! always comes.
+//! `POST /v1/responses` as a stream, in front of providers that speak it: their events pass as they came, and the last
+//! one always comes.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,9 @@ const SPEAKS: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__RESPONSES", "true");
 /// Where a chat is asked for, and where a response.
 const CHAT: &str = "POST /v1/chat/completions ";
 const RESPONSES: &str = "POST /v1/responses ";
+
+/// What the gateway adds: `m-a` has no price.
+const COST: &str = ": x-vx11-cost-usd 0\n\n";
 
 /// An event under its name, spaced as no library would.
 fn named(data: &str) -> String {
@@ -89,7 +92,7 @@ async fn events_pass_byte_for_byte_to_the_last_one_and_are_billed() {
         let app = app(&[&fake], &[]).await;
         let got = ask(&app, r#""previous_response_id":"resp_0","stream_options":{"include_obfuscation":true},"#).await;
         assert_eq!((got.status, got.header("content-type")), (200, "text/event-stream"));
-        assert_eq!(got.body, events.concat());
+        assert_eq!(got.body, events.concat() + COST);
         let request = fake.requests().pop().unwrap();
         let body = r#"{ "model":"m-a","input":"Hi","previous_response_id":"resp_0","stream_options":{"include_obfuscation":true},"stream":true}"#;
         assert!(request.starts_with(RESPONSES) && request.ends_with(body), "{request}");
@@ -179,8 +182,9 @@ async fn a_stream_that_breaks_within_its_answer_ends_as_a_failure_and_is_billed(
 #[tokio::test]
 async fn a_providers_own_word_for_its_failure_is_the_last_one() {
     let failed = end("failed", r#""error":{"code":"server_error","message":"no"},"#);
-    let events = [created("be brief"), item(2, "message"), delta(3, "Hel"), failed];
-    let fake = Fake::always(stream(&events)).await;
+    let events = [created("be brief"), item(2, "message"), delta(3, "Hel"), COST.to_owned(), failed.clone()];
+    let sent = [&events[..3], &[failed]].concat();
+    let fake = Fake::always(stream(&sent)).await;
     let app = app(&[&fake], &[]).await;
     let got = ask(&app, "").await;
     assert_eq!((got.status, got.body), (200, events.concat()));

@@ -118,6 +118,7 @@ async fn a_refused_request_leaves_its_connection_in_order() {
     connection.write_all(&request(&["GET /operator/api/status HTTP/1.1"])).await.unwrap();
     let got = crate::edge::read_to_end(&mut connection).await;
     assert!(got.starts_with("HTTP/1.1 403"), "{got}");
-    // The edge may answer the second request or close the connection; it must not read the first one's body as a request.
+    // The edge may answer the second request or close the connection; it must not read the first one's body as a
+    // request.
     assert!(!got.contains("HTTP/1.1 400"), "{got}");
 }

@@ -1,10 +1,10 @@
-//! Loads the programs that lie beside it and prints what they do: to the bare mock provider, through the switch, and through the
-//! whole chain with storage, logs and metrics on; as ratios to the bare provider, interleaved in one run.
+//! Loads the programs that lie beside it and prints what they do: to the bare mock provider, through the switch, and
+//! through the whole chain with storage, logs and metrics on; as ratios to the bare provider, interleaved in one run.
 //!
 //! Then the gateway beside nginx as a plain proxy.
 //!
-//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named. `bench [seconds] 1 train` measures
-//! nothing: it is the load that `deploy/pgo/train.sh` profiles.
+//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named. `bench [seconds] 1 train`
+//! measures nothing: it is the load that `deploy/pgo/train.sh` profiles.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 

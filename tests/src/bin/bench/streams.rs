@@ -1,5 +1,6 @@
-//! Streams side by side: how long until each has its first chunk with something in it. The chunk that only names the role does
-//! not count: nobody sees it, and a gateway that means to fail over unseen holds it back until there is a token.
+//! Streams side by side: how long until each has its first chunk with something in it. The chunk that only names the
+//! role does not count: nobody sees it, and a gateway that means to fail over unseen holds it back until there is a
+//! token.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The work that a profile is made from: what each service does most, whole and as streams, alone and side by side. All five
-//! are one process here, which ends in good order, because that is when it writes down what was counted.
+//! The work that a profile is made from: what each service does most, whole and as streams, alone and side by side. All
+//! five are one process here, which ends in good order, because that is when it writes down what was counted.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::{Admission, Machine, Phase};
 use crate::breaker::news::{News, Verdict};
 
-/// How long it is news that a target is well. When it could not be told in that time, the others have found out themselves,
-/// or something else.
+/// How long it is news that a target is well. When it could not be told in that time, the others have found out
+/// themselves, or something else.
 const FRESH: Duration = Duration::from_secs(5);
 
 impl Machine {

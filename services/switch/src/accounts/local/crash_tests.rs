@@ -1,5 +1,5 @@
-//! What is left of counters and ledger when the process dies: whatever was acknowledged, of the rest a beginning, and of
-//! what was only reserved nothing.
+//! What is left of counters and ledger when the process dies: whatever was acknowledged, of the rest a beginning, and
+//! of what was only reserved nothing.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
 //! What this process knows of the counters beside what Redis says: enough to fill a Redis that has lost them.
 //!
-//! A counter of the process is what Redis said last, and what the process adds to that until Redis is told. Some of it Redis
-//! is told sooner or later: what requests under way reserved, and what ended requests spent as long as their settlements
-//! wait. What is left without it is what a Redis that comes back empty lacks. Other replicas may know more; each fills in what
-//! it knows when it comes first, and the most of it stays.
+//! A counter of the process is what Redis said last, and what the process adds to that until Redis is told. Some of it
+//! Redis is told sooner or later: what requests under way reserved, and what ended requests spent as long as their
+//! settlements wait. What is left without it is what a Redis that comes back empty lacks. Other replicas may know more;
+//! each fills in what it knows when it comes first, and the most of it stays.
 
 use crate::accounts::account::{Account, Amounts, Counts, Said};
 use crate::accounts::local;

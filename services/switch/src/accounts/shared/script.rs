@@ -1,20 +1,22 @@
 //! The two scripts. Amounts are added by Redis itself, as 64-bit integers; only comparisons go through Lua's floating
 //! point, which is off by less than a millionth of a millionth there.
 //!
-//! A tenant has a sorted set of reservations by when they end (`KEYS[1]`), a hash of what each of them holds (`KEYS[2]`),
-//! the number of its life and of the calls in it (`KEYS[3]`), and a counter for each meter and window (the rest). All have
-//! the tenant's name in braces, so that a cluster keeps them together.
+//! A tenant has a sorted set of reservations by when they end (`KEYS[1]`), a hash of what each of them holds
+//! (`KEYS[2]`), the number of its life and of the calls in it (`KEYS[3]`), and a counter for each meter and window (the
+//! rest). All have the tenant's name in braces, so that a cluster keeps them together.
 //!
-//! Redis may lose all of it. Then a new life begins, and who asks brings what it knows: a counter that is not there begins
-//! with that, and one that is there is raised to it once for each asker and life. Within a life a counter may well be lower than
-//! what one asker has seen last, because others have given back what they had reserved.
+//! Redis may lose all of it. Then a new life begins, and who asks brings what it knows: a counter that is not there
+//! begins with that, and one that is there is raised to it once for each asker and life. Within a life a counter may
+//! well be lower than what one asker has seen last, because others have given back what they had reserved.
 
-/// A script that writes nothing before it has looked whether it can write all: an error in its midst would leave a part, once
-/// for every repetition. `broken` says what is no counter; `add` adds to one, to nine million million million at most.
+/// A script that writes nothing before it has looked whether it can write all: an error in its midst would leave a
+/// part, once for every repetition. `broken` says what is no counter; `add` adds to one, to nine million million
+/// million at most.
 ///
-/// It can fill in what Redis has lost. `fill` is given the place of the first counter's arguments and the number for a new
-/// life, and returns the one at hand and how many calls there were in it. The third argument of each counter is how long it is
-/// kept (0: for ever), the fourth what it has at least, and the fifth the life in which the asker was last answered.
+/// It can fill in what Redis has lost. `fill` is given the place of the first counter's arguments and the number for a
+/// new life, and returns the one at hand and how many calls there were in it. The third argument of each counter is how
+/// long it is kept (0: for ever), the fourth what it has at least, and the fifth the life in which the asker was last
+/// answered.
 macro_rules! with_fill {
     ($script:literal) => {
         concat!(
@@ -65,9 +67,9 @@ end
 
 /// Sets amounts aside on every counter, or on none; a counter of which nothing is wanted does not refuse.
 ///
-/// Arguments: now, when the reservation ends, its id, the number of a new life; then for each counter the amount, the limit,
-/// and those of `fill`. Answers with the number of the counter that refused, 0 where none did, the life, the call's number,
-/// and what is used of each. Reservations that are past their end are taken back first.
+/// Arguments: now, when the reservation ends, its id, the number of a new life; then for each counter the amount, the
+/// limit, and those of `fill`. Answers with the number of the counter that refused, 0 where none did, the life, the
+/// call's number, and what is used of each. Reservations that are past their end are taken back first.
 pub(super) const RESERVE: &str = with_fill!(
     r"
 local fault = broken()
@@ -114,9 +116,9 @@ return {tostring(refused), life, turn, unpack(used)}
 
 /// Replaces what a reservation holds by what was spent.
 ///
-/// Arguments: until when it is remembered that this was done, the reservation's id, the number of a new life; then for each
-/// counter what to add where the reservation is still held, what to add where it is not, and those of `fill`. Answers with
-/// the life, the call's number, and what is used of each.
+/// Arguments: until when it is remembered that this was done, the reservation's id, the number of a new life; then for
+/// each counter what to add where the reservation is still held, what to add where it is not, and those of `fill`.
+/// Answers with the life, the call's number, and what is used of each.
 pub(super) const SETTLE: &str = with_fill!(
     r"
 local fault = broken()

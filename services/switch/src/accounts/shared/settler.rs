@@ -1,5 +1,5 @@
-//! Settles in the background what has ended, many at a time, and again where Redis did not: what it refused waits apart, so
-//! that it holds up nothing else.
+//! Settles in the background what has ended, many at a time, and again where Redis did not: what it refused waits
+//! apart, so that it holds up nothing else.
 
 mod waiting;
 

@@ -12,8 +12,8 @@ pub(crate) struct KeysTried {
 }
 
 impl KeysTried {
-    /// Takes note of `failure`, and of the key that it is about. It keeps the key that is to take over only where that was
-    /// not asked with before: keys at their limit may rest for less time than it takes to go around.
+    /// Takes note of `failure`, and of the key that it is about. It keeps the key that is to take over only where that
+    /// was not asked with before: keys at their limit may rest for less time than it takes to go around.
     pub(crate) fn note(&mut self, failure: &mut Failure) {
         let Some(key) = failure.key else { return };
         let is_new = !self.refused.contains(&key);

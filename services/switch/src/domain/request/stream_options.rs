@@ -1,5 +1,5 @@
-//! `stream_options.include_usage`: whether the caller wants to see what a stream spent, and how the provider is asked for
-//! it where the caller does not.
+//! `stream_options.include_usage`: whether the caller wants to see what a stream spent, and how the provider is asked
+//! for it where the caller does not.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -53,8 +53,8 @@ pub(super) struct ToolDelta {
 }
 
 impl ToolDelta {
-    /// Whether it begins another call than the one with the id `known` at the same index: it has a name and an id of its
-    /// own.
+    /// Whether it begins another call than the one with the id `known` at the same index: it has a name and an id of
+    /// its own.
     pub(super) fn begins_another(&self, known: &str) -> bool {
         let is_named = self.name().is_some_and(|name| !name.is_empty());
         is_named && !known.is_empty() && self.id.as_deref().is_some_and(|id| !id.is_empty() && id != known)

@@ -1,8 +1,8 @@
 //! The items of a Responses request as the messages of a chat.
 //!
-//! A call belongs to the message of the assistant that stands before it, because a chat has both in one message. So does
-//! reasoning, under the name that it came by: some servers want it back when they called tools. A mere summary of it, or
-//! what only OpenAI can read, is left out.
+//! A call belongs to the message of the assistant that stands before it, because a chat has both in one message. So
+//! does reasoning, under the name that it came by: some servers want it back when they called tools. A mere summary of
+//! it, or what only OpenAI can read, is left out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -1,8 +1,8 @@
 //! What is said in a response: its items and their parts, and the events that tell of them.
 //!
-//! Text, refusals and reasoning end when something else begins. Calls stay open until the answer ends, because a chat may
-//! go on with any of them at any time. A half call of an answer that broke is never said to be done: who reads that it is
-//! may make the call.
+//! Text, refusals and reasoning end when something else begins. Calls stay open until the answer ends, because a chat
+//! may go on with any of them at any time. A half call of an answer that broke is never said to be done: who reads that
+//! it is may make the call.
 
 use serde_json::value::RawValue;
 

@@ -1,4 +1,5 @@
-//! A provider's own events on their way to the caller, as far as one must know them to end them in the provider's place.
+//! A provider's own events on their way to the caller, as far as one must know them to end them in the provider's
+//! place.
 
 use std::borrow::Cow;
 

@@ -11,7 +11,8 @@ use super::response::Echo;
 use super::{Unacceptable, input, tools};
 use crate::domain::request::{BadRequest, ChatRequest};
 
-/// The fields of a request, as they stand, so that numbers and the order of a schema's fields arrive as they were written.
+/// The fields of a request, as they stand, so that numbers and the order of a schema's fields arrive as they were
+/// written.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 /// A Responses request, read.

@@ -1,4 +1,5 @@
-//! Where one choice of the new answer meets what the caller has of it: which of its words, and of its thoughts, are new.
+//! Where one choice of the new answer meets what the caller has of it: which of its words, and of its thoughts, are
+//! new.
 
 use serde_json::value::RawValue;
 
@@ -72,7 +73,8 @@ impl Joint {
         }
     }
 
-    /// Leaves of a delta's reasoning what is new. What signs it stays where the caller has the very thought that is signed.
+    /// Leaves of a delta's reasoning what is new. What signs it stays where the caller has the very thought that is
+    /// signed.
     pub(super) fn reasoning(&mut self, delta: &mut Fields) {
         let came = REASONING.iter().find_map(|name| delta.get(*name).and_then(|raw| text(raw)));
         let rest = match (&mut self.reasoning, &came) {

@@ -6,8 +6,8 @@ use crate::accounts::Tier;
 use crate::wire::json::{get, text};
 use crate::wire::openai::Usage;
 
-/// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far. What an event does
-/// not say stands: for how long the cache keeps what was written, only the first one says.
+/// Takes Anthropic's numbers into `usage`; a stream reports them bit by bit, each time the whole so far. What an event
+/// does not say stands: for how long the cache keeps what was written, only the first one says.
 pub(super) fn take(usage: &mut Usage, reported: &Value) {
     let said = |of: &Value, name: &str| get(of, name).and_then(Value::as_u64);
     let beside = |usage: &Usage| usage.cached.saturating_add(usage.cache_written);

@@ -9,8 +9,8 @@ use crate::wire::{Wire, translate_error};
 /// What an error means whose words say nothing more.
 const UNKNOWN: u16 = 500;
 
-/// Reads the payload of an event of the wire `from`, in which a provider reports an error; one that is `named` so says it
-/// in its name already. `None`: it is something else.
+/// Reads the payload of an event of the wire `from`, in which a provider reports an error; one that is `named` so says
+/// it in its name already. `None`: it is something else.
 pub(crate) fn in_stream(data: &[u8], named: bool, from: Wire) -> Option<ProviderError> {
     let Ok(body) = serde_json::from_slice::<Value>(data) else {
         return named.then(|| ProviderError::unreadable(UNKNOWN));

@@ -10,8 +10,8 @@ use crate::wire::{Untranslatable, data_url, signed_id};
 /// Stands for the signature of a thought that was another model's, as Google's guide to "Thought signatures" has it.
 const FOREIGN: &str = "skip_thought_signature_validator";
 
-/// Translates `messages`: what the system says, as text parts, and the turns. With `signed`, the first call of each turn has a
-/// signature, whoever made it.
+/// Translates `messages`: what the system says, as text parts, and the turns. With `signed`, the first call of each
+/// turn has a signature, whoever made it.
 pub(super) fn conversation(pivot: &Value, signed: bool) -> Result<(Vec<Value>, Vec<Value>), Untranslatable> {
     let mut turns = Turns::of(list(pivot, "messages"), |message, before| turn(message, before, signed))?;
     let contents = turns.messages("parts");

@@ -1,5 +1,5 @@
-//! Gemini's partial answers as chunks. Its streams have no mark at the end: they are whole once every candidate has said
-//! why it ended.
+//! Gemini's partial answers as chunks. Its streams have no mark at the end: they are whole once every candidate has
+//! said why it ended.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

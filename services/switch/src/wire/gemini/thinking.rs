@@ -1,5 +1,5 @@
-//! How hard a model is to think, in the words of its generation: older ones take tokens, newer ones a level, and not every
-//! model can be kept from thinking.
+//! How hard a model is to think, in the words of its generation: older ones take tokens, newer ones a level, and not
+//! every model can be kept from thinking.
 //!
 //! Sources: Google's documentation, "Gemini thinking", "OpenAI compatibility" and what is new in each model.
 

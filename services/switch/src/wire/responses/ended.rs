@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::wire::json::{get, text};
 
-/// The `finish_reason` of `response`, which has this status and in which the caller's tools were called or not. One that
-/// failed was given up.
+/// The `finish_reason` of `response`, which has this status and in which the caller's tools were called or not. One
+/// that failed was given up.
 pub(super) fn reason(status: &str, response: &Value, has_calls: bool) -> &'static str {
     match status {
         "failed" | "cancelled" => "error",

@@ -142,8 +142,8 @@ fn chunks(got: &Answer) -> Option<Told> {
     Some(told)
 }
 
-/// Events under their names, in the order of the wire, each block closed before the next; `message_stop` or an error at the
-/// end, and nowhere else.
+/// Events under their names, in the order of the wire, each block closed before the next; `message_stop` or an error at
+/// the end, and nowhere else.
 fn events(got: &Answer) -> Option<Told> {
     let mut told = Told::default();
     let (mut expected, mut blocks, mut open): (&[&str], _, _) = (&["message_start"], 0, false);

@@ -45,7 +45,8 @@ impl Stage {
         format!("{}-{}", words.join("-"), if stream { "stream" } else { "json" })
     }
 
-    /// What so many tokens cost, as the ledger writes it: a dollar for a million tokens read, ten for a million written.
+    /// What so many tokens cost, as the ledger writes it: a dollar for a million tokens read, ten for a million
+    /// written.
     pub(super) fn price(read: u64, written: u64) -> String {
         let micros = format!("0.{:06}", read + 10 * written);
         micros.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -97,8 +98,8 @@ impl Stage {
     }
 }
 
-/// The gateway's configuration. Pauses between retries are short, and there is no limit to their number: what one row does
-/// to a provider must not be felt in the next. For the same reason no breaker opens.
+/// The gateway's configuration. Pauses between retries are short, and there is no limit to their number: what one row
+/// does to a provider must not be felt in the next. For the same reason no breaker opens.
 fn config(rows: &[Row], first: (&Running, Kind), spare: (&Running, Kind)) -> String {
     let mut text = "[switch.retries]\nbase = \"1ms\"\nmin_per_second = 100000\n\
                     [switch.prices]\nmock = { input = 1, output = 10 }\n"

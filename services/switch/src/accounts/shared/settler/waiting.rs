@@ -1,5 +1,6 @@
-//! The settlements that Redis has not taken yet, and which of them are next. There are never more than a number of them:
-//! beyond it the oldest of each key and day become one, which loses nothing but the minute that they were spent in.
+//! The settlements that Redis has not taken yet, and which of them are next. There are never more than a number of
+//! them: beyond it the oldest of each key and day become one, which loses nothing but the minute that they were spent
+//! in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -48,7 +49,8 @@ impl Waiting {
         oldest.map(|oldest| self.fold(oldest)).is_some()
     }
 
-    /// The first of a day keeps its reservation, and takes over what the others spent; their reservations end by themselves.
+    /// The first of a day keeps its reservation, and takes over what the others spent; their reservations end by
+    /// themselves.
     fn fold(&mut self, settlement: Settlement) {
         let Settlement { reservation, spent } = &settlement;
         let place = (Arc::as_ptr(&reservation.account) as usize, reservation.at_ms.div_euclid(DAY_MS));

@@ -49,8 +49,8 @@ pub(super) fn call_id(call: &Value, index: u64) -> String {
     }
 }
 
-/// What the message says. In one that was `cut_off` at the caller's own limit the input of a call may be half, which this
-/// wire has no way to say: it is left out.
+/// What the message says. In one that was `cut_off` at the caller's own limit the input of a call may be half, which
+/// this wire has no way to say: it is left out.
 fn blocks(message: &Value, cut_off: bool) -> Result<Vec<Value>, Malformed> {
     let mut blocks = list(message, "thinking_blocks").to_vec();
     if blocks.is_empty()

@@ -1,7 +1,7 @@
 //! Reasoning that nobody has signed, on its way to a caller of Anthropic's wire and back again.
 //!
-//! Servers have two names for it, some want it back when tools were called, and each knows its own name only. Which one it
-//! was stands where the signature would.
+//! Servers have two names for it, some want it back when tools were called, and each knows its own name only. Which one
+//! it was stands where the signature would.
 
 use serde_json::Value;
 

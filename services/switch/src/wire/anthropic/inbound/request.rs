@@ -48,7 +48,8 @@ pub(crate) fn request(request: &Value) -> Result<Value, Untranslatable> {
     Ok(out.into())
 }
 
-/// The name of an end user, or a digest of it where it is too long: the same one each time, and exactly as long as may be.
+/// The name of an end user, or a digest of it where it is too long: the same one each time, and exactly as long as may
+/// be.
 fn short(user: &str) -> String {
     if user.len() <= LONGEST_USER {
         return user.to_owned();

@@ -32,7 +32,8 @@ const WORDS: [&str; 22] = [
 
 const FORMATS: [&str; 9] = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"];
 
-/// Whether `schema` may be strict: it is of an object, no field of an object is optional, and there are none but those named.
+/// Whether `schema` may be strict: it is of an object, no field of an object is optional, and there are none but those
+/// named.
 pub(super) fn is_strict(schema: &Value) -> bool {
     schema["type"] == "object" && is_strict_within(schema)
 }

@@ -1,8 +1,8 @@
 //! Chunks as Anthropic's events, one chunk at a time.
 //!
-//! Blocks follow one another: a block is closed when another kind of thing is said. Parts of a tool call that come after
-//! its block was closed, as a server may send that writes several calls at once, still bear the index of that block, by
-//! which clients put them together.
+//! Blocks follow one another: a block is closed when another kind of thing is said. Parts of a tool call that come
+//! after its block was closed, as a server may send that writes several calls at once, still bear the index of that
+//! block, by which clients put them together.
 
 use std::collections::BTreeMap;
 
@@ -105,8 +105,8 @@ impl Stream {
         }
     }
 
-    /// The events that end a whole answer, which has `cost` that much. The `estimate` stands in where no chunk said what was
-    /// spent.
+    /// The events that end a whole answer, which has `cost` that much. The `estimate` stands in where no chunk said
+    /// what was spent.
     pub(crate) fn finish(mut self, estimate: Option<chat::Usage>, cost: Usd) -> Vec<Value> {
         let mut out = Vec::new();
         self.begin(&Value::Null, &mut out);

@@ -1,5 +1,5 @@
-//! A tool that nobody runs: what a model would call it with is its answer. So one answers in JSON that cannot be constrained
-//! to a schema, or not to this one; the schema is then heeded as that of any tool is.
+//! A tool that nobody runs: what a model would call it with is its answer. So one answers in JSON that cannot be
+//! constrained to a schema, or not to this one; the schema is then heeded as that of any tool is.
 //!
 //! A call of it is text to the caller, who knows nothing of the tool.
 

@@ -1,6 +1,7 @@
 //! Which generation of Claude a model is of, as its name says: what a request may not have depends on that.
 //!
-//! Sources: Anthropic's documentation, "Thinking", "Effort", "Structured outputs" and the migration guide of each model.
+//! Sources: Anthropic's documentation, "Thinking", "Effort", "Structured outputs" and the migration guide of each
+//! model.
 
 /// A generation of Claude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,8 @@ impl Generation {
         Self { version, family: family.map_or(Family::Other, |(_, family)| family) }
     }
 
-    /// Whether it decides by itself how much it thinks, and refuses both a budget for that and every wish about sampling.
+    /// Whether it decides by itself how much it thinks, and refuses both a budget for that and every wish about
+    /// sampling.
     pub(super) fn is_adaptive(self) -> bool {
         self.is_from((4, 7))
     }

@@ -1,5 +1,5 @@
-//! The conversation: OpenAI's messages as Anthropic's turns, in which user and assistant alternate, tool results are the
-//! user's, and what the system says stands apart.
+//! The conversation: OpenAI's messages as Anthropic's turns, in which user and assistant alternate, tool results are
+//! the user's, and what the system says stands apart.
 
 use serde_json::{Value, json};
 
@@ -63,8 +63,8 @@ fn tool_result(message: &Value) -> Result<Value, Untranslatable> {
     Ok(block)
 }
 
-/// The id of a call in letters that this wire takes. Other servers' ids may have more (`functions.f:0`): what is foreign is
-/// told by its number, on the call and on its result alike.
+/// The id of a call in letters that this wire takes. Other servers' ids may have more (`functions.f:0`): what is
+/// foreign is told by its number, on the call and on its result alike.
 fn tool_id(id: &str) -> String {
     let id = signed_id::split(id).0;
     let mut out = String::with_capacity(id.len());

@@ -1,7 +1,8 @@
-//! A JSON schema in the part of the language that Anthropic constrains answers and strict tools to; it refuses the rest.
+//! A JSON schema in the part of the language that Anthropic constrains answers and strict tools to; it refuses the
+//! rest.
 //!
-//! What a schema says beyond that goes into its description, as in Anthropic's own libraries: the model may heed it. What
-//! would be lost with that, such as objects with any names or trees, has no such form at all.
+//! What a schema says beyond that goes into its description, as in Anthropic's own libraries: the model may heed it.
+//! What would be lost with that, such as objects with any names or trees, has no such form at all.
 //!
 //! Source: Anthropic's documentation, "Structured outputs", JSON Schema limitations.
 

@@ -1,5 +1,5 @@
-//! How much may be written, how much of it thought, and what may be wished of sampling beside that: models differ in what
-//! of it they refuse.
+//! How much may be written, how much of it thought, and what may be wished of sampling beside that: models differ in
+//! what of it they refuse.
 
 use serde_json::{Value, json};
 
@@ -63,8 +63,8 @@ pub(super) fn limits(pivot: &Value, out: &mut Object, defaults: Defaults, genera
     sampling(out, generation);
 }
 
-/// For a model that refuses a budget: how hard it is to think stands elsewhere, and not as tokens. Who thinks `unasked` is
-/// told so all the same, because its thoughts are not shown otherwise.
+/// For a model that refuses a budget: how hard it is to think stands elsewhere, and not as tokens. Who thinks `unasked`
+/// is told so all the same, because its thoughts are not shown otherwise.
 fn adapt(out: &mut Object, effort: Option<&str>, unasked: bool) {
     let is_budgeted = out.get("thinking").is_some_and(|thinking| text(thinking, "type") == Some("enabled"));
     if is_budgeted || ((unasked || effort.is_some()) && may_be_told_to_think(out)) {
