@@ -21,6 +21,7 @@ pub(crate) mod operation;
 pub(crate) mod outcome;
 pub(crate) mod overlap;
 pub(crate) mod rejection;
+pub(crate) mod reported;
 pub(crate) mod request;
 pub(crate) mod responses;
 pub(crate) mod retry;

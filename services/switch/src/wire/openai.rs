@@ -8,7 +8,7 @@ use vx11_contracts::chat;
 
 use super::json::{Object, get, said};
 use crate::accounts::{SoFar, Tier, Tokens};
-use crate::domain::answer::ReportedUsage;
+use crate::domain::reported::ReportedUsage;
 
 /// What one event of another wire means in the pivot.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,9 @@ use super::item::{PartKind, Reasoning, Status};
 use super::output::Output;
 use super::response::{Echo, ErrorInfo, IncompleteDetails, Response};
 use crate::accounts::Usd;
-use crate::domain::answer::{Read, ReportedUsage};
+use crate::domain::answer::Read;
 use crate::domain::chunk::BadChunk;
+use crate::domain::reported::ReportedUsage;
 
 /// A response that grows.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use vx11_contracts::chat;
 
 use crate::accounts::Usd;
-use crate::domain::answer::{Reported, ReportedUsage};
+use crate::domain::reported::{Reported, ReportedUsage};
 
 /// A chunk, or a whole completion.
 #[derive(Deserialize)]

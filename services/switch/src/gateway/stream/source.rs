@@ -1,0 +1,261 @@
+//! The bytes of one provider's stream: cut into events, translated where that is needed, and watched for what they say of the
+//! answer, for silence, and for what is no part of an answer. What follows from that is not decided here.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::de::IgnoredAny;
+use vx11_chassis::sse::{Frame, Parser};
+use vx11_http_client::Response;
+use vx11_resilience::Deadline;
+
+use super::translation::Translation;
+use crate::domain::chunk::{BadChunk, Seen, StreamWatch};
+use crate::domain::delivered::Delivered;
+use crate::domain::failover::Failure;
+use crate::domain::halves::{Halves, mended};
+use crate::domain::operation::Operation;
+use crate::domain::outcome::Outcome;
+use crate::gateway::exchange;
+use crate::gateway::progress::Progress;
+use crate::providers::Limits;
+use crate::wire::{Malformed, Piece, StreamTranslator};
+
+/// Longest event that is accepted.
+const MAX_EVENT: usize = Operation::Chat.answer_limit();
+/// How long a whole answer is waited on for its `[DONE]`.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// And for what it has spent, where that was not said yet.
+const LAST_USAGE: Duration = Duration::from_secs(1);
+
+/// What one look at the provider's stream gave.
+#[derive(Debug)]
+pub(super) enum Event {
+    Frame { frame: Frame, token: bool },
+    Comment(Frame),
+    End,
+}
+
+/// The bytes of a stream, cut into events and watched.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) translation: Translation,
+    /// What was held back, and what the last event of the provider's has become; a few at most.
+    ready: VecDeque<Event>,
+    /// `None` once it has ended.
+    pub(super) response: Option<Response>,
+    parser: Parser,
+    pub(super) watch: StreamWatch,
+    halves: Halves,
+    idle: Duration,
+    /// Whether its caller allows less silence than the provider has.
+    pub(super) is_hurried: bool,
+    /// How long it took to get what was read since the last event.
+    waited: Duration,
+    /// How long nothing came but comments and pings.
+    silence: Duration,
+    pub(super) total: Deadline,
+    /// What the provider says in place of an answer.
+    pub(super) error: Option<Frame>,
+    /// Whether a malformed event may be left out: one may, between two that are well formed.
+    lenient: bool,
+    /// Whether one was.
+    left_out: bool,
+}
+
+impl Source {
+    pub(super) fn new(response: Response, choices: u32, limits: Limits, translation: Translation) -> Self {
+        Self {
+            translation,
+            ready: VecDeque::new(),
+            response: Some(response),
+            parser: Parser::new(MAX_EVENT),
+            watch: StreamWatch::new(choices),
+            halves: Halves::default(),
+            idle: limits.stream,
+            is_hurried: limits.is_hurried,
+            waited: Duration::ZERO,
+            silence: Duration::ZERO,
+            total: Deadline::after(limits.stream),
+            error: None,
+            lenient: false,
+            left_out: false,
+        }
+    }
+
+    /// The answer has begun: what was `held` back comes first, and from now on silence is measured between events.
+    pub(super) fn begin(&mut self, mut held: VecDeque<Event>, idle: Duration) {
+        held.append(&mut self.ready);
+        self.ready = held;
+        self.idle = idle;
+        self.hear();
+    }
+
+    /// What the provider reports in place of an answer, where it does.
+    pub(super) fn reported(&self, request_id: Option<&str>) -> Option<Failure> {
+        let frame = self.error.as_ref()?;
+        exchange::reported(frame.data(), frame.event() == Some("error"), self.translation.from, request_id)
+    }
+
+    /// The next event; what it says of the answer is added to `delivered`.
+    pub(super) async fn next(&mut self, mut delivered: Option<&mut Delivered>) -> Result<Event, Outcome> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            if let Some(frame) = self.parser.next_frame().map_err(|_| Outcome::AnswerTooLarge)? {
+                if frame.is_blank() {
+                    continue;
+                }
+                if self.translation.translator.is_some() && !frame.data().is_empty() {
+                    self.translate(frame, delivered.as_deref_mut())?;
+                    continue;
+                }
+                match self.look_at(frame, delivered.as_deref_mut())? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                }
+            }
+            let wait = self.total.earlier_of(self.patience());
+            let Some(response) = &mut self.response else {
+                return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
+            };
+            let begun = Instant::now();
+            let came = wait.run(response.chunk()).await;
+            self.waited += begun.elapsed();
+            match came {
+                Err(_) if self.total.is_expired() => return Err(Outcome::Timeout),
+                Err(_) => return Err(Outcome::Stalled),
+                Ok(Err(_)) => return Err(Outcome::StreamCut),
+                Ok(Ok(Some(chunk))) => self.parser.push(&chunk),
+                Ok(Ok(None)) => {
+                    self.response = None;
+                    self.parser.end();
+                }
+            }
+        }
+    }
+
+    /// How far it has got, in tokens.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            written: self.watch.tokens_written(),
+            reported: self.watch.tokens(),
+            so_far: self.translation.translator.as_ref().and_then(StreamTranslator::so_far),
+        }
+    }
+
+    /// A part of the answer came.
+    fn hear(&mut self) {
+        (self.waited, self.silence) = (Duration::ZERO, Duration::ZERO);
+    }
+
+    /// Something came that says nothing of the answer. Only the wait for it counts as silence: a reader who is slow, or
+    /// an event that comes in parts, does not make a provider silent.
+    fn hear_nothing(&mut self) {
+        self.silence += std::mem::take(&mut self.waited);
+    }
+
+    /// How long the next chunk is waited for.
+    fn patience(&self) -> Duration {
+        match self.watch.is_complete() {
+            false => self.idle.saturating_sub(self.silence),
+            true if self.watch.usage().is_some() => self.idle.min(LAST_WORDS),
+            true => self.idle.min(LAST_USAGE),
+        }
+    }
+
+    /// Looks at an event of another wire by way of the chunks that it becomes.
+    fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
+        let Some(translator) = &mut self.translation.translator else { return Ok(()) };
+        let is_error = frame.event() == Some("error");
+        let pieces = if is_error { Err(Malformed) } else { translator.push(&mended(frame.data())) };
+        let Ok(pieces) = pieces else {
+            // What is readable is the provider's own word for a failure, and none that may be left out.
+            let is_garbage = !is_error && serde_json::from_slice::<IgnoredAny>(frame.data()).is_err();
+            self.error = Some(frame).filter(|_| !is_garbage);
+            return self.leave_out(is_garbage);
+        };
+        if pieces.is_empty() {
+            self.hear_nothing();
+        }
+        // An event that is nothing but the mark at the end is the reader's to write.
+        let is_mark = matches!(pieces.as_slice(), [Piece::Done]);
+        let (mut says_something, mut is_done) = (false, false);
+        for piece in pieces {
+            match piece {
+                Piece::Chunk(chunk) => match self.look_at(Frame::of(&chunk), delivered.as_deref_mut()) {
+                    Ok(Some(Event::Frame { token, .. })) if self.translation.is_native => says_something |= token,
+                    Ok(event) => self.ready.extend(event),
+                    Err(outcome) => {
+                        self.error = Some(frame);
+                        return Err(outcome);
+                    }
+                },
+                Piece::Unsaid => {
+                    self.hear();
+                    says_something = true;
+                }
+                Piece::Done => is_done = true,
+            }
+        }
+        if is_done {
+            self.end()?;
+        }
+        if self.translation.is_native && !is_mark {
+            self.ready.push_back(Event::Frame { frame, token: says_something });
+        }
+        self.ready.extend(is_done.then_some(Event::End));
+        Ok(())
+    }
+
+    /// `None`: a malformed event that is left out.
+    fn look_at(&mut self, frame: Frame, delivered: Option<&mut Delivered>) -> Result<Option<Event>, Outcome> {
+        let is_error = frame.event() == Some("error");
+        let joined = if is_error { None } else { self.halves.join(frame.data()) };
+        let frame = joined.map_or(frame, |chunk| Frame::of(&chunk));
+        match self.watch.observe(frame.data(), delivered.filter(|_| !is_error)) {
+            Ok(Seen::Chunk { token }) if !is_error => {
+                self.lenient = true;
+                self.hear();
+                Ok(Some(Event::Frame { frame, token }))
+            }
+            Ok(Seen::Nothing) => {
+                self.hear_nothing();
+                Ok(Some(Event::Comment(frame)))
+            }
+            Ok(Seen::Done) => self.end().map(|()| Some(Event::End)),
+            Ok(Seen::GivenUp) => Err(Outcome::StreamCut),
+            Ok(Seen::Error | Seen::Chunk { .. }) => {
+                self.error = Some(frame);
+                self.leave_out(false).map(|()| None)
+            }
+            Err(BadChunk) => {
+                self.error = is_error.then_some(frame);
+                self.leave_out(!is_error).map(|()| None)
+            }
+        }
+    }
+
+    /// The provider says that nothing follows.
+    fn end(&self) -> Result<(), Outcome> {
+        // Some end every stream so, those that were cut as well. What was left out may have been the end of the answer.
+        let is_cut = self.watch.is_cut_short() || (self.left_out && !self.watch.is_complete());
+        if is_cut { Err(Outcome::StreamCut) } else { Ok(()) }
+    }
+
+    /// Does without an event that is no part of an answer, where that is `possible`.
+    fn leave_out(&mut self, possible: bool) -> Result<(), Outcome> {
+        if self.response.is_none() {
+            // Half an event at the end is a cut.
+            return Err(Outcome::StreamCut);
+        }
+        if !possible || !self.lenient {
+            return Err(Outcome::InvalidAnswer);
+        }
+        self.lenient = false;
+        self.left_out = true;
+        tracing::warn!("a malformed event of a stream was left out");
+        Ok(())
+    }
+}
