@@ -84,8 +84,9 @@ impl Limits {
     /// These limits, within what one request allows.
     pub(crate) fn within(self, wishes: &Wishes) -> Self {
         let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));
-        let idle = wishes.idle.filter(|idle| *idle < self.idle);
-        Self { stream: whole, idle: idle.unwrap_or(self.idle), is_hurried: idle.is_some(), ..self }
+        let idle = wishes.idle.map_or(self.idle, |idle| idle.min(self.idle));
+        // With half of its own time it had its chance.
+        Self { stream: whole, idle, is_hurried: idle < self.idle / 2, ..self }
     }
 }
 

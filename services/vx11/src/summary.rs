@@ -21,7 +21,10 @@ pub(crate) fn print(common: &Common, token: &Token) -> std::io::Result<()> {
     let data = std::path::absolute(&common.data_dir.0).unwrap_or_else(|_| common.data_dir.0.clone());
     let (place, shown) = match token {
         Token::Configured => ("as configured".to_owned(), "$VX11_TOKEN".to_owned()),
-        Token::Kept(file) => (format!("in {}", file.display()), format!("$(cat {})", quoted(file))),
+        Token::Kept(file) => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            (format!("in {}", file.display()), format!("$(cat {})", quoted(&file)))
+        }
     };
     let mut out = std::io::stdout().lock();
     writeln!(

@@ -44,6 +44,14 @@ impl Caller {
         }
     }
 
+    /// Whether what it spends is limited, by itself or above it.
+    pub(crate) fn has_budget(&self) -> bool {
+        match self {
+            Self::Internal => false,
+            Self::Key(account) => account.has_budget(),
+        }
+    }
+
     /// Whether it may ask for every model.
     pub(crate) fn may_use_all(&self) -> bool {
         match self {

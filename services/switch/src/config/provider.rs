@@ -8,9 +8,6 @@ use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 
-/// Where OpenAI itself answers.
-const OPENAI: &str = "api.openai.com";
-
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,8 +35,8 @@ pub struct ProviderConfig {
     pub default_model: Option<String>,
     /// Whether it has text completions (`/completions`); one without is asked for chat in their place. Default true.
     pub text_completions: Option<bool>,
-    /// Whether it has OpenAI's Responses (`/responses`); one without is asked for chat in their place. Default true at
-    /// OpenAI's own addresses, else false.
+    /// Whether it has OpenAI's Responses (`/responses`); one without is asked for chat in their place. Default
+    /// false: its callers then share what it keeps for its account, and what it does by itself has no price here.
     pub responses: Option<bool>,
     /// Whether its streams are asked to report their usage, also where the caller does not ask. Default true.
     pub stream_usage: Option<bool>,
@@ -230,8 +227,7 @@ impl ProviderConfig {
 
     /// Whether it has Responses.
     pub fn has_responses(&self) -> bool {
-        let is_openais_own = || self.kind == ProviderKind::Openai && self.base_url().is_some_and(is_openais_own);
-        self.responses.unwrap_or_else(is_openais_own)
+        self.responses.unwrap_or_default()
     }
 
     /// Whether its streams are asked to report their usage.
@@ -321,12 +317,6 @@ impl ProviderConfig {
         }
         Ok(())
     }
-}
-
-/// Whether an address is OpenAI's, in one of its regions or in none.
-fn is_openais_own(address: Url) -> bool {
-    let host = address.host_str().unwrap_or_default();
-    host.strip_suffix(OPENAI).is_some_and(|region| region.is_empty() || region.ends_with('.'))
 }
 
 /// The providers that are there without configuration.

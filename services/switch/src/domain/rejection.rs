@@ -53,7 +53,9 @@ const UNREACHABLE_SENTENCES: [&str; 4] =
 /// such thing for who asks; the key is a good one.
 pub(crate) fn is_about_a_thing(sentence: &str) -> bool {
     let sentence = sentence.to_ascii_lowercase();
-    UNREACHABLE_SENTENCES.iter().any(|part| sentence.contains(part))
+    // Google's way to say that an account may not do a thing at all, whatever the request names.
+    let is_about_a_right = sentence.starts_with("permission '");
+    !is_about_a_right && UNREACHABLE_SENTENCES.iter().any(|part| sentence.contains(part))
 }
 
 /// Whether a provider's sentence says that a request is too long for the model.

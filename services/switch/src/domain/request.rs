@@ -162,6 +162,11 @@ impl ChatRequest {
         }
     }
 
+    /// Whether it leans on what a provider keeps or does by itself, so that it cannot be asked as a chat.
+    pub(crate) fn is_beyond_chat(&self) -> bool {
+        self.wire == Wire::Responses && matches!(self.as_chat, Some(Err(_)))
+    }
+
     /// Whether a provider of OpenAI's wire gets words of the gateway's, not of the caller's.
     pub(crate) fn is_translated(&self) -> bool {
         self.is_reworded || self.wire != Wire::OpenAi

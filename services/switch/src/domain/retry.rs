@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use jiff::fmt::rfc2822;
 
 use super::failover::Failure;
-use super::outcome::Outcome;
+use super::outcome::{Health, Outcome};
 use super::rejection::Rejection;
 
 /// What to do after a failed call.
@@ -47,6 +47,8 @@ impl RetryPolicy {
             // It is paid for, and another one would be as large.
             (Outcome::AnswerTooLarge, None) => Next::Answer,
             (Outcome::Http(401 | 402 | 403 | 429), None) if failure.other_key.is_some() => Next::Rotate,
+            // It was its caller that was in a hurry, and will be as much the next time.
+            (Outcome::Connect, None) if failure.health == Health::Unknown => Next::Elsewhere,
             (outcome, None) if is_passing(outcome) && retries < self.attempts => {
                 let pause =
                     self.base.saturating_mul(1 << retries.min(16)).min(self.longest).mul_f64(jitter.clamp(0.0, 1.0));

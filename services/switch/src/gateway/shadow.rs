@@ -23,21 +23,26 @@ impl Gateway {
     /// Sends a copy of `call` to the shadow target of `model`, where it has one and this request is drawn.
     pub(crate) fn cast_shadow(&self, call: &Call<'_>, model: &str) {
         let Some(target) = self.shared.routes.shadow(model, rand::random::<f64>) else { return };
+        // What a provider keeps or does by itself must not be kept and done twice: a copy is a chat, or there is none.
+        let of = match &call.request.as_chat {
+            Some(chat) if call.request.wire == Wire::Responses => chat.as_deref().ok(),
+            _ => Some(call.request),
+        };
         let target = target.clone();
         let provider = self.shared.registry.get(target.provider);
         let place = self.shared.shadows.clone().try_acquire_owned();
         let key = provider.keys().map(|keys| keys.pick()).transpose();
         let http = self.client(target.provider).ok();
-        let request = key.ok().zip(http);
-        let request = request.and_then(|(key, http)| provider.chat(http, call.request, &target.model, key).ok());
-        let may = provider.is_usable() && provider.can(call.request);
-        let (Ok(place), Some(request), true) = (place, request, may) else {
+        let request = of.zip(key.ok().zip(http));
+        let request = request.and_then(|(of, (key, http))| provider.chat(http, of, &target.model, key).ok());
+        let of = of.filter(|of| provider.is_usable() && provider.can(of));
+        let (Ok(place), Some(request), Some(of)) = (place, request, of) else {
             self.shared.metrics.shadow(&provider.name, "not_made");
             return;
         };
         let request = vx11_chassis::client::propagate(request, call.context, &call.context.trace);
-        let wire = provider.wire_for(call.request);
-        let copy = ShadowCall { of: call.request.clone(), request, wire, limits: provider.limits };
+        let wire = provider.wire_for(of);
+        let copy = ShadowCall { of: of.clone(), request, wire, limits: provider.limits };
         let (name, metrics, bill) = (provider.name.clone(), self.shared.metrics.clone(), call.bill.of_shadow());
         tokio::spawn(async move {
             let _place = place;

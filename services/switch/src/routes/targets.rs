@@ -1,5 +1,5 @@
 //! Who may answer a request: where its model leads, less the providers that cannot do what it asks for, and for who has
-//! a budget less the models of which nobody says what they cost.
+//! a budget less what could cost more than anybody says.
 
 use std::sync::Arc;
 
@@ -20,7 +20,10 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
     let pinned = pinned_provider(http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
     let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), &request.model, pinned))?;
-    let can = |target: &Target| gateway.shared.registry.get(target.provider).can(request);
+    let caller = Caller::of(http);
+    // Stored prompts are read, and the provider's own tools run, for money that is in no price of a model's.
+    let beyond_budget = request.is_beyond_chat() && caller.has_budget();
+    let can = |target: &Target| !beyond_budget && gateway.shared.registry.get(target.provider).can(request);
     let said = Said {
         bytes: request.bytes(),
         stream: request.stream,
@@ -29,11 +32,14 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
         can: &can,
     };
     let able = arrange(gateway, http, &request.model, pinned, targets, said);
-    if let Some(first) = able.first().cloned() {
-        let caller = Caller::of(http);
+    if let Some(first) = first_choice(&able).cloned() {
+        // Who may not ask for the model hears that from the bill, and nothing here of where it leads.
+        if !caller.may_use(&request.model) {
+            return Ok(able);
+        }
         let chargeable = |target: &Target| gateway.shared.accounts.can_charge(&caller, &target.model);
         let chargeable = routing::able(able, &chargeable);
-        return if chargeable.is_empty() { Err(unpriced(&first.model)) } else { Ok(chargeable) };
+        return if first_choice(&chargeable).is_none() { Err(unpriced(&first.model)) } else { Ok(chargeable) };
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),
@@ -42,6 +48,11 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
             Err(ApiError::invalid_field("model", problem))
         }
     }
+}
+
+/// Who is asked first. Targets for what is too long are asked after another one only.
+fn first_choice(targets: &[Target]) -> Option<&Target> {
+    targets.iter().find(|target| !target.larger)
 }
 
 fn unpriced(model: &str) -> ApiError {

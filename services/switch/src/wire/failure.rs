@@ -122,7 +122,11 @@ mod tests {
         assert_eq!((error.status, error.body.as_deref()), (404, Some(model.as_bytes())));
         let file = ProviderError::new(403, "You do not have permission to access the File x or it may not exist.");
         assert_eq!(file.status, 404);
-        for about_the_key in ["Your API key was reported as leaked.", "The caller does not have permission"] {
+        for about_the_key in [
+            "Your API key was reported as leaked.",
+            "The caller does not have permission",
+            "Permission 'aiplatform.endpoints.predict' denied on resource '//x' (or it may not exist).",
+        ] {
             assert_eq!(ProviderError::new(403, about_the_key).status, 403, "{about_the_key}");
         }
     }

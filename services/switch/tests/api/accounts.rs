@@ -87,6 +87,30 @@ async fn who_has_a_budget_is_not_let_to_what_nobody_knows_the_price_of() {
 }
 
 #[tokio::test]
+async fn who_has_a_budget_gets_nothing_of_a_provider_that_is_in_no_price() {
+    let said = r#"{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[]}]}"#;
+    let usage = r#"{"input_tokens":1,"output_tokens":1,"total_tokens":2}"#;
+    let response = format!(
+        r#"{{"id":"resp_1","object":"response","created_at":7,"status":"completed","model":"m","output":[{said}],"usage":{usage}}}"#
+    );
+    let fake = Fake::always([answer(200, "", &response)]).await;
+    let keys = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nbudget = { usd = 1 }\n\
+                [switch.keys.bob]\nsecret_env = \"BOB_SECRET\"\n";
+    let app = app_in(&fake, keys, &[("VX11_SWITCH__PROVIDERS__A__RESPONSES", "true")]).await;
+    let ask = async |secret: &str, more: &str| {
+        let body = format!(r#"{{"model":"m","input":"x"{more}}}"#);
+        Answer::of(app.stranger("/v1/responses").bearer_auth(secret).body(body)).await
+    };
+    for more in [r#","previous_response_id":"resp_0""#, r#","tools":[{"type":"web_search"}]"#] {
+        assert_eq!(ask("sk-alice", more).await.status, 400, "{more}");
+        assert!(fake.requests().is_empty(), "{more}");
+    }
+    assert_eq!(ask("sk-alice", "").await.status, 200);
+    assert_eq!(ask("sk-bob", r#","previous_response_id":"resp_0""#).await.status, 200);
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_call_is_billed_at_the_tier_that_its_answer_names() {
     let usage = r#""usage":{"prompt_tokens":1000,"completion_tokens":1}"#;
     let whole = format!(r#"{{"choices":[{{"message":{{"content":"hi"}}}}],"service_tier":"priority",{usage}}}"#);

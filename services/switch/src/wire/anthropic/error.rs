@@ -10,7 +10,8 @@ use crate::wire::json::{get, text};
 const OVERLOADED: u16 = 529;
 
 /// What is said of an account that has nothing left to spend. The status calls it a bad request, and its type too.
-const OUT_OF_CREDIT: &str = "credit balance is too low";
+/// So it begins: what quotes the caller begins with something else, and nobody's words may cost the provider a key.
+const OUT_OF_CREDIT: &str = "Your credit balance is too low";
 /// How Anthropic's sentence of a prompt that does not fit begins.
 const TOO_LONG: &str = "prompt is too long";
 
@@ -28,7 +29,7 @@ fn meant(status: u16, message: &str) -> u16 {
     match status {
         OVERLOADED => 503,
         // Our account is at fault, not the caller's request: another key may belong to another one.
-        400 if message.contains(OUT_OF_CREDIT) => 402,
+        400 if message.starts_with(OUT_OF_CREDIT) => 402,
         _ => status,
     }
 }
@@ -71,5 +72,7 @@ mod tests {
         let broke = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade \
                      or purchase credits.";
         assert_eq!((of(broke), of("max_tokens: must be positive")), (402, 400));
+        let quoted = "thinking: Input tag 'Your credit balance is too low' found using 'type' does not match";
+        assert_eq!(of(quoted), 400, "a caller may write what it likes");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: OpenAI's documentation, "Structured outputs", supported schemas.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 /// What a strict schema may say.
@@ -43,7 +45,8 @@ fn is_strict_within(schema: &Value) -> bool {
     said.iter().all(|(name, value)| match name.as_str() {
         "properties" => {
             let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let is_required = |name: &String| required.iter().any(|required| required == name);
+            let required: HashSet<&str> = required.iter().filter_map(Value::as_str).collect();
+            let is_required = |name: &String| required.contains(name.as_str());
             value
                 .as_object()
                 .is_some_and(|fields| fields.keys().all(is_required) && fields.values().all(is_strict_within))

@@ -15,6 +15,11 @@ const NAME: &str = "vx11_answer";
 /// Has a model of `generation` answer by it, with what fits `schema`; `field` is what asks for that.
 pub(super) fn ask(out: &mut Object, schema: Value, field: &str, generation: Generation) -> Result<(), Untranslatable> {
     let no_way = |problem: &str| Err(Untranslatable::new(field, problem));
+    let is_of_an_object =
+        schema["type"] == "object" && ["allOf", "anyOf", "oneOf"].iter().all(|of| schema.get(of).is_none());
+    if !is_of_an_object {
+        return no_way("this model answers in JSON of such a schema only where that is an object's, at its root");
+    }
     if out.contains_key("tools") {
         return no_way("this model answers in such JSON only where there are no tools to call");
     }

@@ -80,7 +80,7 @@ fn response_format(pivot: &Value, out: &mut Object, generation: Generation) -> R
         Some("json_schema") => {
             let asked = get(format, "json_schema").and_then(|json_schema| get(json_schema, "schema"));
             let asked = asked.ok_or_else(|| Untranslatable::new(SCHEMA, "is required"))?;
-            match schema::reduced(asked).filter(|_| generation.keeps_to_schemas()) {
+            match generation.keeps_to_schemas().then(|| schema::reduced(asked)).flatten() {
                 Some(schema) => constrain(out, schema),
                 None => answer_tool::ask(out, asked.clone(), SCHEMA, generation),
             }

@@ -6,6 +6,8 @@
 //!
 //! Source: Anthropic's documentation, "Structured outputs", JSON Schema limitations.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::recursion::is_recursive;
@@ -20,6 +22,9 @@ const SILENT: [&str; 4] = ["$comment", "$id", "$schema", "discriminator"];
 const FORMATS: [&str; 10] =
     ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid"];
 
+/// What says how a value is meant, not what it may be.
+const MEANT: [&str; 6] = ["default", "deprecated", "description", "examples", "title", "$defs"];
+
 /// One of these says what a value may be.
 const SAYS: [&str; 6] = ["$ref", "allOf", "anyOf", "const", "enum", "type"];
 
@@ -28,47 +33,62 @@ pub(super) fn reduced(schema: &Value) -> Option<Value> {
     if is_recursive(schema) { None } else { part(schema) }
 }
 
+/// The fields of a schema.
+type Fields<'s> = BTreeMap<&'s str, &'s Value>;
+
 fn part(schema: &Value) -> Option<Value> {
-    let given = schema.as_object()?;
-    if let Some(only) = only_part(given) {
-        let mut whole = only.clone();
-        whole.extend(
-            given.iter().filter(|(name, _)| *name != "allOf").map(|(name, value)| (name.clone(), value.clone())),
-        );
-        return part(&whole.into());
-    }
+    let given = merged(schema.as_object()?)?;
     let (mut out, mut lost) = (Object::new(), Vec::new());
-    // Nothing may stand beside a reference, but what others refer to.
     let is_reference = given.contains_key("$ref");
-    for (name, value) in given {
-        match name.as_str() {
-            "$defs" | "definitions" => _ = out.insert(name.clone(), each_field(value)?),
-            "$ref" => _ = out.insert(name.clone(), value.as_str().filter(|at| at.starts_with('#'))?.into()),
-            _ if is_reference || SILENT.contains(&name.as_str()) => {}
-            "properties" => _ = out.insert(name.clone(), each_field(value)?),
-            "items" => _ = out.insert(name.clone(), part(value)?),
+    for (&name, &value) in &given {
+        match name {
+            "$defs" | "definitions" => _ = out.insert(name.to_owned(), each_field(value)?),
+            "$ref" => _ = out.insert(name.to_owned(), value.as_str().filter(|at| at.starts_with('#'))?.into()),
+            _ if SILENT.contains(&name) => {}
+            // Nothing may stand beside a reference, but what others refer to.
+            _ if is_reference => MEANT.contains(&name).then_some(())?,
+            "properties" => _ = out.insert(name.to_owned(), each_field(value)?),
+            "items" => _ = out.insert(name.to_owned(), part(value)?),
             "anyOf" | "oneOf" => _ = out.insert("anyOf".to_owned(), each(value)?),
             "allOf" if value.as_array()?.iter().all(|part| part.get("$ref").is_none()) => {
-                out.insert(name.clone(), each(value)?);
+                out.insert(name.to_owned(), each(value)?);
             }
             "allOf" => return None,
             "enum" if value.as_array()?.iter().any(|value| value.is_object() || value.is_array()) => return None,
-            "enum" => _ = out.insert(name.clone(), value.clone()),
-            "format" if FORMATS.iter().any(|format| value == format) => _ = out.insert(name.clone(), value.clone()),
-            "minItems" if value.as_u64().is_some_and(|least| least < 2) => _ = out.insert(name.clone(), value.clone()),
+            "enum" => _ = out.insert(name.to_owned(), value.clone()),
+            "format" if FORMATS.iter().any(|format| value == format) => _ = out.insert(name.to_owned(), value.clone()),
+            "minItems" if value.as_u64().is_some_and(|least| least < 2) => {
+                out.insert(name.to_owned(), value.clone());
+            }
             "additionalProperties" => {}
-            _ if KEPT.contains(&name.as_str()) => _ = out.insert(name.clone(), value.clone()),
+            _ if KEPT.contains(&name) => _ = out.insert(name.to_owned(), value.clone()),
             _ => lost.push(format!("{name}: {value}")),
         }
     }
     if is_object(&out) {
-        close(&mut out, given.get("additionalProperties"))?;
+        close(&mut out, given.get("additionalProperties").copied())?;
     }
     describe(&mut out, &lost);
     SAYS.iter().any(|word| out.contains_key(*word)).then(|| out.into())
 }
 
-/// What there is to be one of all, where it is the only one: pydantic's way to say more about a reference.
+/// The fields of a schema, and where it is to be one of all and the only one, of that: pydantic's way to say more about a
+/// reference. `None`: more than how it is meant is said beside it, so that both hold.
+fn merged(schema: &Object) -> Option<Fields<'_>> {
+    let (mut fields, mut given) = (Fields::new(), schema);
+    while let Some(only) = only_part(given) {
+        for (name, value) in given.iter().filter(|(name, _)| *name != "allOf") {
+            let is_meant = MEANT.contains(&name.as_str()) || SILENT.contains(&name.as_str());
+            is_meant.then(|| fields.entry(name).or_insert(value))?;
+        }
+        given = only;
+    }
+    for (name, value) in given {
+        fields.entry(name).or_insert(value);
+    }
+    Some(fields)
+}
+
 fn only_part(given: &Object) -> Option<&Object> {
     match given.get("allOf")?.as_array()?.as_slice() {
         [only] => only.as_object(),
@@ -178,6 +198,9 @@ mod tests {
             json!({"allOf": [{"$ref": "#/$defs/A"}, {"type": "object", "properties": {"a": {"type": "string"}}}]}),
             json!({"type": "array", "items": [{"type": "string"}]}),
             json!({"type": "array", "items": {"$ref": "#"}}),
+            json!({"allOf": [{"$ref": "#/$defs/A"}], "type": "object", "properties": {"b": {"type": "string"}}}),
+            json!({"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}}], "required": ["b"]}),
+            json!({"$ref": "#/$defs/A", "required": ["b"]}),
         ] {
             assert_eq!(reduced(&schema), None, "{schema}");
             let within = json!({"type": "object", "properties": {"x": schema}});

@@ -54,7 +54,7 @@ fn tool(tool: &Value, generation: Generation) -> Result<Value, Untranslatable> {
     out.insert("name".to_owned(), name.into());
     // A schema that the model cannot be held to is heeded all the same.
     let is_strict = get(function, "strict").and_then(Value::as_bool) == Some(true) && generation.keeps_to_schemas();
-    match schema::reduced(&schema).filter(|_| is_strict) {
+    match is_strict.then(|| schema::reduced(&schema)).flatten() {
         Some(schema) => {
             out.insert("strict".to_owned(), true.into());
             out.insert("input_schema".to_owned(), schema);
