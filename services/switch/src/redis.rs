@@ -76,6 +76,8 @@ impl Failed {
     fn of(error: &Error) -> Self {
         match error.kind() {
             _ if is_not_the_one(error) => Self::Lost,
+            // The client's own, of a connection that broke as it wrote, are of this kind too.
+            ErrorKind::Unknown if !is_said_by_redis(error) => Self::Lost,
             ErrorKind::Unknown
             | ErrorKind::InvalidArgument
             | ErrorKind::InvalidCommand
@@ -92,6 +94,12 @@ impl Failed {
             Self::Refused => "refused",
         }
     }
+}
+
+/// Whether the sentence is Redis' own: those begin with a word in capitals (Redis protocol specification, simple errors).
+fn is_said_by_redis(error: &Error) -> bool {
+    let first_word = error.details().split(' ').next().unwrap_or_default();
+    !first_word.is_empty() && first_word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 fn is_not_the_one(error: &Error) -> bool {
@@ -316,6 +324,9 @@ mod tests {
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", Failed::Lost),
             (ErrorKind::Unknown, "ERR vx11:{key:LOADING-dock}:key:LOADING-dock:requests is odd", Failed::Refused),
             (ErrorKind::Unknown, "ERR @user_script: 5: -WRONGTYPE READONLY", Failed::Refused),
+            (ErrorKind::Unknown, "Too many failed write attempts.", Failed::Lost),
+            (ErrorKind::Unknown, "channel closed", Failed::Lost),
+            (ErrorKind::Unknown, "NOPERM this user has no permissions to run the 'evalsha' command", Failed::Refused),
             (ErrorKind::IO, "Connection refused", Failed::Lost),
             (ErrorKind::Timeout, "Request timed out.", Failed::Lost),
             (ErrorKind::Auth, "NOAUTH Authentication required.", Failed::Lost),
