@@ -147,7 +147,7 @@ pub struct ProviderInfo {
     pub keys: Vec<KeyInfo>,
     /// The circuit breaker of its models that is in the worst state.
     pub breaker: BreakerInfo,
-    /// Every model that was asked since the start.
+    /// Models that were asked: those that the configuration names, and of all others as many as are remembered.
     #[serde(default)]
     pub live: Vec<ModelInfo>,
     /// Calls at a time.
@@ -215,7 +215,7 @@ pub enum KeyHealth {
 /// One model at a provider, as it has been of late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelInfo {
-    /// The configured name or pattern; `other` for names that only callers know.
+    /// What the provider is asked for. A pattern, or `other`, for names that there was no place to tell apart.
     pub model: String,
     /// Its circuit breaker.
     pub breaker: BreakerInfo,

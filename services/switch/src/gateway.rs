@@ -10,6 +10,7 @@ mod cached;
 mod count;
 mod exchange;
 mod lead;
+mod listed;
 mod progress;
 mod rescue;
 mod shadow;
@@ -41,12 +42,13 @@ use crate::domain::routing::{Routes, Target};
 use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
-use crate::providers::{Form, Limits, Registry};
+use crate::providers::{Form, Limits, ModelLive, Registry};
 use crate::replicas::Replicas;
 use crate::wire::Wire;
 
 pub(crate) use answer_stream::AnswerStream;
 use attempt::Attempt;
+pub(crate) use listed::Listed;
 use rescue::Rescue;
 pub(crate) use shadow::MOST as MOST_SHADOWS;
 use stream::ChatStream;
@@ -60,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     /// Where model names lead.
     pub(crate) routes: Routes,
+    /// The models that are named there.
+    pub(crate) listed: Listed,
     /// When a target is asked again.
     pub(crate) retries: RetryPolicy,
     /// Places for copies that go to shadow targets.
@@ -81,7 +85,13 @@ pub(crate) struct Shared {
 impl Shared {
     /// Lets the metrics show this: it comes into force.
     pub(crate) fn show(&self) {
-        self.metrics.watch(self.registry.all(), self.cache.as_ref());
+        let providers = self.registry.all().iter().cloned().zip(self.routes.labels().iter().cloned());
+        self.metrics.watch(providers.collect(), self.cache.as_ref());
+    }
+
+    /// What is learnt about the model of `target`.
+    fn live(&self, target: &Target) -> Arc<ModelLive> {
+        self.listed.live(&self.registry, target)
     }
 
     /// What happens when a stream of `model` is answered anew, and otherwise.
@@ -176,7 +186,7 @@ impl Gateway {
         can: &dyn Fn(&Target) -> bool,
     ) -> Arc<[Target]> {
         let cost = |target: &Target| {
-            let live = self.shared.registry.get(target.provider).live.model(&target.label);
+            let live = self.shared.live(target);
             // One that is not asked at all is the slowest.
             if live.breaker.snapshot().retry_after.is_some() { Duration::MAX } else { live.cost(form) }
         };

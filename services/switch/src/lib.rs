@@ -36,7 +36,6 @@ use vx11_chassis::config::Common;
 use vx11_chassis::process::{Section, Start};
 use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
-use vx11_resilience::BreakerState;
 use vx11_telemetry::ServiceMetrics;
 
 use accounts::{Accounts, PriceTable};
@@ -45,13 +44,13 @@ pub use check_config::check_config;
 use config::RetryConfig;
 pub use config::SwitchConfig;
 use domain::retry::RetryPolicy;
-use domain::routing::Routes;
-use gateway::{Shared, Worker};
+use domain::routing::{Labels, Routes};
+use gateway::{Listed, Shared, Worker};
 use metrics::Metrics;
 use providers::Registry;
 use redis::Redis;
 use reload::Current;
-use replicas::{Known, Replicas};
+use replicas::Replicas;
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
@@ -106,13 +105,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Goes on telling other replicas of the providers in force, and hearing of them.
 async fn keep_in_step(replicas: Arc<Replicas>, current: Arc<Current>) {
-    let known = || {
-        let Shared { registry, routes, .. } = &*current.get();
-        let providers = registry.all().iter().cloned().enumerate();
-        let labels = |provider| routes.labels(provider).into_iter().map(Arc::from).collect();
-        providers.map(|(index, provider)| Known { provider, labels: labels(index) }).collect()
-    };
-    replicas.keep_in_step(known).await;
+    replicas.keep_in_step(|| current.get().registry.all().to_vec()).await;
 }
 
 /// What is in force with `config`; the accounts go on, and what replicas share.
@@ -135,8 +128,8 @@ fn share(
     }
     let served = registry.all().iter().map(|provider| provider.served()).collect();
     let routes = Routes::new(served, config.routes(&prices));
-    for (index, provider) in registry.all().iter().enumerate() {
-        accounts.expect_models(&provider.name, routes.labels(index));
+    for (provider, labels) in registry.all().iter().zip(routes.labels()) {
+        accounts.expect_models(&provider.name, labels.all().iter().map(|label| &**label));
     }
     let metrics = metrics.of(registry.all());
     let RetryConfig { attempts, base, longest, .. } = config.retries;
@@ -146,6 +139,7 @@ fn share(
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
+        listed: Listed::new(routes.labels()),
         routes,
         retries: RetryPolicy { attempts, base, longest },
         shadows,
@@ -159,18 +153,18 @@ fn share(
 }
 
 /// Every provider by its breakers, the ledger, the limits, and what replicas tell each other. A provider without a key
-/// is left out on purpose, not at fault.
+/// is left out on purpose, not at fault. Everybody may read this: a model is called as it is in metrics.
 fn dependencies(current: Arc<Current>) -> vx11_chassis::health::Dependencies {
     Arc::new(move || {
-        let is_open = |live: &providers::ModelLive| live.breaker.snapshot().state == BreakerState::Open;
-        let state = |provider: &providers::Provider| {
-            let open = provider.live.models().into_iter().find(|(_, live)| is_open(live));
-            open.map_or_else(DependencyState::up, |(model, _)| {
-                DependencyState::degraded(format!("its circuit breaker for {model} is open"))
+        let state = |provider: &providers::Provider, labels: &Labels| {
+            let open = provider.live.models().into_iter().find(|model| model.is_open());
+            open.map_or_else(DependencyState::up, |model| {
+                DependencyState::degraded(format!("its circuit breaker for {} is open", labels.of(&model.name)))
             })
         };
         let shared = current.get();
-        let states = shared.registry.all().iter().map(|provider| (provider.name.clone(), state(provider)));
+        let providers = shared.registry.all().iter().zip(shared.routes.labels());
+        let states = providers.map(|(provider, labels)| (provider.name.clone(), state(provider, labels)));
         let replicas = shared.replicas.as_ref().map(|replicas| {
             let state = replicas.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
             ("replicas".to_owned(), state)

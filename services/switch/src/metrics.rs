@@ -9,6 +9,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
 
 use crate::cache::{Cache, CacheMetrics};
+use crate::domain::routing::Labels;
 use crate::providers::Provider;
 
 use live::{LiveStates, Watched};
@@ -164,8 +165,8 @@ impl Metrics {
     }
 
     /// From now on the state of these is shown: of what is in force.
-    pub(crate) fn watch(&self, providers: &[Arc<Provider>], cache: Option<&Arc<Cache>>) {
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = providers.to_vec();
+    pub(crate) fn watch(&self, providers: Vec<(Arc<Provider>, Labels)>, cache: Option<&Arc<Cache>>) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = providers;
         self.cache.watch(cache);
     }
 
@@ -261,6 +262,7 @@ mod tests {
 
     use super::*;
     use crate::config::SwitchConfig;
+    use crate::domain::routing::Routes;
 
     #[test]
     fn what_never_comes_into_force_is_not_shown() {
@@ -277,7 +279,9 @@ mod tests {
         };
         drop(metrics.of(providers.all()));
         assert!(!is_shown());
-        metrics.watch(providers.all(), None);
+        let served = providers.all().iter().map(|provider| provider.served()).collect();
+        let labels = Routes::new(served, []).labels().to_vec();
+        metrics.watch(providers.all().iter().cloned().zip(labels).collect(), None);
         assert!(is_shown());
     }
 }

@@ -20,14 +20,16 @@ use anyhow::Context;
 use url::Url;
 use vx11_chassis::config::Common;
 use vx11_contracts::switch::{
-    BreakerInfo, BreakerState, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo, QueueInfo,
+    BreakerInfo, BreakerState as Shown, ConcurrencyInfo, KeyHealth, KeyInfo, ModelInfo, ProviderHealth, ProviderInfo,
+    QueueInfo,
 };
 use vx11_http_client::{Client, Connector, InvalidAddress, Request};
+use vx11_resilience::{Breaker, BreakerState};
 use vx11_telemetry::GenAiProvider;
 
 use crate::config::{ProviderConfig, RetryConfig, SwitchConfig};
 use crate::domain::request::ChatRequest;
-use crate::domain::routing::Served;
+use crate::domain::routing::{Labels, Served};
 use crate::domain::wishes::Wishes;
 use crate::wire::{Untranslatable, Wire};
 
@@ -223,8 +225,8 @@ impl Provider {
         self.endpoint.count(http, request, model, key)
     }
 
-    /// What people are shown of it.
-    pub(crate) fn info(&self) -> ProviderInfo {
+    /// What people are shown of it, whose models have these `labels`.
+    pub(crate) fn info(&self, labels: &Labels) -> ProviderInfo {
         let mut base_url = self.endpoint.base_url.clone();
         base_url.set_query(None);
         let key = match self.credentials {
@@ -232,7 +234,8 @@ impl Provider {
             Credentials::Missing => "missing",
             Credentials::Present(_) => "present",
         };
-        let live: Vec<ModelInfo> = self.live.models().iter().map(|(label, live)| model_info(label, live)).collect();
+        let telling: Vec<Breaker> =
+            self.live.telling(labels).values().flatten().map(|model| model.breaker.clone()).collect();
         let keys = self.keys().map(Keys::info).unwrap_or_default();
         let admission = self.live.admission.snapshot();
         let [interactive, normal, batch] = admission.waiting;
@@ -242,12 +245,12 @@ impl Provider {
             base_url: base_url.into(),
             models: self.models.clone(),
             key: key.to_owned(),
-            health: health(self.is_usable(), &keys, &live),
+            health: health(self.is_usable(), &keys, &telling),
             keys,
-            breaker: worst(&live),
+            breaker: worst(&telling),
             concurrency: ConcurrencyInfo { limit: admission.limit, in_flight: admission.in_flight },
             queue: QueueInfo { interactive, normal, batch },
-            live,
+            live: self.live.models().iter().map(|model| model_info(model)).collect(),
         }
     }
 
@@ -290,23 +293,23 @@ impl Credentials {
 }
 
 /// What people are shown of one model.
-fn model_info(label: &str, live: &ModelLive) -> ModelInfo {
+fn model_info(live: &ModelLive) -> ModelInfo {
     ModelInfo {
-        model: label.to_owned(),
+        model: (*live.name).to_owned(),
         breaker: vx11_chassis::breaker::info(&live.breaker),
         latency_ms: live.latency().as_millis() as u64,
         error_rate: (live.error_rate() * 1000.0).round() / 1000.0,
     }
 }
 
-/// The provider as a whole.
-fn health(usable: bool, keys: &[KeyInfo], models: &[ModelInfo]) -> ProviderHealth {
-    let is_closed = |model: &ModelInfo| model.breaker.state == BreakerState::Closed;
+/// The provider as a whole, by its keys and the breakers that tell of it.
+fn health(usable: bool, keys: &[KeyInfo], breakers: &[Breaker]) -> ProviderHealth {
+    let is_closed = |breaker: &Breaker| breaker.snapshot().state == BreakerState::Closed;
     let works = |key: &KeyInfo| key.state == KeyHealth::Alive;
     let no_key = !keys.is_empty() && !keys.iter().any(works);
-    if !usable || no_key || (!models.is_empty() && !models.iter().any(is_closed)) {
+    if !usable || no_key || (!breakers.is_empty() && !breakers.iter().any(is_closed)) {
         ProviderHealth::Down
-    } else if keys.iter().all(works) && models.iter().all(is_closed) {
+    } else if keys.iter().all(works) && breakers.iter().all(is_closed) {
         ProviderHealth::Up
     } else {
         ProviderHealth::Degraded
@@ -314,14 +317,22 @@ fn health(usable: bool, keys: &[KeyInfo], models: &[ModelInfo]) -> ProviderHealt
 }
 
 /// The breaker that is in the worst state, for the whole provider.
-fn worst(models: &[ModelInfo]) -> BreakerInfo {
-    let badness = |breaker: &BreakerInfo| match breaker.state {
-        BreakerState::Open => (2, breaker.failure_count),
-        BreakerState::HalfOpen => (1, breaker.failure_count),
-        BreakerState::Closed => (0, breaker.failure_count),
-    };
-    let worst = models.iter().map(|model| &model.breaker).max_by_key(|breaker| badness(breaker)).cloned();
-    worst.unwrap_or(BreakerInfo { state: BreakerState::Closed, failure_count: 0, last_failure: None })
+fn worst(breakers: &[Breaker]) -> BreakerInfo {
+    let worst = breakers.iter().max_by_key(|breaker| {
+        let snapshot = breaker.snapshot();
+        (badness(snapshot.state), snapshot.failure_count)
+    });
+    let none = BreakerInfo { state: Shown::Closed, failure_count: 0, last_failure: None };
+    worst.map_or(none, vx11_chassis::breaker::info)
+}
+
+/// How bad it is that a breaker is in this state, beside others.
+pub(crate) fn badness(state: BreakerState) -> u8 {
+    match state {
+        BreakerState::Closed => 0,
+        BreakerState::HalfOpen => 1,
+        BreakerState::Open => 2,
+    }
 }
 
 /// Every provider that is enabled, in the order of their names.

@@ -7,8 +7,8 @@
 //! for as long as Redis may take; without an answer it goes ahead. A word ends by itself, on Redis' clock; without one,
 //! no breaker changes. Redis may be lost or empty at any time: each replica then knows what it knew, and decides alone.
 //!
-//! A provider is meant by its name and address, a key by a digest ([`Provider::identity`], [`Keys::digest`]). Nothing
-//! secret is written, and a replica that is configured differently is not talked to about what it does not have.
+//! A provider is meant by its name and address, a model by the name that the provider is asked for, a key by a digest
+//! ([`Provider::identity`], [`Keys::digest`]). Nothing secret is written, and a replica that is configured differently is not talked to about what it does not have.
 //!
 //! [`Provider::identity`]: crate::providers::Provider::identity
 //! [`Keys::digest`]: crate::providers::Keys::digest
@@ -18,7 +18,6 @@ mod lease;
 mod script;
 mod word;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -49,15 +48,6 @@ pub(crate) struct Replicas {
     release: Script,
 }
 
-/// A provider of the configuration in force.
-#[derive(Debug)]
-pub(crate) struct Known {
-    /// The provider.
-    pub(crate) provider: Arc<Provider>,
-    /// Every label that its models can have: breakers of others are heard of under these.
-    pub(crate) labels: BTreeSet<Arc<str>>,
-}
-
 impl Replicas {
     /// Talks through `redis`.
     pub(crate) fn new(redis: Arc<Redis>) -> Self {
@@ -77,13 +67,13 @@ impl Replicas {
             .then_some("Redis refuses what replicas tell each other; breakers and keys are those of this replica alone")
     }
 
-    /// Goes on exchanging words about the providers that are `known` each time. Ends never.
-    pub(crate) async fn keep_in_step(&self, known: impl Fn() -> Vec<Known>) {
+    /// Goes on exchanging words about the `providers` in force each time. Ends never.
+    pub(crate) async fn keep_in_step(&self, providers: impl Fn() -> Vec<Arc<Provider>>) {
         loop {
             tokio::time::sleep(PERIOD.mul_f64(rand::random_range(0.75..1.25))).await;
             // Whoever settles limits looks whether it is back.
             if !self.redis.is_lost() {
-                self.exchange(&known()).await;
+                self.exchange(&providers()).await;
             }
         }
     }

@@ -3,14 +3,15 @@
 //! In this order: a configured name leads to its targets, as its [`Plan`] arranges them; `provider/model` to that one;
 //! a name that providers serve to each of them, in the order of their names. Anything else leads nowhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod labels;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::strategy::{Asker, Plan};
 
-/// The label of models that only a caller's own spelling names, so that metrics stay bounded.
-const OTHER_MODELS: &str = "other";
+pub(crate) use labels::{Label, Labels};
 
 /// One model at one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(crate) struct Target {
     pub(crate) provider: usize,
     /// What the provider is asked for.
     pub(crate) model: Arc<str>,
-    /// The model in metrics: a name or pattern of the configuration.
-    pub(crate) label: Arc<str>,
+    /// The model in metrics.
+    pub(crate) label: Label,
     /// Whether it is there for requests that are too long for the others, and for no others.
     pub(crate) larger: bool,
 }
@@ -60,6 +61,8 @@ pub(crate) struct Route {
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     providers: Vec<Served>,
+    /// In the same order.
+    labels: Vec<Labels>,
     models: BTreeMap<String, Model>,
 }
 
@@ -80,7 +83,9 @@ pub(crate) fn able(targets: Arc<[Target]>, can: &dyn Fn(&Target) -> bool) -> Arc
 impl Routes {
     /// Routes over `providers` in registry order. Targets at providers that are not in the registry are left out.
     pub(crate) fn new(providers: Vec<Served>, models: impl IntoIterator<Item = (String, Route)>) -> Self {
-        let mut routes = Self { providers, models: BTreeMap::new() };
+        let models: Vec<(String, Route)> = models.into_iter().collect();
+        let labels = providers.iter().map(|provider| labels_of(provider, &models)).collect();
+        let mut routes = Self { providers, labels, models: BTreeMap::new() };
         for (name, Route { mut plan, larger, shadow }) in models {
             plan.choices.retain(|choice| routes.target(&choice.name, false).is_some());
             let usual = plan.choices.iter().filter_map(|choice| routes.target(&choice.name, false));
@@ -96,18 +101,13 @@ impl Routes {
     /// The target of this `provider/model`, where its provider is there.
     fn target(&self, name: &str, larger: bool) -> Option<Target> {
         let (provider, model) = name.split_once('/')?;
-        // A configured target is bounded by the configuration: its own name is its label.
-        let model: Arc<str> = model.into();
-        Some(Target { provider: self.position(provider)?, label: model.clone(), model, larger })
+        let provider = self.position(provider)?;
+        Some(Target { provider, label: self.labels[provider].of(model), model: model.into(), larger })
     }
 
-    /// Every label that the models of this provider can have.
-    pub(crate) fn labels(&self, provider: usize) -> BTreeSet<&str> {
-        let Served { patterns, default_model, .. } = &self.providers[provider];
-        let served = patterns.iter().chain([default_model]).map(|label| &**label);
-        let configured = self.models.values().flat_map(|model| model.targets.iter());
-        let configured = configured.filter(|target| target.provider == provider).map(|target| &*target.label);
-        served.chain(configured).chain([OTHER_MODELS]).collect()
+    /// What the models of each provider are called in metrics, in registry order.
+    pub(crate) fn labels(&self) -> &[Labels] {
+        &self.labels
     }
 
     /// Whether it depends on the request in which order the targets of `model` are asked.
@@ -165,7 +165,7 @@ impl Routes {
         match (self.find(default, pinned), pinned.and_then(|name| self.position(name))) {
             (Err(NoRoute::ModelNotFound(_)), Some(provider)) => {
                 let model = self.providers[provider].default_model.clone();
-                Ok([Target { provider, label: model.clone(), model, larger: false }].into())
+                Ok([Target { provider, label: self.labels[provider].of(&model), model, larger: false }].into())
             }
             (found, _) => found,
         }
@@ -196,23 +196,15 @@ impl Routes {
             && let Some(provider) = self.position(provider)
             && !name.is_empty()
         {
-            let label = self.served(provider, name).cloned().unwrap_or_else(|| OTHER_MODELS.into());
+            let label = self.labels[provider].of(name);
             return [Target { provider, model: name.into(), label, larger: false }].into();
         }
         let name: Arc<str> = model.into();
-        let serving = (0..self.providers.len()).filter_map(|provider| {
-            let label = self.served(provider, model)?.clone();
+        let serving = self.labels.iter().enumerate().filter_map(|(provider, labels)| {
+            let label = labels.served(model)?;
             Some(Target { provider, model: name.clone(), label, larger: false })
         });
         serving.collect()
-    }
-
-    /// The pattern by which a provider serves `model`.
-    fn served(&self, provider: usize, model: &str) -> Option<&Arc<str>> {
-        self.providers[provider].patterns.iter().find(|pattern| match pattern.strip_suffix('*') {
-            Some(stem) => model.starts_with(stem),
-            None => &***pattern == model,
-        })
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -231,6 +223,17 @@ impl Routes {
         known.dedup();
         known
     }
+}
+
+/// Those of what `provider` serves, and of the targets of `models` at it.
+fn labels_of(provider: &Served, models: &[(String, Route)]) -> Labels {
+    let targets = models.iter().flat_map(|(_, Route { plan, larger, shadow })| {
+        let shadow = shadow.iter().map(|(target, _)| target);
+        plan.choices.iter().map(|choice| &choice.name).chain(larger).chain(shadow)
+    });
+    let here = |target: &'_ String| target.strip_prefix(&provider.name)?.strip_prefix('/').map(str::to_owned);
+    let named: Vec<String> = targets.filter_map(here).collect();
+    Labels::new(&provider.patterns, named.iter().map(String::as_str).chain([&*provider.default_model]))
 }
 
 #[cfg(test)]

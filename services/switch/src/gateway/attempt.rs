@@ -73,7 +73,7 @@ impl Attempt {
         turn: Turn,
     ) -> Result<Self, Failure> {
         let provider = shared.registry.get(target.provider);
-        let live = provider.live.model(&target.label);
+        let live = shared.live(&target);
         let admitted = match admit(&shared, &target, &live, call).await {
             Ok(admitted) => admitted,
             Err(failure) => {
@@ -295,7 +295,7 @@ impl Attempt {
             Health::Good => self.log_closed(permit.success()),
             Health::Bad => {
                 if permit.failure() {
-                    let (provider, model) = (&self.provider().name, &*self.target.label);
+                    let (provider, model) = (&self.provider().name, &*self.live.name);
                     self.request.in_scope(|| tracing::warn!(provider, model, "circuit breaker opened"));
                 }
             }
@@ -327,7 +327,7 @@ impl Attempt {
 
     fn log_closed(&self, closed: bool) {
         if closed {
-            let (provider, model) = (&self.provider().name, &*self.target.label);
+            let (provider, model) = (&self.provider().name, &*self.live.name);
             self.request.in_scope(|| tracing::info!(provider, model, "circuit breaker closed"));
         }
     }
@@ -381,7 +381,7 @@ async fn admit(shared: &Shared, target: &Target, live: &Arc<ModelLive>, call: &C
     if permit.is_probe()
         && let Some(replicas) = &shared.replicas
     {
-        lease = match Box::pin(replicas.probe(provider, &target.label)).await {
+        lease = match Box::pin(replicas.probe(provider, &live.name)).await {
             Ok(lease) => lease.map(Box::new),
             Err(left) => {
                 permit.postpone(left);

@@ -7,12 +7,13 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGaugeVec, opts};
 use vx11_contracts::switch::KeyHealth;
-use vx11_resilience::Priority;
+use vx11_resilience::{BreakerState, Priority};
 
-use crate::providers::Provider;
+use crate::domain::routing::Labels;
+use crate::providers::{Provider, badness};
 
-/// The providers whose state is shown; those of the configuration in force.
-pub(super) type Watched = Arc<Mutex<Vec<Arc<Provider>>>>;
+/// The providers whose state is shown, and what their models are called; those of the configuration in force.
+pub(super) type Watched = Arc<Mutex<Vec<(Arc<Provider>, Labels)>>>;
 
 /// The gauges of every provider.
 pub(super) struct LiveStates {
@@ -58,12 +59,16 @@ impl LiveStates {
         self.latency.reset();
     }
 
-    fn read(&self, provider: &Provider) {
+    fn read(&self, provider: &Provider, labels: &Labels) {
         let name = provider.name.as_str();
-        for (label, live) in provider.live.models() {
-            let state = live.breaker.snapshot().state.number();
-            self.breakers.with_label_values(&[&format!("{name}/{label}")]).set(state.into());
-            self.latency.with_label_values(&[name, &label]).set(live.latency().as_secs_f64());
+        for (place, models) in provider.live.telling(labels) {
+            let label = &*labels.all()[place];
+            // Of the models of one pattern the worst is shown.
+            let states = models.iter().map(|model| model.breaker.snapshot().state);
+            let state = states.max_by_key(|state| badness(*state)).unwrap_or(BreakerState::Closed);
+            let latency = models.iter().map(|model| model.latency()).max().unwrap_or_default();
+            self.breakers.with_label_values(&[&format!("{name}/{label}")]).set(state.number().into());
+            self.latency.with_label_values(&[name, label]).set(latency.as_secs_f64());
         }
         let admission = provider.live.admission.snapshot();
         self.limit.with_label_values(&[name]).set(admission.limit.into());
@@ -88,8 +93,8 @@ impl Collector for LiveStates {
     fn collect(&self) -> Vec<MetricFamily> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         self.reset();
-        for provider in watched.iter() {
-            self.read(provider);
+        for (provider, labels) in watched.iter() {
+            self.read(provider, labels);
         }
         self.gauges().into_iter().flat_map(Collector::collect).collect()
     }

@@ -1,24 +1,27 @@
-//! What is learnt about a provider while it is in use: for each of its models a breaker, its latency and its errors. A
-//! whole answer and a stream's first token are two latencies, of which one says nothing about the other.
+//! What is learnt about a provider while it is in use, and about each of its models.
 //!
-//! Models are told apart by their label, a name or pattern of the configuration, so that there are never many.
+//! A model is known by the name that the provider is asked for. Where a pattern lets callers name what they like, they
+//! may make names up, so that only so many are kept: what the configuration names and what a call is under way to, and
+//! of all others [`MOST_IDLE`]. For a new one that goes of which least would be lost: what the provider never answered
+//! before what it did, and what was not used for long before the rest. An open breaker is never forgotten: where there
+//! is nothing else to forget, new names share what is learnt under their label.
+
+mod model;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
-use vx11_resilience::{Admission, Breaker, BreakerConfig, RetryBudget};
+use vx11_resilience::{Admission, BreakerConfig, RetryBudget, Verdict};
 
 use crate::config::{ProviderConfig, RetryConfig};
-use crate::domain::latency::PeakEwma;
+use crate::domain::routing::{Label, Labels};
 
-/// How much of the error rate the newest call makes up: about the last twenty calls count.
-const NEWEST: f64 = 0.05;
+pub(crate) use model::{Form, InFlight, ModelLive};
 
-/// What each call under way costs where it is not known how long one takes: more than any that is known (Finagle's peak
-/// EWMA has such a penalty), less than a target that is not asked at all.
-const UNKNOWN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Names that are kept though nobody holds them.
+const MOST_IDLE: usize = 256;
 
 /// What is learnt about one provider.
 #[derive(Debug)]
@@ -30,41 +33,12 @@ pub(crate) struct Live {
     /// Longest wait for one.
     pub(crate) queue_timeout: Duration,
     breaker: BreakerConfig,
-    models: RwLock<BTreeMap<Arc<str>, Arc<ModelLive>>>,
+    models: RwLock<Models>,
+    /// How many names have come so far: what was used later was used after more of them.
+    arrivals: AtomicU64,
 }
 
-/// What is learnt about one model at one provider.
-#[derive(Debug)]
-pub(crate) struct ModelLive {
-    /// Whether it is asked.
-    pub(crate) breaker: Breaker,
-    /// Calls under way, by form.
-    in_flight: [AtomicU32; 2],
-    measured: Mutex<Measured>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    /// By form.
-    latency: [PeakEwma; 2],
-    error_rate: f64,
-}
-
-/// How an answer comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// All at once.
-    Whole,
-    /// As a stream, which is there with its first token.
-    Streamed,
-}
-
-impl Form {
-    /// That of a request which wants a stream, or none.
-    pub(crate) fn of(stream: bool) -> Self {
-        if stream { Self::Streamed } else { Self::Whole }
-    }
-}
+type Models = BTreeMap<Arc<str>, Arc<ModelLive>>;
 
 impl Live {
     /// Nothing is known yet.
@@ -75,132 +49,81 @@ impl Live {
             queue_timeout: config.concurrency.queue_timeout,
             breaker: BreakerConfig { enabled: use_breakers, ..config.breaker.into() },
             models: RwLock::default(),
+            arrivals: AtomicU64::default(),
         }
     }
 
-    /// What is learnt about the model of this label.
-    pub(crate) fn model(&self, label: &Arc<str>) -> Arc<ModelLive> {
-        let known = self.models.read().unwrap_or_else(PoisonError::into_inner).get(label).cloned();
-        known.unwrap_or_else(|| {
-            let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-            models.entry(label.clone()).or_insert_with(|| Arc::new(ModelLive::new(self.breaker))).clone()
+    /// What is learnt about the model of this name and label. It is kept for as long as somebody holds it.
+    pub(crate) fn model(&self, name: &Arc<str>, label: &Label) -> Arc<ModelLive> {
+        self.known(name).unwrap_or_else(|| {
+            let mut models = self.write();
+            let has_place = **name == **label || models.contains_key(name) || make_room(&mut models);
+            let name = if has_place { name.clone() } else { Arc::from(&**label) };
+            self.learn(&mut models, name)
         })
     }
 
-    /// Every model that was asked so far.
-    pub(crate) fn models(&self) -> Vec<(Arc<str>, Arc<ModelLive>)> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.iter().map(|(label, model)| (label.clone(), model.clone())).collect()
-    }
-}
-
-impl ModelLive {
-    fn new(breaker: BreakerConfig) -> Self {
-        let measured = Measured { latency: [PeakEwma::new(Instant::now()); 2], error_rate: 0.0 };
-        Self { breaker: Breaker::new(breaker), in_flight: Default::default(), measured: Mutex::new(measured) }
+    /// Takes in what others say of the model of this name, as the word of this number. Of one that is not known here it
+    /// matters only that it fails. `true` when this opened or closed its breaker.
+    pub(crate) fn hear(&self, name: &str, word: u64, verdict: Verdict) -> bool {
+        let model = self.known(name).or_else(|| {
+            let matters = self.breaker.enabled && matches!(verdict, Verdict::Open(_));
+            let mut models = matters.then(|| self.write())?;
+            make_room(&mut models).then(|| self.learn(&mut models, name.into()))
+        });
+        model.is_some_and(|model| model.breaker.hear(word, verdict))
     }
 
-    /// Counts a call as under way for as long as the guard lives.
-    pub(crate) fn call(self: &Arc<Self>, form: Form) -> InFlight {
-        self.in_flight[form as usize].fetch_add(1, Ordering::Relaxed);
-        InFlight(self.clone(), form)
+    /// Every model that something is known of.
+    pub(crate) fn models(&self) -> Vec<Arc<ModelLive>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Takes in how long an answer of this form took to come.
-    pub(crate) fn answered(&self, form: Form, latency: Duration) {
-        let mut measured = self.measured();
-        measured.latency[form as usize].record(latency, Instant::now());
-        measured.error_rate -= NEWEST * measured.error_rate;
-    }
-
-    /// Takes in a failure, which counts for either form as an answer after `latency`, however soon it came: a target
-    /// that fails fast must not pass for a fast one.
-    pub(crate) fn failed(&self, latency: Duration) {
-        let mut measured = self.measured();
-        let now = Instant::now();
-        measured.latency.iter_mut().for_each(|form| form.record(latency, now));
-        measured.error_rate += NEWEST * (1.0 - measured.error_rate);
-    }
-
-    /// How long a call would take to be answered in this form: the expected latency, once for each call under way and
-    /// the new one. Where that is not known one call of the form finds it out, and the others go elsewhere meanwhile.
-    pub(crate) fn cost(&self, form: Form) -> Duration {
-        let under_way = |form: Form| self.in_flight[form as usize].load(Ordering::Relaxed);
-        match self.measured().latency[form as usize].known(Instant::now()) {
-            Some(latency) => {
-                let all = under_way(Form::Whole).saturating_add(under_way(Form::Streamed));
-                latency.saturating_mul(all.saturating_add(1))
-            }
-            None => UNKNOWN.saturating_mul(under_way(form)),
+    /// The models that show how the provider is, by the places of their labels. A name that it never answered may be
+    /// made up: beside others of the same label that it did answer, it shows something only while its breaker is open.
+    pub(crate) fn telling(&self, labels: &Labels) -> BTreeMap<usize, Vec<Arc<ModelLive>>> {
+        let mut by_label: BTreeMap<usize, Vec<Arc<ModelLive>>> = BTreeMap::new();
+        for model in self.models() {
+            by_label.entry(labels.of(&model.name).place).or_default().push(model);
         }
+        for models in by_label.values_mut() {
+            if models.iter().any(|model| model.was_answered()) {
+                models.retain(|model| model.was_answered() || model.is_open());
+            }
+        }
+        by_label
     }
 
-    /// The expected latency, of the form that takes longer; zero where nothing is known.
-    pub(crate) fn latency(&self) -> Duration {
-        let now = Instant::now();
-        self.measured().latency.iter().map(|form| form.expected(now)).max().unwrap_or_default()
+    fn known(&self, name: &str) -> Option<Arc<ModelLive>> {
+        let model = self.models.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()?;
+        model.used(self.arrivals.load(Ordering::Relaxed));
+        Some(model)
     }
 
-    /// The part of the last calls that failed, 0 to 1.
-    pub(crate) fn error_rate(&self) -> f64 {
-        self.measured().error_rate
+    fn learn(&self, models: &mut Models, name: Arc<str>) -> Arc<ModelLive> {
+        let new = || Arc::new(ModelLive::new(name.clone(), self.breaker));
+        let model = models.entry(name.clone()).or_insert_with(new);
+        model.used(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1);
+        model.clone()
     }
 
-    fn measured(&self) -> MutexGuard<'_, Measured> {
-        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Models> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call under way.
-#[derive(Debug)]
-pub(crate) struct InFlight(Arc<ModelLive>, Form);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight[self.1 as usize].fetch_sub(1, Ordering::Relaxed);
+/// Whether there is a place for one more name, where need be because another one is forgotten.
+fn make_room(models: &mut Models) -> bool {
+    // While the map is locked nobody can come to hold one that only the map holds.
+    let idle = || models.iter().filter(|(_, model)| Arc::strong_count(model) == 1);
+    if models.len() < MOST_IDLE || idle().count() < MOST_IDLE {
+        return true;
     }
+    let least = idle().filter_map(|(name, model)| Some((model.worth()?, name))).min();
+    let Some(name) = least.map(|(_, name)| name.clone()) else { return false };
+    models.remove(&name);
+    true
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn model() -> Arc<ModelLive> {
-        Arc::new(ModelLive::new(BreakerConfig::default()))
-    }
-
-    #[test]
-    fn one_call_at_a_time_finds_out_about_a_target_that_nothing_is_known_of() {
-        let model = model();
-        assert_eq!(model.cost(Form::Whole), Duration::ZERO, "it is worth trying");
-        let calls = [model.call(Form::Whole), model.call(Form::Whole)];
-        assert_eq!(model.cost(Form::Whole), 2 * UNKNOWN, "and not worth flooding");
-        assert_eq!(model.cost(Form::Streamed), Duration::ZERO, "of a stream they tell nothing");
-        model.answered(Form::Whole, Duration::from_secs(3600));
-        assert!(model.cost(Form::Whole) < UNKNOWN, "what is known is cheaper, however slow");
-        drop(calls);
-    }
-
-    #[test]
-    fn a_target_of_long_answers_may_be_the_first_to_begin_them() {
-        let (long, short) = (model(), model());
-        for (model, whole, first) in [(&long, 30_000, 200), (&short, 3000, 900)] {
-            model.answered(Form::Whole, Duration::from_millis(whole));
-            model.answered(Form::Streamed, Duration::from_millis(first));
-        }
-        assert!(long.cost(Form::Streamed) < short.cost(Form::Streamed));
-        assert!(long.cost(Form::Whole) > short.cost(Form::Whole));
-        let _calls = [long.call(Form::Whole), long.call(Form::Streamed)];
-        assert!(long.cost(Form::Streamed) > Duration::from_millis(500), "whatever is under way keeps it busy");
-    }
-
-    #[test]
-    fn who_fails_is_slow_in_either_form() {
-        let model = model();
-        model.failed(Duration::from_secs(60));
-        for form in [Form::Whole, Form::Streamed] {
-            assert!(model.cost(form) > Duration::from_secs(50), "{form:?}");
-        }
-        assert!(model.error_rate() > 0.0);
-    }
-}
+mod tests;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use vx11_resilience::{News, Verdict};
 
+use super::Replicas;
 use super::script::WORDS;
-use super::word::{Said, Word, breaker_field, key_field};
-use super::{Known, Replicas};
+use super::word::{Said, Word, breaker_field, breaker_of, key_field};
 use crate::domain::keys::KeyState;
 use crate::providers::{Keys, ModelLive, Provider};
 
@@ -37,9 +37,9 @@ enum Subject<'k> {
 
 impl Replicas {
     /// Tells and hears, as far as Redis answers.
-    pub(super) async fn exchange(&self, known: &[Known]) {
+    pub(super) async fn exchange(&self, providers: &[Arc<Provider>]) {
         let number = rand::random();
-        let tellings: Vec<Telling<'_>> = known.iter().flat_map(|known| news(&known.provider, number)).collect();
+        let tellings: Vec<Telling<'_>> = providers.iter().flat_map(|provider| news(provider, number)).collect();
         let arguments = tellings.iter().flat_map(Telling::arguments).collect();
         let answer = self.redis.run::<Vec<String>>(&self.exchange, vec![WORDS.to_owned()], arguments).await;
         let Ok(answer) = answer else { return };
@@ -47,12 +47,13 @@ impl Replicas {
             telling.was_told(number);
         }
         let words = words(&answer);
-        for Known { provider, labels } in known {
-            for label in labels {
-                if let Some(word) = words.get(breaker_field(provider, label).as_str()) {
-                    hear_breaker(provider, label, *word);
-                }
+        for (field, word) in &words {
+            let Some((identity, model)) = breaker_of(field) else { continue };
+            if let Some(provider) = providers.iter().find(|provider| provider.identity() == identity) {
+                hear_breaker(provider, model, *word);
             }
+        }
+        for provider in providers {
             if let Some(keys) = provider.keys() {
                 hear_keys(provider, keys, &words);
             }
@@ -77,14 +78,14 @@ impl Telling<'_> {
 /// What the others do not know of `provider`.
 fn news(provider: &Provider, number: u64) -> Vec<Telling<'_>> {
     let mut tellings = Vec::new();
-    for (label, live) in provider.live.models() {
+    for live in provider.live.models() {
         let Some(news) = live.breaker.news() else { continue };
         let (said, left) = match news.verdict {
             Verdict::Open(left) => (Said::Open, left),
             Verdict::Closed => (Said::Closed, CLOSED_FOR),
         };
         let word = Some(Word { number, said, left });
-        let (field, age) = (breaker_field(provider, &label), news.age);
+        let (field, age) = (breaker_field(provider, &live.name), news.age);
         tellings.push(Telling { field, word, age, of: Subject::Breaker(live, news) });
     }
     let Some(keys) = provider.keys() else { return tellings };
@@ -108,16 +109,16 @@ fn words(answer: &[String]) -> HashMap<&str, Word> {
     words.iter().filter_map(|[field, text, ms]| Some((field.as_str(), Word::read(text, ms)?))).collect()
 }
 
-fn hear_breaker(provider: &Provider, label: &Arc<str>, word: Word) {
+fn hear_breaker(provider: &Provider, model: &str, word: Word) {
     let verdict = match word.said {
         Said::Open => Verdict::Open(word.left),
         Said::Closed => Verdict::Closed,
         Said::Resting | Said::Dead => return,
     };
-    if !provider.live.model(label).breaker.hear(word.number, verdict) {
+    if !provider.live.hear(model, word.number, verdict) {
         return;
     }
-    let (provider, model) = (&provider.name, &**label);
+    let provider = &provider.name;
     match verdict {
         Verdict::Open(_) => tracing::warn!(provider, model, "circuit breaker opened; another replica's did"),
         Verdict::Closed => tracing::info!(provider, model, "circuit breaker closed; another replica's did"),

@@ -26,12 +26,12 @@ impl Replicas {
     ///
     /// # Errors
     /// When another replica makes one; this one may ask again after that time.
-    pub(crate) async fn probe(self: &Arc<Self>, provider: &Provider, label: &str) -> Result<Option<Lease>, Duration> {
+    pub(crate) async fn probe(self: &Arc<Self>, provider: &Provider, model: &str) -> Result<Option<Lease>, Duration> {
         let lease_for = provider.limits.call().saturating_add(HEARING).min(LONGEST_LEASE);
         if self.redis.is_lost() {
             return Ok(None);
         }
-        let name = script::lease(&breaker_field(provider, label));
+        let name = script::lease(&breaker_field(provider, model));
         let number = format!("{:x}", self.probes.fetch_add(1, Ordering::Relaxed));
         let arguments = vec![self.id.clone(), number.clone(), lease_for.as_millis().to_string()];
         // From now on it may be this one's, though the answer is not waited for.

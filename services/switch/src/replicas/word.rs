@@ -60,8 +60,14 @@ impl Word {
 }
 
 /// The name of words about the breaker of this model.
-pub(super) fn breaker_field(provider: &Provider, label: &str) -> String {
-    format!("breaker {} {label}", provider.identity())
+pub(super) fn breaker_field(provider: &Provider, model: &str) -> String {
+    format!("breaker {} {model}", provider.identity())
+}
+
+/// The provider's identity and the model, where words of this name are about a breaker.
+pub(super) fn breaker_of(field: &str) -> Option<(&str, &str)> {
+    // There is no space in the name of a provider.
+    field.strip_prefix("breaker ")?.split_once(' ')
 }
 
 /// The name of words about this key.

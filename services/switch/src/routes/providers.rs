@@ -8,5 +8,7 @@ use crate::gateway::Gateway;
 /// Every provider in service: where it is, what it serves, how its keys are, and how each model has been of late.
 #[utoipa::path(get, path = "/switch/providers", tag = "switch", responses((status = 200, body = ProviderList)))]
 pub(super) async fn list_providers(gateway: Gateway) -> Json<ProviderList> {
-    Json(ProviderList { providers: gateway.shared.registry.all().iter().map(|provider| provider.info()).collect() })
+    let shared = &gateway.shared;
+    let providers = shared.registry.all().iter().zip(shared.routes.labels());
+    Json(ProviderList { providers: providers.map(|(provider, labels)| provider.info(labels)).collect() })
 }

@@ -1,5 +1,8 @@
 //! The breaker of a provider, as callers see it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, chunk, completion, error, stream_head, whole_stream};
 
@@ -93,9 +96,75 @@ async fn one_model_of_a_provider_may_fail_while_another_is_asked() {
     let other = app.post("/v1/chat/completions", r#"{"model":"any-other","messages":[]}"#);
     assert_eq!(Answer::of(other).await.status, 200);
     let live = app.provider("a").await["live"].clone();
-    assert_eq!((live[0]["model"].as_str(), live[0]["breaker"]["state"].as_str()), (Some("any-*"), Some("closed")));
+    assert_eq!((live[0]["model"].as_str(), live[0]["breaker"]["state"].as_str()), (Some("any-other"), Some("closed")));
     assert_eq!((live[1]["model"].as_str(), live[1]["breaker"]["state"].as_str()), (Some("m-a"), Some("open")));
     assert!(live[1]["error_rate"].as_f64().unwrap() > 0.0);
+}
+
+/// A provider, and the status that it answers with.
+async fn told_what_to_say() -> (Fake, Arc<AtomicU16>) {
+    let says = Arc::new(AtomicU16::new(200));
+    let said = says.clone();
+    let script = move |_| match said.load(Ordering::SeqCst) {
+        200 => vec![completion("hi")],
+        status => vec![error(status, "")],
+    };
+    (Fake::start(script).await, says)
+}
+
+async fn ask(app: &App, model: &str) -> Answer {
+    Answer::of(app.post("/v1/chat/completions", format!(r#"{{"model":"{model}","messages":[]}}"#))).await
+}
+
+/// The state of the breaker of one model at `a`, by the name that is asked for.
+async fn state(app: &App, model: &str) -> Option<String> {
+    let provider = app.provider("a").await;
+    let row = provider["live"].as_array().unwrap().iter().find(|row| row["model"] == model)?.clone();
+    Some(row["breaker"]["state"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn models_of_one_pattern_have_a_breaker_each() {
+    let (fake, says) = told_what_to_say().await;
+    let app = App::in_front_of(&[&fake.url], &[]).await;
+    says.store(500, Ordering::SeqCst);
+    for way in ["any-bad", "a/any-bad", "any-bad"] {
+        assert_eq!(ask(&app, way).await.status, 500);
+    }
+    assert_eq!(ask(&app, "any-bad").await.json()["error"]["code"], "service_unavailable");
+    assert_eq!(fake.requests().len(), 3, "it is not asked any more, whichever way leads to it");
+    says.store(200, Ordering::SeqCst);
+    assert_eq!(ask(&app, "any-good").await.status, 200);
+    says.store(404, Ordering::SeqCst);
+    assert_eq!(ask(&app, "any-made-up").await.status, 404, "what is not there says nothing");
+    assert_eq!(state(&app, "any-bad").await.as_deref(), Some("open"));
+    assert_eq!(state(&app, "any-good").await.as_deref(), Some("closed"));
+
+    assert_eq!(app.provider("a").await["health"], "degraded");
+    assert_eq!(app.metric(r#"vx11_circuit_breaker_state{target="a/any-*"}"#).await, 1.0, "the worst of its models");
+    let metrics = Answer::of(app.get("/metrics")).await.body;
+    assert!(!metrics.contains("any-bad") && !metrics.contains("any-made-up"), "no label is a caller's word");
+    let ready = Answer::of(app.get("/ready")).await.body;
+    assert!(ready.contains("for any-* is open") && !ready.contains("any-bad"), "{ready}");
+}
+
+#[tokio::test]
+async fn names_that_are_made_up_do_not_make_an_open_breaker_forgotten() {
+    let (fake, says) = told_what_to_say().await;
+    let once = [("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "1")];
+    let app = App::in_front_of(&[&fake.url], &once).await;
+    assert_eq!(ask(&app, "any-good").await.status, 200);
+    says.store(500, Ordering::SeqCst);
+    assert_eq!(ask(&app, "any-bad").await.status, 500);
+    says.store(404, Ordering::SeqCst);
+    for number in 0..300 {
+        assert_eq!(ask(&app, &format!("any-made-up-{number}")).await.status, 404);
+    }
+    let before = fake.requests().len();
+    assert_eq!(ask(&app, "any-bad").await.json()["error"]["code"], "service_unavailable");
+    assert_eq!(fake.requests().len(), before);
+    assert_eq!(state(&app, "any-good").await.as_deref(), Some("closed"), "what was answered is known");
+    assert_eq!(app.provider("a").await["live"].as_array().unwrap().len(), 256);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::NamedTempFile;
 use vx11_testing::gate;
 
-use crate::app::{App, eventually};
+use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, completion, error};
 use crate::redis::{Redis, limits_status, status};
 
@@ -162,6 +162,24 @@ async fn a_probe_that_is_begun_anew_is_another_one() {
     assert_eq!(names.len(), 2, "{holders:?}");
     assert_eq!(names[0].0, names[1].0, "the same replica made both");
     assert_ne!(names[0].1, names[1].1, "what is given up late is the first one alone");
+}
+
+#[tokio::test]
+async fn they_talk_of_the_models_that_a_provider_is_asked_for_and_not_of_patterns() {
+    let ((fake, well), redis) = (failing().await, Redis::start().await);
+    let (one, other) = (replica(&fake, &redis, &[]).await, replica(&fake, &redis, &[]).await);
+    let ask = async |app: &App, model: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[]}}"#);
+        Answer::of(app.post("/v1/chat/completions", body)).await.status
+    };
+    for _ in 0..2 {
+        assert_eq!(ask(&one, "any-bad").await, 500);
+    }
+    well.store(true, Ordering::SeqCst);
+    eventually("the other one has heard", async || breaker(&other).await == "open").await;
+    assert_eq!((ask(&other, "any-bad").await, ask(&other, "any-good").await), (503, 200));
+    let live = other.provider("a").await["live"].clone();
+    assert_eq!((live[0]["model"].as_str(), live[1]["model"].as_str()), (Some("any-bad"), Some("any-good")));
 }
 
 #[tokio::test]

@@ -95,10 +95,22 @@ fn the_labels_of_a_provider_are_those_that_its_targets_can_have() {
     let routes = routes();
     for name in ["both", "default", "gpt-4o", "b/anything", "b/llama"] {
         for target in routes.find(name, None).expect("a route").iter() {
-            assert!(routes.labels(target.provider).contains(&*target.label), "{name}: {}", target.label);
+            let labels = routes.labels()[target.provider].all();
+            assert_eq!(&*labels[target.label.place], &*target.label, "{name}");
         }
     }
-    assert!(!routes.labels(0).contains("anything"));
+    assert_eq!(
+        routes.labels()[0].all().iter().map(|label| &**label).collect::<Vec<_>>(),
+        ["gpt-*", "gpt-4", "llama", "other"]
+    );
+}
+
+#[test]
+fn a_model_has_one_label_whichever_way_leads_to_it() {
+    for way in ["gpt-4", "a/gpt-4"] {
+        assert_eq!(names(routes().find(way, None)), ["a/gpt-4 gpt-4"], "a target of `both`");
+    }
+    assert_eq!(names(routes().find("a/gpt-5", None)), ["a/gpt-5 gpt-*"]);
 }
 
 #[test]
