@@ -115,7 +115,7 @@ async fn a_probe_whose_caller_leaves_is_another_replicas_to_make() {
         _ => vec![completion("hi")],
     };
     let (fake, redis) = (Fake::start(script).await, Redis::start().await);
-    let pause = [(OPEN_FOR, "500ms")];
+    let pause = [(OPEN_FOR, "2s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     for _ in 0..2 {
         one.complete().await;
