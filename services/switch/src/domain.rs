@@ -17,6 +17,7 @@ pub(crate) mod json_text;
 pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod manners;
+pub(crate) mod name_pattern;
 pub(crate) mod operation;
 pub(crate) mod outcome;
 pub(crate) mod overlap;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::money::Usd;
 use super::period::{Period, Window};
+use crate::domain::name_pattern::NamePattern;
 
 /// What one request takes of its limits: reserved before the call, settled after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,11 +205,7 @@ impl Account {
 
     /// Whether it may ask for `model`.
     pub(crate) fn may_use(&self, model: &str) -> bool {
-        self.models.as_ref().is_none_or(|patterns| {
-            patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(stem) => model.starts_with(stem),
-                None => model == pattern,
-            })
-        })
+        let fits = |pattern: &String| NamePattern::of(pattern).fits(model);
+        self.models.as_ref().is_none_or(|patterns| patterns.iter().any(fits))
     }
 }

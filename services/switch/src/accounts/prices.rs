@@ -8,6 +8,7 @@ use figment::providers::{Format, Toml};
 use super::money::Usd;
 use super::tokens::{LongPrompts, Price, Tiers};
 use crate::config::PriceConfig;
+use crate::domain::name_pattern::NamePattern;
 
 /// List prices, in the shape of the configuration.
 const SHIPPED: &str = include_str!("prices.toml");
@@ -36,9 +37,9 @@ impl PriceTable {
         let all: BTreeMap<String, Price> = shipped.chain(configured).collect();
         let mut table = Self { exact: BTreeMap::new(), prefixes: Vec::new() };
         for (pattern, price) in all {
-            match pattern.strip_suffix('*') {
-                Some(prefix) => table.prefixes.push((prefix.to_owned(), price)),
-                None => drop(table.exact.insert(pattern, price)),
+            match NamePattern::of(&pattern) {
+                NamePattern::Beginning(prefix) => table.prefixes.push((prefix.to_owned(), price)),
+                NamePattern::Name(_) => drop(table.exact.insert(pattern, price)),
             }
         }
         table.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
@@ -54,7 +55,7 @@ impl PriceTable {
     /// aggregators write `vendor/model`. `None`: nobody says, and it costs nothing.
     pub(crate) fn find(&self, model: &str) -> Option<Price> {
         let own = self.exact.get(model).copied().or_else(|| {
-            let fitting = self.prefixes.iter().find(|(prefix, _)| model.starts_with(prefix.as_str()));
+            let fitting = self.prefixes.iter().find(|(prefix, _)| NamePattern::Beginning(prefix).fits(model));
             fitting.map(|(_, price)| *price)
         });
         own.or_else(|| model.rsplit_once('/').and_then(|(_, name)| self.find(name)))

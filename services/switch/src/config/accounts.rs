@@ -7,6 +7,7 @@ use serde::Deserialize;
 use vx11_chassis::config::ConfigError;
 
 use crate::accounts::{INTERNAL, SHADOW, Usd, digest_of_hex};
+use crate::domain::name_pattern::NamePattern;
 
 /// Pico-dollars per million tokens that make a whole pico-dollar per token.
 const WHOLE_PICO: u64 = 1_000_000;
@@ -137,7 +138,7 @@ impl PriceConfig {
             ("cache_write_1h", self.cache_write_1h),
             ("reasoning", self.reasoning),
         ];
-        if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
+        if !NamePattern::of(name).is_sound() {
             return Err(unusable(&format!("prices.{name}"), "a `*` stands only at the end of a pattern"));
         }
         for (kind, price) in kinds {
@@ -182,6 +183,10 @@ impl KeyConfig {
                 return Err(unusable(&field(".sha256"), "must be the 64 hexadecimal digits of a SHA-256"));
             }
             _ => {}
+        }
+        let unsound = |pattern: &String| !NamePattern::of(pattern).is_sound();
+        if let Some(index) = self.models.as_ref().and_then(|models| models.iter().position(unsound)) {
+            return Err(unusable(&field(&format!(".models[{index}]")), "a `*` stands only at the end of a pattern"));
         }
         if let Some(org) = &self.org {
             check_name(&field(".org"), org)?;

@@ -8,6 +8,8 @@ use url::Url;
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_resilience::{AdmissionConfig, BreakerConfig, FailureRate};
 
+use crate::domain::name_pattern::NamePattern;
+
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -216,7 +218,7 @@ impl ProviderConfig {
 
     /// What it is asked for when only the provider was named.
     pub fn default_model(&self) -> Option<&str> {
-        let first = || self.models().iter().find(|name| !name.ends_with('*')).map(String::as_str);
+        let first = || self.models().iter().find_map(|pattern| NamePattern::of(pattern).name());
         self.default_model.as_deref().or_else(first)
     }
 
@@ -267,8 +269,7 @@ impl ProviderConfig {
             return unusable(".base_url", "must not hold credentials; name the key's variable in api_key_env");
         }
         for (index, pattern) in self.models().iter().enumerate() {
-            let stem = pattern.strip_suffix('*').unwrap_or(pattern);
-            if pattern.is_empty() || stem.contains('*') {
+            if pattern.is_empty() || !NamePattern::of(pattern).is_sound() {
                 return unusable(&format!(".models[{index}]"), "is a name, in which `*` may stand at the end only");
             }
         }

@@ -134,6 +134,7 @@ fn mistakes_name_their_field() {
         ("[switch.keys.\"k k\"]\nsecret_env = \"K\"", "switch.keys.k k: a name is"),
         ("[switch.keys.internal]\nsecret_env = \"K\"", "switch.keys.internal: "),
         ("[switch.keys.k]\nsecret_env = \"K\"\norg = \"o\"\nteam = \"t\"", "switch.keys.k.team: "),
+        ("[switch.keys.k]\nsecret_env = \"K\"\nmodels = [\"a*\", \"a*b\"]", "switch.keys.k.models[1]: "),
         ("[switch.orgs.\"o:o\"]", "switch.orgs.o:o: "),
     ];
     for (toml, expected) in mistakes {

@@ -3,6 +3,7 @@
 
 use super::{StrategyConfig, SwitchConfig};
 use crate::accounts::PriceTable;
+use crate::domain::name_pattern::NamePattern;
 
 impl SwitchConfig {
     /// What somebody should look at, each with its field.
@@ -27,8 +28,8 @@ impl SwitchConfig {
             return Vec::new();
         }
         let served = self.providers.iter().flat_map(|(name, provider)| {
-            let named = provider.models.iter().flatten().filter(|model| !model.ends_with('*'));
-            named.map(move |model| (format!("switch.providers.{name}.models"), model.as_str()))
+            let named = provider.models.iter().flatten().filter_map(|pattern| NamePattern::of(pattern).name());
+            named.map(move |model| (format!("switch.providers.{name}.models"), model))
         });
         let routed = self.models.iter().flat_map(|(name, model)| {
             let targets = model.targets.iter().map(|target| &target.target).chain(&model.context_fallback);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::name_pattern::NamePattern;
 use super::strategy::{Asker, Plan};
 
 pub(crate) use labels::{Label, Labels};
@@ -175,8 +176,8 @@ impl Routes {
     pub(crate) fn listed(&self, usable: impl Fn(usize) -> bool) -> BTreeMap<&str, &str> {
         let mut listed = BTreeMap::new();
         for (index, provider) in self.providers.iter().enumerate().filter(|(index, _)| usable(*index)) {
-            for name in provider.patterns.iter().filter(|pattern| !pattern.ends_with('*')) {
-                listed.entry(&**name).or_insert(&*self.providers[index].name);
+            for name in provider.patterns.iter().filter_map(|pattern| NamePattern::of(pattern).name()) {
+                listed.entry(name).or_insert(&*self.providers[index].name);
             }
         }
         for (name, Model { targets, .. }) in &self.models {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::domain::name_pattern::NamePattern;
+
 /// The label of models that no name or pattern of the configuration stands for.
 const OTHER_MODELS: &str = "other";
 
@@ -24,7 +26,7 @@ pub(crate) struct Labels {
     /// In their order.
     names: Arc<[Arc<str>]>,
     /// Names that the provider serves; a trailing `*` stands for any ending.
-    served: Vec<(Arc<str>, Label)>,
+    served: Vec<Label>,
     other: Label,
 }
 
@@ -35,7 +37,7 @@ impl Labels {
         let all: BTreeSet<&str> = all.collect();
         let label = |name: &str| Label { name: name.into(), place: all.range(..name).count() };
         Self {
-            served: patterns.iter().map(|pattern| (pattern.clone(), label(pattern))).collect(),
+            served: patterns.iter().map(|pattern| label(pattern)).collect(),
             other: label(OTHER_MODELS),
             names: all.iter().map(|name| Arc::from(*name)).collect(),
         }
@@ -64,11 +66,7 @@ impl Labels {
 
     /// The pattern by which the provider serves `model`: the first that fits.
     fn pattern(&self, model: &str) -> Option<&Label> {
-        let fits = |(pattern, _): &&(Arc<str>, Label)| match pattern.strip_suffix('*') {
-            Some(stem) => model.starts_with(stem),
-            None => **pattern == *model,
-        };
-        self.served.iter().find(fits).map(|(_, label)| label)
+        self.served.iter().find(|label| NamePattern::of(label).fits(model))
     }
 }
 
