@@ -31,12 +31,14 @@ use vx11_contracts::health::DependencyState;
 use vx11_store::WriterHealth;
 
 use crate::config::SwitchConfig;
+use crate::domain::routing::Labels;
 use crate::redis::Redis;
 use crate::store::{Ledger, Spending};
 use account::{Account, Meter, Unit};
 use local::LocalMeters;
 use meters::Meters;
 use metrics::Metrics;
+pub(crate) use metrics::ModelSpent;
 use period::{Window, now_ms};
 use shared::SharedMeters;
 
@@ -99,9 +101,10 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// The models that may be charged for, by their labels: their counters begin before they count.
-    pub(crate) fn expect_models<'a>(&self, provider: &str, labels: impl IntoIterator<Item = &'a str>) {
-        labels.into_iter().for_each(|label| self.metrics.model(provider, label));
+    /// What is counted of the models that may be charged for, by the places of their labels.
+    pub(crate) fn expect_models(&self, provider: &str, labels: &Labels) -> Box<[ModelSpent]> {
+        let provider: Arc<str> = provider.into();
+        labels.all().iter().map(|label| self.metrics.model(provider.clone(), label.clone())).collect()
     }
 
     /// Whose the requests of `caller` are: what is one tenant's is no other's.

@@ -128,10 +128,8 @@ fn share(
     }
     let served = registry.all().iter().map(|provider| provider.served()).collect();
     let routes = Routes::new(served, config.routes(&prices));
-    for (provider, labels) in registry.all().iter().zip(routes.labels()) {
-        accounts.expect_models(&provider.name, labels.all().iter().map(|label| &**label));
-    }
-    let metrics = metrics.of(registry.all());
+    let listed = Listed::new(&registry, routes.labels(), &accounts);
+    let metrics = metrics.of(registry.all(), routes.labels());
     let RetryConfig { attempts, base, longest, .. } = config.retries;
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
@@ -139,7 +137,7 @@ fn share(
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
-        listed: Listed::new(routes.labels()),
+        listed,
         routes,
         retries: RetryPolicy { attempts, base, longest },
         shadows,

@@ -1,5 +1,6 @@
 //! What the gateway counts. Labels are names and patterns of the configuration, never a caller's own words.
 
+mod calls;
 mod live;
 
 use std::sync::{Arc, PoisonError};
@@ -9,9 +10,12 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
 
 use crate::cache::{Cache, CacheMetrics};
-use crate::domain::routing::Labels;
+use crate::domain::outcome::Outcome;
+use crate::domain::routing::{Label, Labels};
 use crate::providers::Provider;
 
+pub(crate) use calls::CallReport;
+use calls::{CallMetrics, ProviderCalls};
 use live::{LiveStates, Watched};
 
 /// Seconds, for whole answers: from a fast cache to the longest stream.
@@ -24,8 +28,7 @@ const SHORT_SECONDS: &[f64] =
 /// The gateway's metrics. A clone counts into the same ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    requests: IntCounterVec,
-    generated_tokens: IntCounterVec,
+    calls: CallMetrics,
     fallbacks: IntCounterVec,
     rescues: IntCounterVec,
     retries: IntCounterVec,
@@ -34,41 +37,11 @@ pub(crate) struct Metrics {
     reload_failed: IntGauge,
     overhead: Histogram,
     streams: IntGauge,
-    duration: HistogramVec,
-    first_token: HistogramVec,
-    output_token: HistogramVec,
     watched: Watched,
     /// The response cache's.
     pub(crate) cache: CacheMetrics,
     /// In registry order.
-    providers: Vec<ProviderTimes>,
-}
-
-/// One provider's histograms.
-#[derive(Clone, Debug)]
-struct ProviderTimes {
-    duration: Histogram,
-    first_token: Histogram,
-    output_token: Histogram,
-}
-
-/// How one provider call went, as it is counted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallReport<'a> {
-    /// The provider's place in the registry.
-    pub(crate) index: usize,
-    /// The provider's name.
-    pub(crate) provider: &'a str,
-    /// The model's label.
-    pub(crate) model: &'a str,
-    /// The outcome's name.
-    pub(crate) outcome: &'a str,
-    /// From the request to the end of the answer.
-    pub(crate) duration: Duration,
-    /// From the request to the first token, for a stream that got that far.
-    pub(crate) first_token: Option<Duration>,
-    /// Tokens written, also by an answer that was not finished.
-    pub(crate) generated_tokens: u64,
+    providers: Arc<[ProviderCalls]>,
 }
 
 impl Metrics {
@@ -80,24 +53,6 @@ impl Metrics {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(opts!(name, help), labels)?)
         };
-        let times = |name: &str, help: &str, buckets: &[f64]| {
-            register(registry, HistogramVec::new(histogram_opts!(name, help, buckets.to_vec()), &["provider"])?)
-        };
-        let duration = times(
-            "vx11_provider_duration_seconds",
-            "Seconds that calls to a provider took, streams to their end.",
-            ANSWER_SECONDS,
-        )?;
-        let first_token = times(
-            "vx11_provider_time_to_first_token_seconds",
-            "Seconds until the first token of a stream.",
-            ANSWER_SECONDS,
-        )?;
-        let output_token = times(
-            "vx11_provider_time_per_output_token_seconds",
-            "Seconds per token of a stream after its first one.",
-            SHORT_SECONDS,
-        )?;
         let reloads = counters(
             "vx11_config_reloads_total",
             "How often the configuration was read again, by whether it came into force: applied, refused.",
@@ -110,16 +65,7 @@ impl Metrics {
         let watched = Watched::default();
         registry.register(Box::new(LiveStates::new(watched.clone())?))?;
         Ok(Self {
-            requests: counters(
-                "vx11_provider_requests_total",
-                "Calls to providers, by how they went.",
-                &["provider", "model", "outcome"],
-            )?,
-            generated_tokens: counters(
-                "vx11_tokens_generated_total",
-                "Tokens that models wrote, unfinished answers included.",
-                &["provider", "model"],
-            )?,
+            calls: CallMetrics::new(registry)?,
             rescues: counters(
                 "vx11_stream_rescues_total",
                 "Streams that broke after their first token with other targets left, by how they were finished \
@@ -155,12 +101,9 @@ impl Metrics {
                 ))?,
             )?,
             streams: register(registry, IntGauge::new("vx11_streams_active", "Streams under way.")?)?,
-            duration,
-            first_token,
-            output_token,
             watched,
             cache: CacheMetrics::new(registry)?,
-            providers: Vec::new(),
+            providers: Arc::default(),
         })
     }
 
@@ -170,36 +113,20 @@ impl Metrics {
         self.cache.watch(cache);
     }
 
-    /// The same metrics for these providers.
-    pub(crate) fn of(&self, providers: &[Arc<Provider>]) -> Self {
-        let times = |provider: &Arc<Provider>| ProviderTimes {
-            duration: self.duration.with_label_values(&[&provider.name]),
-            first_token: self.first_token.with_label_values(&[&provider.name]),
-            output_token: self.output_token.with_label_values(&[&provider.name]),
-        };
-        Self { providers: providers.iter().map(times).collect(), ..self.clone() }
+    /// The same metrics for these providers, and their models of these labels.
+    pub(crate) fn of(&self, providers: &[Arc<Provider>], labels: &[Labels]) -> Self {
+        let calls = providers.iter().zip(labels).map(|(provider, labels)| self.calls.of(&provider.name, labels));
+        Self { providers: calls.collect(), ..self.clone() }
     }
 
     /// Counts one provider call.
-    pub(crate) fn call(&self, report: CallReport<'_>) {
-        let CallReport { index, provider, model, outcome, duration, first_token, .. } = report;
-        self.requests.with_label_values(&[provider, model, outcome]).inc();
-        if report.generated_tokens > 0 {
-            self.generated_tokens.with_label_values(&[provider, model]).inc_by(report.generated_tokens);
-        }
-        let times = &self.providers[index];
-        times.duration.observe(duration.as_secs_f64());
-        if let Some(first_token) = first_token {
-            times.first_token.observe(first_token.as_secs_f64());
-            if let Some(rest) = report.generated_tokens.checked_sub(1).filter(|rest| *rest > 0) {
-                times.output_token.observe(duration.saturating_sub(first_token).as_secs_f64() / rest as f64);
-            }
-        }
+    pub(crate) fn call(&self, report: &CallReport<'_>) {
+        self.providers[report.provider].count(report);
     }
 
     /// Counts a provider that was not asked.
-    pub(crate) fn skipped(&self, provider: &str, model: &str, outcome: &str) {
-        self.requests.with_label_values(&[provider, model, outcome]).inc();
+    pub(crate) fn skipped(&self, provider: usize, label: &Label, outcome: Outcome) {
+        self.providers[provider].count_outcome(label, outcome);
     }
 
     /// Counts an answer that did not come from the first choice.
@@ -250,6 +177,10 @@ impl Drop for ActiveStream {
     }
 }
 
+fn times(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+    register(registry, HistogramVec::new(histogram_opts!(name, help, buckets.to_vec()), &["provider"])?)
+}
+
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -277,10 +208,10 @@ mod tests {
             let limits = families.iter().find(|family| family.name() == "vx11_provider_concurrency_limit");
             limits.is_some_and(|limits| !limits.get_metric().is_empty())
         };
-        drop(metrics.of(providers.all()));
-        assert!(!is_shown());
         let served = providers.all().iter().map(|provider| provider.served()).collect();
         let labels = Routes::new(served, []).labels().to_vec();
+        drop(metrics.of(providers.all(), &labels));
+        assert!(!is_shown());
         metrics.watch(providers.all().iter().cloned().zip(labels).collect(), None);
         assert!(is_shown());
     }

@@ -16,7 +16,7 @@ use super::money::Usd;
 use super::period::now_ms;
 use super::terms::Terms;
 use super::tokens::Tokens;
-use super::{Accounts, estimate};
+use super::{Accounts, ModelSpent, estimate};
 use crate::store::LedgerRow;
 
 /// What a bill is opened for.
@@ -53,8 +53,8 @@ pub(crate) struct Charge<'a> {
     pub(crate) provider: &'a str,
     /// The model as the provider knows it.
     pub(crate) model: &'a Arc<str>,
-    /// The model in metrics.
-    pub(crate) label: &'a str,
+    /// What is counted of it.
+    pub(crate) spent: &'a ModelSpent,
     pub(crate) tokens: Tokens,
     /// Whether the tokens are an estimate.
     pub(crate) estimated: bool,
@@ -155,7 +155,7 @@ impl Bill {
         let open = &*self.0;
         let price = open.terms.prices.find(charge.model);
         let cost = price.map(|price| price.of(charge.tokens));
-        open.accounts.metrics.charged(charge, cost);
+        charge.spent.count(&charge.tokens, charge.estimated, cost);
         let mut spent = open.spent.lock().unwrap_or_else(PoisonError::into_inner);
         spent.tokens = spent.tokens.plus(charge.tokens);
         spent.cost = spent.cost.plus(cost.unwrap_or_default());

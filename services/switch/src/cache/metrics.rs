@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGauge, Registry, opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, opts};
 
 use super::Cache;
 
@@ -23,6 +23,9 @@ pub(crate) enum Use {
 }
 
 impl Use {
+    /// Every one, in their order.
+    const ALL: [Self; 4] = [Self::Hit, Self::Shared, Self::Miss, Self::Bypass];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -36,7 +39,8 @@ impl Use {
 /// The cache's metrics. A clone counts into the same ones.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheMetrics {
-    requests: IntCounterVec,
+    /// In the order of [`Use::ALL`].
+    requests: [IntCounter; Use::ALL.len()],
     /// The cache of the configuration in force.
     watched: Arc<Mutex<Weak<Cache>>>,
 }
@@ -54,13 +58,14 @@ impl CacheMetrics {
         );
         let requests = IntCounterVec::new(requests, &["outcome"])?;
         registry.register(Box::new(requests.clone()))?;
+        let requests = Use::ALL.map(|used| requests.with_label_values(&[used.as_str()]));
         let watched = Arc::default();
         registry.register(Box::new(Fullness::new(Arc::clone(&watched))?))?;
         Ok(Self { requests, watched })
     }
 
     pub(super) fn count(&self, used: Use) {
-        self.requests.with_label_values(&[used.as_str()]).inc();
+        self.requests[used as usize].inc();
     }
 
     /// `cache` is the one whose size is shown from now on.

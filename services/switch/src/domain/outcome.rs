@@ -56,6 +56,40 @@ pub(crate) enum Health {
 }
 
 impl Outcome {
+    /// Those that come often: all but the rarer statuses. What comes most often comes first.
+    pub(crate) const COMMON: [Self; 25] = [
+        Self::Success,
+        Self::Http(429),
+        Self::Http(503),
+        Self::Http(500),
+        Self::CircuitOpen,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Connect,
+        Self::Transport,
+        Self::AnswerCut,
+        Self::MissingApiKey,
+        Self::KeysDead,
+        Self::KeysResting,
+        Self::Overloaded,
+        Self::Untranslatable,
+        Self::InvalidAnswer,
+        Self::AnswerTooLarge,
+        Self::StreamCut,
+        Self::Stalled,
+        Self::Diverged,
+        Self::Http(400),
+        Self::Http(401),
+        Self::Http(404),
+        Self::Http(502),
+        Self::Http(529),
+    ];
+
+    /// Its place among them.
+    pub(crate) fn common(self) -> Option<usize> {
+        Self::COMMON.iter().position(|common| *common == self)
+    }
+
     /// The name that answers, logs and metrics use.
     pub(crate) fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

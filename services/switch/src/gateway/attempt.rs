@@ -77,9 +77,8 @@ impl Attempt {
         let admitted = match admit(&shared, &target, &live, call).await {
             Ok(admitted) => admitted,
             Err(failure) => {
-                let outcome = failure.outcome.name();
-                shared.metrics.skipped(&provider.name, &target.label, &outcome);
-                tracing::debug!(provider = provider.name, outcome = &*outcome, "provider skipped");
+                shared.metrics.skipped(target.provider, &target.label, failure.outcome);
+                tracing::debug!(provider = provider.name, outcome = %failure.outcome, "provider skipped");
                 return Err(failure);
             }
         };
@@ -272,20 +271,18 @@ impl Attempt {
 
     fn report(&mut self, outcome: Outcome, health: Health) {
         self.is_over = true;
-        let name = outcome.name();
         let said = self.progress.said();
-        self.close_span(outcome, &name, said);
-        self.shared.metrics.call(CallReport {
-            index: self.target.provider,
-            provider: &self.provider().name,
-            model: &self.target.label,
-            outcome: &name,
+        self.close_span(outcome, said);
+        self.shared.metrics.call(&CallReport {
+            provider: self.target.provider,
+            label: &self.target.label,
+            outcome,
             duration: self.started.elapsed(),
             first_token: self.first_token,
             generated_tokens: said.map_or(self.progress.written, |tokens| tokens.completion),
         });
         let may_have_spent = outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed);
-        self.progress.charge(&self.bill, &self.provider().name, &self.target, may_have_spent);
+        self.progress.charge(&self.bill, &self.shared, &self.target, may_have_spent);
         self.admitted.slot.learn(load(outcome, health));
         if let Some(lease) = self.admitted.lease.take_if(|_| health != Health::Unknown) {
             lease.told();
@@ -303,12 +300,12 @@ impl Attempt {
         }
     }
 
-    fn close_span(&self, outcome: Outcome, name: &str, said: Option<Tokens>) {
+    fn close_span(&self, outcome: Outcome, said: Option<Tokens>) {
         if let Outcome::Http(status) = outcome {
             self.span.record("http.response.status_code", i64::from(status));
         }
         if outcome != Outcome::Success {
-            self.span.record("otel.status_code", "ERROR").record("error.type", name);
+            self.span.record("otel.status_code", "ERROR").record("error.type", &*outcome.name());
         }
         let reported = |tokens: u64| (tokens > 0).then_some(tokens);
         let written = Tokens { completion: self.progress.written, ..Tokens::default() };

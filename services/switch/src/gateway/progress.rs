@@ -1,5 +1,6 @@
 //! How far a call has got, in tokens, and what is paid for it.
 
+use super::Shared;
 use crate::accounts::{Bill, Charge, SoFar, Tokens};
 use crate::domain::routing::Target;
 
@@ -34,13 +35,13 @@ impl Progress {
 
     /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what
     /// the provider said; else, where it has worked for the request, an estimate.
-    pub(super) fn charge(&self, bill: &Bill, provider: &str, target: &Target, may_have_spent: bool) {
+    pub(super) fn charge(&self, bill: &Bill, shared: &Shared, target: &Target, may_have_spent: bool) {
         let has_worked = self.said().is_some() || self.written > 0 || may_have_spent;
         let tokens = if has_worked { self.spent(bill) } else { Tokens::default() };
         bill.charge(&Charge {
-            provider,
+            provider: &shared.registry.get(target.provider).name,
             model: &target.model,
-            label: &target.label,
+            spent: shared.listed.spent(target),
             tokens,
             estimated: self.reported.is_none() && has_worked,
         });

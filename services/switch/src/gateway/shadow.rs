@@ -43,12 +43,12 @@ impl Gateway {
         let request = vx11_chassis::client::propagate(request, call.context, &call.context.trace);
         let wire = provider.wire_for(of);
         let copy = ShadowCall { of: of.clone(), request, wire, limits: provider.limits };
-        let (name, metrics, bill) = (provider.name.clone(), self.shared.metrics.clone(), call.bill.of_shadow());
+        let (shared, bill) = (self.shared.clone(), call.bill.of_shadow());
         tokio::spawn(async move {
             let _place = place;
             let (outcome, progress) = copy.send().await;
-            metrics.shadow(&name, &outcome.name());
-            progress.charge(&bill, &name, &target, outcome.may_have_spent());
+            shared.metrics.shadow(&shared.registry.get(target.provider).name, &outcome.name());
+            progress.charge(&bill, &shared, &target, outcome.may_have_spent());
         });
     }
 }
