@@ -80,13 +80,18 @@ async fn what_was_learnt_about_a_provider_outlives_a_change_elsewhere() {
     let (a, b) = (Fake::always([error(503, "")]).await, answering().await);
     write(&file, &[&a]);
     let app = App::start_with(Some(&file), &[]).await;
+    let ask_unlisted =
+        async || Answer::of(app.post("/v1/chat/completions", r#"{"model":"a/unlisted","messages":[]}"#)).await;
     for _ in 0..3 {
         app.complete().await;
+        ask_unlisted().await;
     }
     assert_eq!(app.provider("a").await["breaker"]["state"], "open");
     write(&file, &[&a, &b]);
     eventually("the new target answers", async || app.complete().await.header("x-vx11-provider") == "b").await;
     assert_eq!(app.provider("a").await["breaker"]["state"], "open");
+    assert_eq!(ask_unlisted().await.json()["error"]["code"], "service_unavailable");
+    assert_eq!(a.requests().len(), 6, "nor is a model asked that only a caller named");
     let ready = Answer::of(app.get("/ready")).await;
     assert_eq!(ready.json()["dependencies"]["a"]["status"], "degraded");
 }
