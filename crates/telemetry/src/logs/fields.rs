@@ -18,6 +18,9 @@ pub(crate) struct SpanFields {
 }
 
 impl SpanFields {
+    /// Those of no span.
+    pub(super) const NONE: Self = Self { service: None, correlation_id: None, trace_id: None, span_id: None };
+
     /// What `span` and the spans around it say.
     pub(crate) fn of(span: &Span) -> Option<Self> {
         span.with_subscriber(|(id, subscriber)| {

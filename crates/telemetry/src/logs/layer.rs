@@ -92,13 +92,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let span = context.event_span(event);
-        let around = span.as_ref().and_then(|span| span.extensions().get::<SpanFields>().cloned()).unwrap_or_default();
         BUFFERS.with(|buffers| {
             // A value whose `Debug` logs would come back here while the buffers are in use; its line is left out.
             let Ok(mut buffers) = buffers.try_borrow_mut() else { return };
             let (fields, line) = &mut *buffers;
-            self.render(event, &around, fields, line);
+            let span = context.event_span(event);
+            let extensions = span.as_ref().map(|span| span.extensions());
+            let around = extensions.as_ref().and_then(|extensions| extensions.get::<SpanFields>());
+            self.render(event, around.unwrap_or(&SpanFields::NONE), fields, line);
             // A log that cannot be written has nowhere to say so; the queue counts what it drops.
             let _ = self.writer.make_writer().write_all(line);
         });
