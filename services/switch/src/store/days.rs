@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
 use vx11_store::{Connection, insert};
 
 use super::ledger::{LedgerRow, whole};
@@ -44,10 +46,37 @@ pub(super) fn add(conn: &mut Connection, rows: &[LedgerRow]) -> QueryResult<()> 
     })
 }
 
-#[derive(QueryableByName)]
-struct Others {
-    #[diesel(sql_type = BigInt)]
-    models: i64,
+/// How many models besides the one of a sum have sums in the same group; of those that have, no more are looked at than
+/// there may be. A fixed text, which is prepared once: `sql_query` is prepared each time, and planned again for a bound
+/// `LIMIT`.
+struct OtherModels<'a>(&'a DaySum<'a>);
+
+impl QueryId for OtherModels<'_> {
+    type QueryId = OtherModels<'static>;
+}
+
+impl Query for OtherModels<'_> {
+    type SqlType = BigInt;
+}
+
+impl RunQueryDsl<Connection> for OtherModels<'_> {}
+
+impl QueryFragment<Sqlite> for OtherModels<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let sum = self.0;
+        out.push_sql("SELECT COUNT(*) FROM (SELECT 1 FROM usage_days WHERE day = ");
+        out.push_bind_param::<Text, _>(&sum.day)?;
+        out.push_sql(" AND api_key = ");
+        out.push_bind_param::<Text, _>(sum.api_key)?;
+        out.push_sql(" AND org = ");
+        out.push_bind_param::<Text, _>(sum.org)?;
+        out.push_sql(" AND team = ");
+        out.push_bind_param::<Text, _>(sum.team)?;
+        out.push_sql(" AND model NOT IN (");
+        out.push_bind_param::<Text, _>(sum.model)?;
+        out.push_sql(&format!(", '{OTHER_MODELS}') LIMIT {MOST_MODELS})"));
+        Ok(())
+    }
 }
 
 /// What is added to a day.
@@ -121,15 +150,9 @@ impl<'a> DaySum<'a> {
         }
     }
 
-    /// Whether the model has, or may have, sums of its own. Of those that have, it is looked at no more than there may
-    /// be.
+    /// Whether the model has, or may have, sums of its own.
     fn has_room(&self, conn: &mut Connection) -> QueryResult<bool> {
-        const OTHERS: &str = "SELECT COUNT(*) AS models FROM (SELECT 1 FROM usage_days
-            WHERE day = ? AND api_key = ? AND org = ? AND team = ? AND model NOT IN (?, ?) LIMIT ?)";
-        let others = diesel::sql_query(OTHERS).bind::<Text, _>(&self.day).bind::<Text, _>(self.api_key);
-        let others = others.bind::<Text, _>(self.org).bind::<Text, _>(self.team);
-        let others = others.bind::<Text, _>(self.model).bind::<Text, _>(OTHER_MODELS).bind::<BigInt, _>(MOST_MODELS);
-        Ok(others.get_result::<Others>(conn)?.models < MOST_MODELS)
+        Ok(OtherModels(self).get_result::<i64>(conn)? < MOST_MODELS)
     }
 
     fn add(&mut self, row: &LedgerRow) {
