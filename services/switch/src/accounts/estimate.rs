@@ -33,9 +33,7 @@ enum Kind {
 /// Tokens in `text`, about; at least one where there is text.
 pub(crate) fn tokens(text: &str) -> u64 {
     let mut count = Count::default();
-    for character in text.chars() {
-        count.add(kind(character));
-    }
+    count.read(text);
     count.finish()
 }
 
@@ -43,9 +41,7 @@ pub(crate) fn tokens(text: &str) -> u64 {
 pub(crate) fn tokens_in(body: &[u8]) -> u64 {
     let mut count = Count::default();
     for chunk in body.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            count.add(kind(character));
-        }
+        count.read(chunk.valid());
     }
     count.finish()
 }
@@ -62,14 +58,30 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, kind: Kind) {
+    /// Takes in `text`. Every request with a limit on its tokens is read so: most of it is ASCII, and looked up by the run.
+    fn read(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let (kind, length) = match ASCII.get(first as usize) {
+                Some(kind) => {
+                    let is_alike = |byte: &&u8| ASCII.get(usize::from(**byte)) == Some(kind);
+                    (*kind, rest.as_bytes().iter().take_while(is_alike).count())
+                }
+                None => (kind(first), first.len_utf8()),
+            };
+            self.add(kind, if first.is_ascii() { length as u64 } else { 1 });
+            rest = &rest[length..];
+        }
+    }
+
+    fn add(&mut self, kind: Kind, characters: u64) {
         if self.run == Some(kind) {
-            self.length += 1;
+            self.length += characters;
             return;
         }
         self.close();
         self.run = Some(kind);
-        self.length = 1;
+        self.length = characters;
     }
 
     fn close(&mut self) {
@@ -109,12 +121,25 @@ impl Count {
     }
 }
 
+/// The kinds of ASCII's characters.
+const ASCII: [Kind; 128] = {
+    let mut kinds = [Kind::Symbol; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Kind::Latin,
+            b'0'..=b'9' => Kind::Digit,
+            b' ' | b'\n' | b'\t' | b'\r' => Kind::Space,
+            _ => Kind::Symbol,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// The kind of any other character.
 fn kind(character: char) -> Kind {
     match character {
-        'a'..='z' | 'A'..='Z' => Kind::Latin,
-        '0'..='9' => Kind::Digit,
-        ' ' | '\n' | '\t' | '\r' => Kind::Space,
-        '\0'..='\u{7f}' => Kind::Symbol,
         // Letters with accents stand in words of plain ones.
         '\u{c0}'..='\u{24f}' => Kind::Latin,
         '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' => {

@@ -42,7 +42,7 @@ impl PriceTable {
                 NamePattern::Name(_) => drop(table.exact.insert(pattern, price)),
             }
         }
-        table.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        table.prefixes.sort_by(|(one, _), (other, _)| one.cmp(other));
         table
     }
 
@@ -54,11 +54,25 @@ impl PriceTable {
     /// What `model` costs: by its name, by the longest pattern that fits, or by the part after its last slash, because
     /// aggregators write `vendor/model`. `None`: nobody says, and it costs nothing.
     pub(crate) fn find(&self, model: &str) -> Option<Price> {
-        let own = self.exact.get(model).copied().or_else(|| {
-            let fitting = self.prefixes.iter().find(|(prefix, _)| NamePattern::Beginning(prefix).fits(model));
-            fitting.map(|(_, price)| *price)
-        });
+        let own = self.exact.get(model).copied();
+        let own = own.or_else(|| self.longest_prefix(model).map(|index| self.prefixes[index].1));
         own.or_else(|| model.rsplit_once('/').and_then(|(_, name)| self.find(name)))
+    }
+
+    /// Where the longest prefix of `model` stands among the prefixes, which are sorted.
+    fn longest_prefix(&self, model: &str) -> Option<usize> {
+        let mut beginning = model;
+        loop {
+            // Of those that are not after a text, its longest prefix is the last, or shares with the last what is looked
+            // up next.
+            let index = self.prefixes.partition_point(|(prefix, _)| prefix.as_str() <= beginning).checked_sub(1)?;
+            let prefix = self.prefixes[index].0.as_str();
+            if model.starts_with(prefix) {
+                return Some(index);
+            }
+            let shared = prefix.bytes().zip(beginning.bytes()).take_while(|(one, other)| one == other).count();
+            beginning = &beginning[..beginning.floor_char_boundary(shared)];
+        }
     }
 }
 
@@ -206,6 +220,26 @@ mod tests {
             assert_eq!(input(model).as_deref(), Some(expected), "{model}");
         }
         assert_eq!(input("somebodys-own-model"), None);
+    }
+
+    #[test]
+    fn a_pattern_is_found_whatever_stands_beside_it() {
+        let price = PriceTable::new(&BTreeMap::new()).find("mock").expect("a price");
+        let prefixes = ["", "a", "ab", "abc-d", "abé", "b"].map(|prefix| (prefix.to_owned(), price));
+        let table = PriceTable { exact: BTreeMap::new(), prefixes: prefixes.into() };
+        let longest = |model: &str| table.longest_prefix(model).map(|index| table.prefixes[index].0.as_str());
+        for (model, expected) in [
+            ("", ""),
+            ("a", "a"),
+            ("aa", "a"),
+            ("abc-", "ab"),
+            ("abc-de", "abc-d"),
+            ("abè", "ab"),
+            ("abéb", "abé"),
+            ("zz", ""),
+        ] {
+            assert_eq!(longest(model), Some(expected), "{model}");
+        }
     }
 
     #[test]
