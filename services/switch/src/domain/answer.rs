@@ -69,7 +69,12 @@ pub(crate) fn check(body: &[u8]) -> Option<Read<()>> {
         #[serde(default)]
         finish_reason: Ending,
     }
-    let Checked { choices, usage, service_tier } = serde_json::from_slice(body).ok()?;
+    // As text at once: from bytes, each of its strings is looked at for that by itself.
+    let checked = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    let Checked { choices, usage, service_tier } = checked.ok()?;
     let is_given_up = choices.iter().any(|choice| choice.finish_reason == Ending::GivenUp);
     let usage = usage.and_then(ReportedUsage::reported).map(|reported| reported.served(service_tier));
     (!choices.is_empty()).then_some(Read { answer: (), usage, is_given_up })

@@ -105,7 +105,7 @@ impl<'a> Way<'a> {
         let waited = time_of(self.tried) + origin.map_or(Duration::ZERO, |origin| origin.waited);
         let overhead = self.started.elapsed().saturating_sub(waited);
         let micros = overhead.as_micros() as u64;
-        add(header_names::OVERHEAD_MS, &format!("{}.{:03}", micros / 1000, micros % 1000));
+        add(header_names::OVERHEAD_MS, &thousandths(micros));
         if self.gateway.shared.cache.is_some() {
             add(header_names::CACHE, self.passage.status().as_str());
         }
@@ -120,5 +120,27 @@ impl<'a> Way<'a> {
     fn name(self, tried: &Tried) -> (&'a str, &'a str) {
         let target = &self.targets[tried.target];
         (&self.gateway.shared.registry.get(target.provider).name, &target.model)
+    }
+}
+
+/// `number` thousandths as a decimal fraction.
+fn thousandths(number: u64) -> String {
+    let digit = |place: u64| char::from(b'0' + (number / place % 10) as u8);
+    let mut text = String::with_capacity("00000.000".len());
+    text.push_str(itoa::Buffer::new().format(number / 1000));
+    text.push('.');
+    text.extend([digit(100), digit(10), digit(1)]);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_keeps_its_zeros() {
+        for (number, text) in [(0, "0.000"), (7, "0.007"), (1050, "1.050"), (123_456, "123.456")] {
+            assert_eq!(thousandths(number), text);
+        }
     }
 }
