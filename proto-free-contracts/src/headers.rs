@@ -6,7 +6,8 @@ pub const TOKEN: &str = "x-vx11-token";
 pub const API_KEY: &str = "x-api-key";
 /// Ties together everything that one request caused. Echoed by every service; made where absent.
 pub const CORRELATION_ID: &str = "x-correlation-id";
-/// Whole milliseconds that the caller is still willing to wait, counted from when the request was sent.
+/// Whole milliseconds that the caller is still willing to wait for all of the answer, a stream's end included, counted
+/// from when the request was sent.
 pub const DEADLINE_MS: &str = "x-vx11-deadline-ms";
 /// Names the upstream provider: in a request it pins one, in an answer it says who answered.
 pub const PROVIDER: &str = "x-vx11-provider";
@@ -15,6 +16,8 @@ pub const PROVIDER: &str = "x-vx11-provider";
 pub const MODEL: &str = "x-vx11-model";
 /// Whole milliseconds that a request to the gateway may take, a streamed answer's end included.
 pub const TIMEOUT_MS: &str = "x-vx11-timeout-ms";
+/// Whole milliseconds until an answer must have begun, whichever provider gives it; of a whole answer, until it is there.
+pub const BEGIN_TIMEOUT_MS: &str = "x-vx11-begin-timeout-ms";
 /// Whole milliseconds that a provider may take to the first event of a stream before the next one is asked.
 pub const TTFT_TIMEOUT_MS: &str = "x-vx11-ttft-timeout-ms";
 /// Whole milliseconds that a new connection to a provider may take.

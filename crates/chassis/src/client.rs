@@ -26,6 +26,7 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
 const DEADLINE_MS: HeaderName = HeaderName::from_static(headers::DEADLINE_MS);
+const BEGIN_TIMEOUT_MS: HeaderName = HeaderName::from_static(headers::BEGIN_TIMEOUT_MS);
 const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
 const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
 const TRACESTATE: HeaderName = HeaderName::from_static(headers::TRACESTATE);
@@ -158,8 +159,9 @@ impl ServiceClient {
         self.json(Method::POST, path, Some(encode(body)?), context, limit).await
     }
 
-    /// POST of `body`; answers with the response once its head is in. `limit` covers the head, reading the body is the
-    /// caller's to bound.
+    /// POST of `body`; answers with the response once its head is in. `limit` covers the head, and is told as that; reading
+    /// the body is the caller's to bound. Only a deadline that the request came in with is passed on: it is for all of
+    /// the answer.
     ///
     /// # Errors
     /// As [`CallError`] lists.
@@ -171,7 +173,12 @@ impl ServiceClient {
         limit: Duration,
     ) -> Result<Response, CallError> {
         let (span, trace) = client_span(Method::POST.as_str(), self.name, &self.base, &context.trace);
-        let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace, limit)?;
+        let request = self.request(Method::POST, path, Some(encode(body)?), context, &trace)?;
+        let request = within(request, BEGIN_TIMEOUT_MS, Deadline::after(limit));
+        let request = match context.deadline {
+            Some(deadline) => within(request, DEADLINE_MS, deadline),
+            None => request,
+        };
         let call = pin!(async {
             let response = request.send().await?;
             match response.status() {
@@ -191,7 +198,8 @@ impl ServiceClient {
         limit: Duration,
     ) -> Result<A, CallError> {
         let (span, trace) = client_span(method.as_str(), self.name, &self.base, &context.trace);
-        let request = self.request(method, path, body, context, &trace, limit)?;
+        let request = self.request(method, path, body, context, &trace)?;
+        let request = within(request, DEADLINE_MS, Deadline::after(limit));
         let call = pin!(async {
             let response = request.send().await?;
             if !response.status().is_success() {
@@ -210,13 +218,11 @@ impl ServiceClient {
         body: Option<Bytes>,
         context: &RequestContext,
         trace: &TraceContext,
-        limit: Duration,
     ) -> Result<Request, CallError> {
         let prefix = self.base.path().trim_end_matches('/');
         let target = if prefix.is_empty() { path.parse() } else { format!("{prefix}{path}").parse() };
         let target: PathAndQuery = target.map_err(|_| CallError::Connect(format!("`{path}` is no path")))?;
-        let deadline = HeaderValue::from(Deadline::after(limit).header_value());
-        let mut request = propagate(self.http.request(method, target), context, trace).header(DEADLINE_MS, deadline);
+        let mut request = propagate(self.http.request(method, target), context, trace);
         if let Some(token) = &self.token {
             request = request.header(TOKEN, token.clone());
         }
@@ -225,6 +231,11 @@ impl ServiceClient {
             None => request,
         })
     }
+}
+
+/// Says in the header `name` how much is left until `deadline`.
+fn within(request: Request, name: HeaderName, deadline: Deadline) -> Request {
+    request.header(name, HeaderValue::from(deadline.header_value()))
 }
 
 /// Adds the correlation id and the trace context to an outgoing request.

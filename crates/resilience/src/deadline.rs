@@ -51,6 +51,11 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// Whether it has passed by `now`, for who has looked at the clock already.
+    pub fn has_passed_by(&self, now: Instant) -> bool {
+        self.0 <= now
+    }
+
     /// Whether it has passed.
     pub fn is_expired(&self) -> bool {
         self.remaining().is_zero()

@@ -27,7 +27,6 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
 use vx11_http_client::{Client, InvalidAddress, Request};
-use vx11_resilience::Deadline;
 
 use crate::accounts::{Accounts, Bill};
 use crate::cache::{Cache, Passage};
@@ -129,13 +128,9 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn deadline(&self) -> Option<Deadline> {
-        self.wishes.deadline(self.context.deadline)
-    }
-
     /// What is left until nobody waits for the beginning of the answer any more.
     fn left(&self) -> Duration {
-        self.deadline().map_or(Duration::MAX, |deadline| deadline.remaining())
+        self.wishes.begins_by().map_or(Duration::MAX, |deadline| deadline.remaining())
     }
 
     /// The targets that may be asked.
@@ -199,7 +194,7 @@ impl Gateway {
         call: &Call<'_>,
         read: impl Fn(&[u8]) -> Option<Read<T>>,
     ) -> Result<Answered<Completed<T>>, Unanswered> {
-        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
+        let result = first_answer(call.targets(), call.wishes.begins_by(), self.retries(), async |target, turn| {
             let mut attempt = self.begin(call, target, turn).await?;
             let wire = self.shared.registry.get(target.provider).wire_for(call.request);
             let request = self.request(call, target, &attempt);
@@ -249,7 +244,7 @@ impl Gateway {
     /// The first stream of a provider whose answer has begun. The targets after the one that began it finish it if it
     /// breaks.
     async fn ask_stream(&self, call: &Call<'_>) -> Result<Answered<ChatStream>, Unanswered> {
-        let result = first_answer(call.targets(), call.deadline(), self.retries(), async |target, turn| {
+        let result = first_answer(call.targets(), call.wishes.begins_by(), self.retries(), async |target, turn| {
             self.open(call, target, turn, call.request.wire).await
         });
         let result = result.await;
@@ -282,7 +277,10 @@ impl Gateway {
             attempt.bounded(limits.first, first, opened).await
         };
         match opened {
-            Ok(opened) => {
+            Ok(mut opened) => {
+                if let Some(whole) = call.wishes.whole {
+                    opened.ends_by(whole);
+                }
                 attempt.described(opened.first_chunk());
                 Ok((opened, attempt))
             }

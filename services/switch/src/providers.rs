@@ -83,12 +83,11 @@ impl Limits {
         self.answer.max(self.first)
     }
 
-    /// These limits, within what one request allows.
+    /// These limits, within the silence that one request allows.
     pub(crate) fn within(self, wishes: &Wishes) -> Self {
-        let whole = wishes.whole.map_or(self.stream, |whole| whole.remaining().min(self.stream));
         let idle = wishes.idle.map_or(self.idle, |idle| idle.min(self.idle));
         // With half of its own time it had its chance.
-        Self { stream: whole, idle, is_hurried: idle < self.idle / 2, ..self }
+        Self { idle, is_hurried: idle < self.idle / 2, ..self }
     }
 }
 

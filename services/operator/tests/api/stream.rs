@@ -133,6 +133,27 @@ async fn a_stream_keeps_to_its_callers_deadline() {
 }
 
 #[tokio::test]
+async fn the_switch_is_told_when_to_begin_and_no_deadline_but_the_callers() {
+    let app = App::start().await;
+    app.switch.on("/switch/chat", Does::Stream(vec![token("Hel"), done("Hello")]));
+    for (number, deadline) in [None, Some("60000")].into_iter().enumerate() {
+        let mut request = app.chat_request(&json!({ "message": format!("hello {number}"), "stream": true }));
+        if let Some(ms) = deadline {
+            request = request.header("x-vx11-deadline-ms", ms);
+        }
+        assert_eq!(names(&events(&Answer::of(request).await.body)), ["start", "token", "done"]);
+        let asked = app.switch.asked("/switch/chat").pop().expect("asked");
+        let told = |name: &str| asked.headers.get(name).map(|ms| ms.parse::<u64>().expect("a number"));
+        assert_eq!(told("x-vx11-deadline-ms").is_some(), deadline.is_some(), "a long stream is not cut");
+        assert!(
+            told("x-vx11-begin-timeout-ms").is_some_and(|ms| (20_000..=30_000).contains(&ms)),
+            "{:?}",
+            asked.headers
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_cancels_the_stream_and_leaves_a_row() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Stream(vec![token("Hel"), Beat::Wait]));

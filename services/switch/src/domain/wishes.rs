@@ -7,8 +7,10 @@ use vx11_resilience::{Deadline, Priority};
 /// A request's own limits and preferences; each can only narrow what the configuration allows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes {
-    /// When everything must be over, a stream included.
+    /// When everything must be over, a stream and whoever finishes it included.
     pub(crate) whole: Option<Deadline>,
+    /// When the answer must have begun, whoever gives it.
+    pub(crate) begin: Option<Deadline>,
     /// How long a provider may take to the first token of a stream.
     pub(crate) first: Option<Duration>,
     /// How long a new connection to a provider may take.
@@ -27,6 +29,7 @@ impl Default for Wishes {
     fn default() -> Self {
         Self {
             whole: None,
+            begin: None,
             first: None,
             connect: None,
             idle: None,
@@ -39,7 +42,7 @@ impl Default for Wishes {
 
 impl Wishes {
     /// When nobody waits for the beginning of the answer any more.
-    pub(crate) fn deadline(&self, callers: Option<Deadline>) -> Option<Deadline> {
-        self.whole.into_iter().chain(callers).min()
+    pub(crate) fn begins_by(&self) -> Option<Deadline> {
+        self.whole.into_iter().chain(self.begin).min()
     }
 }

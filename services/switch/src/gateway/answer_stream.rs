@@ -105,12 +105,12 @@ impl SharedStream {
 
     async fn next(&mut self) -> Step {
         let next = match self.whole {
-            Some(whole) => match whole.run(self.seat.next()).await {
-                Ok(next) => next,
-                Err(_) => return Step::Broken(Outcome::Timeout),
-            },
-            None => self.seat.next().await,
+            // What is there at once would be taken for ever.
+            Some(whole) if whole.is_expired() => return Step::Broken(Outcome::Timeout),
+            Some(whole) => whole.run(self.seat.next()).await,
+            None => Ok(self.seat.next().await),
         };
+        let Ok(next) = next else { return Step::Broken(Outcome::Timeout) };
         match next {
             Next::Frame(frame, said) => {
                 self.said = said;

@@ -365,7 +365,7 @@ async fn admit(shared: &Shared, target: &Target, live: &Arc<ModelLive>, call: &C
         return Err(open(left));
     }
     let wait = Deadline::after(provider.live.queue_timeout);
-    let wait = call.deadline().map_or(wait, |deadline| deadline.min(wait));
+    let wait = call.wishes.begins_by().map_or(wait, |deadline| deadline.min(wait));
     let slot = provider.live.admission.enter(call.wishes.priority, call.wishes.tenant, wait).await;
     let slot = slot.map_err(|refused| Failure {
         retry_after: Some(refused.0),

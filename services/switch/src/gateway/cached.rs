@@ -129,7 +129,7 @@ impl Gateway {
                 Form::Stream => seat.beginning().await,
             }
         };
-        let beginning = match call.deadline() {
+        let beginning = match call.wishes.begins_by() {
             // The call has the leader's own limits, and says what became of it.
             Some(deadline) if used == Use::Shared => {
                 deadline.run(beginning).await.map_err(|_| unanswered(asked, used, Reason::OutOfTime))?

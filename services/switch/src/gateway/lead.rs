@@ -36,13 +36,13 @@ impl Owned {
         // What is written for others too does not end when the one who asked first has waited long enough: each reader
         // looks to its own time. Until there is something to read, who asked first decides, and who joined may ask
         // anew.
-        let context = RequestContext { deadline: call.deadline(), ..call.context.clone() };
+        let wishes = Wishes { whole: None, begin: call.wishes.begins_by(), ..*call.wishes };
         Self {
             gateway: gateway.handle(),
             request: call.request.clone(),
             targets: call.targets.into(),
-            context,
-            wishes: Wishes { whole: None, ..*call.wishes },
+            context: call.context.clone(),
+            wishes,
             started: call.started,
             bill: call.bill.clone(),
             passage: Passage::bypass(),

@@ -5,8 +5,8 @@
 //! what the caller has is left out. When that answer turns out to be another one, the model's policy decides: the same
 //! target is told to go on from the text, or the stream ends with an error. A call whose failure may pass is made
 //! again, as before the answer began, and it is decided as there who is not asked: one that was silent, or after a
-//! content policy anybody. All of it stays within the stream's total limit and [`MOST_CALLS`]; the caller's deadline is
-//! for the beginning of the answer, which it has.
+//! content policy anybody. All of it stays within the stream's total limit, the caller's deadline included, and
+//! [`MOST_CALLS`].
 
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ pub(crate) struct Rescue {
     context: RequestContext,
     started: Instant,
     on_divergence: OnDivergence,
-    /// When the whole stream must be over.
+    /// When the whole stream must be over: the first provider's limit, or the caller's.
     total: Deadline,
     /// The request's span, for log lines and calls.
     span: Span,
@@ -162,6 +162,11 @@ impl Rescue {
     /// Where what the provider says is written down, while it goes to the caller as it is.
     pub(super) fn delivered(&mut self) -> Option<&mut Delivered> {
         if self.finishing.is_some() { None } else { Some(&mut self.delivered) }
+    }
+
+    /// Whether the time for the whole stream is over, whatever it broke of first.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.total.is_expired()
     }
 
     /// Whether another provider than the first is finishing the stream.
@@ -322,12 +327,12 @@ impl Rescue {
     async fn open(&mut self, step: Step, turn: Turn) -> Result<(Opened, Attempt), Failure> {
         let target = &self.targets[step.target];
         let request = self.asked(step.manuscript)?;
-        let context = RequestContext { deadline: Some(self.total), ..self.context.clone() };
+        let wishes = Wishes { whole: Some(self.total), begin: None, ..self.wishes };
         let call = Call {
             request: &request,
             targets: &self.targets,
-            context: &context,
-            wishes: &self.wishes,
+            context: &self.context,
+            wishes: &wishes,
             started: self.started,
             bill: &self.bill,
             passage: &Passage::bypass(),
@@ -337,8 +342,7 @@ impl Rescue {
         let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
         self.tried.push(Tried::new(step.target, outcome, opening.elapsed()));
         self.calls += u32::from(outcome.was_asked());
-        let (mut opened, attempt) = result?;
-        opened.ends_by(self.total);
+        let (opened, attempt) = result?;
         let finisher = Finisher {
             provider: self.gateway.shared.registry.get(target.provider).name.clone(),
             model: (*target.model).to_owned(),

@@ -115,6 +115,9 @@ impl ChatStream {
             };
             match rescued {
                 Some((opened, attempt)) => self.leg = Leg::begin(opened, attempt),
+                None if self.rescue.as_ref().is_some_and(|rescue| rescue.is_out_of_time()) => {
+                    return Step::Broken(Outcome::Timeout);
+                }
                 None => return Step::Broken(self.broke.unwrap_or(Outcome::InvalidAnswer)),
             }
         }

@@ -29,6 +29,8 @@ use crate::domain::request::ChatRequest;
         ("x-vx11-cache" = Option<String>, Header, description = "`off`: neither answered from the cache nor kept."),
         ("cache-control" = Option<String>, Header, description = "`no-store`, `no-cache` or `max-age`, of the cache."),
         ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
+        ("x-vx11-deadline-ms" = Option<u64>, Header, description = "The same, and 0 has passed; the earlier one counts."),
+        ("x-vx11-begin-timeout-ms" = Option<u64>, Header, description = "Longest wait for the answer to begin."),
         ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first token."),
         ("x-vx11-connect-timeout-ms" = Option<u64>, Header, description = "Longest wait for a new connection."),
         ("x-vx11-idle-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's next token.")

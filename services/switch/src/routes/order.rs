@@ -71,7 +71,7 @@ impl Arrival {
     /// When a header is wrong, the model leads nowhere, or the caller may not ask for it.
     pub(super) async fn order(self, mut request: ChatRequest) -> Result<Order, ApiError> {
         let Self { gateway, context, http, started, .. } = self;
-        let wishes = wishes::read(&http)?;
+        let wishes = wishes::read(&http, &context)?;
         wishes::reroute(&http, &mut request)?;
         let targets = targets::find(&gateway, &http, &request)?;
         let request = in_its_words(&gateway, request, &targets);

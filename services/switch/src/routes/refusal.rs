@@ -141,11 +141,15 @@ fn wait(refusal: &Refusal) -> Option<Duration> {
 
 /// A stream that will not be finished.
 pub(super) fn broken(outcome: Outcome) -> ApiError {
-    let code = match outcome {
-        Outcome::Timeout => ErrorCode::DeadlineExceeded,
-        _ => ErrorCode::UpstreamError,
-    };
-    ApiError::new(code, format!("the provider broke off ({outcome}); the answer is incomplete"))
+    match outcome {
+        Outcome::Timeout => {
+            ApiError::new(ErrorCode::DeadlineExceeded, "the time for the answer is over; it is incomplete")
+        }
+        _ => {
+            let detail = format!("the provider broke off ({outcome}); the answer is incomplete");
+            ApiError::new(ErrorCode::UpstreamError, detail)
+        }
+    }
 }
 
 fn refused(refusal: &Refusal, way: Way<'_>) -> ApiError {

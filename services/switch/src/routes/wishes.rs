@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
-use vx11_chassis::{ApiError, header_names};
+use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::ErrorCode;
 use vx11_resilience::{Deadline, Priority};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,8 +13,8 @@ use crate::accounts::Caller;
 use crate::domain::request::{ChatRequest, MAX_MODEL};
 use crate::domain::wishes::Wishes;
 
-/// What the request's headers ask for.
-pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
+/// What the request's headers ask for. The deadline that it came in with is for all of the answer.
+pub(super) fn read(request: &HttpRequest, context: &RequestContext) -> Result<Wishes, ApiError> {
     let fallback = match text(request, &header_names::FALLBACK)? {
         None | Some("on") => true,
         Some("off") => false,
@@ -28,10 +28,12 @@ pub(super) fn read(request: &HttpRequest) -> Result<Wishes, ApiError> {
             .ok_or_else(|| malformed(&header_names::PRIORITY, "must be `interactive`, `normal` or `batch`"))?,
     };
     let whole = milliseconds(request, &header_names::TIMEOUT_MS)?.map(Deadline::after);
+    let whole = whole.into_iter().chain(context.deadline).min();
+    let begin = milliseconds(request, &header_names::BEGIN_TIMEOUT_MS)?.map(Deadline::after);
     let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
     let connect = milliseconds(request, &header_names::CONNECT_TIMEOUT_MS)?;
     let idle = milliseconds(request, &header_names::IDLE_TIMEOUT_MS)?;
-    Ok(Wishes { whole, first, connect, idle, fallback, priority, tenant: tenant(request) })
+    Ok(Wishes { whole, begin, first, connect, idle, fallback, priority, tenant: tenant(request) })
 }
 
 /// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the

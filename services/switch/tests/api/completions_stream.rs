@@ -157,13 +157,3 @@ async fn when_no_stream_begins_the_answer_is_a_plain_error() {
     let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "100")).await;
     assert_eq!((got.status, got.code()), (504, "deadline_exceeded"));
 }
-
-#[tokio::test]
-async fn the_deadline_is_for_the_beginning_of_a_stream() {
-    let fake = Fake::always([stream_head(), chunk("Hel"), Act::Wait]).await;
-    let idle = [("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "4s")];
-    let app = App::in_front_of(&[&fake.url], &idle).await;
-    let body = r#"{"model":"m","messages":[],"stream":true}"#;
-    let got = Answer::of(app.post("/v1/chat/completions", body).header("x-vx11-deadline-ms", "3000")).await;
-    assert!(got.events()[1].contains("stalled"), "its own limit ended it, not the deadline: {}", got.body);
-}

@@ -132,3 +132,17 @@ async fn an_answer_that_is_no_http_is_a_bad_gateway() {
         assert!(!got.body.contains(said), "{}", got.body);
     }
 }
+
+#[tokio::test]
+async fn the_edge_gives_nobody_a_deadline_of_its_own() {
+    let service = Service::well().await;
+    let edge = Edge::in_front_of(&service.url, &[]).await;
+    for (said, passed) in [(None, 0), (Some("60000"), 1)] {
+        let mut request = edge.post("/v1/chat/completions", r#"{"stream":true}"#);
+        if let Some(ms) = said {
+            request = request.header("x-vx11-deadline-ms", ms);
+        }
+        assert_eq!(Answer::of(request).await.status, 200);
+        assert_eq!(service.header("x-vx11-deadline-ms").len(), passed, "a stream may take its time: {said:?}");
+    }
+}

@@ -101,8 +101,8 @@ impl Opened {
         }
     }
 
-    /// Lets the stream end by `total`, if its own limit is later.
-    pub(in crate::gateway) fn ends_by(&mut self, total: Deadline) {
-        self.source.total = self.source.total.min(total);
+    /// Lets the stream end by `whole`, if its provider's own limit is later.
+    pub(in crate::gateway) fn ends_by(&mut self, whole: Deadline) {
+        self.source.total = self.source.total.min(whole);
     }
 }

@@ -121,6 +121,10 @@ impl Source {
                 return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
             };
             let begun = Instant::now();
+            if self.total.has_passed_by(begun) {
+                // What is there at once would be taken for ever: a provider may write faster than it is read.
+                return Err(Outcome::Timeout);
+            }
             let came = wait.run(response.chunk()).await;
             self.waited += begun.elapsed();
             match came {

@@ -167,7 +167,7 @@ async fn a_leader_that_has_waited_long_enough_ends_no_other_stream() {
     let (fake, gate) = slow(acts).await;
     let app = caching(&fake).await;
     // Long enough for the second one to join it, however slow the machine.
-    let hurried = app.post(PATH, STREAM).header("x-vx11-timeout-ms", "5000").send().await.unwrap();
+    let hurried = app.post(PATH, STREAM).header("x-vx11-deadline-ms", "5000").send().await.unwrap();
     let patient = app.post(PATH, STREAM).send().await.unwrap();
     assert!(hurried.text().await.unwrap().contains("deadline_exceeded"));
     // One that comes and goes later: by then the first one's time is over for whatever looks at it.
