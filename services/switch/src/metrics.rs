@@ -69,7 +69,7 @@ impl Metrics {
             rescues: counters(
                 "vx11_stream_rescues_total",
                 "Streams that broke after their first token with other targets left, by how they were finished \
-                 (prefilled, spliced, continued) or why they were not.",
+                 (prompted, prefilled, spliced, continued) or why they were not.",
                 &["outcome"],
             )?,
             fallbacks: counters(

@@ -54,10 +54,12 @@ impl Gather {
     /// The body, where there is one.
     pub(crate) fn finish(self) -> Option<Vec<u8>> {
         let Self { mut envelope, choices, limit, is_lost, .. } = self;
-        if is_lost || choices.is_empty() {
+        let of_chat = choices.values().any(|choice| choice.message.is_some());
+        // One of each sort has written a part of it.
+        let is_mixed = of_chat && choices.values().any(|choice| !choice.text.is_empty());
+        if is_lost || is_mixed || choices.is_empty() {
             return None;
         }
-        let of_chat = choices.values().any(|choice| choice.message.is_some());
         let object = if of_chat { "chat.completion" } else { "text_completion" };
         envelope.insert("object".to_owned(), object.into());
         envelope.insert("choices".to_owned(), choices.into_iter().map(|(index, choice)| choice.whole(index)).collect());
@@ -311,6 +313,8 @@ mod tests {
 
     #[test]
     fn what_is_unclear_or_too_long_is_no_body() {
+        let in_part = |said: &str| format!(r#"{{"choices":[{{"index":0,{said}}}]}}"#);
+        assert_eq!(gather(&[&in_part(r#""text":"a""#), &in_part(r#""delta":{"content":"b"}"#)]), None, "of two sorts");
         let two_details = r#"{"choices":[{"delta":{"reasoning_details":[1]}}]}"#;
         assert!(gather(&[two_details]).is_some());
         assert_eq!(gather(&[two_details, &two_details.replace('1', "2")]), None);

@@ -1,13 +1,14 @@
 //! The request that asks a provider to go on from a partial text.
 //!
-//! The body is the caller's with the text put in behind its last message, and its limit of tokens lowered by what came.
-//! OpenAI's wire and Anthropic's have the same words for that.
+//! The body is the caller's with the text put in behind its last message, or behind its prompt where that is all there
+//! is, and its limit of tokens lowered by what came. OpenAI's wire and Anthropic's have the same words for messages.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::edit::{Edit, edited, span_of};
 use super::request::ChatRequest;
+use super::text_completion;
 
 /// What a model without prefill is told.
 const GO_ON: &str = "Your answer above was cut off by a network fault. Continue it from exactly where it stops, beginning \
@@ -17,6 +18,8 @@ const GO_ON: &str = "Your answer above was cut off by a network fault. Continue 
 /// How a provider is asked to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
+    /// The text behind a text completion's prompt, as if it had come with it.
+    Prompt,
     /// The text as its own last words, which it goes on from by itself.
     Prefill,
     /// The text, and the instruction to go on from it.
@@ -33,7 +36,9 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Peek<'a> {
     #[serde(borrow)]
-    messages: &'a RawValue,
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
     #[serde(borrow)]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -57,9 +62,18 @@ pub(crate) fn going_on(request: &ChatRequest, partial: &str, tokens: u64, manner
         let lowered = limit.parse::<u64>().ok()?.saturating_sub(tokens).max(1);
         Some(Edit { span: span_of(text, limit), text: lowered.to_string() })
     };
-    let added = added_messages(text, peek.messages, partial, manner)?;
+    let added = match manner {
+        Manner::Prompt => longer_prompt(text, peek.prompt?, partial)?,
+        Manner::Prefill | Manner::Instruction => added_messages(text, peek.messages?, partial, manner)?,
+    };
     let (tokens, completion_tokens) = (lowered(peek.max_tokens), lowered(peek.max_completion_tokens));
     request.with_body(edited(&body, [Some(&added), tokens.as_ref(), completion_tokens.as_ref()])).ok()
+}
+
+/// The prompt, with the text behind it.
+fn longer_prompt(text: &str, prompt: &RawValue, partial: &str) -> Option<Edit> {
+    let longer = serde_json::to_string(&(text_completion::one_text(prompt)? + partial)).ok()?;
+    Some(Edit { span: span_of(text, prompt.get()), text: longer })
 }
 
 /// The messages, put in where they belong.
@@ -82,6 +96,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::operation::Operation;
 
     fn asked(body: &str, tokens: u64, manner: Manner) -> Value {
         let request = ChatRequest::read(Bytes::copy_from_slice(body.as_bytes())).expect("readable");
@@ -97,6 +112,17 @@ mod tests {
         assert_eq!(got, json!({"max_tokens": 5, "model": "n", "messages": messages, "seed": 1.5}));
         let got = asked(body, 4, Manner::Instruction);
         assert_eq!((&got["messages"][1], &got["messages"][2]["role"]), (&messages[1], &json!("user")));
+    }
+
+    #[test]
+    fn a_prompt_grows_by_the_text() {
+        let body = r#"{"prompt":["Say \"x\": "],"model":"m","max_tokens":9,"seed":1.50}"#;
+        let read = ChatRequest::read_for(Operation::TextCompletion, Bytes::from_static(body.as_bytes()));
+        let request = going_on(&read.expect("readable"), "Hel\"", 4, Manner::Prompt).expect("possible");
+        let expected = r#"{"prompt":"Say \"x\": Hel\"","model":"n","max_tokens":5,"seed":1.50}"#;
+        assert_eq!(request.body_for("n"), expected);
+        let chat = ChatRequest::read(Bytes::from_static(br#"{"model":"m","messages":[]}"#)).expect("readable");
+        assert!(going_on(&chat, "Hel", 4, Manner::Prompt).is_none(), "it has no prompt");
     }
 
     #[test]

@@ -195,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_text_completion_is_as_good_as_a_deltas() {
+        let delivered = delivered(&[
+            r#"{"id":"c","object":"text_completion","choices":[{"index":0,"text":"He"}]}"#,
+            r#"{"id":"c","choices":[{"index":0,"text":"l","logprobs":null,"finish_reason":null}]}"#,
+        ]);
+        assert_eq!((text(&delivered.content(0)).as_str(), delivered.obstacle()), ("Hel", None));
+        assert!(delivered.tokens() > 0 && !delivered.has_logprobs());
+    }
+
+    #[test]
     fn what_is_no_text_cannot_be_joined() {
         for (delta, obstacle) in [
             (r#"{"tool_calls":[{"index":0}]}"#, Some(Obstacle::ToolCall)),
@@ -207,7 +217,7 @@ mod tests {
             let delivered = delivered(&[&chunk, r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#]);
             assert_eq!((delivered.obstacle(), delivered.has_finished(0)), (obstacle, true), "{delta}");
         }
-        assert_eq!(delivered(&[r#"{"choices":[{"index":0,"text":"Hi"}]}"#]).obstacle(), Some(Obstacle::NotText));
+        assert_eq!(delivered(&[r#"{"choices":[{"index":0,"text":["Hi"]}]}"#]).obstacle(), Some(Obstacle::NotText));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The chunks of a provider that finishes another one's answer, made into chunks of that answer.
 //!
+//! They are chunks of a chat, whichever sort came: who wants text completions has these turned around.
+//!
 //! The caller sees one answer: one id, one role, each word once, one `finish_reason`. What cannot be joined honestly is
 //! reported as a [`Misfit`], and nothing of it is sent. Reasoning is no part of the answer: where it differs from what
 //! was delivered, or the text has begun already, it is left out. So is the usage, which is but one provider's: what all
@@ -127,6 +129,9 @@ impl Rewriter {
         }
         let finished = says(field(&choice, "finish_reason"));
         let mut delta: Fields = read(field(&choice, "delta")).unwrap_or_default();
+        if let Some(text) = choice.remove("text") {
+            delta.entry("content".to_owned()).or_insert(text);
+        }
         if joint.begun {
             delta.remove("role");
         }

@@ -44,7 +44,8 @@ pub(super) fn as_chat(body: &[u8]) -> Result<Bytes, BadRequest> {
     serde_json::to_vec(&fields).map(Bytes::from).map_err(malformed)
 }
 
-fn one_text(prompt: &RawValue) -> Option<String> {
+/// The text of a prompt that is one.
+pub(super) fn one_text(prompt: &RawValue) -> Option<String> {
     let one: Result<[String; 1], _> = serde_json::from_str(prompt.get());
     one.map(|[text]| text).or_else(|_| serde_json::from_str(prompt.get())).ok()
 }

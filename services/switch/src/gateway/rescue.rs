@@ -1,12 +1,12 @@
 //! Finishing a stream that broke: which target is asked next, how, and what of its answer the caller still needs.
 //!
 //! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was
-//! read in. The next target goes on from what was delivered where it can (prefill); any other one answers anew, and
-//! what the caller has is left out. When that answer turns out to be another one, the model's policy decides: the same
-//! target is told to go on from the text, or the stream ends with an error. A call whose failure may pass is made
-//! again, as before the answer began, and it is decided as there who is not asked: one that was silent, or after a
-//! content policy anybody. All of it stays within the stream's total limit, the caller's deadline included, and
-//! [`MOST_CALLS`].
+//! read in. The next target goes on from what was delivered where it can (prefill; a text completion's prompt); any
+//! other one answers anew, and what the caller has is left out. When that answer turns out to be another one, the
+//! model's policy decides: the same target is told to go on from the text, or the stream ends with an error. A call
+//! whose failure may pass is made again, as before the answer began, and it is decided as there who is not asked: one
+//! that was silent, or after a content policy anybody. All of it stays within the stream's total limit, the caller's
+//! deadline included, and [`MOST_CALLS`].
 
 use std::time::Instant;
 
@@ -130,33 +130,38 @@ impl Rescue {
     /// For the stream that the last of `tried` began. `None` where no other target may take it over.
     pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], opened: &mut Opened) -> Option<Box<Self>> {
         let target = tried.last()?.target;
-        // A text completion is joined by none: its chunks have no delta to go on from. Neither is a response of its
-        // provider's own, of which nobody else knows what it refers to.
-        let is_response = call.request.wire == Wire::Responses && opened.is_native();
-        let joins = call.request.operation == Operation::Chat && !is_response;
-        (joins && target + 1 < call.targets().len()).then(|| {
-            Box::new(Self {
-                gateway: gateway.handle(),
-                bill: call.bill.clone(),
-                request: call.request.clone().into_chat(),
-                wishes: *call.wishes,
-                targets: call.targets().into(),
-                context: call.context.clone(),
-                started: call.started,
-                on_divergence: gateway.shared.on_divergence(&call.request.model),
-                total: opened.total(),
-                span: Span::current(),
-                delivered: opened.take_said(),
-                tried: tried.to_vec(),
-                step: Step { target, manuscript: Manuscript::Anew },
-                retried: 0,
-                keys: KeysTried::default(),
-                silent: Vec::new(),
-                calls: 0,
-                rescued: 0,
-                finishing: None,
-            })
-        })
+        if target + 1 >= call.targets().len() {
+            return None;
+        }
+        let request = match call.request.operation {
+            // Of its provider's own responses nobody else knows what they refer to.
+            Operation::Chat if call.request.wire == Wire::Responses && opened.is_native() => return None,
+            Operation::Chat => call.request.clone().into_chat(),
+            // What a chat could answer is one text behind one prompt, with nothing else in it.
+            Operation::TextCompletion if matches!(call.request.as_chat, Some(Ok(_))) => call.request.clone(),
+            Operation::TextCompletion | Operation::Embeddings => return None,
+        };
+        Some(Box::new(Self {
+            gateway: gateway.handle(),
+            bill: call.bill.clone(),
+            request,
+            wishes: *call.wishes,
+            targets: call.targets().into(),
+            context: call.context.clone(),
+            started: call.started,
+            on_divergence: gateway.shared.on_divergence(&call.request.model),
+            total: opened.total(),
+            span: Span::current(),
+            delivered: opened.take_said(),
+            tried: tried.to_vec(),
+            step: Step { target, manuscript: Manuscript::Anew },
+            retried: 0,
+            keys: KeysTried::default(),
+            silent: Vec::new(),
+            calls: 0,
+            rescued: 0,
+            finishing: None,
+        }))
     }
 
     /// Where what the provider says is written down, while it goes to the caller as it is.
@@ -265,7 +270,9 @@ impl Rescue {
                 Some(step)
             }
             // Not the caller's words were refused, but ours.
-            Next::Answer | Next::Larger if step.manuscript == Manuscript::GoingOn(Manner::Prefill) => {
+            Next::Answer | Next::Larger
+                if matches!(step.manuscript, Manuscript::GoingOn(Manner::Prefill | Manner::Prompt)) =>
+            {
                 Some(Step { manuscript: Manuscript::Anew, ..step })
             }
             Next::Larger => self.step_at(step.target + 1, true),
@@ -299,7 +306,9 @@ impl Rescue {
     fn may_be_told_to_go_on(&self) -> bool {
         self.on_divergence == OnDivergence::Continue
             && self.step.manuscript != Manuscript::GoingOn(Manner::Instruction)
-            && self.has_one_text_to_go_on_from()
+            // Who completes texts takes no instructions.
+            && !self.completes_texts(&self.targets[self.step.target])
+            && self.has_one_text_to_go_on_from(Manner::Instruction)
     }
 
     /// How a target is asked at first.
@@ -312,16 +321,25 @@ impl Rescue {
     fn step_at(&self, target: usize, larger: bool) -> Option<Step> {
         let is_next = |found: &Target| found.larger == larger && !self.silent.contains(&found.provider);
         let (target, found) = self.targets.iter().enumerate().skip(target).find(|(_, found)| is_next(found))?;
-        let provider = self.gateway.shared.registry.get(found.provider);
-        let prefill = provider.prefill && self.has_one_text_to_go_on_from();
-        let manuscript = if prefill { Manuscript::GoingOn(Manner::Prefill) } else { Manuscript::Anew };
-        Some(Step { target, manuscript })
+        let manner = match self.completes_texts(found) {
+            true => Some(Manner::Prompt),
+            false => self.gateway.shared.registry.get(found.provider).prefill.then_some(Manner::Prefill),
+        };
+        let manner = manner.filter(|manner| self.has_one_text_to_go_on_from(*manner));
+        Some(Step { target, manuscript: manner.map_or(Manuscript::Anew, Manuscript::GoingOn) })
     }
 
-    /// Whether there is a text, one only, that ends with a whole character.
-    fn has_one_text_to_go_on_from(&self) -> bool {
+    /// Whether `target` is asked for a text completion, and not for a chat in its place.
+    fn completes_texts(&self, target: &Target) -> bool {
+        let provider = self.gateway.shared.registry.get(target.provider);
+        self.request.operation == Operation::TextCompletion && provider.speaks(&self.request)
+    }
+
+    /// Whether there is a text, one only, that ends with a whole character, and is no message of blanks.
+    fn has_one_text_to_go_on_from(&self, manner: Manner) -> bool {
         let text = self.delivered.content(0);
-        self.request.choices <= 1 && !shown_to_prefill(&text).is_empty() && !json_text::ends_within_a_character(&text)
+        let says = manner == Manner::Prompt || !shown_to_prefill(&text).is_empty();
+        self.request.choices <= 1 && says && !json_text::ends_within_a_character(&text)
     }
 
     async fn open(&mut self, step: Step, turn: Turn) -> Result<(Opened, Attempt), Failure> {
@@ -358,17 +376,19 @@ impl Rescue {
     fn asked(&self, manuscript: Manuscript) -> Result<ChatRequest, Failure> {
         let Manuscript::GoingOn(manner) = manuscript else { return Ok(self.request.clone()) };
         let delivered = self.delivered.content(0);
-        let text = match manner {
-            Manner::Prefill => json_text::whole_characters(shown_to_prefill(&delivered)),
-            Manner::Instruction => json_text::whole_characters(&delivered),
+        let (request, shown) = match manner {
+            Manner::Prompt => (self.request.clone(), &*delivered),
+            Manner::Prefill => (self.request.clone().into_chat(), shown_to_prefill(&delivered)),
+            Manner::Instruction => (self.request.clone().into_chat(), &*delivered),
         };
-        going_on(&self.request, &text, self.delivered.tokens(), manner)
+        going_on(&request, &json_text::whole_characters(shown), self.delivered.tokens(), manner)
             .ok_or_else(|| Failure::new(Outcome::Http(400), "the request cannot be gone on from"))
     }
 
     const fn manner(&self) -> &'static str {
         match self.step.manuscript {
             Manuscript::Anew => "spliced",
+            Manuscript::GoingOn(Manner::Prompt) => "prompted",
             Manuscript::GoingOn(Manner::Prefill) => "prefilled",
             Manuscript::GoingOn(Manner::Instruction) => "continued",
         }

@@ -30,6 +30,7 @@ mod redis;
 mod reload;
 mod replicas;
 mod rescue;
+mod rescue_texts;
 mod responses;
 mod responses_forwarded;
 mod responses_passed;

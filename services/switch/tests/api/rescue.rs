@@ -9,7 +9,7 @@ const PREFILL: (&str, &str) = ("VX11_SWITCH__PROVIDERS__B__PREFILL", "true");
 const ERROR: (&str, &str) = ("VX11_SWITCH__MODELS__M__ON_DIVERGENCE", "error");
 
 /// Every way to break a stream.
-fn breaks() -> Vec<(&'static str, Vec<Act>)> {
+pub(crate) fn breaks() -> Vec<(&'static str, Vec<Act>)> {
     vec![
         ("stream_cut", vec![]),
         ("stream_cut", vec![Act::Reset]),
@@ -25,7 +25,7 @@ fn breaks() -> Vec<(&'static str, Vec<Act>)> {
 }
 
 /// A limit for the provider `a` that is short where it is to be exceeded.
-fn idle(outcome: &str) -> (&'static str, &'static str) {
+pub(crate) fn idle(outcome: &str) -> (&'static str, &'static str) {
     ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", longest_silence(outcome))
 }
 
@@ -73,7 +73,7 @@ fn assert_broken(got: &Answer, expected: &str, why: &str) {
 }
 
 /// The body of the request of this number.
-fn asked(fake: &Fake, number: usize) -> Value {
+pub(crate) fn asked(fake: &Fake, number: usize) -> Value {
     let requests = fake.requests();
     serde_json::from_str(requests[number].split_once("\r\n\r\n").unwrap().1).unwrap()
 }
@@ -84,7 +84,7 @@ async fn with_usage(app: &App) -> Answer {
     Answer::of(app.post("/v1/chat/completions", body)).await
 }
 
-async fn rescues(app: &App, outcome: &str) -> f64 {
+pub(crate) async fn rescues(app: &App, outcome: &str) -> f64 {
     app.metric(&format!(r#"vx11_stream_rescues_total{{outcome="{outcome}"}}"#)).await
 }
 

@@ -66,8 +66,8 @@ struct Choice<'a> {
     #[serde(borrow, default)]
     delta: Option<DeltaPeek<'a>>,
     /// What an older API has in place of a delta.
-    #[serde(default)]
-    text: Said,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
     #[serde(default)]
     logprobs: Said,
     #[serde(default)]
@@ -98,7 +98,7 @@ struct DeltaPeek<'a> {
 impl<'a> From<Choice<'a>> for Piece<'a> {
     fn from(choice: Choice<'a>) -> Self {
         let delta = choice.delta.unwrap_or_default();
-        let (content, parts) = text(delta.content);
+        let (content, parts) = text(delta.content.or(choice.text));
         // Some servers send it under both names.
         let (reasoning, _) = text(delta.reasoning_content.or(delta.reasoning));
         let tokens = said(delta.content)
@@ -106,13 +106,13 @@ impl<'a> From<Choice<'a>> for Piece<'a> {
             + delta.refusal.0
             + delta.tool_calls.0
             + delta.function_call.0
-            + choice.text.0;
+            + said(choice.text);
         Self {
             index: choice.index,
             content,
             reasoning,
             tool_call: delta.tool_calls.0 > 0 || delta.function_call.0 > 0,
-            other: parts || text(delta.images).1 || delta.refusal.0 > 0 || delta.audio.0 > 0 || choice.text.0 > 0,
+            other: parts || text(delta.images).1 || delta.refusal.0 > 0 || delta.audio.0 > 0,
             tokens,
             logprobs: choice.logprobs.0 > 0,
             finished: choice.finish_reason == Ending::Ended,

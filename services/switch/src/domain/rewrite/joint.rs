@@ -40,6 +40,8 @@ impl Joint {
             Manuscript::Anew => Text::Anew(Splice::new(content)),
             // Each token's probabilities come with its own text.
             Manuscript::GoingOn(_) if delivered.has_logprobs() => Text::GoingOn(Overlap::none()),
+            // Who completes a text goes on behind it: what is the same as before belongs to the answer.
+            Manuscript::GoingOn(Manner::Prompt) => Text::GoingOn(Overlap::none()),
             Manuscript::GoingOn(Manner::Instruction) => Text::GoingOn(Overlap::of_instruction(content)),
             Manuscript::GoingOn(Manner::Prefill) => {
                 let unseen = content.len() - continuation::shown_to_prefill(&content).len();
