@@ -16,7 +16,8 @@ pub const PROVIDER: &str = "x-vx11-provider";
 pub const MODEL: &str = "x-vx11-model";
 /// Whole milliseconds that a request to the gateway may take, a streamed answer's end included.
 pub const TIMEOUT_MS: &str = "x-vx11-timeout-ms";
-/// Whole milliseconds until an answer must have begun, whichever provider gives it; of a whole answer, until it is there.
+/// Whole milliseconds until an answer must have begun, whichever provider gives it; of a whole answer, until it is
+/// there.
 pub const BEGIN_TIMEOUT_MS: &str = "x-vx11-begin-timeout-ms";
 /// Whole milliseconds that a provider may take to the first event of a stream before the next one is asked.
 pub const TTFT_TIMEOUT_MS: &str = "x-vx11-ttft-timeout-ms";

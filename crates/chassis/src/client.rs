@@ -159,9 +159,9 @@ impl ServiceClient {
         self.json(Method::POST, path, Some(encode(body)?), context, limit).await
     }
 
-    /// POST of `body`; answers with the response once its head is in. `limit` covers the head, and is told as that; reading
-    /// the body is the caller's to bound. Only a deadline that the request came in with is passed on: it is for all of
-    /// the answer.
+    /// POST of `body`; answers with the response once its head is in. `limit` covers the head, and is told as that;
+    /// reading the body is the caller's to bound. Only a deadline that the request came in with is passed on: it is for
+    /// all of the answer.
     ///
     /// # Errors
     /// As [`CallError`] lists.

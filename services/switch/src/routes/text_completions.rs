@@ -15,8 +15,8 @@ use crate::domain::{answer, text_completion};
 /// Text completion, in OpenAI's older wire.
 ///
 /// A provider without text completions is asked for chat; then `prompt` must be one text, and `suffix`, `echo`,
-/// `best_of` and `logprobs` are refused. Streams are as those of chat completions; with one of these, or a `prompt` that is
-/// not one text, a stream that breaks is not finished elsewhere.
+/// `best_of` and `logprobs` are refused. Streams are as those of chat completions; with one of these, or a `prompt` that
+/// is not one text, a stream that breaks is not finished elsewhere.
 #[utoipa::path(
     post,
     path = "/v1/completions",
