@@ -19,6 +19,7 @@ mod money;
 mod period;
 mod prices;
 mod shared;
+mod tally;
 mod terms;
 mod tier;
 mod tokens;
@@ -41,10 +42,11 @@ use metrics::Metrics;
 pub(crate) use metrics::ModelSpent;
 use period::{Window, now_ms};
 use shared::SharedMeters;
+use tally::Tally;
 
 pub(crate) use bill::{Asked, Bill, Charge, Denied};
 pub(crate) use credentials::Caller;
-pub(crate) use estimate::tokens as estimate_tokens;
+pub(crate) use estimate::{ATTACHMENT, tokens as estimate_tokens};
 pub(crate) use keys::digest_of_hex;
 pub(crate) use meters::{Level, Refused};
 pub(crate) use money::{Usd, render_picos};
@@ -68,6 +70,7 @@ pub(crate) struct Accounts {
     shadow: Arc<Account>,
     meters: Box<dyn Meters>,
     ledger: Ledger,
+    tally: Tally,
     metrics: Metrics,
 }
 
@@ -94,6 +97,7 @@ impl Accounts {
             terms: RwLock::new(Arc::new(Terms::new(config, &common.secrets, None)?)),
             meters,
             ledger: Ledger::open(common, registry)?,
+            tally: Tally::default(),
             metrics,
         });
         accounts.restore(&accounts.terms(), now_ms()).await?;
@@ -157,8 +161,9 @@ impl Accounts {
         [("ledger".to_owned(), ledger), ("limits".to_owned(), limits)]
     }
 
-    /// Waits until everything is settled and written, at most this long each: after the last request.
+    /// Waits until everything is counted, settled and written, at most this long each: after the last request.
     pub(crate) async fn flush(&self, limit: Duration) {
+        self.tally.flush(limit).await;
         self.meters.flush(limit).await;
         self.ledger.flush(limit).await;
     }

@@ -32,3 +32,4 @@ pub(crate) mod splice;
 pub(crate) mod strategy;
 pub(crate) mod text_completion;
 pub(crate) mod wishes;
+pub(crate) mod written;

@@ -15,6 +15,7 @@ mod progress;
 mod rescue;
 mod shadow;
 mod stream;
+mod uncounted;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
+use vx11_contracts::chat::Usage;
 use vx11_http_client::{Client, InvalidAddress, Request};
 
 use crate::accounts::{Accounts, Bill};
@@ -43,6 +45,7 @@ use crate::domain::wishes::Wishes;
 use crate::metrics::Metrics;
 use crate::providers::{Form, Limits, ModelLive, Registry};
 use crate::replicas::Replicas;
+use crate::tokenizer::Vocabulary;
 use crate::wire::Wire;
 
 pub(crate) use answer_stream::AnswerStream;
@@ -52,6 +55,7 @@ use rescue::Rescue;
 pub(crate) use shadow::MOST as MOST_SHADOWS;
 use stream::ChatStream;
 pub(crate) use stream::Step;
+use uncounted::Wrote;
 pub(crate) use worker::Worker;
 
 /// What all workers share.
@@ -151,6 +155,8 @@ pub(crate) struct Completed<T> {
     pub(crate) read: Read<T>,
     /// Its `x-request-id`.
     pub(crate) request_id: Option<String>,
+    /// What it has cost, where its provider does not say and this request asked it.
+    pub(crate) estimate: Option<Usage>,
 }
 
 impl Gateway {
@@ -218,19 +224,27 @@ impl Gateway {
                 let completion = match call.request.operation {
                     // A translated answer is to say what was spent, if only about.
                     Operation::Embeddings if wire != Wire::OpenAi && read.usage.is_none() => {
-                        answer::with_usage(&completion, call.bill.prompt_estimate()).unwrap_or(completion)
+                        answer::with_usage(&completion, call.bill.prompt_tokens(None)).unwrap_or(completion)
                     }
                     _ => completion,
                 };
                 let is_native = wire != Wire::OpenAi && wire == call.request.wire;
-                Ok(Completed { body: if is_native { body } else { completion }, is_native, read, request_id })
+                let body = if is_native { body } else { completion };
+                Ok(Completed { body, is_native, read, request_id, estimate: None })
             });
             match completed {
-                Ok(completed) => {
+                Ok(mut completed) => {
+                    if let Some(counting) = attempt.counting(Outcome::Success) {
+                        counting.await;
+                    }
+                    completed.estimate = attempt.estimate().map(Usage::from);
                     attempt.answered();
                     Ok(completed)
                 }
                 Err(mut failure) => {
+                    if let Some(counting) = attempt.counting(failure.outcome) {
+                        counting.await;
+                    }
                     attempt.failed(&mut failure);
                     Err(failure)
                 }
@@ -272,7 +286,8 @@ impl Gateway {
             let opened = pin!(async {
                 let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
                 let translation = stream::Translation::new(wire, to);
-                stream::Opened::read(response, call.request.choices, limits, translation).await
+                let keeps_written = Vocabulary::of(&target.model).is_some();
+                stream::Opened::read(response, call.request.choices, limits, translation, keeps_written).await
             });
             attempt.bounded(limits.first, first, opened).await
         };
@@ -285,6 +300,9 @@ impl Gateway {
                 Ok((opened, attempt))
             }
             Err(mut failure) => {
+                if let Some(counting) = attempt.counting(failure.outcome) {
+                    counting.await;
+                }
                 attempt.failed(&mut failure);
                 Err(failure)
             }
@@ -345,18 +363,20 @@ impl Gateway {
 }
 
 /// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.
-fn usable<T>(attempt: &mut Attempt, completion: &[u8], read: Option<Read<T>>) -> Result<Read<T>, Failure> {
+fn usable<T>(attempt: &mut Attempt, completion: &Bytes, read: Option<Read<T>>) -> Result<Read<T>, Failure> {
     let written = || answer::written(completion);
     attempt.described(completion);
     match read {
         Some(read) => {
             attempt.spent(read.usage.map(|reported| reported.tokens), written);
+            attempt.wrote(Wrote::Whole(completion.clone()));
             if read.is_given_up { Err(Failure::new(Outcome::AnswerCut, "the provider gave it up")) } else { Ok(read) }
         }
         None => match answer::check(completion) {
             // An answer that cannot be said in the caller's wire is paid for, and no proof that the provider is ill.
             Some(checked) => {
                 attempt.spent(checked.usage.map(|reported| reported.tokens), written);
+                attempt.wrote(Wrote::Whole(completion.clone()));
                 let failure = Failure::new(Outcome::InvalidAnswer, "not in the words of the caller's wire");
                 Err(Failure { health: Health::Unknown, ..failure })
             }

@@ -23,6 +23,7 @@ mod reload;
 mod replicas;
 mod routes;
 mod store;
+mod tokenizer;
 mod wire;
 
 use std::collections::BTreeMap;

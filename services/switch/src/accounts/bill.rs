@@ -17,7 +17,9 @@ use super::period::now_ms;
 use super::terms::Terms;
 use super::tokens::Tokens;
 use super::{Accounts, ModelSpent, estimate};
+use crate::domain::operation::Operation;
 use crate::store::LedgerRow;
+use crate::tokenizer::{self, Vocabulary};
 
 /// What a bill is opened for.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: &'a str,
     /// The body of the request.
     pub(crate) body: &'a Bytes,
+    /// What is asked for in it.
+    pub(crate) operation: Operation,
     /// Tokens that the answer may have at most, where the caller says so, for each of its choices.
     pub(crate) max_output: Option<u64>,
     /// How many choices are written, whether they are handed out or not.
@@ -74,7 +78,11 @@ struct Open {
     started: Instant,
     at_ms: i64,
     request: Bytes,
+    operation: Operation,
+    /// The request's tokens, about.
     prompt: OnceLock<u64>,
+    /// The same, counted, by vocabulary.
+    counted: [OnceLock<u64>; 2],
     /// `None` for a caller without meters.
     reservation: Mutex<Option<Reservation>>,
     spent: Mutex<Spent>,
@@ -134,7 +142,9 @@ impl Accounts {
             started: asked.started,
             at_ms,
             request: asked.body.clone(),
+            operation: asked.operation,
             prompt,
+            counted: Default::default(),
             reservation: Mutex::new(reservation),
             spent: Mutex::default(),
         })))
@@ -179,7 +189,9 @@ impl Bill {
             started: Instant::now(),
             at_ms: now_ms(),
             request: open.request.clone(),
+            operation: open.operation,
             prompt: open.prompt.clone(),
+            counted: open.counted.clone(),
             reservation: Mutex::default(),
             spent: Mutex::default(),
         }))
@@ -203,14 +215,39 @@ impl Bill {
         self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).tokens
     }
 
-    /// What a call has spent in which so many tokens were `written`, about: for a provider that does not report.
-    pub(crate) fn estimate(&self, written: u64) -> Tokens {
-        Tokens { prompt: self.prompt_estimate(), completion: written, ..Tokens::default() }
+    /// What a call has spent in which so many tokens were `written`, for a provider that does not report; the model has
+    /// this vocabulary, if it is known.
+    pub(crate) fn estimate(&self, vocabulary: Option<Vocabulary>, written: u64) -> Tokens {
+        Tokens { prompt: self.prompt_tokens(vocabulary), completion: written, ..Tokens::default() }
     }
 
-    /// Tokens that the request has, about.
-    pub(crate) fn prompt_estimate(&self) -> u64 {
-        *self.0.prompt.get_or_init(|| estimate::tokens_in(&self.0.request))
+    /// Tokens that the request has: those that were counted in the vocabulary, else about.
+    pub(crate) fn prompt_tokens(&self, vocabulary: Option<Vocabulary>) -> u64 {
+        let counted = vocabulary.and_then(|vocabulary| self.counted(vocabulary).get());
+        counted.copied().unwrap_or_else(|| *self.0.prompt.get_or_init(|| estimate::tokens_in(&self.0.request)))
+    }
+
+    /// Counts the tokens that the request has, if that was not done yet. Long ones take their time.
+    pub(crate) fn count_prompt(&self, vocabulary: Vocabulary) {
+        let Open { request, operation, .. } = &*self.0;
+        self.counted(vocabulary).get_or_init(|| {
+            let counted = tokenizer::prompt_tokens(vocabulary, request, *operation);
+            counted.unwrap_or_else(|| self.prompt_tokens(None))
+        });
+    }
+
+    /// Bytes of the request that were not counted yet.
+    pub(crate) fn uncounted_bytes(&self, vocabulary: Vocabulary) -> usize {
+        if self.counted(vocabulary).get().is_some() { 0 } else { self.0.request.len() }
+    }
+
+    /// Does `job`, which counts so many `bytes`, on a thread of its own. `false`: that has too much to do.
+    pub(crate) fn later(&self, bytes: usize, job: Box<dyn FnOnce() + Send>) -> bool {
+        self.0.accounts.tally.later(bytes, job)
+    }
+
+    fn counted(&self, vocabulary: Vocabulary) -> &OnceLock<u64> {
+        &self.0.counted[vocabulary as usize]
     }
 }
 

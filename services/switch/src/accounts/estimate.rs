@@ -1,10 +1,10 @@
-//! How many tokens a text has, about: for reserving before a call, and for providers that do not report.
+//! How many tokens a text has, about: for reserving before a call, and for models whose vocabulary is not known.
 //!
 //! The tokenizers of today's models (cl100k, o200k and their like) first cut a text into pieces by one regular
 //! expression, and only then merge the bytes of each piece: words with the space before them, digits in threes, runs of
 //! punctuation, runs of white space. This walks the same pieces and counts what each is worth on average, in one pass
-//! without allocating. A test holds it against the real o200k. The real one would be exact for OpenAI's models alone,
-//! and keeps its vocabulary of 200 000 pieces in memory: more than the whole gateway may use.
+//! without allocating. A test holds it against the real o200k. What a provider does not report of a model whose vocabulary
+//! is public is counted instead, once the call is over ([`crate::tokenizer`]).
 
 /// Letters of a plain word that go into one token.
 const WORD: u64 = 7;
@@ -16,7 +16,7 @@ const FOREIGN_REST: u64 = 3;
 /// A run of so many letters and digits is encoded data, such as an image.
 const ENCODED: u64 = 400;
 /// What an image counts, whatever its size.
-const ATTACHMENT: u64 = 800;
+pub(crate) const ATTACHMENT: u64 = 800;
 
 /// A kind of character, as far as cutting goes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::delivered::Delivered;
 use super::reported::{Reported, ReportedUsage};
+use super::written::Written;
 use crate::accounts::{Tier, Tokens};
 
 use choices::Choices;
@@ -50,12 +51,14 @@ pub(crate) struct StreamWatch {
     usage: Option<Reported>,
     /// As far as it was said.
     tier: Option<Tier>,
+    /// What was written, where that is kept.
+    written: Option<Box<Written>>,
 }
 
 impl StreamWatch {
     /// Watches a stream of `expected` choices.
     pub(crate) fn new(expected: u32) -> Self {
-        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None, tier: None }
+        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None, tier: None, written: None }
     }
 
     /// Takes in the payload of the next event. What it says of the answer is added to `delivered`, where that is kept.
@@ -80,6 +83,9 @@ impl StreamWatch {
         if let Some(delivered) = delivered {
             delivered.add(data, chunk.choices.pieces());
         }
+        if let Some(written) = &mut self.written {
+            written.add(text, chunk.choices.pieces());
+        }
         self.tier = chunk.service_tier.or(self.tier);
         if let Some(reported) = chunk.usage.and_then(ReportedUsage::reported) {
             self.usage = Some(reported.served(self.tier));
@@ -89,6 +95,21 @@ impl StreamWatch {
         self.tokens += chunk.choices.tokens;
         self.has_spoken |= chunk.choices.says;
         Ok(Seen::Chunk { token: chunk.choices.tokens > 0 })
+    }
+
+    /// From now on what is written is kept, so that its tokens can be counted.
+    pub(crate) fn keep_written(&mut self) {
+        self.written.get_or_insert_default();
+    }
+
+    /// Whether it is.
+    pub(crate) fn keeps_written(&self) -> bool {
+        self.written.is_some()
+    }
+
+    /// What was written, where that was kept; to be asked for once.
+    pub(crate) fn take_written(&mut self) -> Option<Box<Written>> {
+        self.written.take()
     }
 
     /// Whether every choice has said why it ended, so that nothing of the answer is missing.

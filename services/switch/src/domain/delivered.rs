@@ -153,7 +153,7 @@ impl Delivered {
 }
 
 /// A JSON string without its quotes.
-fn unquoted(string: Option<&str>) -> &str {
+pub(super) fn unquoted(string: Option<&str>) -> &str {
     string.and_then(|string| string.strip_prefix('"')?.strip_suffix('"')).unwrap_or_default()
 }
 

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use tracing::{Instrument, Span};
 use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
 
 use super::progress::Progress;
+use super::uncounted::{self, Uncounted, Wrote};
 use super::{Call, Shared};
 use crate::accounts::{Bill, Tokens};
 use crate::domain::answer::{self, Description};
@@ -24,6 +27,7 @@ use crate::domain::routing::Target;
 use crate::metrics::CallReport;
 use crate::providers::{Form, InFlight, ModelLive, Provider};
 use crate::replicas::Lease;
+use crate::tokenizer::Vocabulary;
 
 /// What a call needs to be made.
 #[derive(Debug)]
@@ -57,6 +61,9 @@ pub(super) struct Attempt {
     started: Instant,
     first_token: Option<Duration>,
     progress: Progress,
+    /// What it has written, where that may have to be counted.
+    wrote: Wrote,
+    is_counted: bool,
     /// What the answer says of itself, where that is traced.
     description: Description,
     /// Who pays.
@@ -100,6 +107,8 @@ impl Attempt {
             started: Instant::now(),
             first_token: None,
             progress: Progress::default(),
+            wrote: Wrote::Nothing,
+            is_counted: false,
             description: Description::default(),
             bill: call.bill.clone(),
             shared,
@@ -143,7 +152,7 @@ impl Attempt {
 
     /// What was spent on an answer whose provider does not say. `None`: it does.
     pub(super) fn estimate(&self) -> Option<Tokens> {
-        self.progress.reported.is_none().then(|| self.progress.spent(&self.bill))
+        self.progress.reported.is_none().then(|| self.progress.spent(&self.bill, &self.target.model))
     }
 
     /// Takes note of what an answer, or its first chunk, says of itself. Read only where it is traced.
@@ -165,12 +174,46 @@ impl Attempt {
         self.progress = Progress::whole(usage, written);
     }
 
+    /// Takes note of what was written, as far as its provider does not say how much that is.
+    pub(super) fn wrote(&mut self, wrote: Wrote) {
+        if self.progress.reported.is_none() {
+            self.wrote = wrote;
+        }
+    }
+
+    /// Counts what its provider has not said, where that can be done, before it is told that the call ended so; `None`
+    /// where there is nothing to count, as ever where the provider says it.
+    pub(super) fn counting(&mut self, outcome: Outcome) -> Option<LocalBoxFuture<'_, ()>> {
+        let uncounted = self.uncounted(outcome)?;
+        let counting = async {
+            self.progress.written = uncounted.counted().await.unwrap_or(self.progress.written);
+            self.is_counted = true;
+        };
+        Some(counting.boxed_local())
+    }
+
+    fn uncounted(&self, outcome: Outcome) -> Option<Uncounted> {
+        if self.progress.reported.is_some()
+            || self.is_counted
+            || !self.progress.has_worked(self.may_have_spent(outcome))
+        {
+            return None;
+        }
+        let vocabulary = Vocabulary::of(&self.target.model)?;
+        Some(Uncounted { vocabulary, bill: self.bill.clone(), wrote: self.wrote.clone() })
+    }
+
+    fn may_have_spent(&self, outcome: Outcome) -> bool {
+        outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed)
+    }
+
     /// Takes note of how far a stream has got.
     pub(super) fn streamed(&mut self, token: bool, progress: Progress) {
         if token && self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
         }
-        self.progress = Progress { reported: progress.reported.or(self.progress.reported), ..progress };
+        let written = if self.is_counted { self.progress.written } else { progress.written };
+        self.progress = Progress { reported: progress.reported.or(self.progress.reported), written, ..progress };
     }
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.
@@ -281,8 +324,8 @@ impl Attempt {
             first_token: self.first_token,
             generated_tokens: said.map_or(self.progress.written, |tokens| tokens.completion),
         });
-        let may_have_spent = outcome.may_have_spent() && self.is_sent.load(Ordering::Relaxed);
-        self.progress.charge(&self.bill, &self.shared, &self.target, may_have_spent);
+        let (uncounted, may_have_spent) = (self.uncounted(outcome), self.may_have_spent(outcome));
+        uncounted::charge(self.progress, uncounted, &self.bill, (&self.shared, &self.target), may_have_spent);
         self.admitted.slot.learn(load(outcome, health));
         if let Some(lease) = self.admitted.lease.take_if(|_| health != Health::Unknown) {
             lease.told();

@@ -62,7 +62,7 @@ impl Gateway {
             self.note_use(call, asked, used, begun, || Origin::of(&entry));
             let Way { tried, request_id } = way;
             let is_native = entry.kind != Kind::Pivot;
-            let answer = Completed { body: entry.body.clone(), is_native, read, request_id };
+            let answer = Completed { body: entry.body.clone(), is_native, read, request_id, estimate: None };
             return Ok(Answered { answer, tried });
         }
         asked.count(Use::Miss);

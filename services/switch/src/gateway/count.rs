@@ -5,23 +5,29 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::uncounted::{Uncounted, Wrote};
 use super::{Call, Gateway, exchange};
 use crate::accounts::Tokens;
 use crate::domain::failover::{Failure, Refusal, Turn};
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::rejection::Rejection;
+use crate::tokenizer::Vocabulary;
 
 /// Longest wait for a provider's count, which is only better than an estimate, not needed.
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// The tokens of a prompt: counted by the first provider that does that, else estimated.
+    /// The tokens of a prompt: counted by the first provider that does that, else in the vocabulary of the first model
+    /// that is asked; estimated where that is not known.
     ///
     /// # Errors
     /// When that provider refuses the request as the caller's fault.
     pub(crate) async fn count_tokens(&self, call: &Call<'_>) -> Result<u64, Box<Refusal>> {
         let counted = tokio::time::timeout(LIMIT, self.ask_for_count(call)).await;
-        counted.ok().flatten().unwrap_or_else(|| Ok(call.bill.prompt_estimate()))
+        match counted.ok().flatten() {
+            Some(counted) => counted,
+            None => Ok(prompt_tokens(call).await),
+        }
     }
 
     /// `None`: no provider counts, or the one that does could not be asked.
@@ -54,6 +60,15 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The tokens of a prompt, without asking anybody.
+async fn prompt_tokens(call: &Call<'_>) -> u64 {
+    let vocabulary = call.targets().first().and_then(|target| Vocabulary::of(&target.model));
+    if let Some(vocabulary) = vocabulary {
+        Uncounted { vocabulary, bill: call.bill.clone(), wrote: Wrote::Nothing }.counted().await;
+    }
+    call.bill.prompt_tokens(vocabulary)
 }
 
 fn read(body: &[u8]) -> Result<u64, Failure> {

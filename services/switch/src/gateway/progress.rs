@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::accounts::{Bill, Charge, SoFar, Tokens};
 use crate::domain::routing::Target;
+use crate::tokenizer::Vocabulary;
 
 /// How far a call has got, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,16 +29,21 @@ impl Progress {
         said.map(Tokens::believable)
     }
 
-    /// What was spent: what the provider says, else an estimate.
-    pub(super) fn spent(&self, bill: &Bill) -> Tokens {
-        self.said().unwrap_or_else(|| bill.estimate(self.written))
+    /// What was spent on a call of `model`: what the provider says, else an estimate.
+    pub(super) fn spent(&self, bill: &Bill, model: &str) -> Tokens {
+        self.said().unwrap_or_else(|| bill.estimate(Vocabulary::of(model), self.written))
+    }
+
+    /// Whether it has worked for the request, having been told of it where it `may_have_spent` something on it.
+    pub(super) fn has_worked(&self, may_have_spent: bool) -> bool {
+        self.said().is_some() || self.written > 0 || may_have_spent
     }
 
     /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what
     /// the provider said; else, where it has worked for the request, an estimate.
     pub(super) fn charge(&self, bill: &Bill, shared: &Shared, target: &Target, may_have_spent: bool) {
-        let has_worked = self.said().is_some() || self.written > 0 || may_have_spent;
-        let tokens = if has_worked { self.spent(bill) } else { Tokens::default() };
+        let has_worked = self.has_worked(may_have_spent);
+        let tokens = if has_worked { self.spent(bill, &target.model) } else { Tokens::default() };
         bill.charge(&Charge {
             provider: &shared.registry.get(target.provider).name,
             model: &target.model,

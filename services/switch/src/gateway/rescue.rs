@@ -95,6 +95,16 @@ pub(super) enum Cause {
     Misfit(Misfit),
 }
 
+impl Cause {
+    /// How its part in the answer ended.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Broke(outcome) => outcome,
+            Self::Misfit(_) => Outcome::Diverged,
+        }
+    }
+}
+
 /// Why a stream is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
@@ -282,12 +292,8 @@ impl Rescue {
 
     /// What to do when the provider of the last step does not finish the stream.
     fn after(&mut self, cause: Cause) -> Result<Option<Step>, Lost> {
-        let outcome = match cause {
-            Cause::Broke(outcome) => outcome,
-            Cause::Misfit(_) => Outcome::Diverged,
-        };
         if let Some(last) = self.tried.last_mut() {
-            last.outcome = outcome;
+            last.outcome = cause.outcome();
         }
         match cause {
             // Another one's would be as large.

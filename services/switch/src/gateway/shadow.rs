@@ -8,12 +8,14 @@ use vx11_http_client::Request;
 
 use super::progress::Progress;
 use super::stream::{Opened, Translation};
+use super::uncounted::{self, Uncounted, Wrote};
 use super::{Call, Gateway, exchange};
 use crate::domain::answer;
 use crate::domain::failover::Failure;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::ChatRequest;
 use crate::providers::Limits;
+use crate::tokenizer::Vocabulary;
 use crate::wire::Wire;
 
 /// Copies at a time.
@@ -46,9 +48,14 @@ impl Gateway {
         let (shared, bill) = (self.shared.clone(), call.bill.of_shadow());
         tokio::spawn(async move {
             let _place = place;
-            let (outcome, progress) = copy.send().await;
+            let keeps_written = Vocabulary::of(&target.model);
+            let (outcome, progress, wrote) = copy.send(keeps_written.is_some()).await;
             shared.metrics.shadow(&shared.registry.get(target.provider).name, &outcome.name());
-            progress.charge(&bill, &shared, &target, outcome.may_have_spent());
+            let vocabulary = keeps_written.filter(|_| progress.reported.is_none());
+            let uncounted = vocabulary
+                .filter(|_| progress.has_worked(outcome.may_have_spent()))
+                .map(|vocabulary| Uncounted { vocabulary, bill: bill.clone(), wrote });
+            uncounted::charge(progress, uncounted, &bill, (&shared, &target), outcome.may_have_spent());
         });
     }
 }
@@ -62,31 +69,33 @@ struct ShadowCall {
 }
 
 impl ShadowCall {
-    /// How it went, and what was spent.
-    async fn send(self) -> (Outcome, Progress) {
+    /// How it went, what was spent, and what was written.
+    async fn send(self, keeps_written: bool) -> (Outcome, Progress, Wrote) {
         let limit = if self.of.stream { self.limits.stream } else { self.limits.answer };
-        let mut progress = Progress::default();
-        let answered = tokio::time::timeout(limit, self.answered(&mut progress)).await;
+        let (mut progress, mut wrote) = (Progress::default(), Wrote::Nothing);
+        let answered = tokio::time::timeout(limit, self.answered(keeps_written, &mut progress, &mut wrote)).await;
         let outcome = match answered {
             Ok(Ok(())) => Outcome::Success,
             Ok(Err(failure)) => failure.outcome,
             Err(_) => Outcome::Timeout,
         };
-        (outcome, progress)
+        (outcome, progress, wrote)
     }
 
-    async fn answered(self, progress: &mut Progress) -> Result<(), Failure> {
+    async fn answered(self, keeps_written: bool, progress: &mut Progress, wrote: &mut Wrote) -> Result<(), Failure> {
         let Self { of, request, wire, limits } = self;
         let response = exchange::send(request, wire, |_| {}).await?;
         if of.stream {
-            let stream = Opened::read(response, of.choices, limits, Translation::new(wire, Wire::OpenAi)).await?;
-            let ended = stream.read_to_the_end(progress).await;
+            let translation = Translation::new(wire, Wire::OpenAi);
+            let stream = Opened::read(response, of.choices, limits, translation, keeps_written).await?;
+            let ended = stream.read_to_the_end(progress, wrote).await;
             return ended.map_err(|outcome| Failure::new(outcome, "the answer broke off"));
         }
         let body = exchange::body(response, of.operation.answer_limit()).await?;
         let completion = exchange::completion(&body, wire)?;
         let read = answer::check(&completion).ok_or_else(|| Failure::new(Outcome::InvalidAnswer, "no completion"))?;
         *progress = Progress::whole(read.usage.map(|reported| reported.tokens), || answer::written(&completion));
+        *wrote = Wrote::Whole(completion);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod translation;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use vx11_chassis::sse::Frame;
 use vx11_contracts::chat::Usage;
 use vx11_http_client::Response;
@@ -104,6 +105,9 @@ impl ChatStream {
                 Ok(None) => continue,
                 Err(cause) => cause,
             };
+            if let Some(counting) = self.leg.counting(cause.outcome()) {
+                counting.await;
+            }
             self.leg.fail(cause);
             if let Cause::Broke(outcome) = cause {
                 self.broke.get_or_insert(outcome);
@@ -137,9 +141,9 @@ impl ChatStream {
             (Ok(Event::End), Some(rescue)) if rescue.is_under_way() && !rescue.is_whole() => {
                 Err(Cause::Broke(Outcome::StreamCut))
             }
-            (Ok(Event::End), _) => Ok(Some(self.finish())),
+            (Ok(Event::End), _) => Ok(Some(self.finish().await)),
             // Nothing of the answer is missing, however the connection ended.
-            (Err(_), _) if self.leg.source.watch.is_complete() => Ok(Some(self.finish())),
+            (Err(_), _) if self.leg.source.watch.is_complete() => Ok(Some(self.finish().await)),
             (Err(outcome), _) => Err(Cause::Broke(outcome)),
         }
     }
@@ -150,7 +154,10 @@ impl ChatStream {
     }
 
     /// The answer is whole; one that several have written has a last event of the gateway's own.
-    fn finish(&mut self) -> Step {
+    async fn finish(&mut self) -> Step {
+        if let Some(counting) = self.leg.counting(Outcome::Success) {
+            counting.await;
+        }
         let estimate = self.leg.attempt.as_ref().and_then(Attempt::estimate);
         self.leg.succeed();
         match &mut self.rescue {
@@ -194,6 +201,21 @@ impl Leg {
         Ok(event)
     }
 
+    /// Counts what was written, where the provider has not said how much that is and it can be counted.
+    fn counting(&mut self, outcome: Outcome) -> Option<LocalBoxFuture<'_, ()>> {
+        self.hand_over();
+        self.attempt.as_mut()?.counting(outcome)
+    }
+
+    /// Lets the attempt have what is known at the end: who gives an answer up may say what it has spent.
+    fn hand_over(&mut self) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.streamed(false, self.source.progress());
+        if self.source.watch.keeps_written() {
+            attempt.wrote(self.source.wrote());
+        }
+    }
+
     fn succeed(&mut self) {
         if let Some(response) = self.source.response.take() {
             drain(response);
@@ -205,9 +227,8 @@ impl Leg {
 
     fn fail(&mut self, cause: Cause) {
         self.source.response = None;
-        let Some(mut attempt) = self.attempt.take() else { return };
-        // Who gives an answer up may say what it has spent.
-        attempt.streamed(false, self.source.progress());
+        self.hand_over();
+        let Some(attempt) = self.attempt.take() else { return };
         let Cause::Broke(outcome) = cause else { return attempt.set_aside() };
         let failure = Failure::new(outcome, "the stream broke within its answer");
         let proves_nothing = match outcome {
@@ -218,6 +239,13 @@ impl Leg {
         };
         let health = if proves_nothing { Health::Unknown } else { failure.health };
         attempt.failed(&mut Failure { health, ..failure });
+    }
+}
+
+impl Drop for Leg {
+    /// Its reader has left, unless it has ended.
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn open_bill(
     let asked = Asked {
         model,
         body: request.body(),
+        operation: request.operation,
         max_output: request.max_output,
         candidates: request.candidates,
         correlation_id: &context.correlation_id,

@@ -38,19 +38,21 @@ pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, Api
     if order.request().stream {
         return order.stream(messages_stream::write).await;
     }
-    let write = |Completed { body, is_native, read, .. }: Completed<Value>| match (is_native, read.usage) {
+    let write = |Completed { body, is_native, read, estimate, .. }: Completed<Value>| match (is_native, read.usage) {
         (true, _) => body,
         (false, Some(_)) => read.answer.to_string().into(),
         // This wire has no message without it.
         (false, None) => {
-            let estimate = order.estimate(answer::written(&body));
+            let estimate = estimate.unwrap_or_else(|| order.estimate(answer::written(&body)));
             inbound::with_usage(read.answer, estimate).to_string().into()
         }
     };
     order.whole(read, |answer| Ok(write(answer))).await
 }
 
-/// The tokens of a prompt: counted by a provider of the kind `anthropic` where the model leads to one, else estimated.
+/// The tokens of a prompt: counted by a provider of the kind `anthropic`, else in a vocabulary, else estimated.
+///
+/// The provider is asked where the model leads to one of that kind; the vocabularies are those of OpenAI's models.
 #[utoipa::path(
     post,
     path = "/v1/messages/count_tokens",

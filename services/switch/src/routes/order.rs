@@ -100,9 +100,9 @@ impl Order {
         }
     }
 
-    /// What the answer has cost, in tokens, where its provider does not say: so many are `written` in it.
+    /// What the answer has cost, in tokens, where nobody says: so many are `written` in it, about.
     pub(super) fn estimate(&self, written: u64) -> Usage {
-        self.bill.estimate(written).into()
+        self.bill.estimate(None, written).into()
     }
 
     /// The answer that `read` makes sense of, as the body that `write` makes of it.

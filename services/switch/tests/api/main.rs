@@ -14,6 +14,7 @@ mod cancel;
 mod chat;
 mod completions;
 mod completions_stream;
+mod counted;
 mod deadline;
 mod embeddings;
 mod keys;

@@ -15,6 +15,7 @@ use crate::domain::failover::Failure;
 use crate::domain::outcome::Outcome;
 use crate::gateway::exchange;
 use crate::gateway::progress::Progress;
+use crate::gateway::uncounted::Wrote;
 use crate::providers::Limits;
 
 /// Most events that are held back until an answer begins; openings are of a few.
@@ -37,6 +38,7 @@ impl Opened {
         choices: u32,
         limits: Limits,
         translation: Translation,
+        keeps_written: bool,
     ) -> Result<Self, Failure> {
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -45,6 +47,9 @@ impl Opened {
         }
         let request_id = exchange::request_id(&response);
         let mut source = Source::new(response, choices, limits, translation);
+        if keeps_written {
+            source.watch.keep_written();
+        }
         let (mut said, mut held, mut bytes) = (Delivered::default(), VecDeque::new(), 0);
         loop {
             match source.next(Some(&mut said)).await {
@@ -87,18 +92,25 @@ impl Opened {
         std::mem::take(&mut self.said)
     }
 
-    /// Reads what is left, for who wants to know only how it goes, and how far it has `got` until then.
-    pub(in crate::gateway) async fn read_to_the_end(mut self, got: &mut Progress) -> Result<(), Outcome> {
-        loop {
+    /// Reads what is left, for who wants to know only how it goes, how far it has `got` until then, and at its end what
+    /// it `wrote`.
+    pub(in crate::gateway) async fn read_to_the_end(
+        mut self,
+        got: &mut Progress,
+        wrote: &mut Wrote,
+    ) -> Result<(), Outcome> {
+        let ended = loop {
             let event = self.source.next(None).await;
             *got = self.source.progress();
             match event {
-                Ok(Event::End) => return Ok(()),
-                Err(_) if self.source.watch.is_complete() => return Ok(()),
+                Ok(Event::End) => break Ok(()),
+                Err(_) if self.source.watch.is_complete() => break Ok(()),
                 Ok(Event::Frame { .. } | Event::Comment(_)) => {}
-                Err(outcome) => return Err(outcome),
+                Err(outcome) => break Err(outcome),
             }
-        }
+        };
+        *wrote = self.source.wrote();
+        ended
     }
 
     /// Lets the stream end by `whole`, if its provider's own limit is later.

@@ -18,6 +18,7 @@ use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::gateway::exchange;
 use crate::gateway::progress::Progress;
+use crate::gateway::uncounted::Wrote;
 use crate::providers::Limits;
 use crate::wire::{Malformed, Piece, StreamTranslator};
 
@@ -147,6 +148,11 @@ impl Source {
             reported: self.watch.tokens(),
             so_far: self.translation.translator.as_ref().and_then(StreamTranslator::so_far),
         }
+    }
+
+    /// What was written, where that was kept; to be asked for once.
+    pub(super) fn wrote(&mut self) -> Wrote {
+        self.watch.take_written().map_or(Wrote::Nothing, |written| Wrote::Stream(written.into()))
     }
 
     /// A part of the answer came.
