@@ -72,6 +72,11 @@ impl AnswerStream {
         }
     }
 
+    /// Whether this request, which has waited long enough, pays for a call that others still wait for.
+    pub(crate) fn goes_on_for_others(&self) -> bool {
+        matches!(self, Self::Shared(stream) if stream.pays && stream.has_left)
+    }
+
     /// The event in which the provider says that it gives up, where that is in the caller's own wire.
     pub(crate) fn last_words(&self) -> Option<&Frame> {
         match self {
@@ -94,23 +99,30 @@ pub(crate) struct SharedStream {
     seat: Seat,
     /// When this reader wants everything to be over.
     whole: Option<Deadline>,
+    /// Whether it asked first.
+    pays: bool,
+    /// Whether it wanted everything to be over before the end came.
+    has_left: bool,
     said: Said,
     request_id: Option<String>,
 }
 
 impl SharedStream {
-    pub(super) fn new(seat: Seat, whole: Option<Deadline>, request_id: Option<String>) -> Self {
-        Self { seat, whole, said: Said::default(), request_id }
+    pub(super) fn new(seat: Seat, whole: Option<Deadline>, pays: bool, request_id: Option<String>) -> Self {
+        Self { seat, whole, pays, has_left: false, said: Said::default(), request_id }
     }
 
     async fn next(&mut self) -> Step {
         let next = match self.whole {
             // What is there at once would be taken for ever.
-            Some(whole) if whole.is_expired() => return Step::Broken(Outcome::Timeout),
-            Some(whole) => whole.run(self.seat.next()).await,
-            None => Ok(self.seat.next().await),
+            Some(whole) if whole.is_expired() => None,
+            Some(whole) => whole.run(self.seat.next()).await.ok(),
+            None => Some(self.seat.next().await),
         };
-        let Ok(next) = next else { return Step::Broken(Outcome::Timeout) };
+        let Some(next) = next else {
+            self.has_left = true;
+            return Step::Broken(Outcome::Timeout);
+        };
         match next {
             Next::Frame(frame, said) => {
                 self.said = said;

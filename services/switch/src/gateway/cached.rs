@@ -84,7 +84,7 @@ impl Gateway {
             Found::Stream { head, seat, used } => {
                 self.note_use(call, asked, used, begun, || Origin::fresh(&head));
                 let Way { tried, request_id } = Way::of(&head, used);
-                let shared = SharedStream::new(seat, call.wishes.whole, request_id);
+                let shared = SharedStream::new(seat, call.wishes.whole, used == Use::Miss, request_id);
                 return Ok(Answered { answer: AnswerStream::Shared(Box::new(shared)), tried });
             }
             Found::Nothing => {}

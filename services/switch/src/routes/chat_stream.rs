@@ -61,7 +61,7 @@ impl Writer {
                     Step::End => self.done(&stream),
                     Step::Broken(outcome) => self.error(outcome),
                 };
-                yield Ok(events::cost(bill));
+                yield Ok(events::cost(bill, &stream));
                 yield Ok(event(&last));
                 break;
             }

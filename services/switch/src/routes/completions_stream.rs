@@ -69,12 +69,12 @@ fn forward(
                     if let Some(chunk) = manners.last(stream.usage(), bill.cost()) {
                         yield Ok(events::data(&chunk));
                     }
-                    yield Ok(events::cost(bill));
+                    yield Ok(events::cost(bill, &stream));
                     yield Ok(DONE);
                     break;
                 }
                 Step::Broken(outcome) => {
-                    yield Ok(events::cost(bill));
+                    yield Ok(events::cost(bill, &stream));
                     yield Ok(error_event(outcome));
                     break;
                 }

@@ -13,6 +13,7 @@ use vx11_contracts::headers;
 use super::pings::Pinged;
 use super::way::Way;
 use crate::accounts::Bill;
+use crate::gateway::AnswerStream;
 
 /// The response whose body is `events`.
 pub(super) fn respond(
@@ -30,8 +31,11 @@ pub(super) fn respond(
 }
 
 /// The comment on what the answer that `bill` is for has cost, calls that came to nothing included. It is given up with
-/// that: who hears of the end shall find the bill settled.
-pub(super) fn cost(bill: Bill) -> Bytes {
+/// that: who hears of the end shall find the bill settled. A `stream` that goes on for others has cost nobody knows what.
+pub(super) fn cost(bill: Bill, stream: &AnswerStream) -> Bytes {
+    if stream.goes_on_for_others() {
+        return Bytes::from_static(b": what it costs is not known yet\n\n");
+    }
     format!(": {} {}\n\n", header_names::COST_USD, bill.cost()).into()
 }
 

@@ -35,26 +35,26 @@ pub(super) fn write(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = 
                     }
                     Err(_) => {
                         stream.reject();
-                        yield Ok(sent::cost(bill));
+                        yield Ok(sent::cost(bill, &stream));
                         yield Ok(error_event(Outcome::InvalidAnswer));
                         break;
                     }
                 },
                 Step::End if stream.is_native() => {
-                    yield Ok(sent::cost(bill));
+                    yield Ok(sent::cost(bill, &stream));
                     yield Ok(named(&inbound::Stream::stop()));
                     break;
                 }
                 Step::End => {
                     let last = events.finish(stream.usage(), bill.cost());
-                    yield Ok(sent::cost(bill));
+                    yield Ok(sent::cost(bill, &stream));
                     for event in last {
                         yield Ok(named(&event));
                     }
                     break;
                 }
                 Step::Broken(outcome) => {
-                    yield Ok(sent::cost(bill));
+                    yield Ok(sent::cost(bill, &stream));
                     yield Ok(error_event(outcome));
                     break;
                 }

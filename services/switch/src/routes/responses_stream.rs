@@ -40,13 +40,13 @@ fn pass_on(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<By
                     yield Ok(frame.raw);
                 }
                 Step::End => {
-                    yield Ok(events::cost(bill));
+                    yield Ok(events::cost(bill, &stream));
                     return;
                 }
                 Step::Broken(outcome) => break outcome,
             }
         };
-        yield Ok(events::cost(bill));
+        yield Ok(events::cost(bill, &stream));
         if let Some(frame) = stream.last_words() {
             let is_end = passed.note(frame.data());
             yield Ok(frame.raw.clone());
@@ -88,7 +88,7 @@ fn translate(
                 Step::Broken(outcome) => break builder.fail(refusal::broken(outcome).detail()),
             }
         };
-        yield Ok(events::cost(bill));
+        yield Ok(events::cost(bill, &stream));
         for event in last {
             yield Ok(write_event(&event));
         }

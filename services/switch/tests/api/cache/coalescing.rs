@@ -169,10 +169,13 @@ async fn a_leader_that_has_waited_long_enough_ends_no_other_stream() {
     // Long enough for the second one to join it, however slow the machine.
     let hurried = app.post(PATH, STREAM).header("x-vx11-deadline-ms", "5000").send().await.unwrap();
     let patient = app.post(PATH, STREAM).send().await.unwrap();
-    assert!(hurried.text().await.unwrap().contains("deadline_exceeded"));
+    let hurried = hurried.text().await.unwrap();
+    // It pays for what the others still wait for.
+    assert!(hurried.contains("deadline_exceeded") && !hurried.contains("x-vx11-cost-usd"), "{hurried}");
     // One that comes and goes later: by then the first one's time is over for whatever looks at it.
     let later = Answer::of(app.post(PATH, STREAM).header("x-vx11-timeout-ms", "200")).await;
-    assert!(later.body.contains("deadline_exceeded"), "{}", later.body);
+    let costs_nothing = later.body.contains(": x-vx11-cost-usd 0\n");
+    assert!(later.body.contains("deadline_exceeded") && costs_nothing, "{}", later.body);
     gate.add_permits(1);
     let got = Answer::read(patient).await;
     assert_eq!((text(&got).as_str(), got.events().last()), ("Hello", Some(&"[DONE]")), "{}", got.body);
