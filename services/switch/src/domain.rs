@@ -5,7 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod chunk;
 pub(crate) mod continuation;
-mod cost;
+pub(crate) mod cost;
 pub(crate) mod delivered;
 pub(crate) mod delta;
 mod edit;

@@ -1,4 +1,4 @@
-//! What an answer has cost, written into the usage that one of its events carries.
+//! What an answer has cost, written into the usage that it or one of its events carries.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,15 @@ use crate::accounts::Usd;
 /// `event`, the `usage` of which says the `cost`: the gateway's, in place of one that the provider has said. It is as
 /// it came where it has no usage.
 pub(crate) fn with_cost(event: &Bytes, cost: Usd) -> Bytes {
-    edited(event, [edit(event, cost).as_ref()])
+    edited(event, [edit(event, cost, true).as_ref()])
 }
 
-fn edit(event: &[u8], cost: Usd) -> Option<Edit> {
+/// `answer`, the `usage` of which says the gateway's `cost` where it said one; else as it came.
+pub(crate) fn with_own_cost(answer: &Bytes, cost: Usd) -> Bytes {
+    edited(answer, [edit(answer, cost, false).as_ref()])
+}
+
+fn edit(event: &[u8], cost: Usd, adds: bool) -> Option<Edit> {
     #[derive(Deserialize)]
     struct Event<'a> {
         #[serde(borrow)]
@@ -26,6 +31,9 @@ fn edit(event: &[u8], cost: Usd) -> Option<Edit> {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_str(usage.get()).ok()?;
     if let Some(said) = fields.get("cost") {
         return Some(Edit { span: span_of(event, said.get()), text: cost.to_string() });
+    }
+    if !adds {
+        return None;
     }
     let end = span_of(event, usage.get()).end - 1;
     let comma = if fields.is_empty() { "" } else { "," };
@@ -47,7 +55,10 @@ mod tests {
             (r#"{"usage":null}"#, r#"{"usage":null}"#),
             (r#"{"choices":[]}"#, r#"{"choices":[]}"#),
         ] {
-            assert_eq!(with_cost(&Bytes::copy_from_slice(event.as_bytes()), cost), expected);
+            let event = Bytes::copy_from_slice(event.as_bytes());
+            assert_eq!(with_cost(&event, cost), expected);
+            let says_none = !expected.contains(r#""cost": "#);
+            assert_eq!(with_own_cost(&event, cost), if says_none { &event[..] } else { expected.as_bytes() });
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct ReportedUsage {
     prompt_audio_seconds: Option<IgnoredAny>,
     /// Anthropic's word for a tier, which is as dear as it is fast.
     speed: Option<Tier>,
+    /// What the provider is paid for it, which aggregators say.
+    cost: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -48,6 +50,8 @@ pub(crate) struct Reported {
     pub(crate) usage: Usage,
     /// For the bill.
     pub(crate) tokens: Tokens,
+    /// Whether it says a cost: the provider's own, which is not the caller's.
+    pub(crate) has_cost: bool,
 }
 
 impl ReportedUsage {
@@ -96,6 +100,7 @@ impl Reported {
             reasoning: reasoning.unwrap_or_default(),
             tier: reported.speed.unwrap_or_default(),
         };
-        Self { usage: Usage { prompt_tokens, completion_tokens, total_tokens }, tokens }
+        let has_cost = reported.cost.is_some();
+        Self { usage: Usage { prompt_tokens, completion_tokens, total_tokens }, tokens, has_cost }
     }
 }

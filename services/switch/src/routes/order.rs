@@ -21,6 +21,7 @@ use super::{events, passage, refusal, targets, wishes};
 use crate::accounts::Bill;
 use crate::cache::Passage;
 use crate::domain::answer::Read;
+use crate::domain::cost::with_own_cost;
 use crate::domain::failover::{Answered, Reason, Unanswered};
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
@@ -114,7 +115,10 @@ impl Order {
         match self.gateway.complete(&self.call(), read).await {
             Ok(Answered { mut answer, tried }) => {
                 let request_id = answer.request_id.take();
+                let has_cost = answer.read.usage.is_some_and(|reported| reported.has_cost);
                 let body = write(answer)?;
+                // As in a stream: what the provider was paid is not what the caller pays.
+                let body = if has_cost { with_own_cost(&body, self.bill.cost()) } else { body };
                 Ok(Way::of(&self.gateway, &self.call(), &tried).whole(request_id.as_deref(), body))
             }
             Err(unanswered) => Ok(self.refuse(&unanswered)),

@@ -428,6 +428,26 @@ async fn the_cost_of_a_stream_has_in_it_what_came_to_nothing() {
 }
 
 #[tokio::test]
+async fn what_another_gateway_was_paid_is_not_what_the_answer_cost() {
+    let usage = r#""usage":{"prompt_tokens":100,"completion_tokens":20,"cost":7}"#;
+    let message = r#"{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}"#;
+    let whole = answer(200, "x-vx11-cost-usd: 7\r\n", &format!(r#"{{"id":"c1","choices":[{message}],{usage}}}"#));
+    let app_of = async |acts: Vec<Act>| app(&Fake::always(acts).await, "").await;
+    let got = Answer::of(ask(&app_of(vec![whole]).await, "test", BODY)).await;
+    let cost = got.header("x-vx11-cost-usd");
+    assert!(cost != "7" && got.body.ends_with(&format!(r#""cost":{cost}}}}}"#)), "{cost}: {}", got.body);
+
+    let theirs = Act::Say(": x-vx11-cost-usd 7\n\n".to_owned());
+    let pings = Act::Say(": ping\n\n".to_owned());
+    let end = event(&format!(r#"{{"id":"c1","choices":[],{usage}}}"#));
+    let acts = vec![stream_head(), chunk("Hi"), pings, event(STOP), end, theirs, event("[DONE]")];
+    let got = Answer::of(ask(&app_of(acts).await, "test", &BODY.replace(":10", ":10,\"stream\":true"))).await;
+    assert!(got.body.contains(": ping\n"), "{}", got.body);
+    let costs: Vec<&str> = got.body.lines().filter(|line| line.contains("cost")).collect();
+    assert_eq!(costs, [format!(": x-vx11-cost-usd {cost}")], "{}", got.body);
+}
+
+#[tokio::test]
 async fn whatever_becomes_of_a_request_nothing_stays_reserved_and_what_was_spent_is_counted() {
     let text = [stream_head(), chunk("one two three"), chunk(" four")];
     let then = |act: Act| text.iter().cloned().chain([act]).collect::<Vec<_>>();

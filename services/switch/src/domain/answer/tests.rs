@@ -75,7 +75,7 @@ fn an_answer_says_at_which_tier_it_was_served() {
 fn reasoning_that_only_the_total_counts_was_written_too() {
     let of = |usage: &str| {
         let body = format!(r#"{{"choices": [{{}}], "usage": {usage}}}"#);
-        let Reported { usage, tokens } = check(body.as_bytes()).expect("a completion").usage.expect("reported");
+        let Reported { usage, tokens, .. } = check(body.as_bytes()).expect("a completion").usage.expect("reported");
         (usage.completion_tokens, tokens.completion, tokens.reasoning, usage.total_tokens)
     };
     let xai = r#"{"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399,

@@ -134,7 +134,7 @@ impl Usage {
 }
 
 impl From<Reported> for Usage {
-    fn from(Reported { usage, tokens }: Reported) -> Self {
+    fn from(Reported { usage, tokens, .. }: Reported) -> Self {
         Self {
             input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use vx11_chassis::sse::{Frame, Parser};
+use vx11_contracts::headers::COST_USD;
 use vx11_http_client::Response;
 use vx11_resilience::Deadline;
 
@@ -232,7 +233,9 @@ impl Source {
             }
             Ok(Seen::Nothing) => {
                 self.hear_nothing();
-                Ok(Some(Event::Comment(frame)))
+                // Another VX11's word for what it was paid; the caller hears this one's.
+                let is_cost = frame.raw.strip_prefix(b": ").is_some_and(|said| said.starts_with(COST_USD.as_bytes()));
+                Ok((!is_cost).then_some(Event::Comment(frame)))
             }
             Ok(Seen::Done) => self.end().map(|()| Some(Event::End)),
             Ok(Seen::GivenUp) => Err(Outcome::StreamCut),
