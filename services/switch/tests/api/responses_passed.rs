@@ -195,6 +195,24 @@ async fn a_providers_own_word_for_its_failure_is_the_last_one() {
 }
 
 #[tokio::test]
+async fn an_error_is_billed_as_the_failed_response_after_it_says() {
+    let error = named(r#"{"type":"error","code":"server_error","message":"no","param":null,"sequence_number":4}"#);
+    let failed = end("failed", r#""error":{"code":"server_error","message":"no"},"#);
+    let begun = [created("be brief"), item(2, "message"), delta(3, "Hel"), error.clone()];
+    // The second comes after something else.
+    for after in [vec![Act::Say(failed.clone())], vec![Act::Say(": ping\n\n".to_owned()), Act::Say(failed)]] {
+        let fake = Fake::always([stream(&begun), after].concat()).await;
+        let app = app(&[&fake], &[]).await;
+        let got = ask(&app, "").await;
+        assert!(got.body.contains(&error) && last(&got)["type"] == "response.failed", "{}", got.body);
+        let row = billed(&app).await;
+        assert_eq!((&row["completion_tokens"], &row["estimated_requests"]), (&json!(40), &json!(0)), "{row}");
+        app.wait_for_metric(r#"vx11_provider_requests_total{model="m-a",outcome="invalid_answer",provider="a"}"#, 1.0)
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn what_a_tool_of_the_providers_has_begun_is_not_begun_again_elsewhere() {
     let fake = Fake::always([stream(&[created(""), item(2, "web_search_call")]), vec![Act::Reset]].concat()).await;
     let other = Fake::always(whole_stream()).await;

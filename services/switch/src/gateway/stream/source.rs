@@ -21,11 +21,11 @@ use crate::gateway::exchange;
 use crate::gateway::progress::Progress;
 use crate::gateway::uncounted::Wrote;
 use crate::providers::Limits;
-use crate::wire::{Malformed, Piece, StreamTranslator};
+use crate::wire::{Malformed, Piece, StreamTranslator, Wire};
 
 /// Longest event that is accepted.
 const MAX_EVENT: usize = Operation::Chat.answer_limit();
-/// How long a whole answer is waited on for its `[DONE]`.
+/// How long a whole answer is waited on for its `[DONE]`, and one that was given up for what it has spent.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// And for what it has spent, where that was not said yet.
 const LAST_USAGE: Duration = Duration::from_secs(1);
@@ -59,6 +59,8 @@ pub(super) struct Source {
     pub(super) total: Deadline,
     /// What the provider says in place of an answer.
     pub(super) error: Option<Frame>,
+    /// Whether it has said so in an event after which another one may say what was spent.
+    is_ending: bool,
     /// Whether a malformed event may be left out: one may, between two that are well formed.
     lenient: bool,
     /// Whether one was.
@@ -80,6 +82,7 @@ impl Source {
             silence: Duration::ZERO,
             total: Deadline::after(limits.stream),
             error: None,
+            is_ending: false,
             lenient: false,
             left_out: false,
         }
@@ -109,6 +112,10 @@ impl Source {
                 if frame.is_blank() {
                     continue;
                 }
+                if self.is_ending && !frame.data().is_empty() {
+                    self.read_last_usage(&frame);
+                    return Err(Outcome::InvalidAnswer);
+                }
                 if self.translation.translator.is_some() && !frame.data().is_empty() {
                     self.translate(frame, delivered.as_deref_mut())?;
                     continue;
@@ -119,7 +126,10 @@ impl Source {
                 }
             }
             let wait = self.total.earlier_of(self.patience());
-            let Some(response) = &mut self.response else {
+            let Some(response) = self.response.as_mut() else {
+                if self.is_ending {
+                    return Err(Outcome::InvalidAnswer);
+                }
                 return if self.watch.is_complete() { Ok(Event::End) } else { Err(Outcome::StreamCut) };
             };
             let begun = Instant::now();
@@ -130,6 +140,7 @@ impl Source {
             let came = wait.run(response.chunk()).await;
             self.waited += begun.elapsed();
             match came {
+                Err(_) | Ok(Err(_)) if self.is_ending => return Err(Outcome::InvalidAnswer),
                 Err(_) if self.total.is_expired() => return Err(Outcome::Timeout),
                 Err(_) => return Err(Outcome::Stalled),
                 Ok(Err(_)) => return Err(Outcome::StreamCut),
@@ -170,6 +181,7 @@ impl Source {
     /// How long the next chunk is waited for.
     fn patience(&self) -> Duration {
         match self.watch.is_complete() {
+            false if self.is_ending => self.idle.min(LAST_WORDS).saturating_sub(self.silence),
             false => self.idle.saturating_sub(self.silence),
             true if self.watch.usage().is_some() => self.idle.min(LAST_WORDS),
             true => self.idle.min(LAST_USAGE),
@@ -180,6 +192,12 @@ impl Source {
     fn translate(&mut self, frame: Frame, mut delivered: Option<&mut Delivered>) -> Result<(), Outcome> {
         let Some(translator) = &mut self.translation.translator else { return Ok(()) };
         let is_error = frame.event() == Some("error");
+        if is_error && self.translation.from == Wire::Responses && self.lenient {
+            // A response that was begun ends as a failed one, which says what it took.
+            (self.error, self.is_ending) = (Some(frame), true);
+            self.hear();
+            return Ok(());
+        }
         let pieces = if is_error { Err(Malformed) } else { translator.push(&mended(frame.data())) };
         let Ok(pieces) = pieces else {
             // What is readable is the provider's own word for a failure, and none that may be left out.
@@ -218,6 +236,17 @@ impl Source {
         }
         self.ready.extend(is_done.then_some(Event::End));
         Ok(())
+    }
+
+    /// Takes note of what was spent, where the last event of an answer that was given up says so.
+    fn read_last_usage(&mut self, frame: &Frame) {
+        let pieces = self.translation.translator.as_mut().map(|translator| translator.push(frame.data()));
+        for piece in pieces.and_then(Result::ok).unwrap_or_default() {
+            if let Piece::Chunk(chunk) = piece {
+                // How it ends is known.
+                let _ = self.watch.observe(Frame::of(&chunk).data(), None);
+            }
+        }
     }
 
     /// `None`: a malformed event that is left out.
