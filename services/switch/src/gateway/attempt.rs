@@ -174,9 +174,9 @@ impl Attempt {
         self.progress = Progress::whole(usage, written);
     }
 
-    /// Takes note of what was written, as far as its provider does not say how much that is.
+    /// Takes note of what was written, if anything was and its provider does not say how much that is.
     pub(super) fn wrote(&mut self, wrote: Wrote) {
-        if self.progress.reported.is_none() {
+        if self.progress.reported.is_none() && self.progress.written > 0 {
             self.wrote = wrote;
         }
     }

@@ -211,7 +211,7 @@ impl Leg {
     fn hand_over(&mut self) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.streamed(false, self.source.progress());
-        if self.source.watch.keeps_written() {
+        if self.source.watch.usage().is_none() && self.source.watch.keeps_written() {
             attempt.wrote(self.source.wrote());
         }
     }

@@ -16,8 +16,8 @@ use crate::domain::routing::Target;
 use crate::domain::written::Written;
 use crate::tokenizer::{Vocabulary, answer_tokens};
 
-/// Bytes that are counted at once: in a millisecond, or eight where somebody has chosen them to take long.
-const SHORT: usize = 16 * 1024;
+/// Bytes that are counted at once: in half a millisecond, or four where somebody has chosen them to take long.
+const SHORT: usize = 8 * 1024;
 /// Longest wait for a count.
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -1,7 +1,7 @@
 //! The kinds of characters that the cutting rules tell apart.
 //!
 //! Unicode's categories are a table in a file of its own, made by a test from those that the expressions of tiktoken-rs
-//! are matched with ([`super::tables`]): for each run of characters of one kind the first of them, and the kind in the
+//! are matched with (`tables.rs`): for each run of characters of one kind the first of them, and the kind in the
 //! three lowest bits.
 
 pub(super) static TABLE: &[u8] = include_bytes!("kinds.table");

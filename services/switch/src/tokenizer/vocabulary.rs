@@ -1,6 +1,6 @@
 //! The vocabularies, and which model has which.
 //!
-//! A table is a file of its own, made by a test from tiktoken-rs' ([`super::tables`]): a head with two numbers for every
+//! A table is a file of its own, made by a test from tiktoken-rs' (`tables.rs`): a head with two numbers for every
 //! length of a token, how many places its part of the table has and where it begins, then these parts. A place holds
 //! the bytes of a token and its rank in three bytes; a token is at the place that its hash names, or at the next one
 //! that was free.

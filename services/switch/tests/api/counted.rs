@@ -121,6 +121,17 @@ async fn a_provider_that_was_cut_off_has_read_the_prompt() {
 }
 
 #[tokio::test]
+async fn texts_that_are_embedded_are_counted_and_vectors_are_not() {
+    let vectors = json!({"data": [{"index": 0, "embedding": vec![0.5; 20_000]}]}).to_string();
+    let fake = Fake::always([answer(200, "", &vectors)]).await;
+    let app = app(&fake).await;
+    let got =
+        Answer::of(app.post("/v1/embeddings", json!({"model": "m", "input": [text(1), "one"]}).to_string())).await;
+    assert_eq!((got.status, got.body), (200, vectors));
+    assert_eq!(billed(&app, 1).await, ((tokens(&text(1)) + 1).into(), 0.into(), 1.into()));
+}
+
+#[tokio::test]
 async fn tokens_of_a_prompt_are_counted_without_asking_who_does_not_count() {
     let fake = Fake::always([error(500, "")]).await;
     let app = app(&fake).await;
