@@ -30,6 +30,8 @@ pub fn server_span(
     correlation_id: &str,
     parent: Option<&TraceContext>,
 ) -> (Span, TraceContext) {
+    let trace = parent.map_or_else(TraceContext::new, Clone::clone).hop(service);
+    let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
     let span = tracing::info_span!(
         target: REQUESTS,
         // A request begins a tree of its own, whatever the thread was doing before.
@@ -37,8 +39,8 @@ pub fn server_span(
         "request",
         service,
         correlation_id,
-        trace_id = Empty,
-        span_id = Empty,
+        trace_id,
+        span_id,
         otel.kind = "server",
         // Formatted only by a layer that wants it.
         otel.name = %format_args!("{method} {route}"),
@@ -53,11 +55,11 @@ pub fn server_span(
     if let Some(parent) = parent {
         adopt(&span, parent);
     }
-    let trace = exported(&span, Some(service));
-    let trace = trace.unwrap_or_else(|| parent.map_or_else(TraceContext::new, Clone::clone).hop(service));
-    span.record("trace_id", trace.trace_id());
-    span.record("span_id", trace.span_id());
-    (span, trace)
+    // One that is exported has a trace of its exporter's making; recording it costs what a request without can do without.
+    let Some(exported) = exported(&span, Some(service)) else { return (span, trace) };
+    span.record("trace_id", exported.trace_id());
+    span.record("span_id", exported.span_id());
+    (span, exported)
 }
 
 /// The span of a call to the service `peer`, and the context to send along. It is a child of `parent` where that is a
