@@ -115,7 +115,7 @@ where
     })
 }
 
-/// Begins `shutdown` at the first SIGTERM or SIGINT.
+/// Begins `shutdown` at the first SIGTERM or SIGINT, or when the terminal is gone.
 pub fn stop_on_signal(shutdown: Shutdown) {
     tokio::spawn(async move {
         match shutdown::signal().await {

@@ -1,5 +1,7 @@
 //! Stopping in order: not ready, drain, flush, exit.
 
+use std::io::IsTerminal;
+
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Tells every part of a service that it is to stop. Clones are handles to the same signal.
@@ -28,8 +30,11 @@ impl Shutdown {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and answers with the signal's name. SIGHUP ends nothing meanwhile: who sends it wants
-/// something read anew, and a service that can do so listens for it itself.
+/// Waits for SIGTERM, SIGINT or the loss of the terminal, and answers with the signal's name.
+///
+/// A SIGHUP that somebody sends ends nothing: who sends it wants something read anew, and a service that can do so
+/// listens for it itself. The one that comes because the terminal is gone ends the process, or it would live on where
+/// nobody sees it. A terminal that is gone is none any longer, and it is gone before the signal comes.
 ///
 /// # Errors
 /// When the process cannot listen for signals.
@@ -38,11 +43,18 @@ pub async fn signal() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let has_terminal = || std::io::stdin().is_terminal();
+    let had_terminal = has_terminal();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok("SIGTERM"),
             _ = interrupt.recv() => return Ok("SIGINT"),
-            _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read anew but the switch's file, where it has one"),
+            _ = hangup.recv() => {
+                if had_terminal && !has_terminal() {
+                    return Ok("SIGHUP");
+                }
+                tracing::info!("SIGHUP: nothing is read anew but the switch's file, where it has one");
+            }
         }
     }
 }

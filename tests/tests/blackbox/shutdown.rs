@@ -1,6 +1,8 @@
 //! SIGTERM: not ready, drain, flush, exit 0.
 
 use futures_util::StreamExt;
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use vx11_tests::{Chain, wait_until};
@@ -24,13 +26,33 @@ async fn a_hangup_ends_nothing() {
     let mut chain = Chain::start().expect("starts");
     for service in ["tentaculo", "operator", "switch", "madre", "mock-provider"] {
         chain.process(service).signal(Signal::SIGHUP).expect("signalled");
-        wait_until("it says so", async || {
-            let log = chain.process(service).log();
-            log.iter().any(|line| line["message"].as_str().is_some_and(|said| said.starts_with("SIGHUP"))).then_some(())
-        })
-        .await;
+        outlives_a_hangup(&mut chain, service).await;
     }
     assert_eq!(chain.edge().chat("Hello").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_closed_ends_what_was_started_in_it() {
+    let mut chain = Chain::start().expect("starts");
+    // No other process may inherit it: it is closed once nobody has it open.
+    let terminal = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a terminal");
+    grantpt(&terminal).expect("granted");
+    unlockpt(&terminal).expect("unlocked");
+    let line = ptsname_r(&terminal).expect("a name");
+    chain.restart_wrapped("madre", &format!("exec <{line};")).expect("starts");
+    chain.process("madre").signal(Signal::SIGHUP).expect("signalled");
+    outlives_a_hangup(&mut chain, "madre").await;
+    drop(terminal);
+    chain.process("madre").signal(Signal::SIGHUP).expect("signalled");
+    assert_eq!(chain.process("madre").wait().expect("stops").code(), Some(0));
+}
+
+async fn outlives_a_hangup(chain: &mut Chain, service: &str) {
+    wait_until("it says so", async || {
+        let log = chain.process(service).log();
+        log.iter().any(|line| line["message"].as_str().is_some_and(|said| said.starts_with("SIGHUP"))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
