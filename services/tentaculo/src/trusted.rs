@@ -39,8 +39,19 @@ impl FromStr for ProxyNetwork {
     type Err = NotANetwork;
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        address.or_else(|_| text.parse()).map(Self).map_err(|_| NotANetwork(text.to_owned()))
+        let read = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).ok();
+        read.and_then(canonical).map(Self).ok_or_else(|| NotANetwork(text.to_owned()))
+    }
+}
+
+/// Peers are known by their canonical addresses, so that `::ffff:10.42.0.0/112` is `10.42.0.0/16`. `None` for a network
+/// of some IPv4 addresses that reaches beyond them all.
+fn canonical(network: IpNet) -> Option<IpNet> {
+    match (network, network.addr().to_canonical()) {
+        (IpNet::V6(mapped), IpAddr::V4(address)) => {
+            IpNet::new(address.into(), mapped.prefix_len().checked_sub(96)?).ok()
+        }
+        _ => Some(network),
     }
 }
 
@@ -171,6 +182,22 @@ mod tests {
         let client = |peer: &str| trusted.client_of(address(peer), &said);
         assert_eq!((client("10.42.7.9"), client("fd00::9")), (address("9.9.9.9"), address("9.9.9.9")));
         assert_eq!((client("10.43.0.1"), client("fe80::1")), (address("10.43.0.1"), address("fe80::1")));
+    }
+
+    #[test]
+    fn an_ipv4_network_may_be_written_as_an_ipv6_one() {
+        for (text, known) in [
+            ("::ffff:10.42.0.0/112", "10.42.0.0/16"),
+            ("::ffff:10.42.7.9", "10.42.7.9/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("fd00::/8", "fd00::/8"),
+        ] {
+            assert_eq!(String::from(text.parse::<ProxyNetwork>().expect("a network")), known, "{text}");
+        }
+        let said = headers(&[("x-forwarded-for", "9.9.9.9")]);
+        let client = proxies(&["::ffff:10.42.0.0/112"]).client_of(address("10.42.7.9"), &said);
+        assert_eq!(client, address("9.9.9.9"));
+        assert!("::ffff:10.42.0.0/90".parse::<ProxyNetwork>().is_err(), "it would match nobody");
     }
 
     #[test]
