@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Dict;
@@ -14,16 +13,22 @@ use figment::{Figment, Provider};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use url::Url;
 use vx11_telemetry::TelemetryConfig;
 
 use crate::server::HttpConfig;
 
+mod error;
 mod origin;
+mod secrets;
+mod urls;
 mod variables;
 
+pub use error::ConfigError;
+pub use secrets::Secrets;
+pub use urls::{Urls, loopback};
+
 use origin::Origin;
-use variables::{SECTIONS, TABLES, Variable, is_secret, path_of};
+use variables::{SECTIONS, TABLES, Variable, path_of};
 
 /// What every service reads besides its own section.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -55,37 +60,7 @@ impl Common {
     /// # Errors
     /// As [`Settings::load`].
     pub fn read_again(&self) -> Result<Settings, ConfigError> {
-        let variables = self.secrets.0.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
-        Settings::load(self.file.as_deref(), variables)
-    }
-}
-
-/// The process's variables, for secrets that a configuration file refers to by name.
-#[derive(Clone, Debug, Default)]
-pub struct Secrets(Arc<BTreeMap<String, SecretString>>);
-
-impl Secrets {
-    /// The secret `name`: the variable itself, or the content of the file that `{name}_FILE` names; `None` where
-    /// neither is set.
-    ///
-    /// # Errors
-    /// When the named file cannot be read: a mistake in it must not pass for a missing secret.
-    pub fn get(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
-        if let Some(secret) = self.0.get(name) {
-            return Ok(Some(secret.clone()));
-        }
-        let variable = format!("{name}_FILE");
-        let Some(file) = self.0.get(&variable).map(ExposeSecret::expose_secret) else { return Ok(None) };
-        match std::fs::read_to_string(file) {
-            Ok(text) => Ok(Some(text.trim_end().into())),
-            Err(error) => Err(ConfigError::unusable(variable, format!("cannot read {file}: {error}"))),
-        }
-    }
-}
-
-impl FromIterator<(String, String)> for Secrets {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(Arc::new(variables.into_iter().map(|(name, value)| (name, value.into())).collect()))
+        Settings::load(self.file.as_deref(), self.secrets.variables())
     }
 }
 
@@ -97,94 +72,6 @@ pub struct DataDir(pub PathBuf);
 impl Default for DataDir {
     fn default() -> Self {
         Self(PathBuf::from(".vx11"))
-    }
-}
-
-/// The address of each service, as the others call it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Urls {
-    /// The edge.
-    pub tentaculo: Url,
-    /// The orchestrator.
-    pub madre: Url,
-    /// The gateway.
-    pub switch: Url,
-    /// The mock provider.
-    pub mock_provider: Url,
-    /// The API for people.
-    pub operator: Url,
-}
-
-impl Default for Urls {
-    fn default() -> Self {
-        Self {
-            tentaculo: loopback(8000),
-            madre: loopback(8001),
-            switch: loopback(8002),
-            mock_provider: loopback(8003),
-            operator: loopback(8011),
-        }
-    }
-}
-
-/// `http://127.0.0.1:{port}/`.
-pub fn loopback(port: u16) -> Url {
-    let mut url = Url::parse("http://127.0.0.1/").expect("a literal URL");
-    // Only URLs without a host refuse a port.
-    let _ = url.set_port(Some(port));
-    url
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value is missing, unknown, or of the wrong type; figment's text names the source and the field.
-    #[error("{0}")]
-    Invalid(Box<figment::Error>),
-    /// The named file is not there.
-    #[error("the configuration file {0} does not exist")]
-    NoFile(PathBuf),
-    /// A section that no service has.
-    #[error("{origin}: there is no section `{section}`; the sections are {}", SECTIONS.join(", "))]
-    UnknownSection {
-        /// The variable or the file.
-        origin: String,
-        /// The section's name.
-        section: String,
-    },
-    /// A value that fits its type and still makes no sense.
-    #[error("{field}: {problem}")]
-    Unusable {
-        /// The field's path.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A mistake, and where it was written.
-    #[error("{error}, {place}")]
-    Placed {
-        /// The mistake.
-        error: Box<ConfigError>,
-        /// The variable, or the file's line.
-        place: String,
-    },
-}
-
-impl From<figment::Error> for ConfigError {
-    fn from(error: figment::Error) -> Self {
-        // figment's text repeats the value that it could not use.
-        match error.path.last() {
-            Some(name) if is_secret(name) => Self::unusable(error.path.join("."), "must be text in quotes"),
-            _ => Self::Invalid(Box::new(error)),
-        }
-    }
-}
-
-impl ConfigError {
-    /// A value that fits its type and still makes no sense.
-    pub fn unusable(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Unusable { field: field.into(), problem: problem.into() }
     }
 }
 
@@ -258,8 +145,8 @@ impl Settings {
     #[must_use]
     pub fn placed(&self, error: ConfigError) -> ConfigError {
         let variables = || {
-            let names = self.secrets.0.keys();
-            names.filter_map(|name| Some((name.clone(), path_of(name).ok()??))).collect::<Vec<_>>()
+            let names = self.secrets.names();
+            names.filter_map(|name| Some((name.to_owned(), path_of(name).ok()??))).collect::<Vec<_>>()
         };
         let origin = |field: &str| origin::of(field, &variables(), self.file.as_deref());
         let place = match &error {
@@ -360,157 +247,4 @@ fn check_retention(table: &str, days: u32) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize, Serialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Section {
-        count: u32,
-        chat: Chat,
-        #[serde(skip_serializing)]
-        api_key: Option<SecretString>,
-    }
-
-    #[derive(Debug, Default, Deserialize, Serialize, PartialEq)]
-    #[serde(default, deny_unknown_fields)]
-    struct Chat {
-        limit: u32,
-        burst: u32,
-        #[serde(with = "humantime_serde")]
-        window: Duration,
-        names: Vec<String>,
-        place: Option<String>,
-    }
-
-    impl Default for Section {
-        fn default() -> Self {
-            let window = Duration::from_millis(90_500);
-            let chat = Chat { limit: 1, burst: 50, window, names: vec!["a".to_owned(), "b".to_owned()], place: None };
-            Self { count: 3, chat, api_key: None }
-        }
-    }
-
-    fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        Settings::load(None, variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
-    }
-
-    #[test]
-    fn variables_reach_nested_fields_over_defaults() {
-        let settings = load(&[("VX11_OPERATOR__CHAT__LIMIT", "7"), ("HOME", "/")]).expect("loads");
-        let section: Section = settings.section("operator").expect("typed");
-        assert_eq!((section.count, section.chat.limit), (3, 7));
-        assert_eq!(settings.section::<Section>("madre").expect("defaults").chat, Section::default().chat);
-    }
-
-    #[test]
-    fn a_table_that_is_set_in_part_keeps_the_sections_defaults_for_the_rest() {
-        let settings = load(&[
-            ("VX11_OPERATOR__CHAT__LIMIT", "7"),
-            ("VX11_OPERATOR__CHAT__NAMES", "[\"c\"]"),
-            ("VX11_OPERATOR__API_KEY", "12345"),
-        ]);
-        let section: Section = settings.expect("loads").section("operator").expect("typed");
-        let names = vec!["c".to_owned()];
-        assert_eq!(section.chat, Chat { limit: 7, names, ..Section::default().chat });
-        assert_eq!(section.api_key.expect("set").expose_secret(), "12345");
-    }
-
-    #[test]
-    fn a_token_of_digits_is_text_and_either_name_sets_it() {
-        for name in ["VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"] {
-            let common = load(&[(name, "12345")]).expect("loads").common().expect("typed");
-            assert_eq!(common.token.expect("set").expose_secret(), "12345");
-        }
-    }
-
-    #[test]
-    fn an_empty_token_never_counts() {
-        let common = load(&[("VX11_TOKEN", ""), ("VX11_TENTACULO_LINK_TOKEN", "real")]).expect("loads").common();
-        assert_eq!(common.expect("typed").token.expect("set").expose_secret(), "real");
-        assert!(load(&[("VX11_TOKEN", "")]).expect("loads").common().expect("typed").token.is_none());
-        for (name, content) in [("empty", "\n"), ("spaced", "two words")] {
-            let dir = tempfile::tempdir().expect("a directory");
-            let file = dir.path().join(name);
-            std::fs::write(&file, content).expect("written");
-            let settings = load(&[("VX11_TOKEN_FILE", file.to_str().expect("UTF-8"))]).expect("loads");
-            assert!(settings.common().is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_client_is_given_some_time() {
-        for (limit, is_fine) in [("0s", false), ("0ms", false), ("1ms", true), ("30days", true)] {
-            let common = load(&[("VX11_HTTP__SEND_TIMEOUT", limit)]).expect("loads").common();
-            assert_eq!(common.is_ok(), is_fine, "{limit}");
-        }
-    }
-
-    #[test]
-    fn a_secrets_file_that_cannot_be_read_stops_the_start() {
-        let refused = load(&[("VX11_TOKEN_FILE", "/no/such/file")]).expect("loads").common().expect_err("refused");
-        assert!(refused.to_string().starts_with("VX11_TOKEN_FILE: cannot read /no/such/file"), "{refused}");
-    }
-
-    #[test]
-    fn a_mistyped_secret_is_not_repeated() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("vx11.toml");
-        std::fs::write(&file, "token = 123456789").expect("written");
-        let settings = Settings::load(Some(&file), []).expect("loads");
-        let expected =
-            |field: &str, line: u32| format!("{field}: must be text in quotes, in {}, line {line}", file.display());
-        assert_eq!(settings.common().expect_err("refused").to_string(), expected("token", 1));
-        std::fs::write(&file, "[operator]\napi_key = 123456789").expect("written");
-        let settings = Settings::load(Some(&file), []).expect("loads");
-        let error = settings.section::<Section>("operator").expect_err("refused").to_string();
-        assert_eq!(error, expected("operator.api_key", 2));
-    }
-
-    #[test]
-    fn a_mistake_in_the_file_is_shown_with_its_line() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("vx11.toml");
-        for (text, variables, expected) in [
-            ("[operator]\n\ncount = \"many\"", &[][..], ", line 3"),
-            ("[operator]\n[operator.chat]\nlimti = 1", &[], ", line 3"),
-            ("[operator]\n\ncount = 1", &[("VX11_OPERATOR__COUNT", "many")], "in the variable VX11_OPERATOR__COUNT"),
-        ] {
-            std::fs::write(&file, text).expect("written");
-            let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-            let settings = Settings::load(Some(&file), variables).expect("loads");
-            let error = settings.section::<Section>("operator").expect_err("a mistake").to_string();
-            assert!(error.ends_with(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let unknown_field = load(&[("VX11_OPERATOR__CONT", "1")]).expect("loads").section::<Section>("operator");
-        assert!(unknown_field.expect_err("unknown field").to_string().contains("cont"));
-        let wrong_type = load(&[("VX11_OPERATOR__COUNT", "many")]).expect("loads").section::<Section>("operator");
-        let wrong_type = wrong_type.expect_err("wrong type").to_string();
-        assert!(wrong_type.contains("count") && wrong_type.contains("VX11_OPERATOR__COUNT"), "{wrong_type}");
-        assert!(load(&[("VX11_OPERATR__COUNT", "1")]).expect_err("unknown section").to_string().contains("operatr"));
-        assert!(load(&[("VX11_SWITCH_PORT", "tcp://10.0.0.1:8002")]).is_ok(), "set by Kubernetes, not by us");
-    }
-
-    #[test]
-    fn retention_is_set_by_table() {
-        let common = load(&[("VX11_RETENTION_PERFORMANCE_LOGS_DAYS", "3")]).expect("loads").common().expect("typed");
-        assert_eq!(common.retention_days.get("performance_logs"), Some(&3));
-    }
-
-    #[test]
-    fn retention_of_no_table_or_of_no_day_is_refused() {
-        for (variable, days, expected) in [
-            ("VX11_RETENTION_TURN_DAYS", "30", "retention_days.turn: there is no such table; the tables are copilot_"),
-            ("VX11_RETENTION_TURNS_DAYS", "0", "retention_days.turns: must be 1 day or more"),
-        ] {
-            let refused = load(&[(variable, days)]).expect("loads").common().expect_err("refused").to_string();
-            assert!(refused.starts_with(expected) && refused.ends_with(&format!("set by {variable}")), "{refused}");
-        }
-    }
-}
+mod tests;
