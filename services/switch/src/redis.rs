@@ -5,28 +5,28 @@
 //! that answers and refuses a script (out of memory, a key of another kind) is not lost: that is a fault that somebody
 //! must mend, and is told apart. What is said in the scripts is the affair of those who bring them.
 
+mod failure;
+mod script;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use fred::prelude::*;
 use prometheus::{IntCounterVec, Registry, opts};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::SwitchConfig;
+use failure::is_not_the_one;
+
+pub(crate) use failure::Failed;
+pub(crate) use script::Script;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Milliseconds between two attempts to connect.
 const RECONNECT_MS: u32 = 200;
-/// How often it is logged at most that a script is refused, and how long that counts where the script is not run again.
-const REFUSED_FOR: Duration = Duration::from_secs(60);
-
-/// What is said by a Redis that is not the one to ask, or not now: another one has taken its place, or its data are not
-/// read yet. It is the first word; an older Redis quotes it in a sentence about the script, after a dash.
-const NOT_THE_ONE: [&str; 5] = ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"];
 /// Writes nothing, and only where something could be written.
 const LOOK: &str = "return redis.call('HDEL', KEYS[1], '')";
 /// A key that is never there.
@@ -43,70 +43,6 @@ pub(crate) struct Redis {
     /// How often it was found again.
     spells: Arc<AtomicU64>,
     failures: IntCounterVec,
-}
-
-/// A script and the name that Redis has for it.
-#[derive(Debug)]
-pub(crate) struct Script {
-    name: &'static str,
-    text: &'static str,
-    sha1: String,
-    refusal: Mutex<Refusal>,
-}
-
-/// What became of a script that Redis refused.
-#[derive(Debug, Default)]
-struct Refusal {
-    /// When it was refused last; `None` once it was run again.
-    at: Option<Instant>,
-    logged: Option<Instant>,
-}
-
-/// Why a script has no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// Redis does not answer.
-    Lost,
-    /// Redis answers that it cannot do it.
-    Refused,
-}
-
-impl Failed {
-    /// What an error of the client's says.
-    fn of(error: &Error) -> Self {
-        match error.kind() {
-            _ if is_not_the_one(error) => Self::Lost,
-            // The client's own, of a connection that broke as it wrote, are of this kind too.
-            ErrorKind::Unknown if !is_said_by_redis(error) => Self::Lost,
-            ErrorKind::Unknown
-            | ErrorKind::InvalidArgument
-            | ErrorKind::InvalidCommand
-            | ErrorKind::NotFound
-            | ErrorKind::Parse => Self::Refused,
-            _ => Self::Lost,
-        }
-    }
-
-    /// The label in metrics.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// Whether the sentence is Redis' own: those begin with a word in capitals (Redis protocol specification, simple errors).
-fn is_said_by_redis(error: &Error) -> bool {
-    let first_word = error.details().split(' ').next().unwrap_or_default();
-    !first_word.is_empty() && first_word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-}
-
-fn is_not_the_one(error: &Error) -> bool {
-    let details = error.details();
-    let quoted = details.split_once(": -").map(|(_, quoted)| quoted);
-    let mut first_words = [Some(details), quoted].into_iter().flatten().filter_map(|text| text.split(' ').next());
-    first_words.any(|word| NOT_THE_ONE.contains(&word))
 }
 
 impl Redis {
@@ -265,73 +201,4 @@ fn address(url: &SecretString) -> anyhow::Result<Config> {
     let config = is_of_redis.then(|| Config::from_url(url).ok()).flatten();
     // It may hold a password: what is wrong with it is not repeated.
     config.context("switch.redis_url is no URL of Redis")
-}
-
-impl Script {
-    fn new(name: &'static str, text: &'static str) -> Self {
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        let sha1 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { name, text, sha1, refusal: Mutex::default() }
-    }
-
-    /// Whether Redis refused it of late, and has not run it since.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refusal().at.is_some_and(|at| at.elapsed() < REFUSED_FOR)
-    }
-
-    fn was_run<T>(&self, answer: T) -> T {
-        self.refusal().at = None;
-        answer
-    }
-
-    /// Takes note of an error; says loudly, and not for every request, when something must be mended at Redis.
-    fn failed(&self, error: &Error) -> Failed {
-        let failed = Failed::of(error);
-        if failed == Failed::Refused {
-            let (now, mut refusal) = (Instant::now(), self.refusal());
-            refusal.at = Some(now);
-            if refusal.logged.is_none_or(|at| at.elapsed() >= REFUSED_FOR) {
-                refusal.logged = Some(now);
-                let (script, error) = (self.name, error.details());
-                tracing::error!(script, error, "Redis refuses a script; this replica decides alone what it is for");
-            }
-        }
-        failed
-    }
-
-    fn refusal(&self) -> MutexGuard<'_, Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redis_that_refuses_is_not_lost() {
-        for (kind, details, expected) in [
-            (ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'.", Failed::Refused),
-            (ErrorKind::Unknown, "READONLY You can't write against a read only replica. script: 5d7c", Failed::Lost),
-            (
-                ErrorKind::Unknown,
-                "ERR Error running script (call to f_1): @user_script: 5: -READONLY You can't write against a read only replica.",
-                Failed::Lost,
-            ),
-            (ErrorKind::Cluster, "CLUSTERDOWN The cluster is down", Failed::Lost),
-            (ErrorKind::InvalidArgument, "WRONGTYPE Operation against a key", Failed::Refused),
-            (ErrorKind::Parse, "Could not convert to string.", Failed::Refused),
-            (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", Failed::Lost),
-            (ErrorKind::Unknown, "ERR vx11:{key:LOADING-dock}:key:LOADING-dock:requests is odd", Failed::Refused),
-            (ErrorKind::Unknown, "ERR @user_script: 5: -WRONGTYPE READONLY", Failed::Refused),
-            (ErrorKind::Unknown, "Too many failed write attempts.", Failed::Lost),
-            (ErrorKind::Unknown, "channel closed", Failed::Lost),
-            (ErrorKind::Unknown, "NOPERM this user has no permissions to run the 'evalsha' command", Failed::Refused),
-            (ErrorKind::IO, "Connection refused", Failed::Lost),
-            (ErrorKind::Timeout, "Request timed out.", Failed::Lost),
-            (ErrorKind::Auth, "NOAUTH Authentication required.", Failed::Lost),
-        ] {
-            assert_eq!(Failed::of(&Error::new(kind, details)), expected, "{details}");
-        }
-    }
 }
