@@ -9,6 +9,7 @@ mod completions_stream;
 mod embeddings;
 mod events;
 mod failures;
+mod headers;
 mod maintenance;
 mod messages;
 mod messages_stream;
@@ -28,6 +29,8 @@ mod wishes;
 
 use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;
+
+use headers::Headers;
 
 /// Largest body of what is asked of a model: images travel in it.
 const COMPLETION_BYTES: usize = 8 * 1024 * 1024;
@@ -71,6 +74,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         usage::usage,
         maintenance::run_maintenance,
     ),
-    components(schemas(vx11_contracts::switch::SwitchFrame))
+    components(schemas(vx11_contracts::switch::SwitchFrame)),
+    modifiers(&Headers)
 )]
 pub(crate) struct Document;

@@ -20,21 +20,6 @@ use crate::domain::request::ChatRequest;
     post,
     path = "/v1/chat/completions",
     tag = "openai",
-    params(
-        ("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other."),
-        ("x-vx11-model" = Option<String>, Header, description = "Route by this model in place of the body's."),
-        ("x-vx11-fallback" = Option<String>, Header, description = "`off`: ask nobody but the first choice."),
-        ("x-vx11-priority" = Option<String>, Header, description = "`interactive`, `normal` or `batch`."),
-        ("x-vx11-session-id" = Option<String>, Header, description = "The conversation, for sticky routes."),
-        ("x-vx11-cache" = Option<String>, Header, description = "`off`: neither answered from the cache nor kept."),
-        ("cache-control" = Option<String>, Header, description = "`no-store`, `no-cache` or `max-age`, of the cache."),
-        ("x-vx11-timeout-ms" = Option<u64>, Header, description = "Longest time for everything, a stream included."),
-        ("x-vx11-deadline-ms" = Option<u64>, Header, description = "The same, and 0 has passed; the earlier one counts."),
-        ("x-vx11-begin-timeout-ms" = Option<u64>, Header, description = "Longest wait for the answer to begin."),
-        ("x-vx11-ttft-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's first token."),
-        ("x-vx11-connect-timeout-ms" = Option<u64>, Header, description = "Longest wait for a new connection."),
-        ("x-vx11-idle-timeout-ms" = Option<u64>, Header, description = "Longest wait for a stream's next token.")
-    ),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "As the provider answered."),

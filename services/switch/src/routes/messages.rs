@@ -24,7 +24,6 @@ use crate::wire::anthropic::inbound;
     post,
     path = "/v1/messages",
     tag = "anthropic",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
     request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "A message."),
@@ -57,7 +56,6 @@ pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, Api
     post,
     path = "/v1/messages/count_tokens",
     tag = "anthropic",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
     request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = TokenCount),

@@ -26,7 +26,6 @@ use crate::gateway::Completed;
     post,
     path = "/v1/responses",
     tag = "openai",
-    params(("x-vx11-provider" = Option<String>, Header, description = "Ask this provider and no other.")),
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
         (status = 200, body = serde_json::Value, description = "A response object, or its events."),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::app::{Answer, App};
+use crate::fake::{Fake, completion};
 
 #[tokio::test]
 async fn models_are_what_can_be_asked_for_by_a_plain_name() {
@@ -87,5 +88,51 @@ async fn the_document_describes_every_route() {
         "/health",
     ] {
         assert!(paths.contains(&path), "{path}: {paths:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_names_every_header_that_an_answer_comes_with() {
+    let document = serde_json::to_value(vx11_switch::openapi()).unwrap();
+    let fake = Fake::always([completion("hi")]).await;
+    let app = App::in_front_of(
+        &[&fake.url],
+        &[
+            ("VX11_SWITCH__CACHE__ENABLED", "true"),
+            ("VX11_SWITCH__KEYS__ALICE__SECRET_ENV", "ALICE_SECRET"),
+            ("VX11_SWITCH__KEYS__ALICE__REQUESTS_PER_DAY", "99"),
+            ("VX11_SWITCH__KEYS__ALICE__TOKENS_PER_DAY", "99999"),
+            ("ALICE_SECRET", "sk-alice"),
+        ],
+    )
+    .await;
+    // What HTTP itself and the trace have.
+    let plain = ["content-type", "content-length", "date", "traceparent"];
+    let own = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"session_id":"s","correlation_id":"c"}"#;
+    for (path, secret, body, status) in [
+        ("/v1/chat/completions", "sk-alice", r#"{"model":"m","messages":[]}"#, "200"),
+        // It is kept now.
+        ("/v1/chat/completions", "sk-alice", r#"{"model":"m","messages":[]}"#, "200"),
+        ("/v1/completions", "sk-alice", r#"{"model":"m","prompt":"x"}"#, "200"),
+        ("/v1/responses", "sk-alice", r#"{"model":"m","input":"x"}"#, "200"),
+        (
+            "/v1/messages",
+            "sk-alice",
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#,
+            "200",
+        ),
+        ("/v1/messages/count_tokens", "sk-alice", r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#, "200"),
+        ("/v1/embeddings", "sk-alice", r#"{"model":"nobody","input":"x"}"#, "404"),
+        ("/v1/chat/completions", "sk-alice", r#"{"model":"m","messages":[],"max_tokens":100000}"#, "429"),
+        ("/switch/chat", "test", own, "200"),
+    ] {
+        let got = Answer::of(app.stranger(path).bearer_auth(secret).body(body)).await;
+        assert_eq!(got.status.to_string(), status, "{path}: {}", got.body);
+        let known = &document["paths"][path]["post"]["responses"][status]["headers"];
+        for name in got.headers.keys().map(|name| name.as_str()).filter(|name| !plain.contains(name)) {
+            let place = known[name]["$ref"].as_str().unwrap_or_else(|| panic!("{path} {status}: {name} is not said"));
+            let said = document.pointer(place.strip_prefix('#').unwrap());
+            assert!(said.is_some_and(|header| header["description"].is_string()), "{place}");
+        }
     }
 }
