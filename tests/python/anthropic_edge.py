@@ -6,6 +6,7 @@ import sys
 import anthropic
 from asserts import raised
 from kinds import kind
+from sdk import hold, retries_are_counted
 
 base_url, key, *models = sys.argv[1:]
 client = anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0)
@@ -115,33 +116,24 @@ def errors_are_of_the_classes_that_callers_catch(model):
         assert named(broken) == "api_error", broken.body
 
 
-# The package's own: after a passing failure as often as it may, after a refusal never.
-def retries_are_counted(model, pause):
-    def patient(faults, **more):
+def retries(model, pause):
+    def ask(faults, **more):
         messages = client.with_options(max_retries=2).messages
         faulty = plain(f"{model}+{faults},retry_after_ms={pause}")
         return messages.with_raw_response.create(messages=ECHO, **faulty, **more)
 
-    for status in (408, 409, 429, 500, 503):
-        raw = patient(f"status={status},fail_first=2")
-        assert raw.retries_taken == 2, (status, raw.retries_taken)
-        assert raw.parse().content[0].text == "hello from the SDK", raw
-    raw = patient("status=503,fail_first=1", stream=True)
-    assert raw.retries_taken == 1 and len(list(raw.parse())) > 4, raw.retries_taken
-    raised(anthropic.RateLimitError, lambda: patient("status=429,fail_first=3"))
-    refusal = raised(anthropic.BadRequestError, lambda: patient("status=400,fail_first=1"))
-    assert refusal.request.headers["x-stainless-retry-count"] == "0", refusal.request.headers
+    retries_are_counted(anthropic, ask, lambda answer: answer.content[0].text)
 
 
-# The mock counts the requests of one plan, so each model has its own, by the pause.
-for pause, model in enumerate(models, 1):
-    messages_are_whole_and_streamed(model)
-    answers_end_where_they_should(model)
-    tools_are_called(model)
-    tokens_are_counted(model)
-    asyncio.run(crowds_are_answered(model))
-    errors_are_of_the_classes_that_callers_catch(model)
-    retries_are_counted(model, pause)
+checks = [
+    messages_are_whole_and_streamed,
+    answers_end_where_they_should,
+    tools_are_called,
+    tokens_are_counted,
+    crowds_are_answered,
+    errors_are_of_the_classes_that_callers_catch,
+]
+hold(models, checks, retries)
 stranger = anthropic.Anthropic(base_url=base_url, api_key="wrong", max_retries=0)
 refused = raised(anthropic.AuthenticationError, lambda: stranger.messages.create(messages=ECHO, **plain("mock")))
 assert named(refused) == "authentication_error", refused.body

@@ -9,6 +9,7 @@ import openai
 from asserts import raised
 from kinds import can, kind
 from pydantic import BaseModel
+from sdk import hold, retries_are_counted
 
 base_url, key, *models = sys.argv[1:]
 client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0)
@@ -125,30 +126,21 @@ def errors_are_of_the_classes_that_callers_catch(model):
     raised(openai.APITimeoutError, lambda: hurried.create(model=f"{model}+hang", messages=ECHO))
 
 
-# The package's own: after a passing failure as often as it may, after a refusal never.
-def retries_are_counted(model, pause):
-    def patient(faults, **more):
+def retries(model, pause):
+    def ask(faults, **more):
         chat = client.with_options(max_retries=2).chat.completions
         faulty = f"{model}+{faults},retry_after_ms={pause}"
         return chat.with_raw_response.create(model=faulty, messages=ECHO, **more)
 
-    for status in (408, 409, 429, 500, 503):
-        raw = patient(f"status={status},fail_first=2")
-        assert raw.retries_taken == 2, (status, raw.retries_taken)
-        assert raw.parse().choices[0].message.content == "hello from the SDK", raw
-    raw = patient("status=503,fail_first=1", stream=True)
-    assert raw.retries_taken == 1 and len(list(raw.parse())) > 2, raw.retries_taken
-    raised(openai.RateLimitError, lambda: patient("status=429,fail_first=3"))
-    refusal = raised(openai.BadRequestError, lambda: patient("status=400,fail_first=1"))
-    assert refusal.request.headers["x-stainless-retry-count"] == "0", refusal.request.headers
+    retries_are_counted(openai, ask, lambda answer: answer.choices[0].message.content)
 
 
-# The mock counts the requests of one plan, so each model has its own, by the pause.
-for pause, model in enumerate(models, 1):
-    tools_are_called(model)
-    output_is_structured(model)
-    answers_end_where_they_should(model)
-    asyncio.run(crowds_are_answered(model))
-    errors_are_of_the_classes_that_callers_catch(model)
-    retries_are_counted(model, pause)
+checks = [
+    tools_are_called,
+    output_is_structured,
+    answers_end_where_they_should,
+    crowds_are_answered,
+    errors_are_of_the_classes_that_callers_catch,
+]
+hold(models, checks, retries)
 print("OK")

@@ -124,6 +124,15 @@ impl App {
         diesel::select(diesel::dsl::sql::<BigInt>(&format!("({query})"))).get_result(&mut stranger).expect("a number")
     }
 
+    /// Waits until the trail says that the client of the chat `correlation_id` went away; it is counted as such then.
+    pub(crate) async fn notes_who_left(&self, correlation_id: &str) {
+        let of_chat = format!("WHERE correlation_id = '{correlation_id}' AND");
+        let row = format!("SELECT count(*) FROM copilot_actions_log {of_chat} status = 'client_disconnected'");
+        eventually("the trail has it", async || self.count(&row) == 1).await;
+        let counted = "status_code = 499 AND error_type IS NOT NULL";
+        assert_eq!(self.count(&format!("SELECT count(*) FROM performance_logs {of_chat} {counted}")), 1);
+    }
+
     /// A connection that the operator knows nothing of.
     pub(crate) fn stranger(&self) -> vx11_store::Connection {
         let path = self.dir.path().join("operator.sqlite3");

@@ -248,11 +248,7 @@ async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     eventually("the switch is asked", async || app.switch.asked("/switch/chat").len() == 1).await;
     chat.abort();
     eventually("the switch's work is cancelled", async || app.switch.hung_up() == 1).await;
-    let row =
-        "SELECT count(*) FROM copilot_actions_log WHERE correlation_id = 'gone' AND status = 'client_disconnected'";
-    eventually("the trail has it", async || app.count(row) == 1).await;
-    let counted = "SELECT count(*) FROM performance_logs WHERE correlation_id = 'gone' AND status_code = 499 AND error_type IS NOT NULL";
-    assert_eq!(app.count(counted), 1);
+    app.notes_who_left("gone").await;
     app.switch.on("/switch/chat", Does::Say("well"));
     assert_eq!(who(&app.say("hello").await), (200, "switch", false, ""), "it says nothing about the switch");
 }

@@ -165,11 +165,7 @@ async fn a_client_that_goes_away_cancels_the_stream_and_leaves_a_row() {
     }
     drop(response);
     eventually("the switch's work is cancelled", async || app.switch.hung_up() == 1).await;
-    let row =
-        "SELECT count(*) FROM copilot_actions_log WHERE correlation_id = 'gone' AND status = 'client_disconnected'";
-    eventually("the trail has it", async || app.count(row) == 1).await;
-    let counted = "SELECT count(*) FROM performance_logs WHERE correlation_id = 'gone' AND status_code = 499 AND error_type IS NOT NULL";
-    assert_eq!(app.count(counted), 1);
+    app.notes_who_left("gone").await;
     assert_eq!(app.count("SELECT count(*) FROM turns"), 0);
     assert!(app.madre.asked("/madre/chat").is_empty());
 }
