@@ -9,9 +9,10 @@
 mod limit;
 mod queue;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::{Deadline, RetryAfter};
@@ -122,7 +123,7 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Every change completes under the lock, so a panicked holder leaves nothing half-done.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 }
 

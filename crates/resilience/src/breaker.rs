@@ -24,9 +24,10 @@
 mod machine;
 mod news;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use machine::{Admission, Machine, PROBE_PATIENCE};
@@ -161,7 +162,7 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
         // Every transition completes under the lock, so a panicked holder leaves nothing half-done.
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        self.machine.lock()
     }
 }
 

@@ -8,12 +8,12 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::RetryAfter;
@@ -72,20 +72,20 @@ impl<C: Clock + Clone> RateLimit<C> {
             self.unchecked.store(0, Ordering::Relaxed);
             self.bound();
         }
-        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+        let limiter = self.limiter.read();
         limiter.check_key(&key).map_err(|until| RetryAfter(until.wait_time_from(self.clock.now())))
     }
 
     /// How many keys are remembered.
     pub fn keys(&self) -> usize {
-        self.limiter.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.limiter.read().len()
     }
 
     fn bound(&self) {
         if self.keys() <= self.config.max_keys {
             return;
         }
-        let mut limiter_guard = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
+        let mut limiter_guard = self.limiter.write();
         limiter_guard.retain_recent();
         if limiter_guard.len() > self.config.max_keys {
             *limiter_guard = limiter(self.config, self.clock.clone());

@@ -4,9 +4,9 @@
 //! the requests of the last ten seconds, plus a small floor so that a quiet caller can retry at all (the rule of
 //! Finagle and Linkerd).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::ring::Ring;
@@ -78,7 +78,7 @@ impl RetryBudget {
     }
 
     fn window(&self) -> MutexGuard<'_, Ring<Slot>> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        self.window.lock()
     }
 }
 

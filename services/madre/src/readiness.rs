@@ -1,8 +1,8 @@
 //! Whether the store answers, as `/ready` tells it: known from use, never asked for on the spot.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use vx11_contracts::health::DependencyState;
 use vx11_store::WriterHealth;
 
@@ -21,7 +21,7 @@ impl Readiness {
             Err(PowerError::Store(cause)) => Some(cause.to_string()),
             Err(other) => Some(other.to_string()),
         };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         match (&*known, &trouble) {
             (None, Some(reason)) => tracing::warn!(reason, "the regular work does not get through"),
             (Some(_), None) => tracing::info!("the regular work gets through again"),
@@ -34,7 +34,7 @@ impl Readiness {
     /// Why the store is not to be relied on, when it is not.
     pub(crate) fn trouble(&self, store: &Store) -> Option<String> {
         match store.health() {
-            WriterHealth::Ok => self.0.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            WriterHealth::Ok => self.0.lock().clone(),
             WriterHealth::Degraded { reason, backlog_rows, .. } => {
                 Some(format!("{reason}; rows kept in memory: {backlog_rows}"))
             }

@@ -1,8 +1,8 @@
 //! How many rows the store has, counted at most once a minute.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use vx11_store::Db;
 
 /// How long a count is believed.
@@ -15,14 +15,14 @@ pub(crate) struct RowTotal(Mutex<Option<(Instant, u64)>>);
 impl RowTotal {
     /// The rows of all tables; `None` when the store cannot be read.
     pub(crate) async fn get_or_count(&self, db: &Db) -> Option<u64> {
-        if let Some((counted, rows)) = *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Some((counted, rows)) = *self.0.lock()
             && counted.elapsed() < TTL
         {
             return Some(rows);
         }
         let tables = db.row_counts().await.ok()?;
         let rows = tables.iter().map(|table| u64::try_from(table.rows).unwrap_or(0)).sum();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), rows));
+        *self.0.lock() = Some((Instant::now(), rows));
         Some(rows)
     }
 }

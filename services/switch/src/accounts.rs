@@ -24,9 +24,10 @@ mod terms;
 mod tier;
 mod tokens;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use vx11_chassis::config::Common;
 use vx11_contracts::health::DependencyState;
 use vx11_store::WriterHealth;
@@ -130,7 +131,7 @@ impl Accounts {
 
     /// What is in force now.
     pub(crate) fn terms(&self) -> Arc<Terms> {
-        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.terms.read().clone()
     }
 
     /// Puts `terms` in force for new requests. New limits know of what the ledger says was spent already.
@@ -139,7 +140,7 @@ impl Accounts {
     /// When the ledger does not answer; the terms before stay.
     pub(crate) async fn replace(&self, terms: Terms) -> anyhow::Result<()> {
         self.restore(&terms, now_ms()).await?;
-        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+        *self.terms.write() = Arc::new(terms);
         Ok(())
     }
 

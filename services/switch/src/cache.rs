@@ -18,8 +18,10 @@ mod passage;
 mod replay;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::CacheConfig;
 
@@ -124,6 +126,6 @@ impl Cache {
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights.lock()
     }
 }

@@ -3,7 +3,7 @@
 mod calls;
 mod live;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -109,7 +109,7 @@ impl Metrics {
 
     /// From now on the state of these is shown: of what is in force.
     pub(crate) fn watch(&self, providers: Vec<(Arc<Provider>, Labels)>, cache: Option<&Arc<Cache>>) {
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = providers;
+        *self.watched.lock() = providers;
         self.cache.watch(cache);
     }
 

@@ -5,10 +5,11 @@
 //! again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
 use vx11_chassis::Shutdown;
 use vx11_chassis::config::Common;
@@ -37,7 +38,7 @@ impl Current {
 
     /// What is in force now.
     pub(crate) fn get(&self) -> Arc<Shared> {
-        self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.read().clone()
     }
 
     /// Changes whenever what is in force does; cheaper to ask for than the thing itself.
@@ -47,7 +48,7 @@ impl Current {
 
     fn replace(&self, shared: Shared) {
         shared.show();
-        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shared);
+        *self.shared.write() = Arc::new(shared);
         self.version.fetch_add(1, Ordering::Release);
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use super::metrics::Metrics;
@@ -152,14 +152,13 @@ impl<R> Queue<R> {
         let mut state = self.lock();
         if state.degraded.is_some() && state.phase == Phase::Open {
             let is_open = |state: &mut State<R>| state.phase == Phase::Open;
-            let waited = self.filled.wait_timeout_while(state, config.retry_every, is_open);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.filled.wait_while_for(&mut state, is_open, config.retry_every);
         } else {
             while state.waiting.is_empty() && state.phase == Phase::Open {
                 state.sleep = Sleep::UntilRow;
-                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.filled.wait(&mut state);
             }
-            state = self.linger(state, config);
+            self.linger(&mut state, config);
         }
         if state.waiting.is_empty() && state.phase != Phase::Open {
             return None;
@@ -177,15 +176,13 @@ impl<R> Queue<R> {
     }
 
     /// Waits for more rows, as long as nobody waits for one and they do not fill a transaction.
-    fn linger<'q>(&self, mut state: MutexGuard<'q, State<R>>, config: &WriterConfig) -> MutexGuard<'q, State<R>> {
+    fn linger(&self, state: &mut MutexGuard<'_, State<R>>, config: &WriterConfig) {
         state.sleep = Sleep::UntilAwaited;
         let may_wait = |state: &mut State<R>| {
             state.awaited == 0 && state.waiting.len() < config.max_batch && state.phase == Phase::Open
         };
-        let waited = self.filled.wait_timeout_while(state, config.linger, may_wait);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        self.filled.wait_while_for(state, may_wait, config.linger);
         state.sleep = Sleep::No;
-        state
     }
 
     /// All rows of the batch are settled and the database can be written. Returns for how long it could not.
@@ -276,7 +273,7 @@ impl<R> Queue<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -5,10 +5,11 @@
 //! each line cost more than writing them. Lines of the last moment are lost when the process is killed.
 
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How long the first line waits for others.
@@ -99,19 +100,18 @@ impl Lines {
         let mut state = self.lock();
         while state.waiting.is_empty() && state.phase != Phase::Ending {
             state.phase = Phase::Idle;
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.0.changed.wait(&mut state);
         }
         if state.phase != Phase::Ending {
             let is_open = |state: &mut State| state.phase != Phase::Ending;
-            let gathered = self.0.changed.wait_timeout_while(state, GATHER, is_open);
-            state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+            self.0.changed.wait_while_for(&mut state, is_open, GATHER);
         }
         std::mem::swap(&mut state.waiting, taken);
         !taken.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 
@@ -138,7 +138,7 @@ impl Drop for LinesGuard {
         shared.changed.notify_all();
         let is_writing = |state: &mut State| state.phase != Phase::Ended;
         // Nothing is left to be done about a reader that took longer.
-        drop(shared.changed.wait_timeout_while(state, END_LIMIT, is_writing));
+        shared.changed.wait_while_for(&mut state, is_writing, END_LIMIT);
     }
 }
 

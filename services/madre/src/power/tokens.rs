@@ -2,8 +2,9 @@
 //! restart forgets is only refused.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::secret;
 
@@ -26,7 +27,7 @@ impl PowerTokens {
     /// A new token.
     pub(super) fn issue(&self, now: Instant) -> String {
         let token = secret::mint();
-        let mut issued = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut issued = self.0.lock();
         if issued.len() == MOST {
             issued.pop_front();
         }
@@ -36,7 +37,7 @@ impl PowerTokens {
 
     /// Whether `token` is good; it is not a second time.
     pub(super) fn spend(&self, token: &str, now: Instant) -> bool {
-        let mut issued = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut issued = self.0.lock();
         issued.retain(|token| token.expires > now);
         let found = issued.iter().position(|known| secret::matches(token, &known.digest));
         found.is_some_and(|at| issued.remove(at).is_some())

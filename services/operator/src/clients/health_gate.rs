@@ -4,9 +4,9 @@
 //! Healthy or not, what was found holds for one time to live (30 s by default). A request whose call got no answer
 //! marks the service unhealthy at once, so that no other request waits for it within that time.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// What is known of a service's health.
@@ -96,8 +96,8 @@ impl HealthGate {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 

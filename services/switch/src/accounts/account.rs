@@ -1,6 +1,8 @@
 //! A key as the gateway knows it: whose it is, what it may ask for, and the meters that its requests run through.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::money::Usd;
 use super::period::{Period, Window};

@@ -4,10 +4,11 @@
 //! in the code: an answer that was sent, a call that failed, a stream that broke and a client that left all end in the
 //! last holder being dropped.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::account::{Account, Amounts};
 use super::credentials::Caller;
@@ -166,7 +167,7 @@ impl Bill {
         let price = open.terms.prices.find(charge.model);
         let cost = price.map(|price| price.of(charge.tokens));
         charge.spent.count(&charge.tokens, charge.estimated, cost);
-        let mut spent = open.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = open.spent.lock();
         spent.tokens = spent.tokens.plus(charge.tokens);
         spent.cost = spent.cost.plus(cost.unwrap_or_default());
         spent.estimated |= charge.estimated;
@@ -199,7 +200,7 @@ impl Bill {
 
     /// The answer came out of the cache, where `provider` had given it: it costs nothing.
     pub(crate) fn answered_by_cache(&self, provider: &str, model: &Arc<str>) {
-        let mut spent = self.0.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = self.0.spent.lock();
         spent.from_cache = true;
         spent.provider = provider.into();
         spent.provider_model = Some(model.clone());
@@ -207,12 +208,12 @@ impl Bill {
 
     /// What has been spent so far.
     pub(crate) fn cost(&self) -> Usd {
-        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).cost
+        self.0.spent.lock().cost
     }
 
     /// The tokens that have been spent so far, by all calls together.
     pub(crate) fn tokens(&self) -> Tokens {
-        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner).tokens
+        self.0.spent.lock().tokens
     }
 
     /// What a call has spent in which so many tokens were `written`, for a provider that does not report; the model has
@@ -253,8 +254,8 @@ impl Bill {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let spent = std::mem::take(self.spent.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let reservation = self.reservation.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let spent = std::mem::take(self.spent.get_mut());
+        let reservation = self.reservation.get_mut().take();
         if let Some(reservation) = reservation {
             let amounts = Amounts { requests: 1, tokens: spent.tokens.total(), money: spent.cost };
             self.accounts.meters.settle(reservation, amounts);

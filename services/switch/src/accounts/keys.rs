@@ -4,9 +4,10 @@
 //! asked by hash tells nobody by its timing how much of a guess was right.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Secrets;

@@ -1,9 +1,10 @@
 //! The counters of this process: exact and atomic under one short lock a tenant, never held across an await.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::MutexGuard;
 
 use super::account::{Account, Amounts, Book, Counts, Meter, Tenant};
 use super::meters::{Level, Meters, Refused, Reservation};
@@ -126,7 +127,7 @@ pub(super) fn current<'b>(book: &'b mut Book, meter: &Meter, now_ms: i64) -> &'b
 }
 
 pub(super) fn lock(tenant: &Tenant) -> MutexGuard<'_, Book> {
-    tenant.book.lock().unwrap_or_else(PoisonError::into_inner)
+    tenant.book.lock()
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@
 //! Whatever becomes of the task, everybody learns of it: a lead that is dropped without an end leaves [`End::Lost`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use vx11_chassis::sse::Frame;
 use vx11_contracts::chat::Usage;
@@ -156,7 +157,7 @@ impl Flight {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Waits until `look` finds what it looks for; it looks again whenever `changed` says so.

@@ -1,8 +1,9 @@
 //! How much the cache is used, and how full it is.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, opts};
@@ -71,7 +72,7 @@ impl CacheMetrics {
     /// `cache` is the one whose size is shown from now on.
     pub(crate) fn watch(&self, cache: Option<&Arc<Cache>>) {
         let cache = cache.map_or_else(Weak::new, Arc::downgrade);
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = cache;
+        *self.watched.lock() = cache;
     }
 }
 
@@ -99,7 +100,7 @@ impl Collector for Fullness {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let cache = self.watched.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let cache = self.watched.lock().upgrade();
         let (entries, bytes) = cache.as_ref().map_or((0, 0), |cache| cache.size());
         self.pending.set(cache.map_or(0, |cache| cache.pending()).try_into().unwrap_or(i64::MAX));
         self.entries.set(entries.try_into().unwrap_or(i64::MAX));

@@ -1,8 +1,9 @@
 //! What is read when it is scraped, because it also changes with time alone: breakers, keys, latencies, queues.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGaugeVec, opts};
@@ -91,7 +92,7 @@ impl Collector for LiveStates {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = self.watched.lock();
         self.reset();
         for (provider, labels) in watched.iter() {
             self.read(provider, labels);

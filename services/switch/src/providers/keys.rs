@@ -1,9 +1,9 @@
 //! A provider's keys: what is sent, and which of them still works.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 use vx11_contracts::switch::{KeyHealth, KeyInfo};
 
 use super::identity;
@@ -128,6 +128,6 @@ impl Keys {
 
     fn states(&self) -> MutexGuard<'_, KeyStates> {
         // Every change is whole before the lock is given back.
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock()
     }
 }

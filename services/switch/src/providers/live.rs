@@ -9,10 +9,11 @@
 mod model;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
+use parking_lot::{RwLock, RwLockWriteGuard};
 use vx11_resilience::{Admission, BreakerConfig, RetryBudget, Verdict};
 
 use crate::config::{ProviderConfig, RetryConfig};
@@ -76,7 +77,7 @@ impl Live {
 
     /// Every model that something is known of.
     pub(crate) fn models(&self) -> Vec<Arc<ModelLive>> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.models.read().values().cloned().collect()
     }
 
     /// The models that show how the provider is, by the places of their labels. A name that it never answered may be
@@ -95,7 +96,7 @@ impl Live {
     }
 
     fn known(&self, name: &str) -> Option<Arc<ModelLive>> {
-        let model = self.models.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()?;
+        let model = self.models.read().get(name).cloned()?;
         model.used(self.arrivals.load(Ordering::Relaxed));
         Some(model)
     }
@@ -108,7 +109,7 @@ impl Live {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Models> {
-        self.models.write().unwrap_or_else(PoisonError::into_inner)
+        self.models.write()
     }
 }
 

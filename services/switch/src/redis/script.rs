@@ -1,9 +1,9 @@
 //! What is run at Redis, and what became of it there.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::Failed;
@@ -61,6 +61,6 @@ impl Script {
     }
 
     fn refusal(&self) -> MutexGuard<'_, Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refusal.lock()
     }
 }

@@ -1,7 +1,6 @@
 //! Whatever order requests are reserved, settled, given up and abandoned in, the counters are the truth.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;

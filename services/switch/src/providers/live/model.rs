@@ -1,10 +1,11 @@
 //! What is learnt about one model at one provider. A whole answer and a stream's first token are two latencies, of
 //! which one says nothing about the other.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use vx11_resilience::{Breaker, BreakerConfig, BreakerState};
 
 use crate::domain::latency::PeakEwma;
@@ -166,7 +167,7 @@ impl ModelLive {
     }
 
     fn measured(&self) -> MutexGuard<'_, Measured> {
-        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+        self.measured.lock()
     }
 }
 

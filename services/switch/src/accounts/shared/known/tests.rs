@@ -1,7 +1,8 @@
 //! However the answers of Redis overtake one another, the counters of the process are those of Redis once all is told.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
