@@ -1,5 +1,6 @@
 //! Watches a stream go by: is each chunk well formed, has every choice finished, what was spent.
 
+mod alike;
 mod choices;
 mod said;
 
@@ -11,6 +12,7 @@ use super::reported::{Reported, ReportedUsage};
 use super::written::Written;
 use crate::accounts::{Tier, Tokens};
 
+use alike::Alike;
 use choices::Choices;
 pub(crate) use choices::Piece;
 
@@ -53,12 +55,23 @@ pub(crate) struct StreamWatch {
     tier: Option<Tier>,
     /// What was written, where that is kept.
     written: Option<Box<Written>>,
+    alike: Alike,
 }
 
 impl StreamWatch {
     /// Watches a stream of `expected` choices.
     pub(crate) fn new(expected: u32) -> Self {
-        Self { expected, begun: 0, finished: 0, tokens: 0, has_spoken: false, usage: None, tier: None, written: None }
+        Self {
+            expected,
+            begun: 0,
+            finished: 0,
+            tokens: 0,
+            has_spoken: false,
+            usage: None,
+            tier: None,
+            written: None,
+            alike: Alike::default(),
+        }
     }
 
     /// Takes in the payload of the next event. What it says of the answer is added to `delivered`, where that is kept.
@@ -73,28 +86,41 @@ impl StreamWatch {
         }
         // serde would skip what is not looked at, whatever its bytes; readers of the chunk would stumble over them.
         let text = std::str::from_utf8(data).map_err(|_| BadChunk)?;
-        let chunk: Chunk<'_> = serde_json::from_str(text).map_err(|_| BadChunk)?;
-        if chunk.error.is_some() {
+        if let Some(choices) = self.alike.read(text) {
+            return Ok(self.take_in(text, &choices, delivered));
+        }
+        let Chunk { choices, usage, service_tier, error } = serde_json::from_str(text).map_err(|_| BadChunk)?;
+        if error.is_some() {
             return Ok(Seen::Error);
         }
-        if chunk.choices.given_up {
+        if choices.given_up {
             return Ok(Seen::GivenUp);
         }
+        self.tier = service_tier.or(self.tier);
+        match usage {
+            Some(usage) => {
+                let reported = usage.reported().map(|reported| reported.served(self.tier));
+                self.usage = reported.or(self.usage);
+            }
+            // Of several choices each has a form of its own.
+            None if self.expected <= 1 => self.alike.learn(text, &choices),
+            None => {}
+        }
+        Ok(self.take_in(text, &choices, delivered))
+    }
+
+    fn take_in(&mut self, text: &str, choices: &Choices<'_>, delivered: Option<&mut Delivered>) -> Seen {
         if let Some(delivered) = delivered {
-            delivered.add(data, chunk.choices.pieces());
+            delivered.add(text.as_bytes(), choices.pieces());
         }
         if let Some(written) = &mut self.written {
-            written.add(text, chunk.choices.pieces());
+            written.add(text, choices.pieces());
         }
-        self.tier = chunk.service_tier.or(self.tier);
-        if let Some(reported) = chunk.usage.and_then(ReportedUsage::reported) {
-            self.usage = Some(reported.served(self.tier));
-        }
-        self.begun |= chunk.choices.begun;
-        self.finished |= chunk.choices.finished;
-        self.tokens += chunk.choices.tokens;
-        self.has_spoken |= chunk.choices.says;
-        Ok(Seen::Chunk { token: chunk.choices.tokens > 0 })
+        self.begun |= choices.begun;
+        self.finished |= choices.finished;
+        self.tokens += choices.tokens;
+        self.has_spoken |= choices.says;
+        Seen::Chunk { token: choices.tokens > 0 }
     }
 
     /// From now on what is written is kept, so that its tokens can be counted.

@@ -47,6 +47,16 @@ struct Id {
     text: String,
     /// How the first chunk began, up to the end of its id; empty where that did not come first.
     prefix: Vec<u8>,
+    /// How it ended, from the comma before its id on; empty where something but plain values came after that.
+    suffix: Vec<u8>,
+}
+
+impl Id {
+    /// Whether the chunk `data`, which is JSON, is known to have it without being read.
+    fn is_in(&self, data: &[u8]) -> bool {
+        let is_one_of = |known: &[u8], found: bool| !known.is_empty() && found;
+        is_one_of(&self.prefix, data.starts_with(&self.prefix)) || is_one_of(&self.suffix, data.ends_with(&self.suffix))
+    }
 }
 
 #[derive(Deserialize)]
@@ -145,7 +155,7 @@ impl Manners {
 
     /// The chunk under the first chunk's id; `None` where it has that one.
     fn with_one_id(&mut self, data: &[u8]) -> Option<Bytes> {
-        if self.id.as_ref().is_some_and(|id| !id.prefix.is_empty() && data.starts_with(&id.prefix)) {
+        if self.id.as_ref().is_some_and(|id| id.is_in(data)) {
             return None;
         }
         let text = std::str::from_utf8(data).ok()?;
@@ -157,7 +167,8 @@ impl Manners {
             // Only what begins like this is known to have the id at its top, without being read.
             let comes_first = text[..span.start].trim_end().trim_end_matches(':').trim_end() == "{\"id\"";
             let prefix = if comes_first { data[..span.end].to_vec() } else { Vec::new() };
-            self.id = Some(Id { text: own.get().to_owned(), prefix });
+            let suffix = plain_end(text, span.start).unwrap_or_default().as_bytes().to_vec();
+            self.id = Some(Id { text: own.get().to_owned(), prefix, suffix });
             if self.wants_usage {
                 self.begun = said_of_all(created, model);
             }
@@ -170,6 +181,17 @@ impl Manners {
             None => Some(text.replacen('{', &format!(r#"{{"id":{},"#, id.text), 1).into()),
         }
     }
+}
+
+/// The end of `chunk` from the comma before its id on, whose value begins at `id`. With nothing but plain values in it, the
+/// brace that ends it is that of the whole chunk, and so is the id before it, in any other chunk that ends like this, too:
+/// within a string its quotes would not stand so.
+fn plain_end(chunk: &str, id: usize) -> Option<&str> {
+    let name = chunk[..id].trim_end().strip_suffix(':')?.trim_end().strip_suffix("\"id\"")?;
+    let comma = name.trim_end().strip_suffix(',')?.len();
+    let end = &chunk[comma..];
+    let is_plain = !end.strip_suffix('}')?.contains(['{', '}', '[', ']', '\\']);
+    is_plain.then_some(end)
 }
 
 /// What all chunks say of their answer, as it stands in JSON before other fields.
@@ -271,5 +293,29 @@ mod tests {
         let expected =
             format!(r#"{{"id":"c1","object":"text_completion","created":7,"model":"m","choices":[],"usage":{usage}}}"#);
         assert_eq!(last.as_deref(), Some(expected.as_bytes()));
+    }
+
+    #[test]
+    fn an_id_that_comes_after_all_that_changes_is_known_by_the_end() {
+        let first = r#"{"choices":[{"delta":{"content":"a"}}],"created":1, "id" : "c1","model":"m"}"#;
+        let mut manners = Manners::new(false, CHUNK);
+        assert_eq!(pass(&mut manners, first, false), Passed::AsItCame);
+        let id = manners.id.as_ref().expect("an id");
+        assert_eq!(std::str::from_utf8(&id.suffix), Ok(r#", "id" : "c1","model":"m"}"#));
+        assert!(id.is_in(first.replace(r#""a""#, r#""b""#).as_bytes()));
+        // Another id, none, or one of something else.
+        for (chunk, expected) in [
+            (r#"{"choices":[],"id":"c2","model":"m"}"#, r#"{"choices":[],"id":"c1","model":"m"}"#),
+            (r#"{"choices":[],"model":"m"}"#, r#"{"id":"c1","choices":[],"model":"m"}"#),
+            (r#"{"x":{"y":1, "id" : "c1","model":"m"}}"#, r#"{"id":"c1","x":{"y":1, "id" : "c1","model":"m"}}"#),
+        ] {
+            assert_eq!(pass(&mut manners, chunk, false), Passed::Instead(expected.into()));
+        }
+        for end in [r#","id":"c1","x":{"a":1}}"#, r#","id":"c1","x":[1]}"#, r#","id":"c1","x":"\n"}"#] {
+            let chunk = format!(r#"{{"choices":[]{end}"#);
+            let mut manners = Manners::new(false, CHUNK);
+            pass(&mut manners, &chunk, false);
+            assert!(manners.id.is_some_and(|id| id.suffix.is_empty()), "{chunk}");
+        }
     }
 }

@@ -24,13 +24,40 @@ pub(super) struct Choices<'a> {
 }
 
 impl<'a> Choices<'a> {
+    /// One that says this.
+    pub(super) fn of(piece: Piece<'a>) -> Self {
+        let mut one = Self::default();
+        one.add(piece);
+        one
+    }
+
+    fn add(&mut self, piece: Piece<'a>) {
+        // More choices than bits: the last bit stands for all the rest.
+        let bit = 1u128 << piece.index.min(u128::BITS - 1);
+        self.begun |= bit;
+        if piece.finished {
+            self.finished |= bit;
+        }
+        self.tokens += piece.tokens;
+        self.says |= piece.says();
+        match self.first {
+            None => self.first = Some(piece),
+            Some(_) => self.more.push(piece),
+        }
+    }
+
+    /// What the only one says, where there is one.
+    pub(super) fn only(&self) -> Option<&Piece<'a>> {
+        self.first.as_ref().filter(|_| self.more.is_empty())
+    }
+
     pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece<'a>> {
         self.first.iter().chain(&self.more)
     }
 }
 
 /// What one chunk says of one choice.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Piece<'a> {
     /// The choice.
     pub(crate) index: u32,
@@ -143,19 +170,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
                 let mut seen = Choices::default();
                 while let Some(choice) = list.next_element::<Choice<'de>>()? {
                     seen.given_up |= choice.finish_reason == Ending::GivenUp;
-                    let piece = Piece::from(choice);
-                    // More choices than bits: the last bit stands for all the rest.
-                    let bit = 1u128 << piece.index.min(u128::BITS - 1);
-                    seen.begun |= bit;
-                    if piece.finished {
-                        seen.finished |= bit;
-                    }
-                    seen.tokens += piece.tokens;
-                    seen.says |= piece.says();
-                    match seen.first {
-                        None => seen.first = Some(piece),
-                        Some(_) => seen.more.push(piece),
-                    }
+                    seen.add(choice.into());
                 }
                 Ok(seen)
             }

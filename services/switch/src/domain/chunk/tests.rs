@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const TEXT: &[u8] = br#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],"usage":null}"#;
@@ -103,4 +105,50 @@ fn the_end_comments_and_faults_are_told_apart() {
         assert_eq!(watch.observe(fault, None), Err(BadChunk), "{}", String::from_utf8_lossy(fault));
     }
     assert_eq!(watch.observe(br#"{"error":null,"choices":[]}"#, None), Ok(Seen::Chunk { token: false }));
+}
+
+/// Chunks around a text, as providers write them.
+const FORMS: [&str; 9] = [
+    r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":TEXT}}]}"#,
+    r#"{"id":"c1","choices":[{"index":0,"delta":{"content":TEXT},"logprobs":null,"finish_reason":null}],"usage":null}"#,
+    r#"{"choices":[{"delta":{"content":TEXT},"finish_reason":null,"index":0}],"id":"c1","service_tier":"flex"}"#,
+    r#"{"choices":[{"delta":{"content":TEXT}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#,
+    r#"{"choices":[{"delta":{"content":TEXT},"logprobs":{"content":[{"token":TEXT}]}}]}"#,
+    r#"{"choices":[{"index":3,"delta":{"content":TEXT,"reasoning_content":"so"}}]}"#,
+    r#"{"choices":[{"delta":{"content":TEXT},"finish_reason":"stop"}]}"#,
+    r#"{"choices":[{"index":0,"text":TEXT}]}"#,
+    r#"{"choices":[{"index":0,"delta":{"content":TEXT}},{"index":1,"delta":{"content":TEXT}}]}"#,
+];
+
+proptest! {
+    #[test]
+    fn a_chunk_that_is_like_one_before_says_what_it_would_alone(
+        chunks in prop::collection::vec((0..FORMS.len(), "[a-z \"\\\\\n{}é😀]{0,6}|TEXT", any::<bool>()), 1..20)
+    ) {
+        // One that expects several choices learns nothing.
+        let (mut learning, mut other) = (StreamWatch::new(1), StreamWatch::new(2));
+        let (mut delivered, mut others) = (Delivered::default(), Delivered::default());
+        for (form, text, is_json) in chunks {
+            let text = if is_json { serde_json::to_string(&text).expect("JSON") } else { format!("\"{text}\"") };
+            let chunk = FORMS[form].replace("TEXT", &text);
+            let seen = learning.observe(chunk.as_bytes(), Some(&mut delivered));
+            prop_assert_eq!(seen, other.observe(chunk.as_bytes(), Some(&mut others)), "{}", chunk);
+        }
+        prop_assert_eq!(format!("{delivered:?}"), format!("{others:?}"));
+        let state = |watch: &StreamWatch| (watch.begun, watch.finished, watch.tokens, watch.has_spoken, watch.usage, watch.tier);
+        prop_assert_eq!(state(&learning), state(&other));
+    }
+}
+
+#[test]
+fn a_text_is_read_by_the_form_of_the_one_before() {
+    let mut watch = StreamWatch::new(1);
+    watch.observe(TEXT, None).expect("well formed");
+    let text = std::str::from_utf8(TEXT).expect("text");
+    let again = |said: &str| watch.alike.read(&text.replace("Hi", said)).map(|choices| choices.tokens);
+    assert_eq!(again("Hi"), watch.alike.read(text).map(|choices| choices.tokens));
+    assert!(again("one two").is_some() && again("").is_some());
+    for other in ["\\n", "a\"b", "\n"] {
+        assert_eq!(again(other), None, "{other:?}");
+    }
 }
