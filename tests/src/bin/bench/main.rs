@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     if part != Some("chain") {
         gateway::run(time, rounds).await?;
     }
-    Ok(())
+    report::check()
 }
 
 /// One line of the table.

@@ -1,5 +1,12 @@
 //! How a figure is printed, and held against its target.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::ensure;
+
+/// Whether a figure has missed its target.
+static MISSED: AtomicBool = AtomicBool::new(false);
+
 /// Which side of its target a figure must be on.
 pub(crate) enum Bound {
     AtLeast,
@@ -12,7 +19,14 @@ pub(crate) fn judge(what: &str, value: f64, target: f64, bound: Bound) {
         Bound::AtLeast => (value >= target, "≥"),
         Bound::AtMost => (value <= target, "≤"),
     };
+    MISSED.fetch_or(!holds, Ordering::Relaxed);
     println!("{what:<36} {value:>8.3}  {sign} {target:<6} {}", if holds { "ok" } else { "MISS" });
+}
+
+/// Fails where a figure has missed its target, so that whoever called the program hears of it.
+pub(crate) fn check() -> anyhow::Result<()> {
+    ensure!(!MISSED.load(Ordering::Relaxed), "not every figure is what is aimed at");
+    Ok(())
 }
 
 /// The middle one.
