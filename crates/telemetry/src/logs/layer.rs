@@ -44,9 +44,7 @@ impl<W> LogLayer<W> {
         Self { style, process: process.into(), writer }
     }
 
-    fn render(&self, event: &Event<'_>, around: &SpanFields, fields: &mut EventFields, out: &mut Vec<u8>) {
-        fields.begin(self.style);
-        event.record(fields);
+    fn render(&self, event: &Event<'_>, around: &SpanFields, fields: &EventFields, out: &mut Vec<u8>) {
         let own = &fields.own;
         let line = Line {
             time: &time::now(),
@@ -96,6 +94,9 @@ where
             // A value whose `Debug` logs would come back here while the buffers are in use; its line is left out.
             let Ok(mut buffers) = buffers.try_borrow_mut() else { return };
             let (fields, line) = &mut *buffers;
+            fields.begin(self.style);
+            event.record(fields);
+            // Looked at when all values are written: one whose `Debug` records something in its span would wait for itself.
             let span = context.event_span(event);
             let extensions = span.as_ref().map(|span| span.extensions());
             let around = extensions.as_ref().and_then(|extensions| extensions.get::<SpanFields>());
