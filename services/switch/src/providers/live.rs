@@ -11,7 +11,7 @@ mod model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 use vx11_resilience::{Admission, BreakerConfig, RetryBudget, Verdict};
@@ -23,6 +23,8 @@ pub(crate) use model::{Form, InFlight, ModelLive};
 
 /// Names that are kept though nobody holds them.
 const MOST_IDLE: usize = 256;
+/// How long nobody looks again where there was nothing to forget: every call to a new name would.
+const FULL_FOR: Duration = Duration::from_secs(1);
 
 /// What is learnt about one provider.
 #[derive(Debug)]
@@ -39,7 +41,13 @@ pub(crate) struct Live {
     arrivals: AtomicU64,
 }
 
-type Models = BTreeMap<Arc<str>, Arc<ModelLive>>;
+/// The models that something is known of.
+#[derive(Debug, Default)]
+struct Models {
+    by_name: BTreeMap<Arc<str>, Arc<ModelLive>>,
+    /// Until when there is nothing to forget.
+    full_until: Option<Instant>,
+}
 
 impl Live {
     /// Nothing is known yet.
@@ -58,7 +66,7 @@ impl Live {
     pub(crate) fn model(&self, name: &Arc<str>, label: &Label) -> Arc<ModelLive> {
         self.known(name).unwrap_or_else(|| {
             let mut models = self.write();
-            let has_place = **name == **label || models.contains_key(name) || make_room(&mut models);
+            let has_place = **name == **label || models.by_name.contains_key(name) || models.make_room();
             let name = if has_place { name.clone() } else { Arc::from(&**label) };
             self.learn(&mut models, name)
         })
@@ -70,14 +78,14 @@ impl Live {
         let model = self.known(name).or_else(|| {
             let matters = self.breaker.enabled && matches!(verdict, Verdict::Open(_));
             let mut models = matters.then(|| self.write())?;
-            make_room(&mut models).then(|| self.learn(&mut models, name.into()))
+            models.make_room().then(|| self.learn(&mut models, name.into()))
         });
         model.is_some_and(|model| model.breaker.hear(word, verdict))
     }
 
     /// Every model that something is known of.
     pub(crate) fn models(&self) -> Vec<Arc<ModelLive>> {
-        self.models.read().values().cloned().collect()
+        self.models.read().by_name.values().cloned().collect()
     }
 
     /// The models that show how the provider is, by the places of their labels. A name that it never answered may be
@@ -96,14 +104,14 @@ impl Live {
     }
 
     fn known(&self, name: &str) -> Option<Arc<ModelLive>> {
-        let model = self.models.read().get(name).cloned()?;
+        let model = self.models.read().by_name.get(name).cloned()?;
         model.used(self.arrivals.load(Ordering::Relaxed));
         Some(model)
     }
 
     fn learn(&self, models: &mut Models, name: Arc<str>) -> Arc<ModelLive> {
         let new = || Arc::new(ModelLive::new(name.clone(), self.breaker));
-        let model = models.entry(name.clone()).or_insert_with(new);
+        let model = models.by_name.entry(name.clone()).or_insert_with(new);
         model.used(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1);
         model.clone()
     }
@@ -113,17 +121,29 @@ impl Live {
     }
 }
 
-/// Whether there is a place for one more name, where need be because another one is forgotten.
-fn make_room(models: &mut Models) -> bool {
-    // While the map is locked nobody can come to hold one that only the map holds.
-    let idle = || models.iter().filter(|(_, model)| Arc::strong_count(model) == 1);
-    if models.len() < MOST_IDLE || idle().count() < MOST_IDLE {
-        return true;
+impl Models {
+    /// Whether there is a place for one more name, where need be because others are forgotten.
+    fn make_room(&mut self) -> bool {
+        if self.by_name.len() < MOST_IDLE {
+            return true;
+        }
+        let now = Instant::now();
+        if self.full_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        // While the map is locked nobody can come to hold one that only the map holds.
+        let idle: Vec<_> = self.by_name.values().filter(|model| Arc::strong_count(model) == 1).collect();
+        // Calls that were under way at the same time may have left more than one too many.
+        let too_many = (idle.len() + 1).saturating_sub(MOST_IDLE);
+        let mut least: Vec<_> = idle.iter().filter_map(|model| Some((model.worth()?, model.name.clone()))).collect();
+        least.sort_unstable();
+        let has_room = least.len() >= too_many;
+        for (_, name) in least.into_iter().take(too_many) {
+            self.by_name.remove(&name);
+        }
+        self.full_until = (!has_room).then(|| now + FULL_FOR);
+        has_room
     }
-    let least = idle().filter_map(|(name, model)| Some((model.worth()?, name))).min();
-    let Some(name) = least.map(|(_, name)| name.clone()) else { return false };
-    models.remove(&name);
-    true
 }
 
 #[cfg(test)]

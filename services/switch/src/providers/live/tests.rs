@@ -97,3 +97,13 @@ fn of_a_name_that_is_not_known_only_a_failure_is_heard() {
     assert!(live.hear("gpt-4", 2, Verdict::Open(FOR_LONG)));
     assert_eq!((state(&live, "gpt-4"), state(&live, "gpt-5")), (Some(BreakerState::Open), None));
 }
+
+#[test]
+fn what_was_under_way_at_once_is_forgotten_at_once() {
+    let live = live(FOR_LONG);
+    let held: Vec<_> = (0..2 * MOST_IDLE).map(|number| ask(&live, &format!("made-up-{number}"))).collect();
+    assert!(live.models().len() >= 2 * MOST_IDLE, "a call under way is not forgotten");
+    drop(held);
+    drop(ask(&live, "one more"));
+    assert_eq!(live.models().len(), MOST_IDLE);
+}
