@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-profdata=$(command -v llvm-profdata || compgen -c llvm-profdata- | sort -V | tail -n 1)
+# The newest there is: one of an older LLVM cannot read what the compiler's counts.
+profdata=$(compgen -c llvm-profdata | sort -uV | tail -n 1)
 [ -n "$profdata" ] || { echo "llvm-profdata is missing (Debian: apt-get install llvm-19)"; exit 1; }
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
