@@ -16,6 +16,21 @@ const SHIPPED: &str = include_str!("prices.toml");
 /// Tokens that a price is stated for.
 const PER: u64 = 1_000_000;
 
+/// How OpenRouter may be asked to serve a model, after a `:`.
+const SERVED: [&str; 6] = ["beta", "exacto", "extended", "floor", "nitro", "thinking"];
+
+/// What is given away.
+const FREE: Price = Price {
+    input: Usd::ZERO,
+    cached_input: Usd::ZERO,
+    cache_write: Usd::ZERO,
+    cache_write_1h: Usd::ZERO,
+    output: Usd::ZERO,
+    reasoning: Usd::ZERO,
+    long: None,
+    tiers: Tiers::ALIKE,
+};
+
 /// The price of every model that has one.
 #[derive(Debug)]
 pub(crate) struct PriceTable {
@@ -34,7 +49,11 @@ impl PriceTable {
         let configured = configured.iter().map(|(pattern, price)| (pattern.clone(), price_of(price)));
         let shipped = shipped.iter().map(|(pattern, price)| (pattern.clone(), price_of(price)));
         // Later ones replace earlier ones.
-        let all: BTreeMap<String, Price> = shipped.chain(configured).collect();
+        let mut all: BTreeMap<String, Price> = shipped.chain(configured).collect();
+        let dotted: Vec<_> = all.iter().filter_map(|(name, price)| Some((with_dots(name)?, *price))).collect();
+        for (name, price) in dotted {
+            all.entry(name).or_insert(price);
+        }
         let mut table = Self { exact: BTreeMap::new(), prefixes: Vec::new() };
         for (pattern, price) in all {
             match NamePattern::of(&pattern) {
@@ -51,12 +70,27 @@ impl PriceTable {
         self.find(model).map(|price| price.input.plus(price.output).times(PER).as_f64())
     }
 
-    /// What `model` costs: by its name, by the longest pattern that fits, or by the part after its last slash, because
-    /// aggregators write `vendor/model`. `None`: nobody says, and it costs nothing.
+    /// What `model` costs: by its name, by the longest pattern that fits, or by what it is called without what
+    /// aggregators write around it, as in `vendor/model:nitro`. `None`: nobody says, and it costs nothing.
     pub(crate) fn find(&self, model: &str) -> Option<Price> {
-        let own = self.exact.get(model).copied();
-        let own = own.or_else(|| self.longest_prefix(model).map(|index| self.prefixes[index].1));
-        own.or_else(|| model.rsplit_once('/').and_then(|(_, name)| self.find(name)))
+        self.listed(model).or_else(|| {
+            let served = model.rsplit_once(':').filter(|(_, how)| SERVED.contains(how));
+            let name = served.map_or(model, |(name, _)| name);
+            let listed = served.and_then(|(name, _)| self.listed(name));
+            listed.or_else(|| name.rsplit_once('/').and_then(|(_, name)| self.listed(name)))
+        })
+    }
+
+    /// What stands in the table for `model` as it is written.
+    fn listed(&self, model: &str) -> Option<Price> {
+        if let Some(own) = self.exact.get(model) {
+            return Some(*own);
+        }
+        // It may begin like one that is paid for.
+        if model.ends_with(":free") && model.contains('/') {
+            return Some(FREE);
+        }
+        self.longest_prefix(model).map(|index| self.prefixes[index].1)
     }
 
     /// Where the longest prefix of `model` stands among the prefixes, which are sorted.
@@ -74,6 +108,25 @@ impl PriceTable {
             beginning = &beginning[..beginning.floor_char_boundary(shared)];
         }
     }
+}
+
+/// `pattern` as aggregators write versions: `claude-opus-4.5*` for `claude-opus-4-5*`. A date has no dots. `None`: there
+/// is no version in it that can be written otherwise.
+///
+/// The table has both spellings, so that looking up costs what it did, and of what fits either the longest holds.
+fn with_dots(pattern: &str) -> Option<String> {
+    let (name, ending) = pattern.strip_suffix('*').map_or((pattern, ""), |name| (name, "*"));
+    let is_version = |part: &str| matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = name.split('-');
+    let mut before = parts.next()?;
+    let mut dotted = before.to_owned();
+    for part in parts {
+        dotted.push(if is_version(before) && is_version(part) { '.' } else { '-' });
+        dotted.push_str(part);
+        before = part;
+    }
+    dotted.push_str(ending);
+    (dotted != pattern).then_some(dotted)
 }
 
 fn shipped() -> Result<BTreeMap<String, PriceConfig>, Box<figment::Error>> {
@@ -126,7 +179,8 @@ mod tests {
         assert!(shipped.len() > 80, "{}", shipped.len());
         shipped.iter().for_each(|(pattern, price)| price.check(pattern).expect("a price"));
         let table = PriceTable::new(&BTreeMap::new());
-        assert_eq!(table.exact.len() + table.prefixes.len(), shipped.len());
+        let dotted = shipped.keys().filter_map(|pattern| with_dots(pattern)).count();
+        assert_eq!(table.exact.len() + table.prefixes.len(), shipped.len() + dotted);
         let price = table.find("claude-sonnet-4-5-20250929").expect("a price");
         let writes = [price.cache_write, price.cache_write_1h];
         assert_eq!(writes, ["3.75", "6"].map(|text| per_token(usd(text))));
@@ -183,6 +237,13 @@ mod tests {
             ("gpt-4o-mini-audio-preview-2024-12-17", "20"),
             ("gpt-3.5-turbo-instruct", "2"),
             ("gpt-4-32k", "120"),
+            ("gpt-4", "60"),
+            ("gpt-4-0613", "60"),
+            ("gpt-4-0125-preview", "30"),
+            ("gpt-4-1106-preview", "30"),
+            ("gpt-4-1106-vision-preview", "30"),
+            ("gpt-4-turbo-2024-04-09", "30"),
+            ("gpt-4-vision-preview", "30"),
             ("o1-mini", "4.4"),
         ] {
             let price = table.find(model).map(|price| price.output.times(PER).to_string());
@@ -220,6 +281,103 @@ mod tests {
             assert_eq!(input(model).as_deref(), Some(expected), "{model}");
         }
         assert_eq!(input("somebodys-own-model"), None);
+    }
+
+    #[test]
+    fn aggregators_write_dots_vendors_and_ways_to_serve() {
+        let table = PriceTable::new(&BTreeMap::new());
+        for (theirs, ours) in [
+            ("anthropic/claude-opus-5", "claude-opus-5"),
+            ("anthropic/claude-opus-5.5", "claude-opus-5-5"),
+            ("anthropic/claude-sonnet-5", "claude-sonnet-5"),
+            ("anthropic/claude-sonnet-5.5", "claude-sonnet-5-5"),
+            ("anthropic/claude-haiku-5.5", "claude-haiku-5-5"),
+            ("anthropic/claude-fable-5", "claude-fable-5"),
+            ("anthropic/claude-fable-5.1", "claude-fable-5-1"),
+            ("anthropic/claude-opus-4", "claude-opus-4-20250514"),
+            ("anthropic/claude-opus-4.1", "claude-opus-4-1"),
+            ("anthropic/claude-opus-4.5", "claude-opus-4-5"),
+            ("claude-opus-4.5-20251101", "claude-opus-4-5-20251101"),
+            ("anthropic/claude-opus-4.6", "claude-opus-4-6"),
+            ("anthropic/claude-opus-4.7", "claude-opus-4-7"),
+            ("anthropic/claude-opus-4.8", "claude-opus-4-8"),
+            ("anthropic/claude-sonnet-4", "claude-sonnet-4-20250514"),
+            ("anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+            ("anthropic/claude-sonnet-4.6", "claude-sonnet-4-6"),
+            ("anthropic/claude-haiku-4.5", "claude-haiku-4-5"),
+            ("anthropic/claude-3.7-sonnet", "claude-3-7-sonnet"),
+            ("anthropic/claude-3.7-sonnet:thinking", "claude-3-7-sonnet"),
+            ("anthropic/claude-3.5-sonnet", "claude-3-5-sonnet"),
+            ("anthropic/claude-3.5-sonnet-20240620:beta", "claude-3-5-sonnet"),
+            ("anthropic/claude-3.5-haiku", "claude-3-5-haiku"),
+            ("anthropic/claude-3-opus", "claude-3-opus"),
+            ("anthropic/claude-3-haiku:beta", "claude-3-haiku"),
+            ("openai/gpt-4o", "gpt-4o"),
+            ("openai/gpt-4o:extended", "gpt-4o"),
+            ("openai/gpt-4o-2024-05-13:nitro", "gpt-4o-2024-05-13"),
+            ("openai/gpt-4.1-mini", "gpt-4.1-mini"),
+            ("openai/gpt-5.5", "gpt-5.5"),
+            ("openai/gpt-4-turbo-preview", "gpt-4-turbo"),
+            ("openai/gpt-4-1106-preview", "gpt-4-turbo"),
+            ("openai/gpt-oss-120b:nitro", "openai/gpt-oss-120b"),
+            ("openrouter/anthropic/claude-opus-4.5:floor", "claude-opus-4-5"),
+            ("google/gemini-2.5-pro", "gemini-2.5-pro"),
+            ("google/gemini-2.0-flash-001", "gemini-2.0-flash"),
+            ("deepseek/deepseek-chat", "deepseek-chat"),
+            ("deepseek/deepseek-chat:nitro", "deepseek-chat"),
+            ("mistralai/mistral-large-2411:floor", "mistral-large-2411"),
+            ("mistralai/mistral-medium-3.1", "mistral-medium-2508"),
+            ("mistralai/mistral-medium-3.5", "mistral-medium-latest"),
+            ("mistralai/codestral-2508", "codestral-latest"),
+            ("x-ai/grok-4.3:nitro", "grok-4.3"),
+        ] {
+            assert!(table.find(ours).is_some(), "{ours}");
+            let [theirs_costs, ours_costs] = [theirs, ours].map(|model| table.find(model));
+            assert_eq!(theirs_costs, ours_costs, "{theirs}");
+        }
+        for model in ["deepseek/deepseek-chat:free", "google/gemini-2.5-pro:free", "somebody/s-model:free"] {
+            assert_eq!(table.find(model), Some(FREE), "{model}");
+        }
+        assert_eq!(table.find("gpt-4o:free"), table.find("gpt-4o"), "who has no vendor is no aggregator's");
+        assert_eq!(table.find("ft:o1-like:org::beta"), None);
+        assert_eq!(table.find("somebody/s-model:nitro"), None);
+    }
+
+    #[test]
+    fn a_version_has_dots_and_a_date_has_none() {
+        for (pattern, expected) in [
+            ("claude-opus-4-5*", Some("claude-opus-4.5*")),
+            ("claude-3-5-sonnet*", Some("claude-3.5-sonnet*")),
+            ("claude-opus-4-5-20251101", Some("claude-opus-4.5-20251101")),
+            ("vendor/m-4-10", Some("vendor/m-4.10")),
+            ("claude-opus-4*", None),
+            ("claude-opus-4-20250514", None),
+            ("gpt-4-32k*", None),
+            ("gpt-4-*", None),
+            ("-4", None),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(with_dots(pattern).as_deref(), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_configured_spelling_has_its_own_price_and_the_other_one_where_it_says_nothing() {
+        let config = |input: &str| {
+            let text = format!("input = {input}\noutput = 1");
+            Figment::from(Toml::string(&text)).extract::<PriceConfig>().expect("a price")
+        };
+        let input = |configured: &[(&str, &str)], model: &str| {
+            let configured = configured.iter().map(|(name, price)| ((*name).to_owned(), config(price))).collect();
+            PriceTable::new(&configured).find(model).map(|price| price.input.times(PER).to_string())
+        };
+        let dashes = ("claude-opus-4-5*", "7");
+        let dots = ("claude-opus-4.5*", "8");
+        assert_eq!(input(&[dashes], "anthropic/claude-opus-4.5").as_deref(), Some("7"));
+        assert_eq!(input(&[dashes, dots], "anthropic/claude-opus-4.5").as_deref(), Some("8"));
+        assert_eq!(input(&[dots], "claude-opus-4-5").as_deref(), Some("5"));
+        assert_eq!(input(&[("vendor/mine:free", "9")], "vendor/mine:free").as_deref(), Some("9"));
     }
 
     #[test]
