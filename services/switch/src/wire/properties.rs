@@ -2,4 +2,6 @@
 
 mod answers;
 mod gather;
+mod gemini;
 mod requests;
+mod responses;
