@@ -121,6 +121,24 @@ async fn a_canary_of_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_canary_of_a_fifth_gets_a_fifth_of_the_sessions_and_keeps_them() {
+    let (a, b) = (answering().await, answering().await);
+    let targets = r#"[{target="b/m-b", canary=20}, "a/m-a"]"#;
+    let app = with(&[&a, &b], &[("STICKY", "true"), ("TARGETS", targets)]).await;
+    let mut homes = Vec::new();
+    for session in 0..200 {
+        homes.push(asked(&app, "", ("x-vx11-session-id", &format!("s{session}"))).await);
+    }
+    // Drawn from the session's name, so that it is the same number each time.
+    let drawn = homes.iter().filter(|home| *home == "b").count();
+    assert!((20..=60).contains(&drawn), "{drawn} of 200");
+    for (session, home) in homes.iter().enumerate() {
+        assert_eq!(asked(&app, "", ("x-vx11-session-id", &format!("s{session}"))).await, *home, "s{session}");
+    }
+    assert_eq!((a.requests().len(), b.requests().len()), (400 - 2 * drawn, 2 * drawn), "each is asked for its own");
+}
+
+#[tokio::test]
 async fn a_shadow_gets_a_copy_and_changes_nothing() {
     for shadow_does in [vec![completion("shadow")], vec![error(500, "")], vec![Act::Wait]] {
         let (a, b) = (answering().await, Fake::always(shadow_does).await);
