@@ -7,8 +7,11 @@
 
 mod caller;
 mod cell;
+mod flapping;
 mod row;
 mod stage;
+
+use std::time::Duration;
 
 use caller::Wire;
 use row::Plan::{Always, InTurn, Never, Once};
@@ -35,6 +38,9 @@ const RESTLESS: &[&str] = &["restless", "spare"];
 const RESTLESS_ALONE: &[&str] = &["restless"];
 const PREFILL: &[&str] = &["first", "prefilling"];
 
+/// How long the hasty one and the restless one wait.
+const SHORT_LIMIT: Duration = Duration::from_secs(1);
+
 const TOO_LONG: &str = "context_length_exceeded";
 const FILTERED: &str = "content_filter";
 const POLICY: &str = "content_policy_violation";
@@ -48,7 +54,9 @@ const MATRIX: &[Row] = &[
     row("nothing",                 Never,                                  SPARE,          whole(1, 0),                        whole(1, 0)),
 
     row("429 once",                Once("status=429"),                     SPARE,          whole(2, 0),                        whole(2, 0)),
-    row("429, soon again",         Once("status=429,retry_after_ms=5"),    SPARE,          whole(2, 0),                        whole(2, 0)),
+    row("429, soon again",         Once("status=429,retry_after_ms=300"),  SPARE,          whole(2, 0),                        whole(2, 0)),
+    row("429, soon, for ever",     Always("status=429,retry_after_ms=200"), SPARE,         whole(3, 1),                        whole(3, 1)),
+    row("503, in a second",        Once("status=503,retry_after=1"),       SPARE,          whole(2, 0),                        whole(2, 0)),
     row("429, much later",         Always("status=429,retry_after=60"),    SPARE,          whole(1, 1),                        whole(1, 1)),
     row("429 for ever",            Always("status=429"),                   SPARE,          whole(3, 1),                        whole(3, 1)),
     row("429, as it is",           Always("status=429,retry_after=60"),    ALONE,          refused(429, "mock_fault", 1),      refused(429, "mock_fault", 1)).at(Kind::OpenAi),
@@ -68,9 +76,10 @@ const MATRIX: &[Row] = &[
     row("flapping",                InTurn(&["status=503", "reset"]),       SPARE,          whole(3, 0),                        whole(3, 0)),
 
     row("silence",                 Always("hang"),                         HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)),
+    row("silence, then an answer", Always("latency=10s"),                  HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)),
     row("silence alone",           Always("hang"),                         HASTY_ALONE,    late(1).and(0),                     late(1).and(0)),
     row("slow first token",        Always("first_token=20ms"),             SPARE,          whole(1, 0),                        whole(1, 0)),
-    row("first token too slow",    Always("first_token=1m"),               HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)),
+    row("first token too slow",    Always("first_token=10s"),              HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)),
 
     row("a page",                  Always("html"),                         SPARE,          whole(1, 1),                        whole(1, 1)),
     row("an empty body",           Always("empty"),                        SPARE,          whole(1, 1),                        whole(1, 1)),
@@ -81,7 +90,7 @@ const MATRIX: &[Row] = &[
 
     row("cut at once",             Always("cut=0"),                        SPARE,          whole(3, 1).and(0),                 whole(3, 1).and(0)),
     row("cut before a token",      Once("opened,cut=0"),                   SPARE,          whole(2, 0).and(0),                 whole(2, 0).and(0)).at(Kind::OpenAi),
-    row("opened and silent",       Always("opened,first_token=1m"),        HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)).at(Kind::OpenAi),
+    row("opened and silent",       Always("opened,first_token=10s"),       HASTY,          whole(1, 1).and(0),                 whole(1, 1).and(0)).at(Kind::OpenAi),
     row("overloaded after 200",    Always("error_frame=0,frame_status=529"), SPARE,        whole(3, 1),                        whole(1, 0)),
     row("429 after the role",      Once("opened,error_frame=0,frame_status=429"), SPARE,   whole(2, 0),                        whole(1, 0)).at(Kind::OpenAi),
 
@@ -91,6 +100,7 @@ const MATRIX: &[Row] = &[
     row("cut before the end",      Always("cut=20"),                       SPARE,          whole(1, 1).and(20),                whole(3, 1).and(0)),
     row("stall",                   Always("stall=3"),                      RESTLESS,       whole(1, 1).and(3),                 whole(1, 1).and(0)),
     row("stall alone",             Always("stall=3"),                      RESTLESS_ALONE, broken_off(3),                      late(1).and(0)),
+    row("a token now and then",    Always("drip=10s"),                     RESTLESS,       whole(1, 1).and(1),                 whole(1, 1).and(0)),
     row("an error in the stream",  Always("error_frame=3"),                SPARE,          whole(1, 1).and(3),                 whole(1, 0)),
     row("one malformed chunk",     Always("malformed=3"),                  SPARE,          whole(1, 0),                        whole(1, 1)),
     row("malformed from there on", Always("garbled=3"),                    SPARE,          whole(1, 1).and(3),                 whole(1, 1)),

@@ -1,7 +1,9 @@
 //! A cell of the matrix: one request, held against its row.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::caller::{Told, Wire};
@@ -33,8 +35,10 @@ impl Cell {
     /// Sends the request. What the caller was told. `Err`: what came of it, where that is not what the row says.
     pub(super) async fn play(&self, stage: &Stage) -> Result<Told, String> {
         stage.set(self.row).await;
+        let begun = Timestamp::now();
         let got = stage.ask(self.wire.path(), self.wire.ask(&self.model(), self.stream), &self.model()).await;
         let told = self.wire.read(&got, self.stream).map_err(|problem| format!("{}: {problem}", self.name()))?;
+        let ended = Timestamp::now();
         let expected = self.row.expected(self.stream);
         let (first, spare) = stage.asked(&self.model()).await;
         // In the same millisecond nobody can tell.
@@ -44,6 +48,15 @@ impl Cell {
         let wanted = (Some(self.in_my_words(expected.end)), expected.asked, true);
         if seen != wanted {
             return Err(format!("{}: {seen:?} and not {wanted:?}: {} {told:?}", self.name(), got.status));
+        }
+        let next = *spare.first().unwrap_or(&ended);
+        if let Some(limit) = self.row.limit() {
+            stage.is_given_up(&self.model()).await;
+            not_before(limit, begun, next).map_err(|early| format!("{}: given up {early}", self.name()))?;
+        }
+        for again in first.windows(2) {
+            let early = not_before(self.row.retry_after(), again[0], again[1]);
+            early.map_err(|early| format!("{}: asked again {early}", self.name()))?;
         }
         Ok(told)
     }
@@ -73,7 +86,7 @@ impl Cell {
         let is_read_right = match wasted {
             None => read == answered.0,
             Some(_) if says_at_once => read == answered.0 + PROMPT_TOKENS,
-            Some(_) => read > answered.0,
+            Some(_) => self.is_estimated_once_a_call(read - answered.0.min(read)),
         };
         let is_right = is_read_right
             && written == answered.1 + wasted.unwrap_or_default()
@@ -91,6 +104,24 @@ impl Cell {
         (!is_right || !is_told)
             .then(|| format!("{}: {answered:?} and {wasted:?} make no {row}, or are not {told:?}", self.name()))
     }
+
+    /// Whether `read` is the prompt as it is estimated, once for every call that came to nothing. The estimate is of the
+    /// request's JSON: more than its words, and less than a token for each two and a half bytes.
+    fn is_estimated_once_a_call(&self, read: u64) -> bool {
+        let Expected { end, asked, .. } = self.row.expected(self.stream);
+        let is_answered_by_first = end == End::Whole && asked.1 == 0;
+        let calls = asked.0 - u64::from(is_answered_by_first);
+        let most = self.wire.ask(&self.model(), self.stream).len() as u64 * 2 / 5;
+        read.is_multiple_of(calls) && (PROMPT_TOKENS..=most).contains(&(read / calls))
+    }
+}
+
+/// Whether `then` is `pause` after `since`. Clocks that are read in milliseconds, and that are set while they are, may
+/// be wrong by a hundredth. `Err`: how early it is.
+fn not_before(pause: Duration, since: Timestamp, then: Timestamp) -> Result<(), String> {
+    let passed = then.duration_since(since);
+    let is_after = passed >= SignedDuration::try_from(pause.mul_f64(0.99)).unwrap();
+    if is_after { Ok(()) } else { Err(format!("after {passed:?} and not after {pause:?}")) }
 }
 
 /// How it ended for a caller who was `told` this, of the whole `answer`. `None`: as it never should.

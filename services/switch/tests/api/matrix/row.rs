@@ -1,5 +1,9 @@
 //! A row of the matrix: what goes wrong, and what is to come of it.
 
+use std::time::Duration;
+
+use super::{HASTY, HASTY_ALONE, RESTLESS, RESTLESS_ALONE, SHORT_LIMIT};
+
 /// A fault, and its expectations.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -97,6 +101,20 @@ impl Row {
 
     pub(super) fn happens_at(&self, first: Kind) -> bool {
         self.at.is_none_or(|kind| kind == first)
+    }
+
+    /// How long the first provider asks to be left alone, in every answer that is not the last one.
+    pub(super) fn retry_after(&self) -> Duration {
+        let (Plan::Once(plan) | Plan::Always(plan)) = self.first else { return Duration::ZERO };
+        let value = |name: &str| plan.split(',').find_map(|part| part.strip_prefix(name)?.parse().ok());
+        let in_ms = value("retry_after_ms=").map(Duration::from_millis);
+        in_ms.or_else(|| value("retry_after=").map(Duration::from_secs)).unwrap_or_default()
+    }
+
+    /// How long the first provider is waited for, where that is what it exceeds.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        let exceeds = [HASTY, HASTY_ALONE, RESTLESS, RESTLESS_ALONE].contains(&self.targets);
+        exceeds.then_some(SHORT_LIMIT)
     }
 
     pub(super) fn expected(&self, stream: bool) -> Expected<'static> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
@@ -28,9 +29,14 @@ pub(super) struct Stage {
 impl Stage {
     /// With models for `rows`; the providers speak the wires of `kinds`.
     pub(super) async fn start(rows: &[Row], kinds: (Kind, Kind)) -> Self {
+        Self::of(|first, spare| config(rows, (first, kinds.0), (spare, kinds.1))).await
+    }
+
+    /// With the configuration that `config` writes for the two providers.
+    pub(super) async fn of(config: impl FnOnce(&Running, &Running) -> String) -> Self {
         let (first, spare) = (mock_provider(), mock_provider());
         let (file, data) = (NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(file.path(), config(rows, (&first, kinds.0), (&spare, kinds.1))).unwrap();
+        std::fs::write(file.path(), config(&first, &spare)).unwrap();
         let variables =
             [("VX11_TOKEN", TOKEN), ("VX11_HTTP__WORKERS", "1"), ("VX11_DATA_DIR", data.path().to_str().unwrap())];
         let gateway = Running::start(Some(file.path()), &variables, vx11_switch::serve);
@@ -55,16 +61,30 @@ impl Stage {
     /// Has the providers do what `row` says from now on.
     pub(super) async fn set(&self, row: &Row) {
         for (mock, plan) in [(&self.first, row.first), (&self.spare, row.spare)] {
-            let rule = |plan: &&str, times: Option<u64>| json!({"plan": plan, "times": times});
-            let rules: Vec<Value> = match plan {
+            let rules = match plan {
                 Plan::Never => Vec::new(),
-                Plan::Once(plan) => vec![rule(&plan, Some(1))],
+                Plan::Once(plan) => vec![rule(plan, Some(1))],
                 Plan::InTurn(plans) => plans.iter().map(|plan| rule(plan, Some(1))).collect(),
-                Plan::Always(plan) => vec![rule(&plan, None)],
+                Plan::Always(plan) => vec![rule(plan, None)],
             };
-            let set = Answer::of(mock.request(Method::PUT, "/admin/faults").json(&rules)).await;
-            assert_eq!(set.status, 200, "{}", set.body);
+            set(mock, &rules).await;
         }
+    }
+
+    /// Has the first provider do one of these to each of the next calls, and be well afterwards.
+    pub(super) async fn set_in_turn(&self, plans: &[&str]) {
+        let rules: Vec<Value> = plans.iter().map(|plan| rule(plan, Some(1))).collect();
+        set(&self.first, &rules).await;
+    }
+
+    /// Waits until the breaker of a provider is in this state.
+    pub(super) async fn breaker_is(&self, provider: &str, state: &str) {
+        let is = async || {
+            let list = Answer::of(self.gateway.request(Method::GET, "/switch/providers").bearer_auth(TOKEN)).await;
+            let rows = list["providers"].as_array().unwrap();
+            rows.iter().any(|row| row["name"] == provider && row["breaker"]["state"] == state)
+        };
+        eventually(&format!("{provider} is {state}"), is).await;
     }
 
     /// Asks the gateway.
@@ -74,13 +94,20 @@ impl Stage {
     }
 
     /// When the first provider and the spare one were asked for a request, by the one clock that they have.
-    pub(super) async fn asked(&self, correlation_id: &str) -> (Vec<String>, Vec<String>) {
+    pub(super) async fn asked(&self, correlation_id: &str) -> (Vec<Timestamp>, Vec<Timestamp>) {
         let times = async |mock: &Running| {
-            let log = mock.request(Method::GET, &format!("/admin/requests?correlation_id={correlation_id}"));
-            let log = Answer::of(log).await.json();
-            log.as_array().unwrap().iter().map(|entry| entry["timestamp"].as_str().unwrap().to_owned()).collect()
+            let log = log(mock, correlation_id).await;
+            log.iter().map(|entry| entry["timestamp"].as_str().unwrap().parse().unwrap()).collect()
         };
         (times(&self.first).await, times(&self.spare).await)
+    }
+
+    /// Waits until the first provider has seen its caller hang up on each call for a request, before it had answered.
+    pub(super) async fn is_given_up(&self, correlation_id: &str) {
+        eventually(&format!("the first provider of {correlation_id} is given up"), async || {
+            log(&self.first, correlation_id).await.iter().all(|entry| entry["outcome"] == "client_disconnected")
+        })
+        .await;
     }
 
     /// The bills, once so many are written.
@@ -96,6 +123,23 @@ impl Stage {
         .await;
         rows().await
     }
+}
+
+/// What a provider does to so many calls.
+fn rule(plan: &str, times: Option<u64>) -> Value {
+    json!({"plan": plan, "times": times})
+}
+
+/// Has a provider follow these rules.
+async fn set(mock: &Running, rules: &[Value]) {
+    let set = Answer::of(mock.request(Method::PUT, "/admin/faults").json(rules)).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+}
+
+/// What a provider has written down of the calls for a request.
+async fn log(mock: &Running, correlation_id: &str) -> Vec<Value> {
+    let log = mock.request(Method::GET, &format!("/admin/requests?correlation_id={correlation_id}"));
+    Answer::of(log).await.json().as_array().unwrap().clone()
 }
 
 /// The gateway's configuration. Pauses between retries are short, and there is no limit to their number: what one row
