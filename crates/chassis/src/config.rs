@@ -55,7 +55,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// The file as it is now, under the variables as they were at the start.
+    /// The file as it is now, where there is one, under the variables as they were at the start.
     ///
     /// # Errors
     /// As [`Settings::load`].

@@ -53,7 +53,7 @@ pub async fn signal() -> std::io::Result<&'static str> {
                 if had_terminal && !has_terminal() {
                     return Ok("SIGHUP");
                 }
-                tracing::info!("SIGHUP: nothing is read anew but the switch's file, where it has one");
+                tracing::info!("SIGHUP: nothing is read anew but the switch's file and keys");
             }
         }
     }

@@ -106,6 +106,13 @@ impl SwitchConfig {
         all
     }
 
+    /// The variables that hold the secrets of providers and callers, or whose `_FILE` names a file that does.
+    pub(crate) fn secret_variables(&self) -> Vec<String> {
+        let providers = self.all_providers(&Urls::default());
+        let providers = providers.values().flat_map(ProviderConfig::key_variables).map(str::to_owned);
+        providers.chain(self.keys.values().filter_map(|key| key.secret_env.clone())).collect()
+    }
+
     /// Whether somebody means to use the provider `name`: it is configured, or a target; the built-in ones need not be.
     pub(crate) fn names_provider(&self, name: &str) -> bool {
         let of_provider = |target: &str| target.split_once('/').is_some_and(|(provider, _)| provider == name);

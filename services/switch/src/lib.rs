@@ -50,7 +50,7 @@ use gateway::{Listed, Shared, Worker};
 use metrics::Metrics;
 use providers::Registry;
 use redis::Redis;
-use reload::Current;
+use reload::{Current, Watched};
 use replicas::Replicas;
 
 /// The service's name in logs, metrics and health.
@@ -75,7 +75,8 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     // Each worker makes its own clients, where a failure cannot be reported any more.
     shared.registry.clients(None)?;
     let current = Arc::new(Current::new(shared));
-    tokio::spawn(reload::watch(current.clone(), common.clone(), shutdown.clone()));
+    let watched = Watched::new(&config, &common);
+    tokio::spawn(reload::watch(current.clone(), common.clone(), watched, shutdown.clone()));
 
     let dependencies = dependencies(current.clone());
     let service = Service {

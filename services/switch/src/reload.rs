@@ -1,16 +1,18 @@
-//! The configuration while the gateway runs: the file is read again when it changes, and on SIGHUP.
+//! The configuration while the gateway runs: it is read again when its file changes or a file that holds a key, and on
+//! SIGHUP.
 //!
-//! Requests under way end on the configuration that they began with. A file that cannot be used changes nothing: the
-//! log and a metric say so, and the configuration in force stays. Where there is no file there is nothing to read
-//! again.
+//! Requests under way end on the configuration that they began with. What cannot be used changes nothing: the log and a
+//! metric say so, and the configuration in force stays. Variables stay what they were at the start.
 
-use std::path::{Path, PathBuf};
+mod watched;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 use vx11_chassis::Shutdown;
 use vx11_chassis::config::Common;
 use vx11_chassis::process::section;
@@ -18,8 +20,9 @@ use vx11_chassis::process::section;
 use crate::accounts::Terms;
 use crate::config::SwitchConfig;
 use crate::gateway::Shared;
+pub(crate) use watched::Watched;
 
-/// How often the file is looked at.
+/// How often the files are looked at.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// What is in force.
@@ -53,9 +56,8 @@ impl Current {
     }
 }
 
-/// Reads the file again whenever that is due, until `shutdown` begins.
-pub(crate) async fn watch(current: Arc<Current>, common: Common, shutdown: Shutdown) {
-    let Some(file) = common.file.clone() else { return };
+/// Reads it all again whenever that is due, until `shutdown` begins.
+pub(crate) async fn watch(current: Arc<Current>, common: Common, mut watched: Watched, shutdown: Shutdown) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
@@ -63,55 +65,52 @@ pub(crate) async fn watch(current: Arc<Current>, common: Common, shutdown: Shutd
             return;
         }
     };
-    let mut seen = stamp(&file);
     loop {
         let asked = tokio::select! {
             () = shutdown.begun() => return,
             hangup = hangup.recv() => hangup.is_some(),
             () = tokio::time::sleep(PERIOD) => false,
         };
-        let now = stamp(&file);
-        if asked || now != seen {
-            seen = now;
-            read_again(&current, &common, &file).await;
+        // Looked at before they are read: what changes meanwhile is seen the next time.
+        if watched.look() || asked {
+            read_again(&current, &common, &mut watched).await;
         }
     }
 }
 
-async fn read_again(current: &Arc<Current>, common: &Common, file: &Path) {
-    let in_force = current.get();
-    let metrics = in_force.metrics.clone();
-    let common = common.clone();
-    // Files and certificates are read.
-    let read = tokio::task::spawn_blocking(move || {
-        let config: SwitchConfig = section(&common.read_again()?)?;
+async fn read_again(current: &Arc<Current>, common: &Common, watched: &mut Watched) {
+    let metrics = current.get().metrics.clone();
+    let file = common.file.as_ref().map(|file| file.display().to_string());
+    match put_in_force(current, common, watched).await {
+        Ok(()) => {
+            metrics.reloaded(true);
+            tracing::info!(file, "the configuration was read again and is in force");
+        }
+        Err(error) => {
+            metrics.reloaded(false);
+            let error = format!("{error:#}");
+            tracing::error!(file, error, "the configuration cannot be used; the one before stays");
+        }
+    }
+}
+
+async fn put_in_force(current: &Arc<Current>, common: &Common, watched: &mut Watched) -> anyhow::Result<()> {
+    let read = common.clone();
+    let config: SwitchConfig = spawn_blocking(move || section(&read.read_again()?)).await??;
+    // Even where it cannot be used: a file that it names may be what is missing.
+    watched.follow(&config, common);
+    let (in_force, common) = (current.get(), common.clone());
+    // Keys and certificates are read.
+    let made = spawn_blocking(move || {
         let accounts = in_force.accounts.clone();
         let terms = Terms::new(&config, &common.secrets, Some(&accounts.terms()))?;
         let shared = crate::share(&config, &common, &in_force.metrics, accounts, Some(&in_force))?;
         // Each worker makes its own clients, where a failure cannot be reported any more.
         shared.registry.clients(None)?;
-        Ok((shared, terms))
+        anyhow::Ok((shared, terms))
     });
-    let read = match read.await.map_err(anyhow::Error::from).and_then(|read| read) {
-        Ok((shared, terms)) => shared.accounts.clone().replace(terms).await.map(|()| shared),
-        Err(error) => Err(error),
-    };
-    match read {
-        Ok(shared) => {
-            current.replace(shared);
-            metrics.reloaded(true);
-            tracing::info!(file = %file.display(), "the configuration was read again and is in force");
-        }
-        Err(error) => {
-            metrics.reloaded(false);
-            let error = format!("{error:#}");
-            tracing::error!(file = %file.display(), error, "the configuration cannot be used; the one before stays");
-        }
-    }
-}
-
-/// What tells one state of a file from another.
-fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    let (shared, terms) = made.await??;
+    shared.accounts.clone().replace(terms).await?;
+    current.replace(shared);
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Secrets that configuration names and does not hold.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -21,12 +22,22 @@ impl Secrets {
         if let Some(secret) = self.0.get(name) {
             return Ok(Some(secret.clone()));
         }
-        let variable = format!("{name}_FILE");
-        let Some(file) = self.0.get(&variable).map(ExposeSecret::expose_secret) else { return Ok(None) };
+        let Some(file) = self.file(name) else { return Ok(None) };
         match std::fs::read_to_string(file) {
             Ok(text) => Ok(Some(text.trim_end().into())),
-            Err(error) => Err(ConfigError::unusable(variable, format!("cannot read {file}: {error}"))),
+            Err(error) => {
+                Err(ConfigError::unusable(file_variable(name), format!("cannot read {}: {error}", file.display())))
+            }
         }
+    }
+
+    /// The file that [`Secrets::get`] reads the secret `name` from, whether it is there or not; `None` where it reads
+    /// none.
+    pub fn file(&self, name: &str) -> Option<&Path> {
+        if self.0.contains_key(name) {
+            return None;
+        }
+        self.0.get(&file_variable(name)).map(|file| Path::new(file.expose_secret()))
     }
 
     /// The variables as they were at the start.
@@ -38,6 +49,10 @@ impl Secrets {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+}
+
+fn file_variable(name: &str) -> String {
+    format!("{name}_FILE")
 }
 
 impl FromIterator<(String, String)> for Secrets {

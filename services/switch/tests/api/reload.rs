@@ -163,3 +163,40 @@ async fn kept_answers_outlive_a_change_that_does_not_concern_them() {
     applied(&app, 3.0).await;
     assert_eq!(cached(&app).await, "miss", "another cache");
 }
+
+/// One key `alice`, whose secret is in a file, as a configuration and as variables.
+const ALICE: &str = "[switch.keys.alice]\nsecret_env = \"ALICE_SECRET\"\nrequests_per_day = 1000\n";
+const ALICE_VARIABLE: (&str, &str) = ("VX11_SWITCH__KEYS__ALICE__SECRET_ENV", "ALICE_SECRET");
+const ALICE_LIMIT: (&str, &str) = ("VX11_SWITCH__KEYS__ALICE__REQUESTS_PER_DAY", "1000");
+
+#[tokio::test]
+async fn a_callers_key_is_rotated_by_its_file_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, secret) = (directory.path().join("vx11.toml"), directory.path().join("alice"));
+    let a = answering().await;
+    write_with(&file, &[&a], ALICE);
+    let secret_file = ("ALICE_SECRET_FILE", secret.to_str().unwrap());
+    let target = format!("{}/v1", a.url);
+    let by_variables = [
+        ("VX11_SWITCH__PROVIDERS__A__BASE_URL", target.as_str()),
+        ("VX11_SWITCH__PROVIDERS__A__MODELS", "[\"m\"]"),
+        ALICE_VARIABLE,
+        ALICE_LIMIT,
+        secret_file,
+    ];
+    for (file, variables) in [(Some(file.as_path()), &[secret_file][..]), (None, &by_variables)] {
+        std::fs::write(&secret, "sk-1\n").unwrap();
+        let app = App::start_with(file, variables).await;
+        assert_eq!(remaining(&app, "sk-1").await, Ok(999));
+        std::fs::write(&secret, "sk-2\n").unwrap();
+        eventually("the new key is let in", async || remaining(&app, "sk-2").await == Ok(998)).await;
+        assert_eq!(remaining(&app, "sk-1").await, Err(401));
+
+        std::fs::remove_file(&secret).unwrap();
+        eventually("it is missed", async || app.metric("vx11_config_refused").await == 1.0).await;
+        assert_eq!(remaining(&app, "sk-2").await, Ok(997), "the one before stays");
+        std::fs::write(&secret, "sk-3\n").unwrap();
+        eventually("it is back", async || remaining(&app, "sk-3").await == Ok(996)).await;
+        assert_eq!(app.metric("vx11_config_refused").await, 0.0);
+    }
+}
