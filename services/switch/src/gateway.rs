@@ -216,7 +216,7 @@ impl Gateway {
                     let wrong = |failure| exchange::wrong(&body, wire, request_id.as_deref(), failure);
                     Ok((completion.map_err(wrong)?, body, request_id))
                 });
-                attempt.bounded(self.limits(target).answer, call.left(), answer).await
+                attempt.bounded(self.limits(call, target).answer, call.left(), answer).await
             };
             let completed = came.and_then(|(completion, body, request_id)| {
                 let read = usable(&mut attempt, &completion, read(&completion))
@@ -279,7 +279,7 @@ impl Gateway {
     ) -> Result<(stream::Opened, Attempt), Failure> {
         let mut attempt = self.begin(call, target, turn).await?;
         let wire = self.shared.registry.get(target.provider).wire_for(call.request);
-        let limits = self.limits(target).within(call.wishes);
+        let limits = self.limits(call, target);
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let request = self.request(call, target, &attempt);
         let opened = {
@@ -320,8 +320,8 @@ impl Gateway {
         Retries { policy: &self.shared.retries, budget, jitter: rand::random::<f64> }
     }
 
-    fn limits(&self, target: &Target) -> Limits {
-        self.shared.registry.get(target.provider).limits
+    fn limits(&self, call: &Call<'_>, target: &Target) -> Limits {
+        self.shared.registry.get(target.provider).limits.within(call.wishes)
     }
 
     async fn begin(&self, call: &Call<'_>, target: &Target, turn: Turn) -> Result<Attempt, Failure> {

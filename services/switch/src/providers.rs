@@ -38,6 +38,9 @@ use keys::Key;
 pub(crate) use keys::Keys;
 pub(crate) use live::{Form, InFlight, Live, ModelLive};
 
+/// Longest that one call keeps others from a provider of which it is to show whether it is well again.
+const LONGEST_PROBE: Duration = Duration::from_secs(30);
+
 /// One provider in service.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -69,6 +72,8 @@ pub(crate) struct Limits {
     pub(crate) answer: Duration,
     /// For the first token of a stream.
     pub(crate) first: Duration,
+    /// Both for a conversation at `/switch/chat`.
+    chat: (Duration, Duration),
     /// Between two chunks of a stream.
     pub(crate) idle: Duration,
     /// Whether that is what one request allows, and less than the provider has.
@@ -78,16 +83,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The longest until it is known whether a call was answered.
-    pub(crate) fn call(self) -> Duration {
-        self.answer.max(self.first)
+    /// How long a probe keeps other calls away: until it is known whether it was answered, but an answer may take
+    /// minutes, and a provider that is well must not wait for them.
+    pub(crate) fn probe(self) -> Duration {
+        self.answer.max(self.first).min(LONGEST_PROBE)
     }
 
-    /// These limits, within the silence that one request allows.
+    /// These limits for one request, within the silence that it allows.
     pub(crate) fn within(self, wishes: &Wishes) -> Self {
+        let (answer, first) = if wishes.is_chat { self.chat } else { (self.answer, self.first) };
         let idle = wishes.idle.map_or(self.idle, |idle| idle.min(self.idle));
         // With half of its own time it had its chance.
-        Self { idle, is_hurried: idle < self.idle / 2, ..self }
+        Self { answer, first, idle, is_hurried: idle < self.idle / 2, ..self }
     }
 }
 
@@ -119,10 +126,12 @@ impl Provider {
         let default_model = config.default_model().with_context(|| field("default_model"))?.to_owned();
         let models = config.models().to_vec();
         let endpoint = Endpoint::new(&config).with_context(|| format!("switch.providers.{name}"))?;
+        let (answer, first) = config.answer_limits();
         let limits = Limits {
             connect: config.connect_timeout,
-            answer: config.timeout,
-            first: config.ttft_timeout.unwrap_or(config.timeout),
+            answer,
+            first,
+            chat: config.chat_limits(),
             idle: config.stream_idle_timeout,
             is_hurried: false,
             stream: config.stream_total_timeout,

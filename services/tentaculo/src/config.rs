@@ -38,6 +38,10 @@ pub struct TentaculoConfig {
     /// Longest wait for the head of an answer, and for the whole of a small request; a caller's shorter deadline holds.
     #[serde(with = "humantime_serde")]
     pub answer_timeout: Duration,
+    /// The same on `/v1` and `/switch`, where models answer. More than a provider may take, so that the switch gets to
+    /// say who was silent.
+    #[serde(with = "humantime_serde")]
+    pub model_answer_timeout: Duration,
     /// Longest silence within an answer, or within a WebSocket.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
@@ -61,6 +65,7 @@ impl Default for TentaculoConfig {
             token_limit: limit(number(60_000), number(5_000)),
             wrong_tokens_per_minute: number(60),
             answer_timeout: Duration::from_secs(60),
+            model_answer_timeout: Duration::from_secs(630),
             idle_timeout: Duration::from_secs(300),
             // A service that restarts is back within a second or two; a refused connection costs next to nothing.
             circuit: BreakerConfig { open_for: Duration::from_secs(2), ..BreakerConfig::default() },
@@ -81,7 +86,12 @@ impl Section for TentaculoConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        for (field, value) in [("answer_timeout", self.answer_timeout), ("idle_timeout", self.idle_timeout)] {
+        let limits = [
+            ("answer_timeout", self.answer_timeout),
+            ("model_answer_timeout", self.model_answer_timeout),
+            ("idle_timeout", self.idle_timeout),
+        ];
+        for (field, value) in limits {
             if value.is_zero() {
                 return Err(ConfigError::unusable(format!("tentaculo.{field}"), "must be longer than zero"));
             }

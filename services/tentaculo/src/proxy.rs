@@ -42,16 +42,17 @@ pub(crate) async fn proxy(
     }
     state.limits.check_token(&http)?;
     state.metrics.version(path);
-    let limit = if path.starts_with("/v1") || path.starts_with("/switch") {
-        state.config.max_model_body
+    let config = &state.config;
+    let (max_body, longest) = if path.starts_with("/v1") || path.starts_with("/switch") {
+        (config.max_model_body, config.model_answer_timeout)
     } else {
-        state.config.max_body
+        (config.max_body, config.answer_timeout)
     };
     let is_upgrade = tunnel::is_websocket(&http);
     let (body, payload) = if is_upgrade {
         (body::Body::Empty, Some(payload))
     } else {
-        (read(&state, &http, payload, limit).await?, None)
+        (read(&state, &http, payload, max_body).await?, None)
     };
     // Only now: a client that sends slowly must not hold the one probe of a service that may be well again.
     let permit = upstream.breaker.try_acquire().map_err(|open| {
@@ -68,7 +69,7 @@ pub(crate) async fn proxy(
         body,
     };
     // Not within the span: nothing is logged on the way.
-    let sent = send::send(&state, upstream, request, context.deadline).await;
+    let sent = send::send(&state, upstream, request, longest, context.deadline).await;
     let outcome = sent.as_ref().map_or_else(send::Failure::kind, |_| "ok");
     state.metrics.passed_on(upstream.name, outcome, started.elapsed());
     let response = match sent {

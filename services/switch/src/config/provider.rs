@@ -16,6 +16,13 @@ pub use limits::{BreakerLimits, ConcurrencyConfig};
 
 use crate::domain::name_pattern::NamePattern;
 
+/// Longest wait for a whole answer: what OpenAI's and Anthropic's own SDKs wait.
+const ANSWER: Duration = Duration::from_secs(600);
+/// Longest wait for the first token of a stream: a model may think before it.
+const FIRST_TOKEN: Duration = Duration::from_secs(60);
+/// Both, where a person waits for `/switch/chat` and madre can step in.
+const CHAT: Duration = Duration::from_secs(15);
+
 /// One provider. Limits have one default for all; the optional fields are what built-in providers bring themselves.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,16 +58,17 @@ pub struct ProviderConfig {
     /// Longest wait for a connection. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Longest wait for a whole answer. Default 15 s.
+    /// Longest wait for a whole answer. Absent: 10 min, and for `/switch/chat` 15 s.
     #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// Longest wait for the first token of a stream; `timeout` where absent.
+    pub timeout: Option<Duration>,
+    /// Longest wait for the first token of a stream. Absent: 60 s, or `timeout` where that is less; for `/switch/chat`
+    /// as long as for a whole answer.
     #[serde(with = "humantime_serde")]
     pub ttft_timeout: Option<Duration>,
     /// Longest silence within a stream. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub stream_idle_timeout: Duration,
-    /// Longest time that one stream may take. Default 300 s.
+    /// Longest time that one stream may take. Default 30 min.
     #[serde(with = "humantime_serde")]
     pub stream_total_timeout: Duration,
     /// Whether its models go on from an assistant's message that stands last, so that a broken stream can be finished
@@ -90,10 +98,10 @@ impl Default for ProviderConfig {
             responses: None,
             stream_usage: None,
             connect_timeout: Duration::from_secs(1),
-            timeout: Duration::from_secs(15),
+            timeout: None,
             ttft_timeout: None,
             stream_idle_timeout: Duration::from_secs(15),
-            stream_total_timeout: Duration::from_secs(300),
+            stream_total_timeout: Duration::from_secs(1800),
             prefill: false,
             breaker: BreakerLimits::default(),
             concurrency: ConcurrencyConfig::default(),
@@ -103,6 +111,18 @@ impl Default for ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// Longest wait for a whole answer, and for the first token of a stream.
+    pub fn answer_limits(&self) -> (Duration, Duration) {
+        let answer = self.timeout.unwrap_or(ANSWER);
+        (answer, self.ttft_timeout.unwrap_or(FIRST_TOKEN.min(answer)))
+    }
+
+    /// The same for `/switch/chat`: what is set holds there too.
+    pub fn chat_limits(&self) -> (Duration, Duration) {
+        let answer = self.timeout.unwrap_or(CHAT);
+        (answer, self.ttft_timeout.unwrap_or(answer))
+    }
+
     /// The variables of its keys, in the order of their use, each once.
     pub fn key_variables(&self) -> Vec<&str> {
         let mut variables: Vec<&str> = Vec::new();

@@ -39,9 +39,23 @@ fn variables_change_one_field_of_a_built_in_provider_and_the_default_route() {
     .expect("valid");
     let local = &config.all_providers(&Urls::default())["local"];
     assert_eq!(local.base_url.as_ref().expect("set").as_str(), "http://127.0.0.1:9999/v1");
-    assert_eq!((local.timeout, local.stream_idle_timeout), (Duration::from_secs(2), Duration::from_secs(15)));
+    assert_eq!((local.timeout, local.stream_idle_timeout), (Some(Duration::from_secs(2)), Duration::from_secs(15)));
     assert_eq!(local.models.as_deref().expect("kept"), ["local*"]);
     assert_eq!(targets(&config, DEFAULT_MODEL), ["local/smollm2", "mock/mock"]);
+}
+
+#[test]
+fn providers_have_as_long_as_the_sdks_wait_and_less_for_a_chat() {
+    let limits = |fields: &str| {
+        let text = format!("[switch.providers.p]\nbase_url = \"http://p.test\"\nmodels = [\"m\"]\n{fields}");
+        let config = load_file(&text).expect("valid").all_providers(&Urls::default())["p"].clone();
+        let seconds = |(answer, first): (Duration, Duration)| (answer.as_secs(), first.as_secs());
+        (seconds(config.answer_limits()), seconds(config.chat_limits()))
+    };
+    assert_eq!(limits(""), ((600, 60), (15, 15)));
+    assert_eq!(limits("timeout = \"20s\""), ((20, 20), (20, 20)), "whatever it is set for");
+    assert_eq!(limits("timeout = \"2m\""), ((120, 60), (120, 120)));
+    assert_eq!(limits("ttft_timeout = \"3m\""), ((600, 180), (15, 180)));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Wishes {
     pub(crate) connect: Option<Duration>,
     /// How long a stream may be silent.
     pub(crate) idle: Option<Duration>,
+    /// Whether it is a conversation at `/switch/chat`, for which providers have less time of their own.
+    pub(crate) is_chat: bool,
     /// Whether anybody but the first choice may be asked.
     pub(crate) fallback: bool,
     /// Who goes first where a provider has as much work as it takes.
@@ -33,6 +35,7 @@ impl Default for Wishes {
             first: None,
             connect: None,
             idle: None,
+            is_chat: false,
             fallback: true,
             priority: Priority::Normal,
             tenant: 0,

@@ -415,7 +415,7 @@ async fn admit(shared: &Shared, target: &Target, live: &Arc<ModelLive>, call: &C
         ..Failure::new(Outcome::Overloaded, "it has as much work as it takes")
     })?;
     let key = pick_key(provider)?;
-    let permit = live.breaker.try_acquire_within(provider.limits.call());
+    let permit = live.breaker.try_acquire_within(provider.limits.probe());
     let permit = permit.map_err(|refused| open(refused.retry_after))?;
     let mut lease = None;
     if permit.is_probe()

@@ -45,7 +45,7 @@ impl Gateway {
             let response = exchange::send(request, provider.wire_for(call.request), |_| {}).await?;
             read(&exchange::body(response, call.request.operation.answer_limit()).await?)
         });
-        match attempt.bounded(provider.limits.answer, call.left(), counted).await {
+        match attempt.bounded(provider.limits.first, call.left(), counted).await {
             Ok(tokens) => {
                 attempt.succeeded();
                 Some(Ok(tokens))

@@ -27,7 +27,7 @@ impl Replicas {
     /// # Errors
     /// When another replica makes one; this one may ask again after that time.
     pub(crate) async fn probe(self: &Arc<Self>, provider: &Provider, model: &str) -> Result<Option<Lease>, Duration> {
-        let lease_for = provider.limits.call().saturating_add(HEARING).min(LONGEST_LEASE);
+        let lease_for = provider.limits.probe().saturating_add(HEARING).min(LONGEST_LEASE);
         if self.redis.is_lost() {
             return Ok(None);
         }

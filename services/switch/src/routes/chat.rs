@@ -51,7 +51,7 @@ pub(super) async fn chat(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
-    let wishes = wishes::read(&http, &context)?;
+    let wishes = Wishes { is_chat: true, ..wishes::read(&http, &context)? };
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
         return answer(&gateway, &context, &chat, &http, &wishes, started).await;
     }

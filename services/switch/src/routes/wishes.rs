@@ -33,7 +33,8 @@ pub(super) fn read(request: &HttpRequest, context: &RequestContext) -> Result<Wi
     let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
     let connect = milliseconds(request, &header_names::CONNECT_TIMEOUT_MS)?;
     let idle = milliseconds(request, &header_names::IDLE_TIMEOUT_MS)?;
-    Ok(Wishes { whole, begin, first, connect, idle, fallback, priority, tenant: tenant(request) })
+    let is_chat = false;
+    Ok(Wishes { whole, begin, first, connect, idle, is_chat, fallback, priority, tenant: tenant(request) })
 }
 
 /// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the

@@ -71,14 +71,14 @@ impl Failure {
     }
 }
 
-/// Sends `request` and waits for the head of the answer.
+/// Sends `request` and waits for the head of the answer, `longest` or to the caller's own `deadline`.
 pub(super) async fn send(
     state: &State,
     upstream: &Upstream,
     request: Outgoing<'_>,
+    longest: Duration,
     deadline: Option<Deadline>,
 ) -> Result<Response, Failure> {
-    let longest = state.config.answer_timeout;
     let limit = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
     if limit.is_zero() {
         return Err(Failure::Late);

@@ -83,8 +83,8 @@ async fn a_service_that_is_back_is_let_in_by_one_probe() {
 #[tokio::test]
 async fn a_silent_service_is_given_up_at_the_edges_limit() {
     let service = Service::always([Act::Wait]).await;
-    let edge =
-        Edge::in_front_of(&service.url, &[&QUICK[..], &[("VX11_TENTACULO__ANSWER_TIMEOUT", "1s")]].concat()).await;
+    let limits = [("VX11_TENTACULO__ANSWER_TIMEOUT", "1s"), ("VX11_TENTACULO__MODEL_ANSWER_TIMEOUT", "1s")];
+    let edge = Edge::in_front_of(&service.url, &[&QUICK[..], &limits].concat()).await;
     for path in ["/operator/x", "/v1/chat/completions"] {
         let got = Answer::of(edge.post(path, "{}")).await;
         assert_eq!(got.refusal(), (504, "deadline_exceeded".to_owned()), "{path}");
@@ -93,6 +93,18 @@ async fn a_silent_service_is_given_up_at_the_edges_limit() {
     assert_eq!(service.requests().len(), 2, "a request that may be under way is not sent again");
     assert_eq!(Answer::of(edge.get("/operator/x")).await.status, 504);
     assert_eq!(edge.circuit("operator").await, "open", "silence is a failure");
+}
+
+#[tokio::test]
+async fn a_model_may_take_longer_than_the_other_services() {
+    let service = Service::always([Act::Wait]).await;
+    let short = [("VX11_TENTACULO__ANSWER_TIMEOUT", "50ms")];
+    let edge = Edge::in_front_of(&service.url, &[&QUICK[..], &short].concat()).await;
+    let model = tokio::spawn(Answer::of(edge.post("/v1/chat/completions", "{}")));
+    eventually("the model is asked", async || service.requests().len() == 1).await;
+    assert_eq!(Answer::of(edge.post("/operator/x", "{}")).await.status, 504);
+    assert_eq!((service.requests().len(), model.is_finished()), (2, false), "it was asked first, and is waited for");
+    model.abort();
 }
 
 #[tokio::test]

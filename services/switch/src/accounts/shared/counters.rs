@@ -10,7 +10,7 @@ use crate::accounts::meters::{Refused, Reservation};
 use crate::redis::{Failed, Redis, Script};
 
 /// How long a reservation holds that nobody settles: longer than any request may take.
-const RESERVATION_MS: i64 = 15 * 60 * 1000;
+const RESERVATION_MS: i64 = 45 * 60 * 1000;
 /// How long it is remembered that a reservation was settled: longer than a settlement is repeated after a lost answer.
 const SETTLED_MS: i64 = 5 * 60 * 1000;
 /// How much longer than its window a counter is kept, for late settlements.

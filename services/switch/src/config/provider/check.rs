@@ -41,10 +41,10 @@ impl ProviderConfig {
         }
         let limits = [
             (".connect_timeout", self.connect_timeout),
-            (".timeout", self.timeout),
+            (".timeout", self.answer_limits().0),
             (".stream_idle_timeout", self.stream_idle_timeout),
             (".stream_total_timeout", self.stream_total_timeout),
-            (".ttft_timeout", self.ttft_timeout.unwrap_or(self.timeout)),
+            (".ttft_timeout", self.answer_limits().1),
             (".breaker.open_for", self.breaker.open_for),
             (".breaker.failure_rate.window", self.breaker.failure_rate.unwrap_or_default().window),
         ];
