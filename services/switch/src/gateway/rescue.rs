@@ -2,7 +2,8 @@
 //!
 //! All of it happens in the pivot, whatever wire the caller and the targets speak, and whatever the first stream was
 //! read in. The next target goes on from what was delivered where it can (prefill; a text completion's prompt); any
-//! other one answers anew, and what the caller has is left out. When that answer turns out to be another one, the
+//! other one answers anew, and what the caller has is left out. With no target left, the one that was cut is asked once
+//! more, unless the caller forbids fallbacks. When that answer turns out to be another one, the
 //! model's policy decides: the same target is told to go on from the text, or the stream ends with an error. A call
 //! whose failure may pass is made again, as before the answer began, and it is decided as there who is not asked: one
 //! that was silent, or after a content policy anybody. All of it stays within the stream's total limit, the caller's
@@ -67,6 +68,8 @@ pub(crate) struct Rescue {
     silent: Vec<usize>,
     calls: u32,
     rescued: u32,
+    /// Whether who was cut is asked once more, nobody else being left.
+    is_again: bool,
     /// `None` while the first provider's stream goes on.
     finishing: Option<Finishing>,
 }
@@ -137,10 +140,11 @@ impl Lost {
 }
 
 impl Rescue {
-    /// For the stream that the last of `tried` began. `None` where no other target may take it over.
+    /// For the stream that the last of `tried` began. `None` where nobody may take it over.
     pub(super) fn plan(gateway: &Gateway, call: &Call<'_>, tried: &[Tried], opened: &mut Opened) -> Option<Box<Self>> {
         let target = tried.last()?.target;
-        if target + 1 >= call.targets().len() {
+        let is_asked_again = call.wishes.fallback && gateway.shared.retries.attempts > 0;
+        if target + 1 >= call.targets().len() && !is_asked_again {
             return None;
         }
         let request = match call.request.operation {
@@ -170,6 +174,7 @@ impl Rescue {
             silent: Vec::new(),
             calls: 0,
             rescued: 0,
+            is_again: false,
             finishing: None,
         }))
     }
@@ -218,7 +223,7 @@ impl Rescue {
                 let target = &self.targets[self.step.target];
                 let provider = &self.gateway.shared.registry.get(target.provider).name;
                 let (model, manner) = (&*target.label, self.manner());
-                tracing::info!(provider, model, manner, ?cause, "a broken stream goes on elsewhere");
+                tracing::info!(provider, model, manner, ?cause, "a broken stream goes on");
             }
             Err(lost) => {
                 let outcome = lost.name();
@@ -238,7 +243,8 @@ impl Rescue {
         if let Some(obstacle) = self.delivered.obstacle() {
             return Err(Lost::Hindered(obstacle));
         }
-        let (mut next, mut turn) = (self.after(cause)?, Turn::First);
+        let mut next = self.after(cause).await?;
+        let mut turn = if self.is_again { Turn::Again } else { Turn::First };
         while let Some(step) = next {
             if self.total.is_expired() {
                 return Err(Lost::OutOfTime);
@@ -291,21 +297,43 @@ impl Rescue {
     }
 
     /// What to do when the provider of the last step does not finish the stream.
-    fn after(&mut self, cause: Cause) -> Result<Option<Step>, Lost> {
+    async fn after(&mut self, cause: Cause) -> Result<Option<Step>, Lost> {
         if let Some(last) = self.tried.last_mut() {
             last.outcome = cause.outcome();
         }
         match cause {
             // Another one's would be as large.
             Cause::Broke(Outcome::AnswerTooLarge) => Ok(None),
-            Cause::Broke(_) => {
+            Cause::Broke(outcome) => {
                 self.rescued += 1;
-                Ok(self.first_step(self.step.target + 1))
+                match self.first_step(self.step.target + 1) {
+                    None => Ok(self.once_more(outcome).await),
+                    next => Ok(next),
+                }
             }
             Cause::Misfit(Misfit::Diverged) if self.may_be_told_to_go_on() => {
                 Ok(Some(Step { manuscript: Manuscript::GoingOn(Manner::Instruction), ..self.step }))
             }
             Cause::Misfit(misfit) => Err(Lost::Misfit(misfit)),
+        }
+    }
+
+    /// The target that broke off, once it is time to ask it again: once in a stream, and only where a whole answer's
+    /// failure would be followed by a retry.
+    async fn once_more(&mut self, outcome: Outcome) -> Option<Step> {
+        if std::mem::replace(&mut self.is_again, true) {
+            return None;
+        }
+        let step = self.first_step(self.step.target)?;
+        let (retries, failure) = (self.gateway.retries(), Failure::new(outcome, "the stream broke within its answer"));
+        let left = Some(self.total.remaining());
+        match retries.policy.next(&failure, self.retried, left, (retries.jitter)()) {
+            Next::Retry(wait) if (retries.budget)(&self.targets[step.target], &failure) => {
+                self.retried += 1;
+                tokio::time::sleep(wait).await;
+                Some(step)
+            }
+            _ => None,
         }
     }
 

@@ -96,7 +96,8 @@ const MATRIX: &[Row] = &[
 
     row("cut",                     Always("cut=3"),                        SPARE,          whole(1, 1).and(3),                 whole(3, 1).and(0)),
     row("cut once",                Once("cut=3"),                          SPARE,          whole(1, 1).and(3),                 whole(2, 0).and(0)),
-    row("cut alone",               Always("cut=3"),                        ALONE,          broken_off(3),                      failed(3).and(0)),
+    row("cut once, alone",         Once("cut=3"),                          ALONE,          whole(2, 0).and(3),                 whole(2, 0).and(0)),
+    row("cut alone",               Always("cut=3"),                        ALONE,          broken_off(3).again(3),             failed(3).and(0)),
     row("cut before the end",      Always("cut=20"),                       SPARE,          whole(1, 1).and(20),                whole(3, 1).and(0)),
     row("stall",                   Always("stall=3"),                      RESTLESS,       whole(1, 1).and(3),                 whole(1, 1).and(0)),
     row("stall alone",             Always("stall=3"),                      RESTLESS_ALONE, broken_off(3),                      late(1).and(0)),

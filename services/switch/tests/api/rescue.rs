@@ -281,6 +281,40 @@ async fn with_nobody_left_the_stream_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn with_nobody_left_the_one_that_was_cut_is_asked_once_more() {
+    let retries = [("VX11_SWITCH__RETRIES__ATTEMPTS", "2"), ("VX11_SWITCH__RETRIES__BASE", "1ms")];
+    let prefill = ("VX11_SWITCH__PROVIDERS__A__PREFILL", "true");
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}"#;
+    for (goes_on, more) in [("lo", vec![prefill]), ("Hello", vec![])] {
+        let script = move |number: usize| if number == 0 { says(&["Hel"], vec![]) } else { says(&[goes_on], whole()) };
+        let cut_once = Fake::start(script).await;
+        let app = App::in_front_of(&[&cut_once.url], &[&retries[..], &more].concat()).await;
+        let got = Answer::of(app.post("/v1/chat/completions", body)).await;
+        assert_whole(&got, "Hello", goes_on);
+        let manner = if goes_on == "lo" { "prefilled" } else { "spliced" };
+        assert_eq!((cut_once.requests().len(), rescues(&app, manner).await), (2, 1.0), "{goes_on}");
+
+        let cut_once = Fake::start(script).await;
+        let app = App::in_front_of(&[&cut_once.url], &[&retries[..], &more].concat()).await;
+        let off = app.post("/v1/chat/completions", body).header("x-vx11-fallback", "off");
+        assert_broken(&Answer::of(off).await, "Hel", "the caller wants no rescue");
+        assert_eq!(cut_once.requests().len(), 1);
+    }
+    for (outcome, end) in breaks() {
+        let bad = Fake::always(says(&["Hel"], end)).await;
+        let app = App::in_front_of(&[&bad.url], &[&retries[..], &[idle(outcome)]].concat()).await;
+        assert_broken(&app.stream().await, "Hel", outcome);
+        let asked = if outcome == "stream_cut" { 2 } else { 1 };
+        assert_eq!((bad.requests().len(), rescues(&app, "exhausted").await), (asked, 1.0), "{outcome}: as in JSON");
+    }
+    let threshold = ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "1");
+    let bad = Fake::always(says(&["Hel"], vec![])).await;
+    let app = App::in_front_of(&[&bad.url], &[&retries[..], &[threshold]].concat()).await;
+    assert_broken(&app.stream().await, "Hel", "its breaker is open");
+    assert_eq!(bad.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn the_off_switch_holds_mid_stream_and_before() {
     let (bad, good) = (Fake::always(says(&["Hel"], vec![])).await, Fake::always(whole_stream()).await);
     let app = App::in_front_of(&[&bad.url, &good.url], &[]).await;

@@ -85,7 +85,7 @@ impl Cell {
         let says_at_once = first == Kind::Anthropic && wasted.is_some_and(|tokens| tokens > 0);
         let is_read_right = match wasted {
             None => read == answered.0,
-            Some(_) if says_at_once => read == answered.0 + PROMPT_TOKENS,
+            Some(_) if says_at_once => read == answered.0 + PROMPT_TOKENS * self.calls_in_vain(),
             Some(_) => self.is_estimated_once_a_call(read - answered.0.min(read)),
         };
         let is_right = is_read_right
@@ -105,12 +105,17 @@ impl Cell {
             .then(|| format!("{}: {answered:?} and {wasted:?} make no {row}, or are not {told:?}", self.name()))
     }
 
+    /// How many calls to the first provider did not give the answer.
+    fn calls_in_vain(&self) -> u64 {
+        let Expected { end, asked, .. } = self.row.expected(self.stream);
+        let is_answered_by_first = end == End::Whole && asked.1 == 0;
+        asked.0 - u64::from(is_answered_by_first)
+    }
+
     /// Whether `read` is the prompt as it is estimated, once for every call that came to nothing. The estimate is of the
     /// request's JSON: more than its words, and less than a token for each two and a half bytes.
     fn is_estimated_once_a_call(&self, read: u64) -> bool {
-        let Expected { end, asked, .. } = self.row.expected(self.stream);
-        let is_answered_by_first = end == End::Whole && asked.1 == 0;
-        let calls = asked.0 - u64::from(is_answered_by_first);
+        let calls = self.calls_in_vain();
         let most = self.wire.ask(&self.model(), self.stream).len() as u64 * 2 / 5;
         read.is_multiple_of(calls) && (PROMPT_TOKENS..=most).contains(&(read / calls))
     }

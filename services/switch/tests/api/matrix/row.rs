@@ -127,6 +127,15 @@ impl Expected<'_> {
         Self { wasted: Some(wasted), ..self }
     }
 
+    /// The first provider was asked once more, which came to nothing after so many tokens.
+    pub(super) const fn again(self, wasted: u64) -> Self {
+        let before = match self.wasted {
+            Some(tokens) => tokens,
+            None => 0,
+        };
+        Self { asked: (self.asked.0 + 1, self.asked.1), ..self }.and(before + wasted)
+    }
+
     pub(super) const fn prefilled(self, tokens: u64) -> Self {
         Self { prefilled: tokens, ..self }
     }
