@@ -33,8 +33,7 @@ pub(super) fn read(request: &HttpRequest, context: &RequestContext) -> Result<Wi
     let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
     let connect = milliseconds(request, &header_names::CONNECT_TIMEOUT_MS)?;
     let idle = milliseconds(request, &header_names::IDLE_TIMEOUT_MS)?;
-    let is_chat = false;
-    Ok(Wishes { whole, begin, first, connect, idle, is_chat, fallback, priority, tenant: tenant(request) })
+    Ok(Wishes { whole, begin, first, connect, idle, is_chat: false, fallback, priority, tenant: tenant(request) })
 }
 
 /// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the
