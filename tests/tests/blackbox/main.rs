@@ -5,12 +5,14 @@ mod classic;
 mod clients;
 mod contracts;
 mod crash;
+mod crash_ledger;
 mod edge;
 mod events;
 mod failures;
 mod metrics;
 mod one_process;
 mod replicas;
+mod rotation;
 mod shutdown;
 mod trace;
 
