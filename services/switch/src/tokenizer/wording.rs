@@ -2,9 +2,12 @@
 //!
 //! Text that stands in JSON counts as the text that it is. Around it OpenAI's models put marks of their own, of which
 //! is published: three tokens for each message, three before the answer, one for a name. How tools are written down is
-//! not; the numbers are those that OpenAI's cookbook found. Every wire is read by the same names, because they agree in
-//! them; what has another name is passed over, and so are images and the like, which count alike whatever their size.
+//! not; the numbers are those that OpenAI's cookbook found, and a tool that says more than it looked at counts at least
+//! what its JSON does. Every wire is read by the same names, because they agree in them. Of a request, what has a name
+//! that nobody here knows is estimated where it is too long for an option: no text is free because it stands in a new
+//! place. Images and the like count alike whatever their size.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -26,6 +29,8 @@ const ROLE: u64 = 1;
 const PRIMING: u64 = 3;
 /// For the name that somebody or something has.
 const NAME: u64 = 1;
+/// Bytes in JSON that an option or an id has at most; what is longer may be text.
+const OPTION: usize = 128;
 /// Bytes of tools that are read; longer ones count as they stand.
 const MOST_TOOLS: usize = 256 * 1024;
 
@@ -87,7 +92,14 @@ enum Place {
     Tools,
     /// What may have a schema in it.
     Format,
+    /// What is attached to a message, which may be text.
+    Source,
+    /// A source that is text.
+    Document,
     Attachment,
+    /// Nobody knows.
+    Unknown,
+    /// A model is not shown it.
     Nowhere,
 }
 
@@ -100,15 +112,24 @@ impl Place {
             (Self::Request(_), "prompt" | "suffix" | "input") => Self::Plain,
             (Self::Request(_), "tools" | "functions") => Self::Tools,
             (Self::Request(_), "response_format" | "text" | "output_config") => Self::Format,
-            (Self::Request(_), _) | (Self::Answer, "role") => Self::Nowhere,
+            (Self::Request(_), "metadata" | "user" | "stop" | "logit_bias" | "tool_choice" | "stream_options")
+            | (Self::Answer, "role")
+            | (_, "id" | "type" | "signature" | "encrypted_content" | "cache_control" | "annotations" | "citations")
+            | (_, "reasoning_details" | "extra_content") => Self::Nowhere,
+            (Self::Request(_), _) => Self::Unknown,
+            (Self::Document, "data") => Self::Part,
             (_, "role" | "name" | "text" | "content" | "refusal" | "arguments" | "output")
-            | (_, "tool_calls" | "function_call" | "function")
-            | (Self::Answer, "reasoning_content" | "reasoning") => Self::Part,
+            | (_, "tool_calls" | "function_call" | "function" | "custom")
+            | (_, "reasoning_content" | "reasoning" | "thinking" | "summary" | "title" | "context") => Self::Part,
             (Self::Part | Self::Message, "input") => Self::Raw,
-            (_, "image_url" | "source" | "input_audio" | "file" | "file_data" | "file_id" | "file_url") => {
-                Self::Attachment
-            }
-            _ => Self::Nowhere,
+            (_, "source") => Self::Source,
+            (
+                _,
+                "image_url" | "video_url" | "input_audio" | "audio" | "file" | "file_data" | "file_id" | "file_url",
+            ) => Self::Attachment,
+            // What a model has written stands in the places that are known.
+            (Self::Answer, _) | (_, "data") => Self::Nowhere,
+            _ => Self::Unknown,
         }
     }
 }
@@ -136,19 +157,23 @@ impl Count {
         if tools.len() > MOST_TOOLS {
             return self.text(tools);
         }
-        let listed: Vec<Value> = serde_json::from_str(tools).unwrap_or_default();
-        if listed.is_empty() {
-            return;
-        }
+        let listed: Option<Vec<Value>> = serde_json::from_str(tools).unwrap_or_default();
+        let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return };
         let each = match self.vocabulary {
             Vocabulary::O200k => 7,
             Vocabulary::Cl100k => 10,
         };
         for tool in &listed {
-            let tool = tool.get("function").unwrap_or(tool);
+            let tool = ["function", "custom"].iter().find_map(|key| tool.get(key)).unwrap_or(tool);
+            let before = self.tokens;
             self.tokens += each;
             self.text(&format!("{}:{}", said(tool, "name"), said(tool, "description")));
             ["parameters", "input_schema"].iter().for_each(|key| self.properties(&tool[key]));
+            if !is_plain_tool(tool) {
+                let counted = std::mem::replace(&mut self.tokens, before);
+                self.text(&tool.to_string());
+                self.tokens = self.tokens.max(counted);
+            }
         }
         self.tokens += 12;
     }
@@ -167,10 +192,43 @@ impl Count {
             }
             self.tokens -= if property["enum"].is_array() { 3 } else { 0 };
             self.text(&format!("{key}:{}:{}", said(property, "type"), said(property, "description")));
+            self.text(said(property, "title"));
             self.properties(property);
             self.properties(&property["items"]);
         }
     }
+}
+
+/// Whether [`Count::tools`] sees all that `tool` says.
+fn is_plain_tool(tool: &Value) -> bool {
+    tool.as_object().is_some_and(|keys| {
+        keys.iter().all(|(key, value)| match key.as_str() {
+            "name" | "description" | "type" => value.is_string(),
+            "cache_control" | "strict" => true,
+            "parameters" | "input_schema" => is_plain(value, false),
+            _ => is_scalar(value),
+        })
+    })
+}
+
+/// Whether [`Count::properties`] sees all that a schema says, which may be that of a property.
+fn is_plain(schema: &Value, of_property: bool) -> bool {
+    let Some(keys) = schema.as_object() else { return is_scalar(schema) };
+    keys.iter().all(|(key, value)| match key.as_str() {
+        "properties" => value.as_object().is_some_and(|all| all.values().all(|property| is_plain(property, true))),
+        "items" => of_property && is_plain(value, false),
+        "description" | "title" => of_property && value.is_string(),
+        "enum" => {
+            of_property && value.as_array().is_some_and(|all| all.iter().all(|one| one.is_string() || is_scalar(one)))
+        }
+        "type" | "required" | "$schema" => true,
+        _ => is_scalar(value),
+    })
+}
+
+/// Whether there is no text in it.
+fn is_scalar(value: &Value) -> bool {
+    value.is_null() || value.is_boolean() || value.is_number()
 }
 
 /// A text in `object`, without the dot at its end.
@@ -205,6 +263,20 @@ impl<'de> DeserializeSeed<'de> for Wording<'_> {
             }
             Place::Raw => <&RawValue>::deserialize(deserializer).map(|raw| self.count.text(raw.get())),
             Place::Tools => <&RawValue>::deserialize(deserializer).map(|tools| self.count.tools(tools.get())),
+            Place::Unknown => {
+                let unknown = <&RawValue>::deserialize(deserializer)?.get();
+                if unknown.len() > OPTION {
+                    self.count.tokens += estimate_tokens(unknown);
+                }
+                Ok(())
+            }
+            Place::Source => {
+                let source = <&RawValue>::deserialize(deserializer)?.get();
+                let place = if is_text(source) { Place::Document } else { Place::Attachment };
+                // It is JSON: it was read once.
+                let _ = self.count.read(source, place);
+                Ok(())
+            }
             Place::Format => {
                 let format = <&RawValue>::deserialize(deserializer)?.get();
                 if format.contains("\"schema\"") {
@@ -215,6 +287,16 @@ impl<'de> DeserializeSeed<'de> for Wording<'_> {
             _ => deserializer.deserialize_any(self),
         }
     }
+}
+
+/// Whether what is attached is text, or parts of a message.
+fn is_text(source: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Source<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    serde_json::from_str(source).is_ok_and(|Source { kind }| matches!(&*kind, "text" | "content"))
 }
 
 impl<'de> Visitor<'de> for Wording<'_> {
@@ -407,6 +489,61 @@ mod tests {
         ] {
             assert_eq!(one(json!({"role": "user", "content": [image]})), ATTACHMENT);
         }
+    }
+
+    #[test]
+    fn text_counts_wherever_it_stands_in_a_request() {
+        let base = chat(&json!({"messages": []}));
+        let text = "Nobody reads this for nothing. ".repeat(100);
+        let one = |part: Value| chat(&json!({"messages": [{"role": "user", "content": [part]}]})) - base - MESSAGE - 1;
+        let plain = |data: Value| json!({"type": "document", "source": {"type": "text", "data": data}});
+        assert_eq!(one(plain(json!(text))), of(&text));
+        let parts = json!([{"type": "text", "text": text}]);
+        assert_eq!(one(json!({"type": "document", "source": {"type": "content", "content": parts}})), of(&text));
+        assert_eq!(one(json!({"type": "thinking", "thinking": text, "signature": "x".repeat(500)})), of(&text));
+        let reasoned = |key: &str| chat(&json!({"messages": [{"role": "assistant", key: text}]})) - base - MESSAGE - 1;
+        assert_eq!(["reasoning", "reasoning_content"].map(reasoned), [of(&text); 2]);
+        // Where nobody has seen any yet it is estimated, and an option is none.
+        let estimated = estimate_tokens(&format!("{text:?}"));
+        assert_eq!(one(json!({"type": "novelty", "wisdom": text, "detail": "high"})), estimated);
+        assert_eq!(
+            chat(&json!({"messages": [], "wisdom": text, "effort": "high", "metadata": {"a": text}})),
+            base + estimated
+        );
+    }
+
+    #[test]
+    fn a_tool_counts_all_that_it_says() {
+        let text = "Nobody reads this for nothing. ".repeat(100);
+        let tools = |tool: Value| chat(&json!({"messages": [], "tools": [tool]}));
+        let schema =
+            |schema: Value| tools(json!({"type": "function", "function": {"name": "f", "parameters": schema}}));
+        let property = |property: Value| json!({"type": "object", "properties": {"a": property}});
+        let described = json!({"type": "string", "description": text});
+        for said in [
+            json!({"anyOf": [described]}),
+            json!({"type": "object", "description": text}),
+            json!({"$defs": {"a": described}, "$ref": "#/$defs/a"}),
+            json!({"type": "object", "additionalProperties": described}),
+            property(described.clone()),
+            property(json!({"oneOf": [described]})),
+            property(json!({"type": "array", "items": described})),
+            property(json!({"type": "array", "items": {"enum": [text]}})),
+            property(json!({"type": "string", "title": text})),
+            property(json!({"type": "string", "default": text})),
+            property(json!({"type": "object", "properties": {"b": described}})),
+        ] {
+            assert!(schema(said.clone()) >= of(&text), "{said}");
+        }
+        let custom = json!({"name": "f", "description": text});
+        assert!(tools(json!({"type": "custom", "custom": custom})) >= of(&text));
+        let grammar = json!({"type": "custom", "name": "f", "format": {"type": "grammar", "definition": text}});
+        assert!(tools(grammar) >= of(&text));
+        // What says no more is worth no more.
+        let plain = json!({"type": ["string", "null"], "description": "one", "minLength": 1});
+        let strict = json!({"type": "object", "properties": {"a": plain}, "required": ["a"],
+            "additionalProperties": false, "$schema": "https://json-schema.org/draft/2020-12/schema"});
+        assert_eq!(schema(strict), schema(property(json!({"description": "one"}))));
     }
 
     #[test]
