@@ -28,16 +28,16 @@ struct Texts {
     /// As they stand in JSON, without their quotes.
     content: String,
     reasoning: String,
-    /// Calls of tools, a refusal, or the text of an older API.
+    /// Calls of tools, or a refusal.
     rest: String,
     calls: u64,
 }
 
 impl Written {
     /// Adds what one chunk says; `data` is its payload.
-    pub(super) fn add<'a>(&mut self, data: &str, pieces: impl Iterator<Item = &'a Piece<'a>>) {
+    pub(super) fn add<'a>(&mut self, data: &str, pieces: impl Iterator<Item = &'a Piece<'a>> + Clone) {
         let mut has_more = false;
-        for piece in pieces {
+        for piece in pieces.clone() {
             if self.is_forgotten {
                 return;
             }
@@ -46,10 +46,11 @@ impl Written {
             texts.content.push_str(content);
             texts.reasoning.push_str(reasoning);
             self.grow(content.len() + reasoning.len());
-            has_more |= piece.tool_call || piece.other;
+            has_more |= piece.is_more_than_text();
         }
         if has_more {
-            self.add_more(data);
+            let is_more = |index| pieces.clone().any(|piece| piece.index == index && piece.is_more_than_text());
+            self.add_more(data, is_more);
         }
     }
 
@@ -69,22 +70,21 @@ impl Written {
         (!self.is_forgotten).then(|| self.choices.iter().map(&mut count).sum())
     }
 
-    /// What a chunk says that is no plain text.
-    fn add_more(&mut self, data: &str) {
+    /// What a chunk says that is no plain text, in the choices where there `is_more`.
+    fn add_more(&mut self, data: &str, is_more: impl Fn(u32) -> bool) {
         let more: Result<More, _> = serde_json::from_str(data);
         let Ok(More { choices }) = more else { return self.forget() };
-        for choice in choices {
+        for choice in choices.into_iter().filter(|choice| is_more(choice.index)) {
             let delta = choice.delta.unwrap_or_default();
             let functions = delta.tool_calls.unwrap_or_default().into_iter().map(|call| call.function);
             let functions: Vec<Function> = functions.chain([delta.function_call]).flatten().collect();
-            let text = choice.text.or(delta.refusal);
-            if functions.is_empty() && text.is_none() {
+            if functions.is_empty() && delta.refusal.is_none() {
                 // Something else was said, of which nobody knows what it is worth.
                 return self.forget();
             }
             let texts = self.choice(choice.index);
             let before = texts.rest.len();
-            texts.rest.push_str(&text.unwrap_or_default());
+            texts.rest.push_str(&delta.refusal.unwrap_or_default());
             for Function { name, arguments } in functions {
                 texts.calls += u64::from(name.as_ref().is_some_and(|name| !name.is_empty()));
                 texts.rest.extend([name, arguments].into_iter().flatten());
@@ -125,7 +125,6 @@ struct MoreOfChoice {
     #[serde(default)]
     index: u32,
     delta: Option<MoreOfDelta>,
-    text: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -191,6 +190,15 @@ mod tests {
         ];
         assert_eq!(tokens(&parts), Some(of(r#"weather{"city":1}"#) + 1));
         assert_eq!(tokens(&[r#"{"choices":[{"index":0,"text":"one two"}]}"#.to_owned()]), Some(2));
+    }
+
+    #[test]
+    fn a_choice_of_text_beside_one_that_calls_a_tool_counts_once() {
+        let call = r#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}"#;
+        for plain in [r#"{"index":1,"delta":{"content":"one two"}}"#, r#"{"index":1,"text":"one two"}"#] {
+            let chunk = format!(r#"{{"choices":[{call},{plain}]}}"#);
+            assert_eq!(tokens(&[chunk]), Some(of("f{}") + 1 + 2), "{plain}");
+        }
     }
 
     #[test]

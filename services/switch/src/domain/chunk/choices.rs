@@ -51,7 +51,7 @@ impl<'a> Choices<'a> {
         self.first.as_ref().filter(|_| self.more.is_empty())
     }
 
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece<'a>> {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece<'a>> + Clone {
         self.first.iter().chain(&self.more)
     }
 }
@@ -78,6 +78,11 @@ pub(crate) struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// Whether it says anything that is no plain text.
+    pub(crate) fn is_more_than_text(&self) -> bool {
+        self.tool_call || self.other
+    }
+
     /// Whether it says anything of the answer, if only that it has ended.
     fn says(&self) -> bool {
         // More than its quotes: blanks count for nothing among the tokens.
