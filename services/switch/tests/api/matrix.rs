@@ -1,9 +1,9 @@
 //! Every fault of a provider, for callers of either wire, streamed and in JSON: what the caller gets, how often each
-//! provider is asked and in which order, what is billed, and what the caller is told of that.
+//! provider is asked, in which order and not before when, what is billed, and what the caller is told of that.
 //!
 //! The providers are real ones of the mock provider, which answers [`WORDS`] words for [`PROMPT_TOKENS`] tokens
 //! whatever the wire. Limits are short only at providers that are going to exceed them, so that a slow machine changes
-//! nothing.
+//! nothing. For the same reason no time is too late: what is given up too late has been answered meanwhile.
 
 mod caller;
 mod cell;
