@@ -234,17 +234,11 @@ impl Gateway {
             });
             match completed {
                 Ok(mut completed) => {
-                    if let Some(counting) = attempt.counting(Outcome::Success) {
-                        counting.await;
-                    }
                     completed.estimate = attempt.estimate().map(Usage::from);
                     attempt.answered();
                     Ok(completed)
                 }
                 Err(mut failure) => {
-                    if let Some(counting) = attempt.counting(failure.outcome) {
-                        counting.await;
-                    }
                     attempt.failed(&mut failure);
                     Err(failure)
                 }
@@ -300,9 +294,6 @@ impl Gateway {
                 Ok((opened, attempt))
             }
             Err(mut failure) => {
-                if let Some(counting) = attempt.counting(failure.outcome) {
-                    counting.await;
-                }
                 attempt.failed(&mut failure);
                 Err(failure)
             }

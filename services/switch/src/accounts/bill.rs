@@ -61,6 +61,8 @@ pub(crate) struct Charge<'a> {
     /// What is counted of it.
     pub(crate) spent: &'a ModelSpent,
     pub(crate) tokens: Tokens,
+    /// What is on the bill in their place, having been expected.
+    pub(crate) about: Tokens,
     /// Whether the tokens are an estimate.
     pub(crate) estimated: bool,
 }
@@ -167,14 +169,23 @@ impl Bill {
         let price = open.terms.prices.find(charge.model);
         let cost = price.map(|price| price.of(charge.tokens));
         charge.spent.count(&charge.tokens, charge.estimated, cost);
+        let about = price.map(|price| price.of(charge.about)).unwrap_or_default();
         let mut spent = open.spent.lock();
-        spent.tokens = spent.tokens.plus(charge.tokens);
-        spent.cost = spent.cost.plus(cost.unwrap_or_default());
+        spent.tokens = spent.tokens.minus(charge.about).plus(charge.tokens);
+        spent.cost = spent.cost.minus(about).plus(cost.unwrap_or_default());
         spent.estimated |= charge.estimated;
         if *spent.provider != *charge.provider {
             spent.provider = charge.provider.into();
         }
         spent.provider_model = Some(charge.model.clone());
+    }
+
+    /// Takes in what a call of `model` has spent `about`, until it is charged.
+    pub(crate) fn expect(&self, model: &str, about: Tokens) {
+        let cost = self.0.terms.prices.find(model).map(|price| price.of(about));
+        let mut spent = self.0.spent.lock();
+        spent.tokens = spent.tokens.plus(about);
+        spent.cost = spent.cost.plus(cost.unwrap_or_default());
     }
 
     /// A bill of its own for a copy of the request that goes to a shadow target: it is in the ledger, and on no
@@ -242,9 +253,9 @@ impl Bill {
         if self.counted(vocabulary).get().is_some() { 0 } else { self.0.request.len() }
     }
 
-    /// Does `job`, which counts so many `bytes`, on a thread of its own. `false`: that has too much to do.
-    pub(crate) fn later(&self, bytes: usize, job: Box<dyn FnOnce() + Send>) -> bool {
-        self.0.accounts.tally.later(bytes, job)
+    /// Does `job`, which counts so many `bytes`, on a thread of its own; drops it where that has too much to do.
+    pub(crate) fn later(&self, bytes: usize, job: Box<dyn FnOnce() + Send>) {
+        self.0.accounts.tally.later(&self.0.account.tenant, bytes, job);
     }
 
     fn counted(&self, vocabulary: Vocabulary) -> &OnceLock<u64> {

@@ -44,6 +44,12 @@ impl Usd {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// What is left without `other`.
+    #[must_use]
+    pub(crate) const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// So many times this.
     #[must_use]
     pub(crate) const fn times(self, count: u64) -> Self {

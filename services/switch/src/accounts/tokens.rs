@@ -60,6 +60,20 @@ impl Tokens {
             tier: other.tier,
         }
     }
+
+    /// What is left without `other`.
+    #[must_use]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_sub(other.prompt),
+            cached: self.cached.saturating_sub(other.cached),
+            cache_written: self.cache_written.saturating_sub(other.cache_written),
+            cache_written_1h: self.cache_written_1h.saturating_sub(other.cache_written_1h),
+            completion: self.completion.saturating_sub(other.completion),
+            reasoning: self.reasoning.saturating_sub(other.reasoning),
+            tier: self.tier,
+        }
+    }
 }
 
 /// What a provider has said of its tokens while its answer is not whole yet.

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use tracing::{Instrument, Span};
 use vx11_resilience::{BreakerState, Deadline, Load, Permit, Slot};
 use vx11_telemetry::{GenAiUsage, TraceContext, genai_span, record_genai};
@@ -63,7 +61,6 @@ pub(super) struct Attempt {
     progress: Progress,
     /// What it has written, where that may have to be counted.
     wrote: Wrote,
-    is_counted: bool,
     /// What the answer says of itself, where that is traced.
     description: Description,
     /// Who pays.
@@ -108,7 +105,6 @@ impl Attempt {
             first_token: None,
             progress: Progress::default(),
             wrote: Wrote::Nothing,
-            is_counted: false,
             description: Description::default(),
             bill: call.bill.clone(),
             shared,
@@ -150,9 +146,18 @@ impl Attempt {
         self.is_sent.store(is_sent, Ordering::Relaxed);
     }
 
-    /// What was spent on an answer whose provider does not say. `None`: it does.
-    pub(super) fn estimate(&self) -> Option<Tokens> {
-        self.progress.reported.is_none().then(|| self.progress.spent(&self.bill, &self.target.model))
+    /// What was spent on an answer whose provider does not say: what is short and can be counted is counted before.
+    /// `None`: it does.
+    pub(super) fn estimate(&mut self) -> Option<Tokens> {
+        if self.progress.reported.is_some() {
+            return None;
+        }
+        if let Some(uncounted) = self.uncounted(Outcome::Success).filter(Uncounted::is_short) {
+            self.progress.written = uncounted.count().unwrap_or(self.progress.written);
+            // It need not be done again.
+            self.wrote = Wrote::Nothing;
+        }
+        Some(self.progress.spent(&self.bill, &self.target.model))
     }
 
     /// Takes note of what an answer, or its first chunk, says of itself. Read only where it is traced.
@@ -181,22 +186,8 @@ impl Attempt {
         }
     }
 
-    /// Counts what its provider has not said, where that can be done, before it is told that the call ended so; `None`
-    /// where there is nothing to count, as ever where the provider says it.
-    pub(super) fn counting(&mut self, outcome: Outcome) -> Option<LocalBoxFuture<'_, ()>> {
-        let uncounted = self.uncounted(outcome)?;
-        let counting = async {
-            self.progress.written = uncounted.counted().await.unwrap_or(self.progress.written);
-            self.is_counted = true;
-        };
-        Some(counting.boxed_local())
-    }
-
     fn uncounted(&self, outcome: Outcome) -> Option<Uncounted> {
-        if self.progress.reported.is_some()
-            || self.is_counted
-            || !self.progress.has_worked(self.may_have_spent(outcome))
-        {
+        if self.progress.reported.is_some() || !self.progress.has_worked(self.may_have_spent(outcome)) {
             return None;
         }
         let vocabulary = Vocabulary::of(&self.target.model)?;
@@ -212,8 +203,7 @@ impl Attempt {
         if token && self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
         }
-        let written = if self.is_counted { self.progress.written } else { progress.written };
-        self.progress = Progress { reported: progress.reported.or(self.progress.reported), written, ..progress };
+        self.progress = Progress { reported: progress.reported.or(self.progress.reported), ..progress };
     }
 
     /// A stream has begun. For a provider on probation that is proof enough: others need not wait for its end.

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use super::uncounted::{Uncounted, Wrote};
 use super::{Call, Gateway, exchange};
@@ -15,6 +16,8 @@ use crate::tokenizer::Vocabulary;
 
 /// Longest wait for a provider's count, which is only better than an estimate, not needed.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Longest wait for the gateway's own.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// The tokens of a prompt: counted by the first provider that does that, else in the vocabulary of the first model
@@ -66,7 +69,20 @@ impl Gateway {
 async fn prompt_tokens(call: &Call<'_>) -> u64 {
     let vocabulary = call.targets().first().and_then(|target| Vocabulary::of(&target.model));
     if let Some(vocabulary) = vocabulary {
-        Uncounted { vocabulary, bill: call.bill.clone(), wrote: Wrote::Nothing }.counted().await;
+        let uncounted = Uncounted { vocabulary, bill: call.bill.clone(), wrote: Wrote::Nothing };
+        if uncounted.is_short() {
+            uncounted.count();
+        } else {
+            let (tell, told) = oneshot::channel::<()>();
+            let job = move || {
+                // Who has left wants no count. Being dropped tells that it is over.
+                if !tell.is_closed() {
+                    uncounted.count();
+                }
+            };
+            call.bill.later(call.bill.uncounted_bytes(vocabulary), Box::new(job));
+            let _ = tokio::time::timeout(PATIENCE.min(call.left()), told).await;
+        }
     }
     call.bill.prompt_tokens(vocabulary)
 }

@@ -40,8 +40,15 @@ impl Progress {
     }
 
     /// Puts on `bill` what was spent on a call to `target` that may have `spent` something, whatever came of it: what
-    /// the provider said; else, where it has worked for the request, an estimate.
-    pub(super) fn charge(&self, bill: &Bill, shared: &Shared, target: &Target, may_have_spent: bool) {
+    /// the provider said; else, where it has worked for the request, an estimate. It takes the place of what is there
+    /// for it, `about`.
+    pub(super) fn charge(
+        &self,
+        bill: &Bill,
+        (shared, target): (&Shared, &Target),
+        may_have_spent: bool,
+        about: Tokens,
+    ) {
         let has_worked = self.has_worked(may_have_spent);
         let tokens = if has_worked { self.spent(bill, &target.model) } else { Tokens::default() };
         bill.charge(&Charge {
@@ -49,6 +56,7 @@ impl Progress {
             model: &target.model,
             spent: shared.listed.spent(target),
             tokens,
+            about,
             estimated: self.reported.is_none() && has_worked,
         });
     }

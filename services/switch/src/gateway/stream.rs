@@ -12,7 +12,6 @@ mod translation;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use vx11_chassis::sse::Frame;
 use vx11_contracts::chat::Usage;
 use vx11_http_client::Response;
@@ -105,9 +104,6 @@ impl ChatStream {
                 Ok(None) => continue,
                 Err(cause) => cause,
             };
-            if let Some(counting) = self.leg.counting(cause.outcome()) {
-                counting.await;
-            }
             self.leg.fail(cause);
             if let Cause::Broke(outcome) = cause {
                 self.broke.get_or_insert(outcome);
@@ -141,9 +137,9 @@ impl ChatStream {
             (Ok(Event::End), Some(rescue)) if rescue.is_under_way() && !rescue.is_whole() => {
                 Err(Cause::Broke(Outcome::StreamCut))
             }
-            (Ok(Event::End), _) => Ok(Some(self.finish().await)),
+            (Ok(Event::End), _) => Ok(Some(self.finish())),
             // Nothing of the answer is missing, however the connection ended.
-            (Err(_), _) if self.leg.source.watch.is_complete() => Ok(Some(self.finish().await)),
+            (Err(_), _) if self.leg.source.watch.is_complete() => Ok(Some(self.finish())),
             (Err(outcome), _) => Err(Cause::Broke(outcome)),
         }
     }
@@ -154,11 +150,9 @@ impl ChatStream {
     }
 
     /// The answer is whole; one that several have written has a last event of the gateway's own.
-    async fn finish(&mut self) -> Step {
-        if let Some(counting) = self.leg.counting(Outcome::Success) {
-            counting.await;
-        }
-        let estimate = self.leg.attempt.as_ref().and_then(Attempt::estimate);
+    fn finish(&mut self) -> Step {
+        self.leg.hand_over();
+        let estimate = self.leg.attempt.as_mut().and_then(Attempt::estimate);
         self.leg.succeed();
         match &mut self.rescue {
             Some(rescue) if rescue.is_under_way() => {
@@ -199,12 +193,6 @@ impl Leg {
             }
         }
         Ok(event)
-    }
-
-    /// Counts what was written, where the provider has not said how much that is and it can be counted.
-    fn counting(&mut self, outcome: Outcome) -> Option<LocalBoxFuture<'_, ()>> {
-        self.hand_over();
-        self.attempt.as_mut()?.counting(outcome)
     }
 
     /// Lets the attempt have what is known at the end: who gives an answer up may say what it has spent.

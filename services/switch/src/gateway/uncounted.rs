@@ -1,25 +1,22 @@
 //! What a provider has not said of its tokens, and can be counted, because its model's vocabulary is public.
 //!
-//! A short text is counted where it is; a longer one on a thread of its own, which is waited for where somebody is told
-//! the number, and else charges the bill when it is done.
+//! A short text is counted where it is. A longer one is estimated, and the bill corrected when a thread of its own has
+//! counted it: no answer, failover or rescue waits for that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::Shared;
 use super::progress::Progress;
-use crate::accounts::Bill;
+use crate::accounts::{Bill, Tokens};
 use crate::domain::routing::Target;
 use crate::domain::written::Written;
 use crate::tokenizer::{Vocabulary, answer_tokens};
 
 /// Bytes that are counted at once: in half a millisecond, or four where somebody has chosen them to take long.
 const SHORT: usize = 8 * 1024;
-/// Longest wait for a count.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was written of an answer.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +40,10 @@ pub(super) struct Uncounted {
 }
 
 impl Uncounted {
+    pub(super) fn is_short(&self) -> bool {
+        self.bytes() <= SHORT
+    }
+
     fn bytes(&self) -> usize {
         let written = match &self.wrote {
             Wrote::Nothing => 0,
@@ -53,35 +54,51 @@ impl Uncounted {
     }
 
     /// Counts both; the answer's tokens are handed back where they are known.
-    fn count(&self) -> Option<u64> {
-        self.bill.count_prompt(self.vocabulary);
-        match &self.wrote {
-            Wrote::Nothing => None,
-            Wrote::Stream(written) => written.tokens(self.vocabulary),
-            Wrote::Whole(body) => answer_tokens(self.vocabulary, body),
-        }
-    }
-
-    /// Counts both, without holding up anybody else.
-    pub(super) async fn counted(self) -> Option<u64> {
-        let bytes = self.bytes();
-        if bytes <= SHORT {
-            return self.count();
-        }
-        let (tell, told) = oneshot::channel();
-        let bill = self.bill.clone();
-        let job = move || {
-            // Nobody waits any more where nobody is told.
-            let _ = tell.send(self.count());
-        };
-        if !bill.later(bytes, Box::new(job)) {
-            return None;
-        }
-        tokio::time::timeout(PATIENCE, told).await.ok()?.ok()?
+    pub(super) fn count(&self) -> Option<u64> {
+        caught(|| {
+            self.bill.count_prompt(self.vocabulary);
+            match &self.wrote {
+                Wrote::Nothing => None,
+                Wrote::Stream(written) => written.tokens(self.vocabulary),
+                Wrote::Whole(body) => answer_tokens(self.vocabulary, body),
+            }
+        })
     }
 }
 
-/// Puts on `bill` what was spent on a call, as [`Progress::charge`] does, once what is `uncounted` of it is counted.
+/// What `count` finds. A text that makes it panic is no answer for nothing: it is estimated.
+fn caught(count: impl FnOnce() -> Option<u64>) -> Option<u64> {
+    catch_unwind(AssertUnwindSafe(count)).unwrap_or_else(|_| {
+        tracing::error!("a text could not be counted");
+        None
+    })
+}
+
+/// A call's charge, made when this is dropped: whatever becomes of the count, it is paid for.
+struct Due {
+    progress: Progress,
+    bill: Bill,
+    shared: Arc<Shared>,
+    target: Target,
+    may_have_spent: bool,
+    /// What is on the bill in its place.
+    about: Tokens,
+}
+
+impl Due {
+    fn count(mut self, uncounted: &Uncounted) {
+        self.progress.written = uncounted.count().unwrap_or(self.progress.written);
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.progress.charge(&self.bill, (&self.shared, &self.target), self.may_have_spent, self.about);
+    }
+}
+
+/// Puts on `bill` what was spent on a call, as [`Progress::charge`] does: of what is `uncounted` an estimate at first
+/// where it is long.
 pub(super) fn charge(
     mut progress: Progress,
     uncounted: Option<Uncounted>,
@@ -90,19 +107,26 @@ pub(super) fn charge(
     may_have_spent: bool,
 ) {
     if let Some(uncounted) = uncounted {
-        let bytes = uncounted.bytes();
-        if bytes > SHORT {
-            let (shared, target, owner) = (shared.clone(), target.clone(), bill.clone());
-            let job = move || {
-                progress.written = uncounted.count().unwrap_or(progress.written);
-                progress.charge(&owner, &shared, &target, may_have_spent);
-            };
-            if bill.later(bytes, Box::new(job)) {
-                return;
-            }
-        } else {
-            progress.written = uncounted.count().unwrap_or(progress.written);
+        if !uncounted.is_short() {
+            let about = progress.spent(bill, &target.model);
+            bill.expect(&target.model, about);
+            let (bill, shared, target) = (bill.clone(), shared.clone(), target.clone());
+            let due = Due { progress, bill: bill.clone(), shared, target, may_have_spent, about };
+            bill.later(uncounted.bytes(), Box::new(move || due.count(&uncounted)));
+            return;
         }
+        progress.written = uncounted.count().unwrap_or(progress.written);
     }
-    progress.charge(bill, shared, target, may_have_spent);
+    progress.charge(bill, (shared, target), may_have_spent, Tokens::default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_panics_is_none() {
+        assert_eq!(caught(|| Some(1)), Some(1));
+        assert_eq!(caught(|| panic!("a bad text")), None);
+    }
 }

@@ -57,7 +57,7 @@ async fn whole_answers_and_streams_are_counted_and_told_on_every_wire() {
     let message = json!({"role": "assistant", "content": PARTS.concat()});
     let whole = json!({"id": "c", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]});
     let stream = streamed().into_iter().chain([event(STOP), event("[DONE]")]).collect::<Vec<_>>();
-    // The second one goes to the thread.
+    // The second one goes to the thread, and its caller is told an estimate meanwhile.
     for times in [1, 1000] {
         let (text, wrote) = (text(times), tokens(&PARTS.concat()));
         for (path, acts, stream) in [
@@ -77,8 +77,9 @@ async fn whole_answers_and_streams_are_counted_and_told_on_every_wire() {
                 false => got.header("x-vx11-cost-usd").to_owned(),
                 true => got.body.rsplit_once("x-vx11-cost-usd ").unwrap().1.lines().next().unwrap().to_owned(),
             };
-            assert!((told.parse::<f64>().unwrap() - cost).abs() < 1e-9, "{why}: {told}, not {cost}");
-            if path == MESSAGES {
+            let close = if times == 1 { 1e-9 } else { cost / 2.0 };
+            assert!((told.parse::<f64>().unwrap() - cost).abs() < close, "{why}: {told}, not {cost}");
+            if path == MESSAGES && times == 1 {
                 let output = format!(r#""output_tokens":{wrote}"#);
                 let input = format!(r#""input_tokens":{}"#, prompt(&text));
                 assert!(got.body.contains(&output) && got.body.contains(&input), "{why}: {}", got.body);
