@@ -10,6 +10,8 @@ use vx11_resilience::{Breaker, BreakerConfig, BreakerState};
 
 use crate::domain::latency::PeakEwma;
 
+/// What a failure counts as at most: longer than nearly every answer takes, and forgotten as soon as one of these.
+const FAILED: Duration = Duration::from_secs(15);
 /// How much of the error rate the newest call makes up: about the last twenty calls count.
 const NEWEST: f64 = 0.05;
 
@@ -102,9 +104,10 @@ impl ModelLive {
         measured.was_answered = true;
     }
 
-    /// Takes in a failure, which counts for either form as an answer after `latency`, however soon it came: a target
-    /// that fails fast must not pass for a fast one.
-    pub(crate) fn failed(&self, latency: Duration) {
+    /// Takes in a failure of a provider whose answer is waited for so long at most. It counts for either form as an answer
+    /// after that or [`FAILED`], however soon it came: a target that fails fast must not pass for a fast one.
+    pub(crate) fn failed(&self, longest: Duration) {
+        let latency = longest.min(FAILED);
         let mut measured = self.measured();
         let now = Instant::now();
         measured.latency.iter_mut().for_each(|form| form.record(latency, now));
@@ -216,11 +219,13 @@ mod tests {
 
     #[test]
     fn who_fails_is_slow_in_either_form() {
-        let model = model();
-        model.failed(Duration::from_secs(60));
-        for form in [Form::Whole, Form::Streamed] {
-            assert!(model.cost(form) > Duration::from_secs(50), "{form:?}");
+        for (longest, least) in [(Duration::from_secs(600), 14), (Duration::from_secs(5), 4)] {
+            let model = model();
+            model.failed(longest);
+            for form in [Form::Whole, Form::Streamed] {
+                assert!((least..=15).contains(&model.cost(form).as_secs()), "{form:?} {longest:?}");
+            }
+            assert!(model.error_rate() > 0.0);
         }
-        assert!(model.error_rate() > 0.0);
     }
 }
