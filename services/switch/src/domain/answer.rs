@@ -150,24 +150,30 @@ pub(crate) fn describe(data: &[u8]) -> Description {
 
 /// Tokens that are written in a chat completion, about; for one that does not say.
 pub(crate) fn written(body: &[u8]) -> u64 {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        #[serde(borrow, default)]
-        choices: Vec<WrittenChoice<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct WrittenChoice<'a> {
-        /// All of it: text, reasoning and calls of tools.
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        text: Option<String>,
-    }
-    let written: Written<'_> = serde_json::from_slice(body).unwrap_or(Written { choices: Vec::new() });
     let tokens = |choice: WrittenChoice<'_>| match (choice.message, choice.text) {
         (Some(message), _) => message_tokens(message.get()),
         (None, text) => estimate_tokens(&text.unwrap_or_default()),
     };
-    written.choices.into_iter().map(tokens).sum()
+    choices(body).unwrap_or_default().into_iter().map(tokens).sum()
+}
+
+/// What one choice of a chat completion says, or of one in the older way.
+#[derive(Deserialize)]
+pub(crate) struct WrittenChoice<'a> {
+    /// All of it: text, reasoning and calls of tools.
+    #[serde(borrow)]
+    pub(crate) message: Option<&'a RawValue>,
+    pub(crate) text: Option<String>,
+}
+
+/// What is written in a completion. `None`: it cannot be read.
+pub(crate) fn choices(body: &[u8]) -> Option<Vec<WrittenChoice<'_>>> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow)]
+        choices: Vec<WrittenChoice<'a>>,
+    }
+    serde_json::from_slice(body).ok().map(|Written { choices }| choices)
 }
 
 fn message_tokens(message: &str) -> u64 {

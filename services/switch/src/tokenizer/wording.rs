@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{Counter, Vocabulary};
 use crate::accounts::{ATTACHMENT, estimate_tokens};
+use crate::domain::answer;
 use crate::domain::operation::Operation;
 
 /// Bytes of text that are counted of one request or answer, more than any context has; the rest is estimated.
@@ -43,20 +44,8 @@ pub(crate) fn prompt_tokens(vocabulary: Vocabulary, body: &[u8], operation: Oper
 
 /// The tokens that are written in a chat completion, or in one of the older way. `None`: it cannot be read.
 pub(crate) fn answer_tokens(vocabulary: Vocabulary, body: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        choices: Vec<Choice<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Choice<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        text: Option<String>,
-    }
-    let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
     let mut count = Count::new(vocabulary);
-    for choice in answer.choices {
+    for choice in answer::choices(body)? {
         match (choice.message, choice.text) {
             (Some(message), _) => count.read(message.get(), Place::Answer)?,
             (None, text) => count.text(&text.unwrap_or_default()),
