@@ -1,11 +1,9 @@
 //! `kill -9` of the gateway under load: its ledger has what it said that it has, whole and once, and lacks at most what
 //! was asked since.
 
-use std::path::Path;
-
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use vx11_tests::{Answer, Caller, Process, TOKEN, base_env, send, wait_until};
+use vx11_tests::{Answer, Caller, launch, send, wait_until};
 
 /// Requests that the ledger tells of before the crash.
 const BEFORE: u64 = 200;
@@ -33,10 +31,10 @@ async fn the_ledger_of_a_gateway_that_crashed_is_true() {
     let data = tempfile::tempdir().expect("a directory");
     let file = data.path().join("vx11.toml");
     std::fs::write(&file, CONFIG).expect("written");
-    let (_mock, provider) = launch("mock-provider", data.path(), &[]);
+    let (_mock, provider) = launch("mock-provider", data.path(), &[]).expect("starts");
     let variables =
         [("VX11_CONFIG", file.to_str().expect("UTF-8")), ("ALICE", SECRET), ("VX11_MOCK_PROVIDER_URL", &provider.base)];
-    let (switch, gateway) = launch("switch", data.path(), &variables);
+    let (switch, gateway) = launch("switch", data.path(), &variables).expect("starts");
     let answered = join_all((0..BEFORE).map(|_| ask(gateway.clone(), "mock"))).await;
     assert!(answered.iter().all(is_served), "{answered:?}");
     wait_until("the ledger has all of them", async || (usage(&gateway, "key").await.0 == BEFORE).then_some(())).await;
@@ -58,7 +56,7 @@ async fn the_ledger_of_a_gateway_that_crashed_is_true() {
     }
     let answered = asked(&provider).await - SLOW;
 
-    let (_switch, gateway) = launch("switch", data.path(), &variables);
+    let (_switch, gateway) = launch("switch", data.path(), &variables).expect("starts");
     let by_key = usage(&gateway, "key").await;
     let (requests, tokens, picos) = by_key;
     assert!((BEFORE..=answered).contains(&requests), "{requests} of {answered}; {BEFORE} were there before");
@@ -114,12 +112,4 @@ async fn span_of_rows(gateway: &Caller) -> String {
         usage.body["rows"].as_array().into_iter().flatten().flat_map(|row| row["group"].as_str()).collect();
     let (first, last) = (days.first().expect("a day"), days.last().expect("a day"));
     format!("from={first}T00:00:00.001Z&to={last}T23:59:59.999Z")
-}
-
-fn launch(service: &str, data: &Path, variables: &[(&str, &str)]) -> (Process, Caller) {
-    let mut env = base_env(data);
-    env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let mut process = Process::start(service, &env, &[]).expect("starts");
-    let address = process.addresses(&[service]).expect("listens").remove(service).expect("an address");
-    (process, Caller::new(format!("http://{address}"), Some(TOKEN)))
 }

@@ -2,13 +2,12 @@
 //! and come back.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use serde_json::json;
 use tempfile::TempDir;
-use vx11_tests::{Answer, Caller, Process, Redis, TOKEN, base_env, wait_until};
+use vx11_tests::{Answer, Caller, Process, Redis, launch, wait_until};
 
 /// What a request of these tests costs, in dollars: a hundred tokens at ten dollars a million.
 const COST: f64 = 0.001;
@@ -29,13 +28,13 @@ impl Replicas {
         let (data, redis) = (TempDir::new().expect("a directory"), Redis::start().await.expect("starts"));
         let file = data.path().join("vx11.toml");
         std::fs::write(&file, config(&redis, keys)).expect("writable");
-        let (mock, provider) = launch("mock-provider", data.path(), &[]);
+        let (mock, provider) = launch("mock-provider", data.path(), &[]).expect("starts");
         let mut variables =
             vec![("VX11_CONFIG", file.to_str().expect("text")), ("VX11_MOCK_PROVIDER_URL", provider.base.as_str())];
         // A key's name, which is the variable's too, is its secret.
         variables.extend(keys.iter().map(|(name, _)| (*name, *name)));
-        let (one, first) = launch("switch", &data.path().join("one"), &variables);
-        let (other, second) = launch("switch", &data.path().join("other"), &variables);
+        let (one, first) = launch("switch", &data.path().join("one"), &variables).expect("starts");
+        let (other, second) = launch("switch", &data.path().join("other"), &variables).expect("starts");
         let replicas = Self { redis, gateways: [first, second], provider, _processes: [mock, one, other], _data: data };
         replicas.wait_for_limits("up").await;
         replicas
@@ -108,14 +107,6 @@ fn config(redis: &Redis, keys: &[(&str, &str)]) -> String {
         writeln!(text, "[switch.keys.{name}]\nsecret_env = \"{name}\"\n{limits}").expect("a string takes all");
     }
     text
-}
-
-fn launch(service: &str, data: &Path, variables: &[(&str, &str)]) -> (Process, Caller) {
-    let mut env = base_env(data);
-    env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let mut process = Process::start(service, &env, &[]).expect("starts");
-    let address = process.addresses(&[service]).expect("listens").remove(service).expect("an address");
-    (process, Caller::new(format!("http://{address}"), Some(TOKEN)))
 }
 
 fn let_in(answers: &[Answer]) -> usize {
