@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what tests talk to: Prometheus, Redis and Node.js (Debian), other people's clients and OTLP's protobuf definitions
+# Installs what tests talk to: Prometheus, Redis, PostgreSQL and Node.js (Debian), other people's clients and OTLP's protobuf definitions
 # (PyPI, npm). All of it stays outside of the checkout, and nothing is done where it is all there.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -53,6 +53,8 @@ node_modules() {
 
 install prometheus prometheus promtool
 install redis-server redis-server redis-cli
+# Its server is outside of the path.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install postgresql initdb
 install nodejs node
 install npm npm
 python_env venv python/requirements.txt

@@ -94,7 +94,7 @@ impl Chain {
         }
         // It may be started again, at the address that the others know.
         let address = self.addresses.get(service).cloned();
-        let address = address.unwrap_or_else(|| format!("127.0.0.1:{}", vx11_testing_ports::lasting_port()));
+        let address = address.unwrap_or_else(|| format!("127.0.0.1:{}", vx11_testing_servers::lasting_port()));
         env.insert(format!("VX11_{}__BIND", upper(service)), address);
         env
     }

@@ -18,7 +18,7 @@ pub struct Redis {
 impl Redis {
     /// Starts one, and waits until it answers.
     pub async fn start() -> anyhow::Result<Self> {
-        let mut redis = Self { port: vx11_testing_ports::lasting_port(), home: TempDir::new()?, process: None };
+        let mut redis = Self { port: vx11_testing_servers::lasting_port(), home: TempDir::new()?, process: None };
         redis.come_back().await?;
         Ok(redis)
     }

@@ -25,12 +25,12 @@ pub(crate) struct Source {
 /// A connection, and which file it is connected to.
 pub(crate) struct Opened {
     pub(crate) conn: Connection,
-    file: FileId,
+    pub(crate) file: FileId,
 }
 
 /// A file's identity: one that is deleted and made again has the same path and another identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
@@ -73,7 +73,12 @@ impl Source {
 
     /// Whether the connection's file is still the one at the store's path.
     pub(crate) fn is_current(&self, opened: &Opened) -> bool {
-        FileId::of(self.path()).is_ok_and(|file| file == opened.file)
+        self.is_at_place(opened.file)
+    }
+
+    /// Whether `file` is the one at the store's path.
+    pub(crate) fn is_at_place(&self, file: FileId) -> bool {
+        FileId::of(self.path()).is_ok_and(|current| current == file)
     }
 
     /// While one program turns a new file into a WAL database, SQLite refuses the others at once, without the wait
@@ -118,7 +123,7 @@ impl Source {
     }
 
     fn cannot_open(&self, reason: String) -> StoreError {
-        StoreError::Open { path: self.config.path.clone(), reason }
+        StoreError::Open { store: self.path().display().to_string(), reason }
     }
 }
 

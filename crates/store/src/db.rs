@@ -9,6 +9,7 @@ use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, R2D2Connection};
 use diesel_migrations::EmbeddedMigrations;
 use tokio::sync::Semaphore;
 
+use crate::bounded::bounded;
 use crate::connection::{Opened, Source};
 use crate::{Connection, StoreConfig, StoreError};
 
@@ -92,29 +93,6 @@ impl Db {
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("path", &self.path()).finish_non_exhaustive()
-    }
-}
-
-/// Runs blocking work once a slot is free. Work that outlives its caller keeps its slot.
-async fn bounded<T: Send + 'static>(
-    slots: &Arc<Semaphore>,
-    slot_timeout: Duration,
-    timeout: Duration,
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let busy = || StoreError::Busy(format!("all were in use for {} ms", slot_timeout.as_millis()));
-    let slot = tokio::time::timeout(slot_timeout, slots.clone().acquire_owned())
-        .await
-        .map_err(|_| busy())?
-        .map_err(|_| busy())?;
-    let task = tokio::task::spawn_blocking(move || {
-        let result = work();
-        drop(slot);
-        result
-    });
-    match tokio::time::timeout(timeout, task).await {
-        Ok(joined) => joined.unwrap_or(Err(StoreError::Panicked)),
-        Err(_) => Err(StoreError::Timeout(timeout)),
     }
 }
 

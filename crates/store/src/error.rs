@@ -9,18 +9,18 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be opened or connected to.
-    #[error("cannot open the store {}: {reason}", path.display())]
+    #[error("cannot open the store {store}: {reason}")]
     Open {
-        /// The database file.
-        path: PathBuf,
-        /// SQLite's or the system's words.
+        /// The database: its file, or its server.
+        store: String,
+        /// The database's or the system's words.
         reason: String,
     },
     /// A later version of the program has been here; running on would corrupt what it wrote.
-    #[error("the store {} has schema {found}, this program knows {known}: it was written by a newer version", path.display())]
+    #[error("the store {store} has schema {found}, this program knows {known}: it was written by a newer version")]
     NewerSchema {
-        /// The database file.
-        path: PathBuf,
+        /// The database: its file, or its server.
+        store: String,
         /// The newest migration in the database.
         found: String,
         /// The newest migration this program has.

@@ -13,8 +13,10 @@
 //! [`Connection`]: when PostgreSQL comes, that becomes the enum of both, and code that named SQLite's type would not
 //! follow.
 
+mod bounded;
 mod config;
 mod connection;
+mod database;
 mod db;
 mod error;
 mod insert;
@@ -25,6 +27,7 @@ mod writer;
 
 pub use config::{StoreConfig, WriterConfig};
 pub use connection::Connection;
+pub use database::{AnyConnection, Database, DatabaseConfig, DatabaseUrl, InvalidUrl, Migrations, Scope};
 pub use db::Db;
 pub use diesel_migrations::EmbeddedMigrations;
 pub use error::StoreError;

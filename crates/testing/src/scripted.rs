@@ -132,7 +132,7 @@ pub fn gate() -> (Arc<Semaphore>, Act) {
 /// When there is no port.
 #[must_use]
 pub fn nobody() -> String {
-    format!("http://127.0.0.1:{}", vx11_testing_ports::lasting_port())
+    format!("http://127.0.0.1:{}", vx11_testing_servers::lasting_port())
 }
 
 async fn serve(mut connection: TcpStream, script: Arc<impl Fn(usize) -> Vec<Act>>, seen: Arc<Seen>) {

@@ -126,7 +126,7 @@ fn start_prometheus(chain: &Chain, data: &std::path::Path) -> (Caller, Process) 
     let config = format!("global: {{scrape_interval: 200ms}}\nscrape_configs:\n{}", jobs.concat());
     let file = data.join("prometheus.yml");
     std::fs::write(&file, config).expect("writable");
-    let free = format!("127.0.0.1:{}", vx11_testing_ports::lasting_port());
+    let free = format!("127.0.0.1:{}", vx11_testing_servers::lasting_port());
     let mut command = Command::new("prometheus");
     command.args([
         format!("--config.file={}", file.display()),

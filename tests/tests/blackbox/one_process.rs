@@ -51,7 +51,7 @@ async fn madre_stops_and_starts_the_switch_of_this_process() {
     let data = tempfile::tempdir().expect("a directory");
     let mut env = base_env(data.path());
     // While it is stopped nobody else may take its port.
-    env.insert("VX11_SWITCH__BIND".to_owned(), format!("127.0.0.1:{}", vx11_testing_ports::lasting_port()));
+    env.insert("VX11_SWITCH__BIND".to_owned(), format!("127.0.0.1:{}", vx11_testing_servers::lasting_port()));
     let mut vx11 = Process::start("vx11", &env, &["up"]).expect("starts");
     let addresses = vx11.addresses(&SERVICES).expect("all listen");
     let edge = Caller::new(format!("http://{}", addresses["tentaculo"]), Some(vx11_tests::TOKEN));

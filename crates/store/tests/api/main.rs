@@ -1,5 +1,6 @@
 //! The store as services use it, on real SQLite files.
 
+mod database;
 mod db;
 mod fixture;
 mod outage;

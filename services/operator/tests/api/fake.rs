@@ -63,7 +63,7 @@ impl Fake {
     /// Starts one that answers `/health`, and does `chat` at `chat_path`.
     pub(crate) fn start(chat_path: &str, chat: Does) -> Self {
         // It may die, and then nobody else may be found where it was.
-        let listener = TcpListener::bind(("127.0.0.1", vx11_testing_ports::lasting_port())).expect("a port");
+        let listener = TcpListener::bind(("127.0.0.1", vx11_testing_servers::lasting_port())).expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Shared::default());
         let data = Data::from(shared.clone());

@@ -20,7 +20,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) async fn start() -> Self {
-        let port = vx11_testing_ports::lasting_port();
+        let port = vx11_testing_servers::lasting_port();
         let home = tempfile::tempdir().unwrap();
         let process = Self::run(port, &home);
         let redis = Self { port, home, process };

@@ -16,7 +16,7 @@ impl Nginx {
     /// Starts it on a free port.
     pub(crate) fn in_front_of(upstream: &str) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
-        let address = format!("127.0.0.1:{}", vx11_testing_ports::lasting_port());
+        let address = format!("127.0.0.1:{}", vx11_testing_servers::lasting_port());
         let config = files.path().join("nginx.conf");
         std::fs::write(&config, configuration(&address, upstream, &files.path().display().to_string()))?;
         let child = Command::new("nginx")

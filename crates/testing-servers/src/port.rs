@@ -2,7 +2,7 @@
 //!
 //! The system hands its ephemeral ports to every connection that goes out and to whoever listens on port 0: one that
 //! was free, or that a killed server had, may be somebody else's a moment later. So these lie outside. A server that
-//! stays while its test runs needs none of this: it listens on port 0. For tests only.
+//! stays while its test runs needs none of this: it listens on port 0.
 
 use std::net::TcpListener;
 use std::ops::Range;

@@ -1,0 +1,130 @@
+//! A database that is SQLite on one machine and PostgreSQL on many, with one set of queries for both.
+//!
+//! It is for what is decided: every change is a transaction of its own, and on PostgreSQL all replicas see it. What the
+//! hot path writes goes through [`Db`](crate::Db) and its writer.
+//!
+//! Each transaction is of one tenant, or of the platform ([`Scope`]). PostgreSQL is told which, so that row-level
+//! security holds where a query forgets; on SQLite the query's own condition is all there is.
+
+mod address;
+mod any;
+mod config;
+mod manager;
+mod migrate;
+mod postgres;
+mod scope;
+
+use std::sync::Arc;
+
+use diesel::r2d2::{NopErrorHandler, Pool};
+use tokio::sync::Semaphore;
+
+use crate::StoreError;
+use crate::bounded::bounded;
+use manager::{Manager, Place};
+
+pub use address::InvalidUrl;
+pub use any::AnyConnection;
+pub use config::{DatabaseConfig, DatabaseUrl};
+pub use migrate::Migrations;
+pub use scope::Scope;
+
+/// An open database. A clone is the same database.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<Manager>,
+    slots: Arc<Semaphore>,
+    place: Arc<Place>,
+    config: DatabaseConfig,
+}
+
+/// What a transaction may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+impl Database {
+    /// Opens the database and brings its schema up to date. Blocks: call it while starting, and not on a thread that
+    /// serves requests. Safe when several processes do so at once. Refuses what a newer version has migrated.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or its schema cannot be brought up to date.
+    pub fn open(config: DatabaseConfig, migrations: Migrations) -> Result<Self, StoreError> {
+        let place = Arc::new(Place::new(&config, migrations)?);
+        place.migrate()?;
+        let connections = config.pool_size.max(1);
+        let pool = Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(0))
+            .max_lifetime(None)
+            .connection_timeout(config.pool_timeout)
+            // A failed connection is reported by the query that wanted it.
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(Manager(place.clone()));
+        Ok(Self { pool, slots: Arc::new(Semaphore::new(connections as usize)), place, config })
+    }
+
+    /// Runs queries that change nothing, in one transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer in time, or refuses a query.
+    pub async fn read<T, E, F>(&self, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        self.transaction(Access::Read, scope, work).await
+    }
+
+    /// Runs queries in one transaction, which is durable once this answers. Where `work` fails, nothing of it is kept.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; after [`StoreError::Timeout`] it may still take effect.
+    pub async fn write<T, E, F>(&self, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        self.transaction(Access::Write, scope, work).await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read(Scope::Platform, |conn| Ok(diesel::r2d2::R2D2Connection::ping(conn)?)).await
+    }
+
+    /// Where it is, for people: a file or a server. Nothing in it is secret.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.place.name()
+    }
+
+    async fn transaction<T, E, F>(&self, access: Access, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let place = self.place.clone();
+        let on_pool = move || {
+            let mut pooled = pool.get().map_err(|error| StoreError::Busy(error.to_string()))?;
+            let _turn = (access == Access::Write).then(|| place.turn());
+            Ok(any::transaction(&mut pooled.conn, access, &scope, work))
+        };
+        bounded(&self.slots, self.config.pool_timeout, self.config.run_timeout, on_pool).await?
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
