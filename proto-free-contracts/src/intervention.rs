@@ -1,0 +1,38 @@
+//! Interventions: a request for a person's decision, the decision, and everything said about them on the wire.
+//!
+//! An agent, a plan or a hold policy asks ([`CreateIntervention`], or LangChain's [`HumanInterrupt`]); a pilot claims it
+//! and decides it, bound to the version and to the digest of the arguments that the pilot saw; whoever asked redeems
+//! the decision once. Who may do what, and when, is the operator's state machine; here are only the words.
+
+mod create;
+mod decision;
+mod escalation;
+mod history;
+mod kind;
+mod langchain;
+mod limits;
+mod metrics;
+mod page;
+mod record;
+mod socket;
+mod words;
+
+pub use create::{CreateAction, CreateBody, CreateIntervention};
+pub use decision::{
+    CancelBody, ClaimBody, CompleteBody, Decision, DecisionBody, EditBody, RedeemBody, RespondBody, Vote,
+};
+pub use escalation::{EscalationStep, Quorum};
+pub use history::HistoryEntry;
+pub use kind::InterventionType;
+pub use langchain::{
+    ActionRequest, HumanInterrupt, HumanInterruptConfig, HumanResponse, HumanResponseArgs, HumanResponseType,
+};
+pub use limits::{
+    ACTION_NAME_CHARS, ARGS_BYTES, CONTEXT_BYTES, DEFAULT_EXPIRES_IN_SECONDS, DESCRIPTION_CHARS, ESCALATION_STEPS,
+    InvalidField, MAX_EXPIRES_IN_SECONDS, REASON_CHARS, RESPONSE_CHARS, TITLE_CHARS,
+};
+pub use metrics::{InterventionMetrics, PilotCount};
+pub use page::{Cursor, DEFAULT_LIMIT, InterventionPage, ListInterventions, MAX_LIMIT};
+pub use record::{Action, Intervention};
+pub use socket::{Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError, ReplyErrorInfo};
+pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Role, Status, UnknownWord};
