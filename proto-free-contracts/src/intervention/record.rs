@@ -84,7 +84,7 @@ pub struct Action {
     /// Its arguments.
     #[schema(value_type = Object)]
     pub args: Map<String, Value>,
-    /// SHA-256, in hex, of the canonical JSON (RFC 8785) of `{"args": …, "name": …}`.
+    /// SHA-256, in hex, of the canonical JSON (RFC 8785, integers with all their digits) of `{"args": …, "name": …}`.
     pub args_digest: String,
 }
 

@@ -1,0 +1,31 @@
+//! Interventions: who may decide what, and when; what time itself changes; and what can be learned from the past.
+//!
+//! Pure: the time is an argument, rows come in and changes go out. The store carries a [`Change`] out with one
+//! conditional update on the version that it was computed from, so that of two racing ones exactly one is written.
+
+mod actor;
+mod change;
+mod command;
+mod decide;
+mod digest;
+mod due;
+mod edit;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod model;
+mod open;
+mod permission;
+mod refusal;
+
+#[expect(unused_imports, reason = "store and routes of interventions are being built on it")]
+pub(crate) use self::{
+    actor::{Actor, TIMEOUT},
+    change::{Change, Transition},
+    command::Command,
+    decide::decide,
+    digest::args_digest,
+    due::seen_at,
+    open::{Asked, open},
+    refusal::{Refusal, RefusalClass},
+};
