@@ -1,5 +1,7 @@
 //! The middleware around every request: context in, span, log line and metrics out, errors rendered.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpMessage;
@@ -8,7 +10,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::ThinData;
+use actix_web::web::{Bytes, ThinData};
 use tracing::{Instrument, Span};
 use vx11_contracts::ErrorCode;
 use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
@@ -58,12 +60,11 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         name_request(response.headers_mut(), wire, value);
     }
-    seen.answered(response.status().as_u16());
-    Ok(response)
+    Ok(seen.answered(response))
 }
 
 /// A request that has come in. It is counted when it is answered, or when its client goes away first and the server
-/// drops it; its line is written when this is dropped.
+/// drops it; its line is written when this is dropped: a stream's when the stream is.
 struct Seen {
     started: Instant,
     metrics: std::sync::Arc<ServiceMetrics>,
@@ -85,10 +86,15 @@ struct Answered {
 const CLIENT_CLOSED: u16 = 499;
 
 impl Seen {
-    fn answered(mut self, status: u16) {
-        self.answered = Some(self.count(status));
-        // The answer does not wait for its line: this runs once it was handed to the kernel.
+    /// The answer does not wait for its line, which is written once it was handed to the kernel; and a stream's when it
+    /// has ended, so that it is not in the way of first words either.
+    fn answered(mut self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        self.answered = Some(self.count(response.status().as_u16()));
+        if response.response().body().size() == BodySize::Stream {
+            return response.map_body(|_, body| BoxBody::new(Told { body, _seen: self }));
+        }
         actix_web::rt::spawn(async move { drop(self) });
+        response
     }
 
     fn count(&self, status: u16) -> Answered {
@@ -96,6 +102,24 @@ impl Seen {
         self.metrics.http.observe(&self.route, self.method, status, elapsed);
         self.span.record("http.response.status_code", i64::from(status));
         Answered { status, elapsed }
+    }
+}
+
+/// A stream, and what is told of it when it has ended.
+struct Told {
+    body: BoxBody,
+    _seen: Seen,
+}
+
+impl MessageBody for Told {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(context)
     }
 }
 
