@@ -6,6 +6,7 @@
 mod chat;
 mod clients;
 mod config;
+mod control;
 mod domain;
 mod events;
 mod health_watch;

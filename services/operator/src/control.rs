@@ -1,0 +1,54 @@
+//! What people decide, kept: every query of the database that all replicas share.
+//!
+//! It is beside [`crate::store`], which keeps what happened. Here each change is a transaction that is durable when its
+//! caller hears of it, and each repository is of one organisation: there is no way to make one without.
+
+mod counts;
+mod history;
+mod interventions;
+mod list;
+mod row;
+mod schema;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use diesel_migrations::embed_migrations;
+use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
+
+pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
+pub(crate) use sweep::Swept;
+
+const MIGRATIONS: Migrations =
+    Migrations { sqlite: embed_migrations!("control/sqlite"), postgres: embed_migrations!("control/postgres") };
+
+/// The database of what people decide.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    database: Database,
+}
+
+impl Control {
+    /// Opens it and brings its schema up to date. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or is of a newer version.
+    pub(crate) fn open(config: DatabaseConfig) -> Result<Self, StoreError> {
+        Ok(Self { database: Database::open(config, MIGRATIONS)? })
+    }
+
+    /// The interventions of one organisation.
+    pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
+        Interventions::new(self.database.clone(), org.into())
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.database.ping().await
+    }
+}

@@ -1,0 +1,149 @@
+//! Counts that are kept as rows change.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use diesel::prelude::*;
+use vx11_contracts::intervention::{HistoryEntry, Intervention, InterventionMetrics, PilotCount, Priority, Status};
+use vx11_store::AnyConnection;
+
+use super::row::rank;
+use super::schema::{intervention_counts as counts, intervention_decisions as decisions};
+
+/// Over how many rows a count is spread.
+const PARTS: u64 = 8;
+/// How many pilots are named.
+const TOP: usize = 10;
+
+#[derive(Insertable)]
+#[diesel(table_name = counts)]
+struct Count<'a> {
+    org_id: &'a str,
+    intervention_type: &'a str,
+    priority: i16,
+    status: &'static str,
+    part: i16,
+    requests: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = decisions)]
+struct Decisions<'a> {
+    org_id: &'a str,
+    pilot_id: &'a str,
+    part: i16,
+    requests: i64,
+    seconds: f64,
+}
+
+/// Counts a request that is new.
+pub(super) fn created(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
+    add(conn, request, request.status, 1)
+}
+
+/// Counts a request that went from one status to another.
+pub(super) fn moved(conn: &mut AnyConnection, request: &Intervention, from: Status) -> QueryResult<()> {
+    if from == request.status {
+        return Ok(());
+    }
+    // In one order, so that of two transactions neither waits for the other.
+    let mut steps = [(from, -1), (request.status, 1)];
+    steps.sort_by_key(|(status, _)| *status);
+    steps.into_iter().try_for_each(|(status, by)| add(conn, request, status, by))
+}
+
+/// Forgets a request that is removed.
+pub(super) fn removed(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
+    add(conn, request, request.status, -1)
+}
+
+fn add(conn: &mut AnyConnection, request: &Intervention, status: Status, by: i64) -> QueryResult<()> {
+    let row = Count {
+        org_id: &request.org_id,
+        intervention_type: request.intervention_type.as_str(),
+        priority: rank(request),
+        status: status.as_str(),
+        part: part(&request.request_id),
+        requests: by,
+    };
+    let key = (counts::org_id, counts::intervention_type, counts::priority, counts::status, counts::part);
+    let upsert = diesel::insert_into(counts::table).values(&row).on_conflict(key).do_update();
+    let upsert = upsert.set(counts::requests.eq(counts::requests + by));
+    match conn {
+        AnyConnection::Postgres(conn) => upsert.execute(conn),
+        AnyConnection::Sqlite(conn) => upsert.execute(conn),
+    }
+    .map(drop)
+}
+
+/// Counts whoever ended a wait by deciding.
+pub(super) fn decided(conn: &mut AnyConnection, org: &str, pilot: &str, entry: &HistoryEntry) -> QueryResult<()> {
+    let seconds = entry.resolution_time_seconds;
+    let row = Decisions { org_id: org, pilot_id: pilot, part: part(&entry.request_id), requests: 1, seconds };
+    let key = (decisions::org_id, decisions::pilot_id, decisions::part);
+    let upsert = diesel::insert_into(decisions::table).values(&row).on_conflict(key).do_update();
+    let more = (decisions::requests.eq(decisions::requests + 1), decisions::seconds.eq(decisions::seconds + seconds));
+    let upsert = upsert.set(more);
+    match conn {
+        AnyConnection::Postgres(conn) => upsert.execute(conn),
+        AnyConnection::Sqlite(conn) => upsert.execute(conn),
+    }
+    .map(drop)
+}
+
+/// All of an organisation's counts.
+pub(super) fn metrics(conn: &mut AnyConnection, org: &str) -> QueryResult<InterventionMetrics> {
+    let mut metrics = InterventionMetrics::default();
+    let counted: Vec<(String, i16, String, i64)> = counts::table
+        .filter(counts::org_id.eq(org))
+        .select((counts::intervention_type, counts::priority, counts::status, counts::requests))
+        .load(conn)?;
+    // Added up in signed numbers: a part may be below zero while another is above.
+    let mut by_status = std::collections::BTreeMap::<Status, i64>::new();
+    let (mut by_type, mut by_priority) =
+        (std::collections::BTreeMap::<_, i64>::new(), std::collections::BTreeMap::<_, i64>::new());
+    for (kind, rank, status, requests) in counted {
+        let priority = Priority::from_rank(rank);
+        let (Some(priority), Ok(status)) = (priority, status.parse::<Status>()) else { continue };
+        *by_status.entry(status).or_default() += requests;
+        *by_type.entry(kind).or_default() += requests;
+        *by_priority.entry(priority).or_default() += requests;
+    }
+    for (status, requests) in by_status {
+        *metrics.count_mut(status) = requests.unsigned_abs();
+        metrics.total_interventions += requests.unsigned_abs();
+    }
+    metrics.by_type = by_type.into_iter().filter(|(_, n)| *n > 0).map(|(kind, n)| (kind, n.unsigned_abs())).collect();
+    metrics.by_priority = by_priority.into_iter().filter(|(_, n)| *n > 0).map(|(p, n)| (p, n.unsigned_abs())).collect();
+    add_decisions(conn, org, &mut metrics)?;
+    Ok(metrics)
+}
+
+fn add_decisions(conn: &mut AnyConnection, org: &str, metrics: &mut InterventionMetrics) -> QueryResult<()> {
+    let mut rows: Vec<(String, i64, f64)> = decisions::table
+        .filter(decisions::org_id.eq(org))
+        .select((decisions::pilot_id, decisions::requests, decisions::seconds))
+        .load(conn)?;
+    let (all, seconds) = rows.iter().fold((0, 0.0), |(all, seconds), row| (all + row.1, seconds + row.2));
+    if all > 0 {
+        metrics.avg_resolution_time_seconds = seconds / all as f64;
+    }
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut pilots: Vec<PilotCount> = Vec::new();
+    for (pilot_id, requests, _) in rows.into_iter().filter(|(pilot, ..)| !pilot.starts_with("system:")) {
+        let requests = requests.unsigned_abs();
+        match pilots.last_mut() {
+            Some(last) if last.pilot_id == pilot_id => last.interventions += requests,
+            _ => pilots.push(PilotCount { pilot_id, interventions: requests }),
+        }
+    }
+    pilots.sort_by_key(|pilot| std::cmp::Reverse(pilot.interventions));
+    pilots.truncate(TOP);
+    metrics.top_pilots = pilots;
+    Ok(())
+}
+
+/// The part that a request is counted in; always the same one.
+fn part(request_id: &str) -> i16 {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(request_id);
+    i16::try_from(hash % PARTS).unwrap_or(0)
+}

@@ -1,0 +1,279 @@
+//! The requests of one organisation: made once, found, and changed by one at a time.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use jiff::Timestamp;
+use vx11_contracts::intervention::{
+    Cursor, HistoryEntry, Intervention, InterventionMetrics, InterventionPage, ListInterventions,
+};
+use vx11_contracts::time;
+use vx11_store::{AnyConnection, Database, Scope, StoreError};
+
+use super::row::{self, Row};
+use super::schema::{idempotency_keys, intervention_events, interventions};
+use super::{counts, history, list};
+use crate::domain::intervention::{Actor, Change, Command, Refusal, Transition, decide, seen_at};
+
+/// The requests of one organisation.
+#[derive(Clone, Debug)]
+pub(crate) struct Interventions {
+    database: Database,
+    org: Arc<str>,
+}
+
+/// What a client does not want done twice.
+#[derive(Clone, Debug)]
+pub(crate) struct Idempotency {
+    /// The `Idempotency-Key`.
+    pub(crate) key: String,
+    /// SHA-256 of the body, in hex.
+    pub(crate) digest: String,
+}
+
+/// What came of a request to make one.
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// It is there now.
+    New,
+    /// The same key brought the same body before: what it made, as it is now.
+    Before(Box<Intervention>),
+    /// The same key brought another body before.
+    OtherBody,
+    /// There is one of this id.
+    Exists,
+}
+
+/// What a command changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Changed {
+    /// The request as it is now.
+    pub(crate) after: Intervention,
+    /// What happened, in order.
+    pub(crate) transitions: Vec<Transition>,
+}
+
+/// Why a command changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecideError {
+    /// There is none of this id in this organisation.
+    #[error("there is no such intervention")]
+    NotFound,
+    /// The state machine refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database does not answer, or refuses a query.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Error> for DecideError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// How often a command is decided anew because somebody else was faster. Each time somebody was: it ends.
+const ROUNDS: usize = 1000;
+
+impl Interventions {
+    pub(super) fn new(database: Database, org: Arc<str>) -> Self {
+        Self { database, org }
+    }
+
+    /// Makes `request`, which is of this organisation.
+    ///
+    /// # Errors
+    /// When the database does not answer, or refuses it.
+    pub(crate) async fn create(
+        &self,
+        request: Intervention,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Created, StoreError> {
+        let org = self.org.clone();
+        let created = self.database.write(self.scope(), move |conn| {
+            if let Some(known) = known(conn, &org, idempotency.as_ref())? {
+                return Ok(known);
+            }
+            if find(conn, &org, &request.request_id)?.is_some() {
+                return Ok(Created::Exists);
+            }
+            insert(conn, &org, &request, idempotency)?;
+            Ok::<_, StoreError>(Created::New)
+        });
+        match created.await {
+            // Somebody made it in between.
+            Err(StoreError::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _))) => Ok(Created::Exists),
+            created => created,
+        }
+    }
+
+    /// A request as it is for whoever looks at `now`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn find(&self, id: &str, now: Timestamp) -> Result<Option<Intervention>, StoreError> {
+        let (org, id) = (self.org.clone(), id.to_owned());
+        let stored = self.database.read(self.scope(), move |conn| Ok::<_, StoreError>(find(conn, &org, &id)?)).await?;
+        Ok(stored.map(|stored| seen_at(&stored, now)))
+    }
+
+    /// Carries `command` out, unless the state machine refuses it. Of two that race exactly one is carried out on what
+    /// both saw; the other one is decided on what the first one left.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub(crate) async fn decide(
+        &self,
+        id: &str,
+        command: Command,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<Changed, DecideError> {
+        let (org, id) = (self.org.clone(), id.to_owned());
+        let change = move |conn: &mut AnyConnection| {
+            for _ in 0..ROUNDS {
+                let stored = find(conn, &org, &id)?.ok_or(DecideError::NotFound)?;
+                let change = decide(&stored, &command, &actor, now)?;
+                if apply(conn, &stored, &change)? {
+                    return Ok(Changed { after: change.after, transitions: change.transitions });
+                }
+            }
+            Err(StoreError::Busy("the request never stands still".to_owned()).into())
+        };
+        self.database.write(self.scope(), change).await
+    }
+
+    /// A page of requests.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn list(
+        &self,
+        query: ListInterventions,
+        after: Option<Cursor>,
+        now: Timestamp,
+    ) -> Result<InterventionPage, StoreError> {
+        let (org, at) = (self.org.clone(), time::render(now));
+        let page =
+            move |conn: &mut AnyConnection| Ok::<_, StoreError>(list::page(conn, &org, &query, after.as_ref(), &at)?);
+        let mut page = self.database.read(self.scope(), page).await?;
+        page.items = page.items.iter().map(|stored| seen_at(stored, now)).collect();
+        Ok(page)
+    }
+
+    /// What became of past requests, newest first; or of one request.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn history(&self, id: Option<String>, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        let org = self.org.clone();
+        let entries = move |conn: &mut AnyConnection| {
+            Ok::<_, StoreError>(history::list(conn, &org, id.as_deref(), i64::from(limit))?)
+        };
+        self.database.read(self.scope(), entries).await
+    }
+
+    /// How many there are of each sort, and who decides.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn metrics(&self) -> Result<InterventionMetrics, StoreError> {
+        let org = self.org.clone();
+        self.database.read(self.scope(), move |conn| Ok::<_, StoreError>(counts::metrics(conn, &org)?)).await
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Org(self.org.clone())
+    }
+}
+
+/// What an idempotency key brought before.
+fn known(conn: &mut AnyConnection, org: &str, key: Option<&Idempotency>) -> QueryResult<Option<Created>> {
+    use idempotency_keys::dsl;
+    let Some(Idempotency { key, digest }) = key else { return Ok(None) };
+    let row = idempotency_keys::table.find((org, key)).select((dsl::digest, dsl::request_id));
+    let Some((before, id)) = row.first::<(String, String)>(conn).optional()? else { return Ok(None) };
+    if before != *digest {
+        return Ok(Some(Created::OtherBody));
+    }
+    Ok(find(conn, org, &id)?.map(|request| Created::Before(Box::new(request))))
+}
+
+fn insert(
+    conn: &mut AnyConnection,
+    org: &str,
+    request: &Intervention,
+    idempotency: Option<Idempotency>,
+) -> QueryResult<()> {
+    use idempotency_keys::dsl;
+    diesel::insert_into(interventions::table).values(&Row::of(request)?).execute(conn)?;
+    counts::created(conn, request)?;
+    add_event(conn, request, None, &request.created_by, &request.created_at, request.version)?;
+    if let Some(Idempotency { key, digest }) = idempotency {
+        let row = (
+            dsl::org_id.eq(org),
+            dsl::key.eq(key),
+            dsl::digest.eq(digest),
+            dsl::request_id.eq(&request.request_id),
+            dsl::created_at.eq(&request.created_at),
+        );
+        diesel::insert_into(idempotency_keys::table).values(row).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The request as it is stored.
+pub(super) fn find(conn: &mut AnyConnection, org: &str, id: &str) -> QueryResult<Option<Intervention>> {
+    let row = interventions::table.find((org, id)).select(interventions::record);
+    let record: Option<String> = row.first(conn).optional()?;
+    record.map(|record| row::read(&record)).transpose()
+}
+
+/// Writes `change`, if the request still is what it was computed from; whether it was.
+pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Change) -> QueryResult<bool> {
+    use interventions::dsl;
+    let Change { after, transitions, history: entry, .. } = change;
+    let row = Row::of(after)?;
+    let same = interventions::table
+        .filter(dsl::org_id.eq(&row.org_id))
+        .filter(dsl::request_id.eq(&row.request_id))
+        .filter(dsl::version.eq(change.from_version))
+        .filter(dsl::status.eq(stored.status.as_str()));
+    if diesel::update(same).set(&row).execute(conn)? == 0 {
+        return Ok(false);
+    }
+    counts::moved(conn, after, stored.status)?;
+    for Transition { from, by, at, version, .. } in transitions {
+        add_event(conn, after, Some(from.as_str()), by, at, *version)?;
+    }
+    if let Some(entry) = entry {
+        history::add(conn, &after.org_id, entry)?;
+        if let Some(decision) = &after.decision {
+            counts::decided(conn, &after.org_id, &decision.by, entry)?;
+        }
+    }
+    Ok(true)
+}
+
+fn add_event(
+    conn: &mut AnyConnection,
+    request: &Intervention,
+    from: Option<&str>,
+    by: &str,
+    at: &str,
+    version: i64,
+) -> QueryResult<()> {
+    use intervention_events::dsl;
+    let row = (
+        dsl::org_id.eq(&request.org_id),
+        dsl::request_id.eq(&request.request_id),
+        dsl::at.eq(at),
+        dsl::old_status.eq(from),
+        dsl::new_status.eq(request.status.as_str()),
+        dsl::updated_by.eq(by),
+        dsl::version.eq(version),
+    );
+    diesel::insert_into(intervention_events::table).values(row).execute(conn).map(drop)
+}

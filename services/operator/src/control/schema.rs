@@ -1,0 +1,79 @@
+//! The tables as diesel sees them; the migrations are the truth.
+
+diesel::table! {
+    interventions (org_id, request_id) {
+        org_id -> Text,
+        request_id -> Text,
+        uow_id -> Nullable<Text>,
+        intervention_type -> Text,
+        status -> Text,
+        priority -> SmallInt,
+        assigned_to -> Nullable<Text>,
+        created_at -> Text,
+        expires_at -> Nullable<Text>,
+        due_at -> Nullable<Text>,
+        ended_at -> Nullable<Text>,
+        version -> BigInt,
+        record -> Text,
+    }
+}
+
+diesel::table! {
+    intervention_history (org_id, request_id) {
+        org_id -> Text,
+        request_id -> Text,
+        uow_id -> Nullable<Text>,
+        status -> Text,
+        priority -> SmallInt,
+        created_at -> Text,
+        completed_at -> Text,
+        resolution_time_seconds -> Double,
+        assigned_to -> Nullable<Text>,
+        action_reason -> Nullable<Text>,
+        archived_at -> Text,
+    }
+}
+
+diesel::table! {
+    intervention_counts (org_id, intervention_type, priority, status, part) {
+        org_id -> Text,
+        intervention_type -> Text,
+        priority -> SmallInt,
+        status -> Text,
+        part -> SmallInt,
+        requests -> BigInt,
+    }
+}
+
+diesel::table! {
+    intervention_decisions (org_id, pilot_id, part) {
+        org_id -> Text,
+        pilot_id -> Text,
+        part -> SmallInt,
+        requests -> BigInt,
+        seconds -> Double,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (org_id, key) {
+        org_id -> Text,
+        key -> Text,
+        digest -> Text,
+        request_id -> Text,
+        created_at -> Text,
+    }
+}
+
+diesel::table! {
+    intervention_events (id) {
+        id -> BigInt,
+        org_id -> Text,
+        request_id -> Text,
+        at -> Text,
+        old_status -> Nullable<Text>,
+        new_status -> Text,
+        updated_by -> Text,
+        version -> BigInt,
+    }
+}

@@ -1,0 +1,369 @@
+//! One suite of the repository, run on SQLite and on a real PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde_json::json;
+use tempfile::TempDir;
+use vx11_contracts::intervention::{
+    AnswerFormat, CreateAction, CreateIntervention, Cursor, DecisionBody, Intervention, ListInterventions, OnTimeout,
+    Priority, RedeemBody, Role, Status,
+};
+use vx11_store::{DatabaseConfig, DatabaseUrl};
+use vx11_testing_servers::Postgres;
+
+use super::{Control, Created, DecideError, Idempotency, Interventions};
+use crate::domain::intervention::{Actor, Asked, Command, Refusal, open};
+
+/// A database that lives as long as this.
+struct Home {
+    control: Control,
+    _dir: TempDir,
+}
+
+impl Home {
+    fn new(url: Option<String>) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let url = url.map(|url| DatabaseUrl(SecretString::from(url)));
+        let config = DatabaseConfig {
+            pool_timeout: Duration::from_secs(20),
+            run_timeout: Duration::from_secs(20),
+            ..DatabaseConfig::new(url, "operator", dir.path().join("control.sqlite3"))
+        };
+        Self { control: Control::open(config).expect("a new database"), _dir: dir }
+    }
+
+    fn of(&self, org: &str) -> Interventions {
+        self.control.interventions(org)
+    }
+
+    /// A request of `acme` that waits.
+    async fn asked(&self, id: &str) -> Intervention {
+        self.asked_with(id, |_| {}).await
+    }
+
+    async fn asked_with(&self, id: &str, change: impl FnOnce(&mut CreateIntervention)) -> Intervention {
+        let request = request("acme", id, change);
+        let created = self.of("acme").create(request.clone(), None).await.expect("an answer");
+        assert!(matches!(created, Created::New), "{created:?}");
+        request
+    }
+}
+
+fn request(org: &str, id: &str, change: impl FnOnce(&mut CreateIntervention)) -> Intervention {
+    let mut create = CreateIntervention::new(format!("May {id} run?"));
+    let args = json!({"env": "prod"}).as_object().expect("an object").clone();
+    create.action = Some(CreateAction { name: "deploy".to_owned(), args });
+    change(&mut create);
+    let asked = Asked {
+        org_id: org.to_owned(),
+        by: "agent-1".to_owned(),
+        request_id: id.to_owned(),
+        correlation_id: None,
+        format: AnswerFormat::Vx11,
+    };
+    open(create, asked, start())
+}
+
+fn start() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().expect("a time")
+}
+
+fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+fn pilot(name: &str) -> Actor {
+    Actor::new(name, Role::Operator)
+}
+
+fn approve(request: &Intervention) -> Command {
+    Command::Approve(DecisionBody { version: request.version, args_digest: None, reason: None })
+}
+
+/// Makes each of these a test on SQLite and one on PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                super::$name(super::Home::new(None)).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                let home = tokio::task::spawn_blocking(|| super::Home::new(Some(super::Postgres::shared().new_database())));
+                super::$name(home.await.expect("a database")).await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    a_request_is_made_once_and_found,
+    an_idempotency_key_brings_the_same_request_again,
+    a_decision_is_kept_with_its_history_and_counts,
+    of_two_hundred_pilots_one_decides,
+    a_redeemed_decision_is_not_redeemed_again,
+    pages_hold_every_request_once_in_order,
+    lists_are_filtered,
+    what_is_due_is_seen_at_once_and_swept_once,
+    a_claim_lapses,
+    tenants_do_not_meet,
+    what_is_archived_is_found_until_it_is_cleared,
+    counts_are_those_of_the_rows,
+);
+
+async fn a_request_is_made_once_and_found(home: Home) {
+    let asked = home.asked("r1").await;
+    let acme = home.of("acme");
+    assert_eq!(acme.find("r1", start()).await.expect("an answer"), Some(asked.clone()));
+    assert_eq!(acme.find("r2", start()).await.expect("an answer"), None);
+    let again = acme.create(asked, None).await.expect("an answer");
+    assert!(matches!(again, Created::Exists), "{again:?}");
+    // At the same time: one makes it, and the others hear that it is there.
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let acme = acme.clone();
+            tokio::spawn(async move { acme.create(request("acme", "r3", |_| {}), None).await.expect("an answer") })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        made += usize::from(matches!(task.await.expect("it ends"), Created::New));
+    }
+    assert_eq!(made, 1);
+    home.control.ping().await.expect("it answers");
+}
+
+async fn an_idempotency_key_brings_the_same_request_again(home: Home) {
+    let acme = home.of("acme");
+    let key = |digest: &str| Some(Idempotency { key: "k".to_owned(), digest: digest.to_owned() });
+    let create = |id, digest| acme.create(request("acme", id, |_| {}), key(digest));
+    assert!(matches!(create("r1", "d1").await.expect("an answer"), Created::New));
+    match create("r2", "d1").await.expect("an answer") {
+        Created::Before(before) => assert_eq!(before.request_id, "r1"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(create("r3", "d2").await.expect("an answer"), Created::OtherBody));
+    assert_eq!(acme.metrics().await.expect("an answer").total_interventions, 1);
+}
+
+async fn a_decision_is_kept_with_its_history_and_counts(home: Home) {
+    let asked = home.asked("r1").await;
+    let acme = home.of("acme");
+    let changed = acme.decide("r1", approve(&asked), pilot("ann"), after(90)).await.expect("decided");
+    assert_eq!((changed.after.status, changed.after.version, changed.transitions.len()), (Status::Approved, 2, 1));
+    assert_eq!(acme.find("r1", after(91)).await.expect("an answer"), Some(changed.after.clone()));
+    let history = acme.history(None, 10).await.expect("an answer");
+    assert_eq!(history.len(), 1);
+    assert_eq!((history[0].status, history[0].resolution_time_seconds), (Status::Approved, 90.0));
+    let metrics = acme.metrics().await.expect("an answer");
+    assert_eq!((metrics.total_interventions, metrics.approved_interventions), (1, 1));
+    assert_eq!((metrics.pending_interventions, metrics.avg_resolution_time_seconds), (0, 90.0));
+    assert_eq!(metrics.top_pilots[0].pilot_id, "ann");
+    let missing = acme.decide("r9", approve(&asked), pilot("ann"), after(92)).await;
+    assert!(matches!(missing, Err(DecideError::NotFound)), "{missing:?}");
+}
+
+async fn of_two_hundred_pilots_one_decides(home: Home) {
+    let asked = home.asked("r1").await;
+    let tasks: Vec<_> = (0..200)
+        .map(|n| {
+            let (acme, command) = (home.of("acme"), approve(&asked));
+            tokio::spawn(async move { acme.decide("r1", command, pilot(&format!("p{n}")), after(1)).await })
+        })
+        .collect();
+    let (mut winners, mut told) = (Vec::new(), Vec::new());
+    for task in tasks {
+        match task.await.expect("it ends") {
+            Ok(changed) => winners.push(changed.after.decision.expect("a decision").by),
+            Err(DecideError::Refused(Refusal::WrongState { decision, .. })) => {
+                told.push(decision.expect("the winner's").by);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!((winners.len(), told.len()), (1, 199));
+    assert!(told.iter().all(|winner| *winner == winners[0]));
+    assert_eq!(home.of("acme").history(None, 10).await.expect("an answer").len(), 1);
+    assert_eq!(home.of("acme").metrics().await.expect("an answer").approved_interventions, 1);
+}
+
+async fn a_redeemed_decision_is_not_redeemed_again(home: Home) {
+    let asked = home.asked("r1").await;
+    let acme = home.of("acme");
+    acme.decide("r1", approve(&asked), pilot("ann"), after(1)).await.expect("decided");
+    let redeem = || {
+        let args_digest = asked.action.as_ref().map(|action| action.args_digest.clone());
+        acme.decide("r1", Command::Redeem(RedeemBody { args_digest }), Actor::new("agent-1", Role::Operator), after(2))
+    };
+    let (one, other) = tokio::join!(redeem(), redeem());
+    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|redeemed| *redeemed).count(), 1);
+    assert_eq!(acme.metrics().await.expect("an answer").completed_interventions, 1);
+}
+
+async fn pages_hold_every_request_once_in_order(home: Home) {
+    for number in 0..25 {
+        let priority = Priority::ALL[number % Priority::ALL.len()];
+        home.asked_with(&format!("r{number:02}"), |create| create.priority = priority).await;
+    }
+    let acme = home.of("acme");
+    for status in [Status::Pending, Status::Approved] {
+        let (mut seen, mut cursor): (Vec<Intervention>, Option<Cursor>) = (Vec::new(), None);
+        loop {
+            let query = ListInterventions { status: Some(status), limit: Some(7), ..Default::default() };
+            let page = acme.list(query, cursor, start()).await.expect("a page");
+            seen.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next.parse().expect("a cursor")),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 25);
+        let key = |row: &Intervention| (row.priority.rank(), row.created_at.clone(), row.request_id.clone());
+        match status {
+            Status::Pending => assert!(seen.is_sorted_by_key(key)),
+            _ => assert!(seen.iter().rev().is_sorted_by_key(|row| (row.created_at.clone(), row.request_id.clone()))),
+        }
+        for row in seen.iter().filter(|row| row.status == Status::Pending) {
+            acme.decide(&row.request_id, approve(row), pilot("ann"), after(1)).await.expect("decided");
+        }
+    }
+}
+
+async fn lists_are_filtered(home: Home) {
+    home.asked_with("r1", |create| create.uow_id = Some("u1".to_owned())).await;
+    home.asked_with("r2", |create| create.assigned_to = Some("ann".to_owned())).await;
+    home.asked_with("r3", |create| create.intervention_type = "deploy".parse().expect("a type")).await;
+    home.asked_with("r4", |create| create.priority = Priority::Critical).await;
+    let acme = home.of("acme");
+    let all = ListInterventions::default();
+    for (query, ids) in [
+        (ListInterventions { uow_id: Some("u1".to_owned()), ..all.clone() }, vec!["r1"]),
+        (ListInterventions { pilot_id: Some("ann".to_owned()), ..all.clone() }, vec!["r2"]),
+        (ListInterventions { intervention_type: Some("deploy".parse().expect("a type")), ..all.clone() }, vec!["r3"]),
+        (ListInterventions { priority: Some(Priority::Critical), ..all.clone() }, vec!["r4"]),
+        (ListInterventions { status: Some(Status::Expired), ..all.clone() }, vec![]),
+        (ListInterventions { offset: Some(3), ..all.clone() }, vec!["r3"]),
+        (all, vec!["r4", "r1", "r2", "r3"]),
+    ] {
+        let page = acme.list(query.clone(), None, start()).await.expect("a page");
+        let found: Vec<_> = page.items.iter().map(|row| row.request_id.as_str()).collect();
+        assert_eq!(found, ids, "{query:?}");
+    }
+}
+
+async fn what_is_due_is_seen_at_once_and_swept_once(home: Home) {
+    home.asked_with("rejects", |create| create.expires_in_seconds = Some(10)).await;
+    home.asked_with("approves", |create| {
+        create.expires_in_seconds = Some(10);
+        create.on_timeout = OnTimeout::Approve;
+    })
+    .await;
+    home.asked_with("never", |create| create.expires_in_seconds = None).await;
+    let acme = home.of("acme");
+    let status = async |id: &str| acme.find(id, after(10)).await.expect("an answer").expect("it is there").status;
+    assert_eq!((status("rejects").await, status("approves").await), (Status::Expired, Status::Approved));
+    let pending = acme.list(ListInterventions::default(), None, after(10)).await.expect("a page");
+    assert_eq!(pending.items.len(), 1);
+    // Several replicas sweep at once.
+    let sweeps = [(); 4].map(|()| {
+        let control = home.control.clone();
+        tokio::spawn(async move { control.mark_expired(after(11)).await.expect("swept").changed.len() })
+    });
+    let mut swept = 0;
+    for sweep in sweeps {
+        swept += sweep.await.expect("it ends");
+    }
+    assert_eq!(swept, 2);
+    let metrics = acme.metrics().await.expect("an answer");
+    assert_eq!((metrics.expired_interventions, metrics.approved_interventions), (1, 1));
+    assert_eq!((metrics.pending_interventions, metrics.top_pilots.len()), (1, 0));
+    assert_eq!(acme.history(None, 10).await.expect("an answer").len(), 2);
+}
+
+async fn a_claim_lapses(home: Home) {
+    let asked = home.asked("r1").await;
+    let acme = home.of("acme");
+    let claim = || Command::Claim { lease: Duration::from_secs(60) };
+    acme.decide("r1", claim(), pilot("ann"), after(1)).await.expect("claimed");
+    let other = acme.decide("r1", approve(&asked), pilot("bob"), after(2)).await;
+    assert!(matches!(other, Err(DecideError::Refused(Refusal::ClaimedBy { .. }))), "{other:?}");
+    assert_eq!(acme.metrics().await.expect("an answer").in_progress_interventions, 1);
+    assert!(home.control.mark_expired(after(30)).await.expect("swept").changed.is_empty());
+    home.control.mark_expired(after(61)).await.expect("swept");
+    assert_eq!(acme.metrics().await.expect("an answer").pending_interventions, 1);
+    let pending = acme.list(ListInterventions::default(), None, after(61)).await.expect("a page");
+    assert_eq!(pending.items[0].claimed_by, None);
+    acme.decide("r1", claim(), pilot("bob"), after(62)).await.expect("claimed");
+}
+
+async fn tenants_do_not_meet(home: Home) {
+    let asked = home.asked("r1").await;
+    let globex = home.of("globex");
+    assert_eq!(globex.find("r1", start()).await.expect("an answer"), None);
+    let foreign = globex.decide("r1", approve(&asked), Actor::new("eve", Role::Admin), after(1)).await;
+    assert!(matches!(foreign, Err(DecideError::NotFound)), "{foreign:?}");
+    assert!(globex.list(ListInterventions::default(), None, start()).await.expect("a page").items.is_empty());
+    assert_eq!(globex.metrics().await.expect("an answer").total_interventions, 0);
+    // The same id in another organisation is another request, and the same key another key.
+    let key = || Some(Idempotency { key: "k".to_owned(), digest: "d".to_owned() });
+    assert!(matches!(globex.create(request("globex", "r1", |_| {}), key()).await.expect("an answer"), Created::New));
+    let created = home.of("acme").create(request("acme", "r2", |_| {}), key()).await.expect("an answer");
+    assert!(matches!(created, Created::New));
+    globex.decide("r1", approve(&asked), pilot("gil"), after(1)).await.expect("decided");
+    assert_eq!(home.of("acme").find("r1", after(2)).await.expect("an answer"), Some(asked));
+    assert!(home.of("acme").history(None, 10).await.expect("an answer").is_empty());
+}
+
+async fn what_is_archived_is_found_until_it_is_cleared(home: Home) {
+    let day = 24 * 60 * 60;
+    for (id, decided) in [("old", 1), ("new", 20 * day)] {
+        let asked = home.asked_with(id, |create| create.expires_in_seconds = None).await;
+        home.of("acme").decide(id, approve(&asked), pilot("ann"), after(decided)).await.expect("decided");
+    }
+    home.asked_with("open", |create| create.expires_in_seconds = None).await;
+    let acme = home.of("acme");
+    assert_eq!(home.control.clear_archived(90, after(30 * day)).await.expect("cleared"), 0);
+    assert!(acme.find("old", after(30 * day)).await.expect("an answer").is_some());
+    assert_eq!(home.control.clear_archived(15, after(30 * day)).await.expect("cleared"), 1);
+    assert!(acme.find("old", after(30 * day)).await.expect("an answer").is_none());
+    assert_eq!(acme.history(None, 10).await.expect("an answer").len(), 1);
+    let metrics = acme.metrics().await.expect("an answer");
+    assert_eq!((metrics.total_interventions, metrics.pending_interventions), (2, 1));
+}
+
+async fn counts_are_those_of_the_rows(home: Home) {
+    let acme = Arc::new(home.of("acme"));
+    for number in 0..30 {
+        let kind = ["deploy", "refund", "approval"][number % 3];
+        home.asked_with(&format!("r{number}"), |create| create.intervention_type = kind.parse().expect("a type")).await;
+    }
+    let tasks: Vec<_> = (0..30)
+        .map(|number| {
+            let acme = acme.clone();
+            tokio::spawn(async move {
+                let id = format!("r{number}");
+                let body = DecisionBody { version: 1, args_digest: None, reason: None };
+                let command = match number % 4 {
+                    0 => Command::Approve(body),
+                    1 => Command::Reject(body),
+                    2 => Command::Claim { lease: Duration::from_secs(60) },
+                    _ => return,
+                };
+                acme.decide(&id, command, pilot(&format!("p{}", number % 5)), after(2)).await.expect("decided");
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it ends");
+    }
+    let metrics = acme.metrics().await.expect("an answer");
+    assert_eq!((metrics.total_interventions, metrics.pending_interventions), (30, 7));
+    assert_eq!((metrics.approved_interventions, metrics.rejected_interventions), (8, 8));
+    assert_eq!(metrics.in_progress_interventions, 7);
+    assert_eq!(metrics.by_type.values().copied().collect::<Vec<_>>(), [10, 10, 10]);
+    assert_eq!(metrics.top_pilots.iter().map(|pilot| pilot.interventions).sum::<u64>(), 16);
+}
