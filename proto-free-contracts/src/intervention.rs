@@ -8,6 +8,7 @@ mod create;
 mod decision;
 mod escalation;
 mod history;
+mod insight;
 mod kind;
 mod langchain;
 mod limits;
@@ -23,6 +24,9 @@ pub use decision::{
 };
 pub use escalation::{EscalationStep, Quorum};
 pub use history::HistoryEntry;
+pub use insight::{
+    AnomalyKind, InterventionAnomaly, PilotPerformance, PilotScore, ResponseTimeBucket, ResponseTimes, ScorePart,
+};
 pub use kind::InterventionType;
 pub use langchain::{
     ActionRequest, HumanInterrupt, HumanInterruptConfig, HumanResponse, HumanResponseArgs, HumanResponseType,

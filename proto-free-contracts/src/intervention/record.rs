@@ -36,7 +36,7 @@ pub struct Intervention {
     pub allow: Vec<DecisionKind>,
     /// The least role that decides.
     pub required_role: Role,
-    /// The pilot that it is meant for; once decided, the pilot that decided.
+    /// The pilot that it is meant for; once decided, the pilot that decided, and nobody where its author or time did.
     pub assigned_to: Option<String>,
     /// Who asked: the subject of the token or key.
     pub created_by: String,

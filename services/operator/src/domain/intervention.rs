@@ -4,6 +4,7 @@
 //! conditional update on the version that it was computed from, so that of two racing ones exactly one is written.
 
 mod actor;
+pub(crate) mod anomaly;
 mod change;
 mod command;
 mod decide;
@@ -15,8 +16,10 @@ mod fixture;
 #[cfg(test)]
 mod model;
 mod open;
+pub(crate) mod performance;
 mod permission;
 mod refusal;
+pub(crate) mod routing;
 
 #[expect(unused_imports, reason = "store and routes of interventions are being built on it")]
 pub(crate) use self::{

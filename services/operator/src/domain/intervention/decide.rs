@@ -143,6 +143,8 @@ impl On<'_> {
         self.is_open()?;
         let reason = filled(body.reason.as_deref()).unwrap_or("withdrawn").to_owned();
         self.change.after.decision = Some(self.decision(DecisionKind::Reject, Some(reason.clone())));
+        // It was no pilot's decision, and counts for none.
+        self.change.after.assigned_to = None;
         self.change.end(Status::Rejected, &self.actor.subject, &self.at, Some(reason));
         Ok(())
     }

@@ -71,6 +71,8 @@ fn approve(change: &mut Change, at: &str) {
         redeemed_by: None,
         redeemed_at: None,
     });
+    // It was no pilot's decision, and counts for none.
+    change.after.assigned_to = None;
     change.end(Status::Approved, TIMEOUT, at, Some(reason));
 }
 
