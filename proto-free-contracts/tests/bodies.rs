@@ -4,6 +4,10 @@ use serde_json::json;
 use vx11_contracts::chat::{ChatFrame, ChatProvider, ChatRequest, ChatResponse, ChatStatus, Storage, Usage};
 use vx11_contracts::error::{ErrorInfo, PolicyRefusal};
 use vx11_contracts::event::Action;
+use vx11_contracts::intervention::{
+    Action as InterventionAction, AnswerFormat, Decision, DecisionKind, EscalationStep, HumanResponse, Intervention,
+    InterventionType, OnTimeout, Priority, Role as PilotRole, Status,
+};
 use vx11_contracts::madre::{Intent, MadreChatResponse};
 use vx11_contracts::openai::OpenAiError;
 use vx11_contracts::switch::{Attempt, Message, Role, SwitchChatRequest, SwitchChatResponse};
@@ -143,4 +147,56 @@ fn public_requests_refuse_unknown_fields_and_internal_ones_accept_them() {
     assert!(serde_json::from_value::<ChatRequest>(json!({ "message": "x", "sesion_id": "y" })).is_err());
     let newer = json!({ "messages": [], "session_id": "s", "correlation_id": "c", "added_later": true });
     assert!(serde_json::from_value::<SwitchChatRequest>(newer).is_ok());
+}
+
+#[test]
+fn interventions() {
+    let args = json!({"env": "prod"}).as_object().expect("an object").clone();
+    let action = InterventionAction { name: "deploy".to_owned(), args: args.clone(), args_digest: "d-1".to_owned() };
+    let decision = Decision {
+        kind: DecisionKind::Edit,
+        by: "github:ana".to_owned(),
+        at: NOW.to_owned(),
+        reason: Some("test first".to_owned()),
+        args: Some(json!({"env": "test"}).as_object().expect("an object").clone()),
+        changes: Some(vec![json!({"op": "replace", "path": "/env", "value": "test"})]),
+        response: None,
+        args_digest: Some("d-2".to_owned()),
+        redeemed_by: None,
+        redeemed_at: None,
+    };
+    let decided = Intervention {
+        request_id: "r-1".to_owned(),
+        org_id: "o-1".to_owned(),
+        uow_id: Some("u-1".to_owned()),
+        intervention_type: InterventionType::default(),
+        status: Status::Approved,
+        priority: Priority::High,
+        title: "Deploy?".to_owned(),
+        description: "Version 7".to_owned(),
+        context: args,
+        action: Some(action),
+        allow: vec![DecisionKind::Approve, DecisionKind::Reject, DecisionKind::Edit],
+        required_role: PilotRole::Operator,
+        assigned_to: Some("github:ana".to_owned()),
+        created_by: "key:agent".to_owned(),
+        created_at: NOW.to_owned(),
+        expires_at: None,
+        updated_at: Some(NOW.to_owned()),
+        on_timeout: OnTimeout::Escalate,
+        escalation: vec![EscalationStep::to_admins(60)],
+        escalated: 0,
+        votes: Vec::new(),
+        claimed_by: None,
+        claim_expires_at: None,
+        decision: Some(decision),
+        action_reason: Some("test first".to_owned()),
+        action_timestamp: Some(NOW.to_owned()),
+        callback_url: None,
+        format: AnswerFormat::Vx11,
+        correlation_id: Some("c-1".to_owned()),
+        version: 3,
+    };
+    insta::assert_json_snapshot!("intervention", decided);
+    insta::assert_json_snapshot!("intervention_for_langchain", HumanResponse::of(&decided));
 }
