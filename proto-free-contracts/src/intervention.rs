@@ -4,6 +4,7 @@
 //! and decides it, bound to the version and to the digest of the arguments that the pilot saw; whoever asked redeems
 //! the decision once. Who may do what, and when, is the operator's state machine; here are only the words.
 
+mod answer;
 mod create;
 mod decision;
 mod escalation;
@@ -18,6 +19,7 @@ mod record;
 mod socket;
 mod words;
 
+pub use answer::Answer;
 pub use create::{CreateAction, CreateBody, CreateIntervention};
 pub use decision::{
     CancelBody, ClaimBody, CompleteBody, Decision, DecisionBody, EditBody, RedeemBody, RespondBody, Vote,

@@ -5,7 +5,7 @@ use vx11_contracts::chat::{ChatFrame, ChatProvider, ChatRequest, ChatResponse, C
 use vx11_contracts::error::{ErrorInfo, PolicyRefusal};
 use vx11_contracts::event::Action;
 use vx11_contracts::intervention::{
-    Action as InterventionAction, AnswerFormat, Decision, DecisionKind, EscalationStep, HumanResponse, Intervention,
+    Action as InterventionAction, Answer, AnswerFormat, Decision, DecisionKind, EscalationStep, Intervention,
     InterventionType, OnTimeout, Priority, Role as PilotRole, Status,
 };
 use vx11_contracts::madre::{Intent, MadreChatResponse};
@@ -198,5 +198,8 @@ fn interventions() {
         version: 3,
     };
     insta::assert_json_snapshot!("intervention", decided);
-    insta::assert_json_snapshot!("intervention_for_langchain", HumanResponse::of(&decided));
+    let in_kind = [AnswerFormat::Langchain, AnswerFormat::LangchainList]
+        .map(|format| Answer::from(Intervention { format, ..decided.clone() }));
+    insta::assert_json_snapshot!("intervention_for_langchain", in_kind);
+    assert_eq!(Answer::from(decided.clone()), Answer::Request(Box::new(decided)));
 }
