@@ -69,6 +69,11 @@ impl Delivered {
         }
     }
 
+    /// Something was said for which a chat has no words.
+    pub(crate) fn add_unsaid(&mut self) {
+        self.hinder(Obstacle::NotText);
+    }
+
     fn add_piece(&mut self, piece: &Piece<'_>) {
         let index = piece.index as usize;
         if piece.finished {

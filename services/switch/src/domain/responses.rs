@@ -12,6 +12,7 @@ mod chunk;
 mod event;
 mod input;
 mod item;
+mod kept;
 mod output;
 mod passed;
 mod request;

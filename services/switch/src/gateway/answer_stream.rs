@@ -64,6 +64,11 @@ impl AnswerStream {
         }
     }
 
+    /// Whether another target than the first may finish it, should it break.
+    pub(crate) fn may_be_rescued(&self) -> bool {
+        matches!(self, Self::Live(stream) if stream.may_be_rescued())
+    }
+
     /// The way to the answer's end, where another target than the first took part and this request asked it.
     pub(crate) fn way(&self) -> Option<(&Gateway, &[Target], &[Tried], &Bill)> {
         match self {
@@ -89,6 +94,13 @@ impl AnswerStream {
     pub(crate) fn reject(&mut self) {
         if let Self::Live(stream) = self {
             stream.reject();
+        }
+    }
+
+    /// Gives up the stream of who would finish the answer: its reader does not know where that goes on.
+    pub(crate) fn set_aside(&mut self) {
+        if let Self::Live(stream) = self {
+            stream.set_aside();
         }
     }
 }

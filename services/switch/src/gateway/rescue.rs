@@ -148,8 +148,8 @@ impl Rescue {
             return None;
         }
         let request = match call.request.operation {
-            // Of its provider's own responses nobody else knows what they refer to.
-            Operation::Chat if call.request.wire == Wire::Responses && opened.is_native() => return None,
+            // What its provider keeps nobody else knows.
+            Operation::Chat if call.request.is_beyond_chat() => return None,
             Operation::Chat => call.request.clone().into_chat(),
             // What a chat could answer is one text behind one prompt, with nothing else in it.
             Operation::TextCompletion if matches!(call.request.as_chat, Some(Ok(_))) => call.request.clone(),

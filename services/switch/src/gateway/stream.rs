@@ -23,6 +23,7 @@ use crate::accounts::Bill;
 use crate::domain::delivered::Delivered;
 use crate::domain::failover::{Failure, Tried};
 use crate::domain::outcome::{Health, Outcome};
+use crate::domain::rewrite::Misfit;
 use crate::domain::routing::Target;
 use crate::metrics::ActiveStream;
 
@@ -74,6 +75,11 @@ impl ChatStream {
     /// pivot.
     pub(crate) fn is_native(&self) -> bool {
         self.leg.source.translation.is_native
+    }
+
+    /// Whether another target than the first may finish it.
+    pub(crate) fn may_be_rescued(&self) -> bool {
+        self.rescue.is_some()
     }
 
     /// What the answer has spent, in tokens, once its provider has said so; at the end an estimate where it did not.
@@ -147,6 +153,11 @@ impl ChatStream {
     /// Gives the stream up: its reader cannot make sense of an event that was well formed.
     pub(crate) fn reject(&mut self) {
         self.leg.fail(Cause::Broke(Outcome::InvalidAnswer));
+    }
+
+    /// Gives up the stream of who would finish the answer: its reader does not know where that goes on.
+    pub(crate) fn set_aside(&mut self) {
+        self.leg.fail(Cause::Misfit(Misfit::Inseparable));
     }
 
     /// The answer is whole; one that several have written has a last event of the gateway's own.

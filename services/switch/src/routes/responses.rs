@@ -37,8 +37,7 @@ pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, Ap
     let ResponsesRequest { request, echo } = ResponsesRequest::read(arrival.body.clone())?;
     let order = arrival.order(request).await?;
     order.cast_shadow();
-    let id = Uuid::new_v4().simple().to_string();
-    let builder = Builder::new(id, unix_seconds(), &order.request().model, echo);
+    let builder = Builder::new(new_key(), unix_seconds(), &order.request().model, echo);
     if order.request().stream {
         return order.stream(|stream, bill| responses_stream::write(stream, bill, builder)).await;
     }
@@ -50,6 +49,11 @@ pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, Ap
         false => write(&body).map(Into::into).ok_or_else(no_chat),
     };
     order.whole(Builder::check, write).await
+}
+
+/// What the ids of one response end with.
+pub(super) fn new_key() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// The time, as OpenAI's wire has it.

@@ -1,5 +1,5 @@
 //! The streamed form of `POST /v1/responses`: the provider's own events, or its chunks as such, and exactly one of them
-//! is the last.
+//! is the last. Where a provider's own events break off, another one's chunks follow as such.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use vx11_chassis::sse;
 
-use super::responses::unix_seconds;
+use super::responses::{new_key, unix_seconds};
 use super::{events, refusal};
 use crate::accounts::Bill;
 use crate::domain::outcome::Outcome;
@@ -21,20 +21,32 @@ pub(super) fn write(
     bill: Bill,
     builder: Builder,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    // It is one or the other to its end.
     match stream.is_native() {
         true => pass_on(stream, bill).left_stream(),
-        false => translate(stream, bill, builder).right_stream(),
+        false => translate(stream, None, bill, builder).right_stream(),
     }
 }
 
 /// The provider's events as they came, its last word included; where it says none, it is said in its place. What it has
 /// cost is known only after the last of them.
 fn pass_on(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let mut passed = Passed::default();
+    let mut passed = if stream.may_be_rescued() { Passed::keeping() } else { Passed::default() };
     stream! {
         let outcome = loop {
-            match stream.next().await {
+            let step = stream.next().await;
+            if !stream.is_native() {
+                let Some(builder) = passed.follow(new_key()) else {
+                    stream.set_aside();
+                    break Outcome::StreamCut;
+                };
+                // In a box, because it is seldom needed.
+                let mut rest = Box::pin(translate(stream, Some(step), bill, builder));
+                while let Some(event) = rest.next().await {
+                    yield event;
+                }
+                return;
+            }
+            match step {
                 Step::Frame(frame) => {
                     passed.note(frame.data());
                     yield Ok(frame.raw);
@@ -60,14 +72,20 @@ fn pass_on(mut stream: AnswerStream, bill: Bill) -> impl Stream<Item = Result<By
     }
 }
 
+/// The events of the gateway's own that the chunks become, beginning with the `first` step, where that was taken.
 fn translate(
     mut stream: AnswerStream,
+    mut first: Option<Step>,
     bill: Bill,
     mut builder: Builder,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let last = loop {
-            match stream.next().await {
+            let step = match first.take() {
+                Some(step) => step,
+                None => stream.next().await,
+            };
+            match step {
                 // A comment.
                 Step::Frame(frame) if frame.data().is_empty() => {}
                 Step::Frame(frame) => match builder.add(frame.data()) {

@@ -35,6 +35,7 @@ mod rescue_texts;
 mod responses;
 mod responses_forwarded;
 mod responses_passed;
+mod responses_rescue;
 mod retries;
 mod routing;
 mod secrets;

@@ -9,43 +9,58 @@ use super::chunk::{Chunk, Delta, Usage};
 use super::event::Event;
 use super::item::{PartKind, Reasoning, Status};
 use super::output::Output;
-use super::response::{Echo, ErrorInfo, IncompleteDetails, Response};
+use super::response::{Echo, ErrorInfo, IncompleteDetails, Response, Told};
 use crate::accounts::Usd;
 use crate::domain::answer::Read;
 use crate::domain::chunk::BadChunk;
+use crate::domain::fields::{Fields, field, put, read};
 use crate::domain::reported::ReportedUsage;
 
 /// A response that grows.
 #[derive(Debug)]
 pub(crate) struct Builder {
-    id: String,
-    created_at: i64,
+    head: Head,
     model: String,
-    echo: Echo,
     begun: bool,
     output: Output,
     finish_reason: Option<String>,
     usage: Option<Usage>,
 }
 
+/// What a response says of itself all along.
+#[derive(Debug)]
+enum Head {
+    Own {
+        id: String,
+        created_at: i64,
+        echo: Echo,
+    },
+    /// The response as another provider began it.
+    Begun(Fields),
+}
+
 #[derive(Serialize)]
 struct Lifecycle<'a> {
-    response: &'a Response<'a>,
+    response: &'a Told<'a>,
 }
 
 impl Builder {
     /// A response under a `key` of its own, to a request for `model`, at this Unix second.
     pub(crate) fn new(key: String, created_at: i64, model: &str, echo: Echo) -> Self {
         Self {
-            id: format!("resp_{key}"),
-            created_at,
+            head: Head::Own { id: format!("resp_{key}"), created_at, echo },
             model: model.to_owned(),
-            echo,
             begun: false,
             output: Output::new(key),
             finish_reason: None,
             usage: None,
         }
+    }
+
+    /// The rest of `response`, which another provider began, and of its `output`.
+    pub(super) fn following(response: Fields, output: Output) -> Self {
+        let model = read(field(&response, "model")).unwrap_or_default();
+        Self { head: Head::Begun(response), model, begun: true, output, finish_reason: None, usage: None }
     }
 
     /// Takes in a chunk, and answers with the events that follow from it.
@@ -168,7 +183,7 @@ impl Builder {
         self.output.events = events;
     }
 
-    fn response<'a>(&'a self, completed_at: Option<i64>, error: Option<ErrorInfo<'a>>) -> Response<'a> {
+    fn response<'a>(&'a self, completed_at: Option<i64>, error: Option<ErrorInfo<'a>>) -> Told<'a> {
         let incomplete_details = completed_at.and_then(|_| self.incomplete());
         let status = match (error, completed_at) {
             (Some(_), _) => Status::Failed,
@@ -176,11 +191,28 @@ impl Builder {
             (None, Some(_)) if incomplete_details.is_some() => Status::Incomplete,
             (None, Some(_)) => Status::Completed,
         };
-        Response {
-            id: &self.id,
+        let completed_at = completed_at.filter(|_| status == Status::Completed);
+        let (id, created_at, echo) = match &self.head {
+            Head::Own { id, created_at, echo } => (id, *created_at, echo),
+            Head::Begun(response) => {
+                let mut response = response.clone();
+                put(&mut response, "completed_at", &completed_at);
+                put(&mut response, "status", &status);
+                put(&mut response, "error", &error);
+                put(&mut response, "incomplete_details", &incomplete_details);
+                put(&mut response, "model", &self.model);
+                put(&mut response, "output", &self.output.items());
+                // Whoever began it does not have all of it.
+                put(&mut response, "store", &false);
+                put(&mut response, "usage", &self.usage);
+                return Told::Begun(response);
+            }
+        };
+        Told::Own(Response {
+            id,
             object: "response",
-            created_at: self.created_at,
-            completed_at: completed_at.filter(|_| status == Status::Completed),
+            created_at,
+            completed_at,
             status,
             background: false,
             error,
@@ -190,8 +222,8 @@ impl Builder {
             previous_response_id: None,
             store: false,
             usage: self.usage,
-            echo: &self.echo,
-        }
+            echo,
+        })
     }
 }
 

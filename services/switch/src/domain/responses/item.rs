@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::domain::fields::{Fields, field, read};
+
 /// How far an item, or the response, is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +33,9 @@ pub(super) enum Item {
         status: Status,
         role: &'static str,
         content: Vec<Part>,
+        /// What else the provider says of it that began it.
+        #[serde(flatten)]
+        more: Fields,
     },
     FunctionCall {
         id: String,
@@ -46,15 +51,29 @@ pub(super) enum Item {
         name: String,
         input: String,
     },
+    /// One that another provider has told to its end, as that came.
+    #[serde(untagged)]
+    Passed(Box<RawValue>),
 }
 
 /// A part of an item.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part {
-    OutputText { text: String, annotations: [(); 0], logprobs: Vec<Box<RawValue>> },
-    Refusal { refusal: String },
-    ReasoningText { text: String },
+    OutputText {
+        text: String,
+        annotations: [(); 0],
+        logprobs: Vec<Box<RawValue>>,
+    },
+    Refusal {
+        refusal: String,
+    },
+    ReasoningText {
+        text: String,
+    },
+    /// One that another provider has told to its end, as that came.
+    #[serde(untagged)]
+    Passed(Box<RawValue>),
 }
 
 /// What a part is made of.
@@ -91,7 +110,7 @@ impl Item {
     }
 
     pub(super) fn message(id: String) -> Self {
-        Self::Message { id, status: Status::InProgress, role: "assistant", content: Vec::new() }
+        Self::Message { id, status: Status::InProgress, role: "assistant", content: Vec::new(), more: Fields::new() }
     }
 
     pub(super) fn function_call(id: String, call_id: String, name: String) -> Self {
@@ -108,6 +127,8 @@ impl Item {
             | Self::Message { id, .. }
             | Self::FunctionCall { id, .. }
             | Self::CustomToolCall { id, .. } => id,
+            // Nothing more is told of it.
+            Self::Passed(_) => "",
         }
     }
 
@@ -117,6 +138,19 @@ impl Item {
             | Self::Message { status, .. }
             | Self::FunctionCall { status, .. }
             | Self::CustomToolCall { status, .. } => *status,
+            Self::Passed(_) => Status::Completed,
+        }
+    }
+
+    /// Whether it is no part of the answer, but of the way to it.
+    pub(super) fn is_reasoning(&self) -> bool {
+        match self {
+            Self::Reasoning { .. } => true,
+            Self::Message { .. } | Self::FunctionCall { .. } | Self::CustomToolCall { .. } => false,
+            Self::Passed(item) => {
+                let fields: Fields = serde_json::from_str(item.get()).unwrap_or_default();
+                read::<&str>(field(&fields, "type")) == Some("reasoning")
+            }
         }
     }
 
@@ -128,6 +162,7 @@ impl Item {
             | Self::CustomToolCall { status, .. } => {
                 *status = new;
             }
+            Self::Passed(_) => {}
         }
     }
 
@@ -135,7 +170,7 @@ impl Item {
     pub(super) fn parts(&self) -> &[Part] {
         match self {
             Self::Reasoning { content, .. } | Self::Message { content, .. } => content,
-            Self::FunctionCall { .. } | Self::CustomToolCall { .. } => &[],
+            Self::FunctionCall { .. } | Self::CustomToolCall { .. } | Self::Passed(_) => &[],
         }
     }
 
@@ -143,7 +178,7 @@ impl Item {
     pub(super) fn parts_mut(&mut self) -> Option<&mut Vec<Part>> {
         match self {
             Self::Reasoning { content, .. } | Self::Message { content, .. } => Some(content),
-            Self::FunctionCall { .. } | Self::CustomToolCall { .. } => None,
+            Self::FunctionCall { .. } | Self::CustomToolCall { .. } | Self::Passed(_) => None,
         }
     }
 }
@@ -164,6 +199,7 @@ impl Part {
             Self::OutputText { .. } => kind == PartKind::Text,
             Self::Refusal { .. } => kind == PartKind::Refusal,
             Self::ReasoningText { .. } => matches!(kind, PartKind::Reasoning(_)),
+            Self::Passed(_) => false,
         }
     }
 
@@ -171,6 +207,7 @@ impl Part {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::OutputText { text, .. } | Self::ReasoningText { text } | Self::Refusal { refusal: text } => text,
+            Self::Passed(_) => "",
         }
     }
 
@@ -181,6 +218,7 @@ impl Part {
                 logprobs.extend_from_slice(more_logprobs);
             }
             Self::ReasoningText { text } | Self::Refusal { refusal: text } => text.push_str(more),
+            Self::Passed(_) => {}
         }
     }
 }

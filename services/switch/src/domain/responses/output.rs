@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::chunk::ToolDelta;
 use super::event::{CallEvent, DeltaEvent, DoneEvent, Events, ItemEvent, PartEvent, Place};
 use super::item::{Item, Part, PartKind, Status};
+use super::kept::Begun;
 use crate::domain::chunk::BadChunk;
 use crate::wire::signed_id;
 
@@ -47,6 +48,11 @@ impl Output {
         Self { key, events: Events::default(), items: Vec::new(), open: None, calls: Vec::new(), said: 0 }
     }
 
+    /// Another provider has told what is `begun`, and `events` come first; all new ids will end with `key`.
+    pub(super) fn following(key: String, Begun { items, open }: Begun, events: Events) -> Self {
+        Self { events, items, open, ..Self::new(key) }
+    }
+
     /// All items so far.
     pub(super) fn items(&self) -> &[Item] {
         &self.items
@@ -61,7 +67,7 @@ impl Output {
 
     /// Ends everything that is open, in this status.
     pub(super) fn conclude(&mut self, status: Status) {
-        if self.items.iter().all(|item| matches!(item, Item::Reasoning { .. })) {
+        if self.items.iter().all(Item::is_reasoning) {
             // An empty answer is an answer.
             self.part_for(PartKind::Text);
         }
@@ -136,7 +142,7 @@ impl Output {
         let (name, id, said) = match &mut self.items[index] {
             Item::FunctionCall { id, arguments, .. } => ("response.function_call_arguments.delta", id, arguments),
             Item::CustomToolCall { id, input, .. } => ("response.custom_tool_call_input.delta", id, input),
-            Item::Reasoning { .. } | Item::Message { .. } => return Ok(()),
+            Item::Reasoning { .. } | Item::Message { .. } | Item::Passed(_) => return Ok(()),
         };
         if !more.is_empty() {
             said.push_str(&more);
@@ -159,7 +165,7 @@ impl Output {
                 let event = CallEvent { input: Some(input), ..event };
                 self.events.push("response.custom_tool_call_input.done", &event);
             }
-            Item::Reasoning { .. } | Item::Message { .. } => {}
+            Item::Reasoning { .. } | Item::Message { .. } | Item::Passed(_) => {}
         }
     }
 
@@ -213,6 +219,8 @@ impl Output {
             }
             Part::Refusal { .. } => ("response.refusal.done", None, Some(part.text()), None),
             Part::ReasoningText { .. } => ("response.reasoning_text.done", Some(part.text()), None, None),
+            // That was told.
+            Part::Passed(_) => return,
         };
         self.events.push(name, &DoneEvent { place, text, refusal, logprobs });
         self.events.push("response.content_part.done", &PartEvent { place, part });
@@ -228,7 +236,7 @@ fn is_home_of(item: &Item, kind: PartKind) -> bool {
     match item {
         Item::Reasoning { .. } => matches!(kind, PartKind::Reasoning(_)),
         Item::Message { .. } => matches!(kind, PartKind::Text | PartKind::Refusal),
-        Item::FunctionCall { .. } | Item::CustomToolCall { .. } => false,
+        Item::FunctionCall { .. } | Item::CustomToolCall { .. } | Item::Passed(_) => false,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::chunk::Usage;
 use super::item::{Item, Status};
 use super::request::Fields;
+use crate::domain::fields;
 
 /// The fields of a request that its response repeats, with what stands for an absent one.
 const REPEATED: [(&str, &str); 17] = [
@@ -54,6 +55,14 @@ impl Serialize for Echo {
         }
         map.end()
     }
+}
+
+/// A response, of which all or only the rest is written here.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Told<'a> {
+    Own(Response<'a>),
+    Begun(fields::Fields),
 }
 
 /// A response, as far as it has got.

@@ -72,11 +72,6 @@ impl Opened {
         }
     }
 
-    /// Whether it is in the caller's own wire, though that is not the pivot.
-    pub(in crate::gateway) fn is_native(&self) -> bool {
-        self.source.translation.is_native
-    }
-
     /// The first chunk in which the answer was begun.
     pub(in crate::gateway) fn first_chunk(&self) -> &[u8] {
         self.said.first_chunk()

@@ -222,6 +222,10 @@ impl Source {
                     }
                 },
                 Piece::Unsaid => {
+                    // Of a message it is a block of its own, behind which there is room for text.
+                    if let (Wire::Responses, Some(delivered)) = (self.translation.from, delivered.as_deref_mut()) {
+                        delivered.add_unsaid();
+                    }
                     self.hear();
                     says_something = true;
                 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{counted, ended};
 use crate::wire::Malformed;
-use crate::wire::json::{count, get, said, text};
+use crate::wire::json::{count, get, list, said, text};
 use crate::wire::openai::{Head, Piece};
 
 /// What is known of a stream so far.
@@ -27,7 +27,10 @@ impl Stream {
                 Some(delta) => delta,
                 None => return Ok(vec![Piece::Unsaid]),
             },
-            "response.output_text.delta" => more("content"),
+            "response.output_text.delta" => {
+                let piece = self.head.delta(0, more("content"));
+                return Ok(vec![with_logprobs(piece, event)]);
+            }
             "response.refusal.delta" => more("refusal"),
             "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => more("reasoning_content"),
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => self.add(event),
@@ -88,9 +91,18 @@ impl Stream {
     }
 }
 
+/// `piece` with the probabilities that `event` has for its text.
+fn with_logprobs(mut piece: Piece, event: &Value) -> Piece {
+    let logprobs = list(event, "logprobs");
+    if let (Piece::Chunk(chunk), false) = (&mut piece, logprobs.is_empty()) {
+        chunk["choices"][0]["logprobs"] = json!({"content": logprobs});
+    }
+    piece
+}
+
 /// Whether an event only says how far the answer is: it goes on, and nothing is said.
 fn is_a_mark(name: &str) -> bool {
-    const MARKS: [&str; 12] = [
+    const MARKS: [&str; 14] = [
         "response.queued",
         "response.in_progress",
         "response.output_item.done",
@@ -99,6 +111,9 @@ fn is_a_mark(name: &str) -> bool {
         "response.output_text.done",
         "response.refusal.done",
         "response.reasoning_text.done",
+        // vLLM's names for the beginning and the end of a thought.
+        "response.reasoning_part.added",
+        "response.reasoning_part.done",
         "response.reasoning_summary_part.added",
         "response.reasoning_summary_part.done",
         "response.reasoning_summary_text.done",
