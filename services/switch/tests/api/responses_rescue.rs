@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, mock_provider};
 use crate::fake::{Act, Fake, STOP, USAGE, chunk, event, stream_head};
 use crate::rescue::{asked, idle, rescues};
 
@@ -112,12 +112,13 @@ fn put_together(got: &Answer, why: &str) -> Value {
     let numbers: Vec<_> = events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
     assert!(numbers.iter().copied().eq(0..events.len() as u64), "{why}: {}", got.body);
     let (last, before) = events.split_last().unwrap();
+    let id = &events[0]["response"]["id"];
     let (mut items, mut open) = (Vec::<Value>::new(), Vec::<Vec<&str>>::new());
     for event in before {
         let wrong = || format!("{why}: {event} in {}", got.body);
         let name = event["type"].as_str().unwrap().strip_prefix("response.").unwrap_or_else(|| panic!("{}", wrong()));
         if matches!(name, "created" | "in_progress") {
-            assert_eq!((&event["response"]["id"], items.len()), (&json!("resp_1"), 0), "{}", wrong());
+            assert_eq!((&event["response"]["id"], items.len()), (id, 0), "{}", wrong());
             continue;
         }
         let index = event["output_index"].as_u64().unwrap() as usize;
@@ -169,12 +170,7 @@ fn put_together(got: &Answer, why: &str) -> Value {
         }
     }
     let response = &last["response"];
-    assert_eq!(
-        (&last["type"], &response["id"]),
-        (&json!("response.completed"), &json!("resp_1")),
-        "{why}: {}",
-        got.body
-    );
+    assert_eq!((&last["type"], &response["id"]), (&json!("response.completed"), id), "{why}: {}", got.body);
     assert_eq!((&response["status"], &response["error"]), (&json!("completed"), &Value::Null), "{why}: {}", got.body);
     assert!(open.iter().all(Vec::is_empty), "{why}: {}", got.body);
     assert_eq!(response["output"], Value::from(items), "{why}: {}", got.body);
@@ -411,5 +407,41 @@ async fn what_nothing_can_follow_on_has_an_honest_end() {
         assert_failed(&ask(&app).await, &came, "it is not known where the text is");
         app.wait_for_metric("vx11_streams_active", 0.0).await;
         assert_eq!(app.provider("b").await["breaker"]["failure_count"], 0, "that is not its fault");
+    }
+}
+
+#[tokio::test]
+async fn the_mock_providers_faults_are_mended() {
+    let mock = mock_provider();
+    let url = mock.url("/v1");
+    let faults = ["latency=0ms", "cut=2", "stall=2", "garbled=2", "error_frame=2", "malformed=2", "no_done", "cut=14"];
+    let target = |fault: &str| format!(r#"["a/mock+{fault}","b/mock"]"#);
+    let models = faults.iter().enumerate();
+    let models = models.map(|(number, fault)| (format!("VX11_SWITCH__MODELS__M{number}__TARGETS"), target(fault)));
+    let models: Vec<(String, String)> = models.collect();
+    let mut variables = vec![
+        SPEAKS,
+        ("VX11_SWITCH__RETRIES__ATTEMPTS", "0"),
+        ("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false"),
+        ("VX11_SWITCH__PROVIDERS__A__STREAM_IDLE_TIMEOUT", "500ms"),
+        ("VX11_SWITCH__PROVIDERS__A__BASE_URL", &url),
+        ("VX11_SWITCH__PROVIDERS__A__MODELS", r#"["mock*", "mock"]"#),
+        ("VX11_SWITCH__PROVIDERS__B__BASE_URL", &url),
+        ("VX11_SWITCH__PROVIDERS__B__MODELS", r#"["mock"]"#),
+    ];
+    variables.extend(models.iter().map(|(name, targets)| (&**name, &**targets)));
+    let app = App::start(&variables).await;
+    for thinks in ["none", "low"] {
+        let mut told = Vec::new();
+        for (number, fault) in faults.iter().enumerate() {
+            let reasoning = json!({"effort": thinks});
+            let body = json!({"model": format!("m{number}"), "input": "hello", "reasoning": reasoning, "stream": true});
+            let got = Answer::of(app.post("/v1/responses", body.to_string())).await;
+            told.push(text(&put_together(&got, &format!("{fault}, thinks: {thinks}"))));
+        }
+        assert!(told[0].split(' ').count() > 2, "{}", told[0]);
+        // What is malformed is left out, and what was in it.
+        let all = told.iter().zip(faults).filter(|(_, fault)| !fault.starts_with("malformed"));
+        assert!(all.into_iter().all(|(text, _)| *text == told[0]), "{told:?}");
     }
 }

@@ -122,8 +122,9 @@ impl Kept {
                 Some(())
             }
             "response.output_text.done" | "response.reasoning_text.done" | "response.reasoning_summary_text.done" => {
-                let KeptPart::Open(part) = self.part(event)? else { return None };
-                part.is_said = true;
+                if let KeptPart::Open(part) = self.part(event)? {
+                    part.is_said = true;
+                }
                 Some(())
             }
             _ => Some(()),

@@ -60,6 +60,7 @@ impl Serialize for Echo {
 /// A response, of which all or only the rest is written here.
 #[derive(Serialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and must cost no allocation")]
 pub(super) enum Told<'a> {
     Own(Response<'a>),
     Begun(fields::Fields),
