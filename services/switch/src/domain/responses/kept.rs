@@ -94,7 +94,6 @@ impl Kept {
 
     /// `None`: nothing can follow on this.
     fn take_in(&mut self, event: &Peek<'_>) -> Option<()> {
-        let index = event.output_index;
         match event.name.as_deref().unwrap_or_default() {
             "response.output_text.delta"
             | "response.reasoning_text.delta"
@@ -104,12 +103,15 @@ impl Kept {
                 self.count(item.get())?;
                 let fields = serde_json::from_str(item.get()).ok()?;
                 let item = OpenItem { fields, content: Vec::new(), summary: Vec::new() };
-                (index? == self.items.len()).then(|| self.items.push(KeptItem::Open(Box::new(item))))
+                let is_next = event.output_index.is_none_or(|index| index == self.items.len());
+                is_next.then(|| self.items.push(KeptItem::Open(Box::new(item))))
             }
             "response.output_item.done" => {
                 let item = event.item?;
                 self.count(item.get())?;
-                *self.items.get_mut(index?)? = KeptItem::Whole(item.to_owned());
+                let fields: Fields = serde_json::from_str(item.get()).ok()?;
+                let index = self.place(event.output_index, field(&fields, "id"))?;
+                *self.items.get_mut(index)? = KeptItem::Whole(item.to_owned());
                 Some(())
             }
             "response.content_part.added"
@@ -148,7 +150,8 @@ impl Kept {
 
     /// The part that an event is about; one that is not known was begun with it.
     fn part(&mut self, event: &Peek<'_>) -> Option<&mut KeptPart> {
-        let KeptItem::Open(item) = self.items.get_mut(event.output_index?)? else { return None };
+        let index = self.place(event.output_index, event.item_id)?;
+        let KeptItem::Open(item) = self.items.get_mut(index)? else { return None };
         let name = event.name.as_deref()?;
         let in_summary = name.starts_with("response.reasoning_summary_");
         let index = event.part_index(in_summary)?;
@@ -159,6 +162,15 @@ impl Kept {
             parts.push(KeptPart::Open(OpenPart { kind, text: String::new(), logprobs: Vec::new(), is_said: false }));
         }
         parts.get_mut(index)
+    }
+
+    /// Where the item is that an event is about. Some servers say it by its `id` alone.
+    fn place(&self, index: Option<usize>, id: Option<&RawValue>) -> Option<usize> {
+        let has_id = |item: &KeptItem| match item {
+            KeptItem::Whole(_) => false,
+            KeptItem::Open(item) => field(&item.fields, "id").map(RawValue::get) == id.map(RawValue::get),
+        };
+        index.or_else(|| self.items.iter().rposition(has_id).filter(|_| id.is_some()))
     }
 
     fn count(&mut self, came: &str) -> Option<()> {
@@ -293,6 +305,23 @@ mod tests {
     }
 
     #[test]
+    fn an_item_may_be_known_by_its_id_alone() {
+        // As llama.cpp has it: a thought ends behind the text that it led to.
+        let added = |kind: &str| json!({"type": "response.output_item.added", "item": {"type": kind, "id": kind}});
+        let delta =
+            |name: &str, of: &str| json!({"type": format!("response.{name}.delta"), "item_id": of, "delta": "x"});
+        let mut events = vec![added("reasoning"), delta("reasoning_text", "reasoning")];
+        events.extend([added("message"), delta("output_text", "message"), delta("output_text", "message")]);
+        let whole = json!({"type": "reasoning", "id": "reasoning", "status": "completed"});
+        events.push(json!({"type": "response.output_item.done", "item": whole}));
+        let told = followed(&events).expect("it can be followed");
+        let output = &told.last().expect("an end")["response"]["output"];
+        assert_eq!((&output[0], &output[1]["content"][0]["text"]), (&whole, &json!("xx")));
+        events.push(delta("output_text", "another"));
+        assert_eq!(followed(&events), None);
+    }
+
+    #[test]
     fn nothing_follows_on_what_is_not_known_or_too_much() {
         let far =
             json!({"type": "response.output_item.added", "output_index": 7, "item": {"type": "message", "id": "i"}});
@@ -305,6 +334,7 @@ mod tests {
             vec![begun("message"), odd],
             vec![begun("message"), negative],
             vec![begun("message"), begun("message")],
+            vec![json!({"type": "response.output_text.delta", "delta": "x"})],
             vec![begun("function_call")],
             vec![begun("message"), long.clone(), long],
         ] {

@@ -37,6 +37,8 @@ pub(super) struct Peek<'a> {
     content_index: Option<i64>,
     summary_index: Option<i64>,
     #[serde(borrow)]
+    pub(super) item_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) item: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) part: Option<&'a RawValue>,
