@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod headers;
 pub mod health;
+pub mod identity;
 pub mod intervention;
 pub mod madre;
 pub mod maintenance;

@@ -1,0 +1,15 @@
+//! Who calls: roles, organisations, scopes, permissions, and the principal that they make together.
+//!
+//! Plain data and one table. How a caller proves who it is stands in `vx11-identity`.
+
+mod org;
+mod permission;
+mod principal;
+mod role;
+mod scope;
+
+pub use org::{BadOrgId, OrgId};
+pub use permission::Permission;
+pub use principal::Principal;
+pub use role::{Role, UnknownRole};
+pub use scope::{Scope, Scopes};
