@@ -39,6 +39,8 @@ impl OpenAiError {
         use ErrorCode as E;
         let (status, kind, code) = match code {
             E::MissingToken | E::InvalidToken => (401, "authentication_error", "invalid_api_key"),
+            E::TokenExpired => (401, "authentication_error", "token_expired"),
+            E::Forbidden => (403, "permission_error", "forbidden"),
             E::InvalidField | E::MalformedRequest => (400, "invalid_request_error", "invalid_request"),
             E::InsufficientQuota => (429, "insufficient_quota", "insufficient_quota"),
             E::ModelNotAllowed => (403, "permission_error", "model_not_allowed"),

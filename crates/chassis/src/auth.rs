@@ -1,28 +1,40 @@
-//! The token guard, and the short-lived tokens that browsers use for streams.
+//! The guard: who may come in, and who it is.
 //!
-//! Every route needs a token unless it is on the list of public ones: a route that nobody thought about is closed.
+//! Every route needs a token unless it is on a list of public ones, and what is not the services' own token needs a
+//! rule for the route: a route that nobody thought about is closed. Who calls with the services' token or with a key of
+//! the gateway's costs a comparison; a [`Principal`] is made for those that come with a token of their own, and for
+//! handlers that ask for a [`Caller`].
+
+mod caller;
+mod rules;
+mod stream_token;
+#[cfg(test)]
+mod tests;
+mod verifier;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use actix_web::HttpRequest;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::ThinData;
-use ring::hmac;
+use actix_web::{HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use vx11_contracts::ErrorCode;
+use vx11_contracts::identity::Principal;
 
 use crate::error::ApiError;
 use crate::header_names::{API_KEY, TOKEN};
 use crate::server::Admit;
 
-/// How long a stream token works.
-pub const STREAM_TOKEN_TTL: Duration = Duration::from_secs(60);
+pub use caller::Caller;
+pub use rules::{Access, Rule};
+pub use stream_token::{STREAM_TOKEN_TTL, mint_stream_token, mint_stream_token_for};
+pub use verifier::{Refusal, Verifier};
 
 /// A service's own credentials, beside the token that all services share.
 ///
@@ -39,27 +51,20 @@ pub trait Credentials: Send + Sync {
 /// Lets requests in.
 pub(crate) struct Guard {
     /// `None`: every caller is let in. Only for a service that guards itself.
-    token: Option<SecretString>,
-    /// Where `?token=` with a stream token is accepted.
-    stream_paths: &'static [&'static str],
+    pub(crate) token: Option<SecretString>,
+    /// Where `?token=` is looked at.
+    pub(crate) stream_paths: &'static [&'static str],
     /// Who may come in and present a token, and who learns that one was wrong.
-    admit: Option<Admit>,
+    pub(crate) admit: Option<Admit>,
     /// Who else may come in.
-    credentials: Option<Arc<dyn Credentials>>,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
+    /// Who the others are.
+    pub(crate) verifier: Option<Arc<dyn Verifier>>,
+    /// What each route asks of them.
+    pub(crate) rules: &'static [Rule],
 }
 
 impl Guard {
-    /// Asks for `token` everywhere but on public routes, and accepts stream tokens on `stream_paths`. What is not the
-    /// token is shown to `credentials`.
-    pub(crate) fn new(
-        token: Option<SecretString>,
-        stream_paths: &'static [&'static str],
-        admit: Option<Admit>,
-        credentials: Option<Arc<dyn Credentials>>,
-    ) -> Self {
-        Self { token, stream_paths, admit, credentials }
-    }
-
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         if let Some(admit) = &self.admit {
             admit.admit(request.request())?;
@@ -68,23 +73,20 @@ impl Guard {
         if is_public(request.method(), request.path()) {
             return Ok(());
         }
-        let Some(admit) = &self.admit else { return self.check_token(token, request) };
-        // Before the token is looked at: who guesses must not learn from the answer that a guess was right.
-        admit.may_present_token(request.request())?;
-        let checked = self.check_token(token, request);
-        if checked.as_ref().is_err_and(|error| error.code() == ErrorCode::InvalidToken) {
-            admit.wrong_token(request.request());
+        if let Some(admit) = &self.admit {
+            // Before the token is looked at: who guesses must not learn from the answer that a guess was right.
+            admit.may_present_token(request.request())?;
         }
-        checked
+        self.check_token(token, request)
     }
 
     fn check_token(&self, token: &SecretString, request: &ServiceRequest) -> Result<(), ApiError> {
         match presented_token(request.headers()) {
-            Some(sent) if bool::from(sent.as_bytes().ct_eq(token.expose_secret().as_bytes())) => Ok(()),
+            Some(sent) if is_token(token, sent) => Ok(()),
             Some(sent) if self.credentials.as_ref().is_some_and(|own| own.accept(request.request(), sent)) => Ok(()),
-            Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the token is not the right one")),
+            Some(_) => Err(Refusal::Invalid.into()),
             None => match self.stream_token(request) {
-                Some(sent) if verify_stream_token(token, &sent, SystemTime::now()) => Ok(()),
+                Some(sent) if stream_token::verify(token, &sent, SystemTime::now()) => Ok(()),
                 Some(_) => Err(ApiError::new(ErrorCode::InvalidToken, "the stream token is wrong or has expired")),
                 None => Err(ApiError::new(
                     ErrorCode::MissingToken,
@@ -94,12 +96,51 @@ impl Guard {
         }
     }
 
-    fn stream_token(&self, request: &ServiceRequest) -> Option<String> {
-        if request.method() != Method::GET || !self.stream_paths.contains(&request.path()) {
-            return None;
+    /// Whether a request that would be refused comes from somebody who is known otherwise, or asks for what is open.
+    async fn look_again(&self, request: &ServiceRequest, refused: ApiError) -> Result<(), ApiError> {
+        if !matches!(refused.code(), ErrorCode::InvalidToken | ErrorCode::MissingToken) {
+            return Err(refused);
         }
-        let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
-        pairs.find(|(name, _)| name == "token").map(|(_, value)| value.into_owned())
+        let access = Access::of(self.rules, request.request());
+        match self.identify(request).await {
+            Ok(principal) if access.is_some_and(|access| access.permits(&principal)) => {
+                request.extensions_mut().insert(principal);
+                Ok(())
+            }
+            _ if access == Some(Access::Public) => Ok(()),
+            Ok(principal) => {
+                if let Some(verifier) = &self.verifier {
+                    verifier.denied(request.request(), &principal);
+                }
+                Err(caller::forbidden())
+            }
+            Err(Refusal::Invalid) => {
+                if let (ErrorCode::InvalidToken, Some(admit)) = (refused.code(), &self.admit) {
+                    admit.wrong_token(request.request());
+                }
+                Err(refused)
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn identify(&self, request: &ServiceRequest) -> Result<Principal, Refusal> {
+        let in_query = self.stream_token(request);
+        if let (Some(token), Some(sent)) = (&self.token, &in_query)
+            && let Some(principal) = stream_token::holder(token, sent, SystemTime::now())
+        {
+            return Ok(principal);
+        }
+        let sent = presented_token(request.headers()).or(in_query.as_deref());
+        match (&self.verifier, sent) {
+            (Some(verifier), Some(sent)) => verifier.verify(sent).await,
+            _ => Err(Refusal::Invalid),
+        }
+    }
+
+    fn stream_token(&self, request: &ServiceRequest) -> Option<String> {
+        let is_stream = request.method() == Method::GET && self.stream_paths.contains(&request.path());
+        is_stream.then(|| caller::stream_token_of(request.request())).flatten()
     }
 }
 
@@ -108,7 +149,12 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    match guard.check(&request) {
+    let checked = match guard.check(&request) {
+        Ok(()) => Ok(()),
+        // In a box: other requests need not carry what it takes.
+        Err(refused) => Box::pin(guard.look_again(&request, refused)).await,
+    };
+    match checked {
         Ok(()) => {
             let mut response = next.call(request).await?.map_into_left_body();
             if let Some(own) = &guard.credentials {
@@ -119,6 +165,10 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
         }
         Err(error) => Ok(request.error_response(error).map_into_right_body()),
     }
+}
+
+fn is_token(token: &SecretString, sent: &str) -> bool {
+    sent.as_bytes().ct_eq(token.expose_secret().as_bytes()).into()
 }
 
 /// What may be read without a token: nothing that names a person, a message or a secret.
@@ -135,64 +185,4 @@ pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     };
     text(TOKEN).or_else(bearer).or_else(|| text(API_KEY))
-}
-
-/// A token for `?token=` on streams: its expiry, and a MAC of it under the shared token.
-///
-/// It is verified without any store, so any replica, and the edge in front of it, accepts what another one made.
-pub fn mint_stream_token(token: &SecretString, now: SystemTime) -> String {
-    let expires = unix_seconds(now) + STREAM_TOKEN_TTL.as_secs();
-    format!("{expires}.{}", hex(stream_mac(token, expires).as_ref()))
-}
-
-fn verify_stream_token(token: &SecretString, sent: &str, now: SystemTime) -> bool {
-    let Some((expires, mac)) = sent.split_once('.') else { return false };
-    let Ok(expires) = expires.parse::<u64>() else { return false };
-    let right = hex(stream_mac(token, expires).as_ref());
-    expires >= unix_seconds(now) && bool::from(mac.as_bytes().ct_eq(right.as_bytes()))
-}
-
-fn stream_mac(token: &SecretString, expires: u64) -> hmac::Tag {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, token.expose_secret().as_bytes());
-    hmac::sign(&key, format!("vx11 stream token {expires}").as_bytes())
-}
-
-fn unix_seconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_token_works_until_it_expires_and_only_under_its_own_secret() {
-        let secret = SecretString::from("s3cret");
-        let now = SystemTime::now();
-        let minted = mint_stream_token(&secret, now);
-        assert!(verify_stream_token(&secret, &minted, now));
-        assert!(verify_stream_token(&secret, &minted, now + STREAM_TOKEN_TTL));
-        assert!(!verify_stream_token(&secret, &minted, now + STREAM_TOKEN_TTL + Duration::from_secs(1)));
-        assert!(!verify_stream_token(&SecretString::from("other"), &minted, now));
-    }
-
-    #[test]
-    fn a_stream_token_with_a_later_expiry_written_in_is_refused() {
-        let secret = SecretString::from("s3cret");
-        let minted = mint_stream_token(&secret, SystemTime::now());
-        let (expires, mac) = minted.split_once('.').expect("two parts");
-        let later = expires.parse::<u64>().expect("seconds") + 3600;
-        assert!(!verify_stream_token(&secret, &format!("{later}.{mac}"), SystemTime::now()));
-        for garbage in ["", ".", "x.y", "18446744073709551616.aa"] {
-            assert!(!verify_stream_token(&secret, garbage, SystemTime::now()), "{garbage}");
-        }
-    }
 }

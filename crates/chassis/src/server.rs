@@ -20,7 +20,7 @@ use vx11_contracts::headers;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::addresses::Addresses;
-use crate::auth::{self, Credentials, Guard};
+use crate::auth::{self, Credentials, Guard, Rule, Verifier};
 use crate::config::Common;
 use crate::connections;
 use crate::error::ApiError;
@@ -105,6 +105,10 @@ pub struct Service {
     pub admit: Option<Admit>,
     /// Lets in callers that have another secret than the token.
     pub credentials: Option<Arc<dyn Credentials>>,
+    /// Says who the bearers of access tokens and API keys are.
+    pub verifier: Option<Arc<dyn Verifier>>,
+    /// What these need for each route; a route that isn't named is closed to them.
+    pub rules: &'static [Rule],
     /// Limits of the server.
     pub http: HttpConfig,
     /// Its metrics.
@@ -133,6 +137,8 @@ impl Service {
             allowed_origins: Vec::new(),
             admit: None,
             credentials: None,
+            verifier: None,
+            rules: &[],
             http: common.http.clone(),
             metrics,
             dependencies,
@@ -160,10 +166,10 @@ async fn run<F>(service: Service, listener: TcpListener, shutdown: Shutdown, con
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let Service { name, token, stream_paths, allowed_origins, admit, credentials, http, metrics, .. } = service;
-    let Service { dependencies, on_connect, openapi, .. } = service;
+    let Service { name, token, stream_paths, allowed_origins, admit, credentials, verifier, rules, .. } = service;
+    let Service { http, metrics, dependencies, on_connect, openapi, .. } = service;
     let address = listener.local_addr()?;
-    let guard = Arc::new(Guard::new(token, stream_paths, admit, credentials));
+    let guard = Arc::new(Guard { token, stream_paths, admit, credentials, verifier, rules });
     let observed = Observed { service: name, metrics: metrics.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);

@@ -1,6 +1,6 @@
 //! Who a request is from, once that is proven.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::{OrgId, Permission, Role, Scopes};
 
@@ -22,7 +22,19 @@ pub struct Principal {
 impl Principal {
     /// Who comes with the token that all services share: the platform itself.
     pub fn service() -> Self {
-        Self { org: OrgId::platform(), subject: "service".into(), role: Role::Admin, scopes: Scopes::ALL }
+        static SERVICE: LazyLock<Principal> = LazyLock::new(|| Principal {
+            org: OrgId::platform(),
+            subject: "service".into(),
+            role: Role::Admin,
+            scopes: Scopes::ALL,
+        });
+        SERVICE.clone()
+    }
+
+    /// The same with no scope but those of `scopes` that it has.
+    #[must_use]
+    pub fn narrowed(self, scopes: Scopes) -> Self {
+        Self { scopes: self.scopes.and(scopes), ..self }
     }
 
     /// Whether it may do what `permission` names, in its own organisation.

@@ -72,6 +72,12 @@ impl Scopes {
         self.0 & !others.0 == 0
     }
 
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -143,5 +149,6 @@ mod tests {
         let agent: Scopes = [Scope::Agent].into_iter().collect();
         assert!(agent.within(Scopes::ALL) && Scopes::NONE.within(agent) && agent.within(agent));
         assert!(!Scopes::ALL.within(agent));
+        assert_eq!(Scopes::ALL.and(agent), agent);
     }
 }

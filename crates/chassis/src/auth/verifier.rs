@@ -1,0 +1,52 @@
+//! Proof of who calls: what a service knows of access tokens and API keys.
+
+use actix_web::HttpRequest;
+use async_trait::async_trait;
+use vx11_contracts::ErrorCode;
+use vx11_contracts::identity::Principal;
+
+use crate::error::ApiError;
+
+/// Says who the bearer of an access token or an API key is.
+///
+/// It is asked only about what is neither the shared token nor one of the service's own
+/// [`Credentials`](super::Credentials), and may look into a store; strangers ask it too, so what it does for a secret
+/// that is nobody's must be cheap.
+#[async_trait]
+pub trait Verifier: Send + Sync {
+    /// Who comes with `secret`.
+    ///
+    /// # Errors
+    /// [`Refusal`] when that isn't proven.
+    async fn verify(&self, secret: &str) -> Result<Principal, Refusal>;
+
+    /// `principal` asked for a route that it may not use; for the audit log.
+    fn denied(&self, request: &HttpRequest, principal: &Principal) {
+        let (org, subject, role) = (principal.org.as_str(), &*principal.subject, principal.role.as_str());
+        let route = request.match_pattern();
+        tracing::info!(auth.org = org, auth.subject = subject, auth.role = role, route, "not permitted");
+    }
+}
+
+/// Why it isn't proven who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The access token was good once. It's no guess, so it doesn't count as a wrong one.
+    Expired,
+    /// It is nobody's. Which of many reasons it is, callers don't learn.
+    Invalid,
+    /// What would have to be asked doesn't answer.
+    Unavailable,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Expired => Self::new(ErrorCode::TokenExpired, "the access token has expired"),
+            Refusal::Invalid => Self::new(ErrorCode::InvalidToken, "the token is not the right one"),
+            Refusal::Unavailable => {
+                Self::new(ErrorCode::StoreUnavailable, "it cannot be told who calls: the database does not answer")
+            }
+        }
+    }
+}
