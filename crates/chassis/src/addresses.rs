@@ -28,7 +28,8 @@ impl Addresses {
     }
 }
 
-fn methods(item: &PathItem) -> Vec<Method> {
+/// The methods that `item` documents.
+pub(crate) fn methods(item: &PathItem) -> Vec<Method> {
     let documented = [
         (Method::GET, &item.get),
         (Method::PUT, &item.put),

@@ -16,6 +16,8 @@ pub enum Access {
     Known,
     /// Callers with this permission.
     Needs(Permission),
+    /// Only who has the shared token; as without a rule, but said.
+    Services,
 }
 
 /// What one route asks.
@@ -23,7 +25,8 @@ pub enum Access {
 pub struct Rule {
     /// Its method; a rule for GET holds for HEAD.
     pub method: Method,
-    /// Its pattern, as it is registered: `/operator/api/interventions/{id}`.
+    /// Its pattern, as it is registered: `/operator/api/interventions/{id}`. Where several patterns fit an address, it
+    /// is the first one registered, whatever its method; so routes of one address are registered under one pattern.
     pub pattern: &'static str,
     /// What it asks.
     pub access: Access,
@@ -50,6 +53,7 @@ impl Access {
     pub(super) fn permits(self, principal: &Principal) -> bool {
         match self {
             Self::Public | Self::Known => true,
+            Self::Services => false,
             Self::Needs(permission) => principal.may(permission),
         }
     }
