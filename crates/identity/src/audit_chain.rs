@@ -199,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_is_of_the_place_as_well_as_of_the_row() {
+        let row = CanonicalRow::new().field("a", Some("x"));
+        assert_ne!(link(GENESIS, 1, &row), link(GENESIS, 2, &row));
+        assert_ne!(link(GENESIS, 1, &row), link(Sha256::of(b""), 1, &row));
+    }
+
+    #[test]
     fn an_empty_log_is_without_a_flaw_unless_it_was_longer_once() {
         assert_eq!(verify(Head::START, [], None), Ok(Verified { rows: 0, head: Head::START }));
         let known = Head { sequence: 2, hash: GENESIS };
