@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::intervention::StandsAt;
+
 /// Declares [`ErrorCode`] from one table, so that code, status and meaning cannot drift apart.
 macro_rules! error_codes {
     ($($variant:ident, $code:literal, $status:literal, $meaning:literal;)+) => {
@@ -96,6 +98,9 @@ pub struct ErrorInfo {
     /// What the policy keeps off; only with `off_by_policy`.
     #[serde(skip_serializing_if = "Option::is_none", default, flatten)]
     pub policy: Option<PolicyRefusal>,
+    /// Where the intervention stands that was decided before; only with `conflict`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub intervention: Option<Box<StandsAt>>,
 }
 
 /// What is off, why, and what to do about it.

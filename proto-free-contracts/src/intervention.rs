@@ -39,6 +39,8 @@ pub use limits::{
 };
 pub use metrics::{InterventionMetrics, PilotCount};
 pub use page::{Cursor, DEFAULT_LIMIT, InterventionPage, ListInterventions, MAX_LIMIT};
-pub use record::{Action, Intervention};
+pub use record::{Action, Intervention, StandsAt};
 pub use socket::{Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError, ReplyErrorInfo};
-pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Role, Status, UnknownWord};
+pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Status, UnknownWord};
+
+pub use crate::identity::Role;

@@ -38,6 +38,8 @@ pub struct Common {
     pub token: Option<SecretString>,
     /// Where stores, backups and evidence files are.
     pub data_dir: DataDir,
+    /// The PostgreSQL database that replicas share; without it, SQLite files in the data directory.
+    pub database_url: Option<SecretString>,
     /// Where the services are.
     pub urls: Urls,
     /// Logs and traces.

@@ -10,6 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use vx11_contracts::anthropic::AnthropicError;
 use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
+use vx11_contracts::intervention::StandsAt;
 use vx11_contracts::openai::OpenAiError;
 
 use crate::header_names::RETRY_AFTER_MS;
@@ -26,6 +27,7 @@ struct Parts {
     known: Option<Vec<String>>,
     retry_after: Option<u64>,
     policy: Option<PolicyRefusal>,
+    intervention: Option<Box<StandsAt>>,
     allow: Option<String>,
     cause: Option<String>,
 }
@@ -41,6 +43,7 @@ impl ApiError {
             known: None,
             retry_after: None,
             policy: None,
+            intervention: None,
             allow: None,
             cause: None,
         }))
@@ -84,6 +87,13 @@ impl ApiError {
     pub fn off_by_policy(refusal: PolicyRefusal) -> Self {
         let mut error = Self::new(ErrorCode::OffByPolicy, refusal.message.clone());
         error.0.policy = Some(refusal);
+        error
+    }
+
+    /// 409: an intervention was decided before, or stands elsewhere than the caller saw.
+    pub fn stands_at(detail: impl Into<String>, stands_at: StandsAt) -> Self {
+        let mut error = Self::new(ErrorCode::Conflict, detail);
+        error.0.intervention = Some(Box::new(stands_at));
         error
     }
 
@@ -138,6 +148,7 @@ impl ApiError {
                 field: self.0.field.clone(),
                 known: self.0.known.clone(),
                 policy: self.0.policy.clone(),
+                intervention: self.0.intervention.clone(),
             },
             retry_after: self.0.retry_after,
             correlation_id: correlation_id.to_owned(),
@@ -217,9 +228,9 @@ impl ApiError {
 /// What another service answered, to be passed on under the request's own correlation id.
 impl From<ErrorBody> for ApiError {
     fn from(body: ErrorBody) -> Self {
-        let ErrorInfo { code, field, known, policy } = body.error;
+        let ErrorInfo { code, field, known, policy, intervention } = body.error;
         let parts = *Self::new(code, body.detail).0;
-        Self(Box::new(Parts { field, known, policy, retry_after: body.retry_after, ..parts }))
+        Self(Box::new(Parts { field, known, policy, intervention, retry_after: body.retry_after, ..parts }))
     }
 }
 

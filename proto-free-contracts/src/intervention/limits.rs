@@ -52,6 +52,10 @@ pub(super) fn at_most(field: &str, text: &str, most: usize) -> Result<(), Invali
     if text.len() > most && text.chars().count() > most {
         return Err(InvalidField::new(field, format!("at most {most} characters")));
     }
+    // PostgreSQL has no text with it.
+    if text.contains('\0') {
+        return Err(InvalidField::new(field, "no character with the code 0"));
+    }
     Ok(())
 }
 

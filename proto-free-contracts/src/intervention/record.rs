@@ -88,6 +88,18 @@ pub struct Action {
     pub args_digest: String,
 }
 
+/// Where a request stands, for whoever wanted to change it and came too late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InterventionStandsAt)]
+pub struct StandsAt {
+    /// Where it stands.
+    pub status: Status,
+    /// Its version.
+    pub version: i64,
+    /// The decision that won.
+    pub decision: Option<Decision>,
+}
+
 impl Intervention {
     /// The step of the escalation that it stands at; none before the first.
     pub fn step(&self) -> Option<&EscalationStep> {

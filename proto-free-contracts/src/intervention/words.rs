@@ -140,19 +140,6 @@ impl Priority {
 }
 
 words! {
-    /// What a person or a key may do; `ADMIN` is the greatest.
-    #[schema(as = PilotRole)]
-    Role {
-        /// Reads.
-        Viewer = "VIEWER",
-        /// Decides.
-        Operator = "OPERATOR",
-        /// Decides what only an admin may, and gives roles.
-        Admin = "ADMIN",
-    }
-}
-
-words! {
     /// The ways to decide.
     DecisionKind {
         /// The action runs as it was asked.
@@ -213,7 +200,6 @@ mod tests {
     #[test]
     fn ranks_are_the_order_of_work() {
         assert!(Priority::Critical > Priority::High && Priority::Normal > Priority::Low);
-        assert!(Role::Admin > Role::Operator && Role::Operator > Role::Viewer);
         for priority in Priority::ALL {
             assert_eq!(Priority::from_rank(priority.rank()), Some(*priority));
         }

@@ -20,6 +20,8 @@ pub struct OperatorConfig {
     pub chat: ChatConfig,
     /// The event stream.
     pub events: EventsConfig,
+    /// Interventions.
+    pub interventions: InterventionsConfig,
 }
 
 /// `[operator.chat]`
@@ -76,6 +78,21 @@ pub struct EventsConfig {
     pub max_streams: usize,
 }
 
+/// `[operator.interventions]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterventionsConfig {
+    /// How long a pilot may stay at a request that it has claimed; also the most that a claim may ask for.
+    #[serde(with = "humantime_serde")]
+    pub claim: Duration,
+}
+
+impl Default for InterventionsConfig {
+    fn default() -> Self {
+        Self { claim: Duration::from_secs(300) }
+    }
+}
+
 impl Default for OperatorConfig {
     fn default() -> Self {
         Self {
@@ -83,6 +100,7 @@ impl Default for OperatorConfig {
             operator_control: false,
             chat: ChatConfig::default(),
             events: EventsConfig::default(),
+            interventions: InterventionsConfig::default(),
         }
     }
 }
@@ -129,6 +147,7 @@ impl Section for OperatorConfig {
             ("operator.chat.stream_total", self.chat.stream_total),
             ("operator.events.heartbeat", self.events.heartbeat),
             ("operator.events.max_age", self.events.max_age),
+            ("operator.interventions.claim", self.interventions.claim),
         ];
         match positive.iter().find(|(_, value)| value.is_zero()) {
             Some((field, _)) => Err(ConfigError::unusable(*field, "must be longer than zero")),

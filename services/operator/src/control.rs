@@ -19,7 +19,6 @@ use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
-pub(crate) use sweep::Swept;
 
 const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("control/sqlite"), postgres: embed_migrations!("control/postgres") };
@@ -42,13 +41,5 @@ impl Control {
     /// The interventions of one organisation.
     pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
         Interventions::new(self.database.clone(), org.into())
-    }
-
-    /// Whether it answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.database.ping().await
     }
 }

@@ -6,6 +6,7 @@ mod circuit_breakers;
 mod commands;
 mod config;
 mod events;
+mod interventions;
 mod maintenance;
 mod metrics;
 mod performance;
@@ -45,15 +46,21 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(audit::trail)
             .service(replay::replay)
             .service(circuit_breakers::list)
-            .service(maintenance::run),
+            .service(maintenance::run)
+            .configure(interventions::routes),
     );
+    // Where older clients look for them.
+    config.service(web::scope("/api").configure(interventions::routes));
 }
 
 /// The document of every route.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay."),
-    nest((path = "/operator/api", api = ScopeApi))
+    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; and interventions, which people decide."),
+    nest(
+        (path = "/operator/api", api = ScopeApi),
+        (path = "/operator/api", api = interventions::InterventionsApi),
+    )
 )]
 pub(crate) struct OperatorApi;
 

@@ -15,11 +15,13 @@ use vx11_chassis::health::Dependencies;
 use vx11_contracts::health::DependencyState;
 use vx11_http_client::InvalidAddress;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
-use vx11_store::{StoreConfig, WriterHealth};
+use vx11_store::{DatabaseConfig, DatabaseUrl, StoreConfig, WriterHealth};
 
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
+use crate::control::Control;
+use crate::desk::Desk;
 use crate::events::EventHub;
 use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
@@ -30,6 +32,8 @@ use crate::store::Store;
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for a connection to another service.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Days that decided, expired and closed interventions are kept where nothing else is configured.
+const ARCHIVE_DAYS: u32 = 90;
 /// Sessions whose rate is remembered.
 const MAX_SESSIONS: usize = 100_000;
 
@@ -48,6 +52,7 @@ pub(crate) struct Shared {
     events: EventHub,
     summaries: Arc<crate::metrics_cache::MetricsCache>,
     rows_total: Arc<crate::row_total::RowTotal>,
+    desk: Desk,
     shutdown: Shutdown,
 }
 
@@ -62,6 +67,9 @@ impl Shared {
         let at = StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) };
         let store = Store::open(at)?;
         store.writer.register(registry)?;
+        let url = common.database_url.clone().map(DatabaseUrl);
+        let control = DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"));
+        let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
@@ -74,6 +82,7 @@ impl Shared {
             events: EventHub::new(store.clone()),
             summaries: Arc::default(),
             rows_total: Arc::default(),
+            desk: Desk::new(Control::open(control)?, archive_days),
             config: Arc::new(config),
             common: Arc::new(common),
             store,
@@ -112,6 +121,7 @@ impl Shared {
         Ok(State {
             config: self.config.clone(),
             store: self.store.clone(),
+            desk: self.desk.clone(),
             chat,
             madre,
             events: self.events.clone(),
@@ -138,6 +148,7 @@ impl Shared {
         let mut tasks = JoinSet::new();
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;
         for (name, url, Watched { gate, breaker }) in

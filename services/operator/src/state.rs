@@ -8,6 +8,7 @@ use vx11_chassis::client::ServiceClient;
 use crate::chat::Chat;
 use crate::clients::Madre;
 use crate::config::OperatorConfig;
+use crate::desk::Desk;
 use crate::events::EventHub;
 use crate::metrics_cache::MetricsCache;
 use crate::row_total::RowTotal;
@@ -20,6 +21,8 @@ pub(crate) struct State {
     pub(crate) config: Arc<OperatorConfig>,
     /// What outlives this process.
     pub(crate) store: Store,
+    /// Requests for people's decisions.
+    pub(crate) desk: Desk,
     /// Chat.
     pub(crate) chat: Chat,
     /// madre.

@@ -12,6 +12,7 @@ pub(super) const SECTIONS: &[&str] =
 /// The tables whose rows are kept for a number of days; another name is a mistake that would keep them too long.
 pub(super) const TABLES: &[&str] = &[
     "copilot_actions_log",
+    "interventions",
     "performance_logs",
     "performance_minutes",
     "plans",
@@ -27,6 +28,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("VX11_TOKEN", "token"),
     ("VX11_TENTACULO_LINK_TOKEN", "token"),
     ("VX11_DATA_DIR", "data_dir"),
+    ("VX11_DATABASE_URL", "database_url"),
     ("VX11_TENTACULO_URL", "urls.tentaculo"),
     ("VX11_MADRE_URL", "urls.madre"),
     ("VX11_SWITCH_URL", "urls.switch"),

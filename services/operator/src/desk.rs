@@ -1,0 +1,181 @@
+//! The desk that requests for a person's decision come to: made, decided, waited for.
+//!
+//! It puts together what is decided (the domain), what is kept (the database) and who is told (the hub). It knows
+//! nothing of HTTP.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use vx11_chassis::Shutdown;
+use vx11_contracts::identity::Principal;
+use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
+use vx11_store::StoreError;
+
+use crate::control::{Changed, Control, Created, DecideError, Idempotency, Interventions};
+use crate::domain::intervention::{Actor, Asked, Command, open};
+use crate::hub::{Hub, News};
+
+/// How often who waits looks again, for what other replicas did.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the sweeper looks.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often what is archived and old is removed.
+const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Where requests are made, decided and waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    control: Control,
+    hub: Hub,
+    archive_days: u32,
+}
+
+/// A request to be made.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// What is asked; validated.
+    pub(crate) create: CreateIntervention,
+    /// In which shape.
+    pub(crate) format: AnswerFormat,
+    /// What makes asking twice the same as asking once.
+    pub(crate) idempotency: Option<Idempotency>,
+    /// The HTTP request that asks.
+    pub(crate) correlation_id: Option<String>,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) enum Asking {
+    /// It waits for a decision.
+    Made(Box<Intervention>),
+    /// It was made before, with the same idempotency key.
+    Before(Box<Intervention>),
+    /// Another body came with the same idempotency key.
+    OtherBody,
+    /// There is one of this id.
+    Exists(String),
+}
+
+impl Desk {
+    /// `archive_days`: how long what has ended is kept.
+    pub(crate) fn new(control: Control, archive_days: u32) -> Self {
+        Self { control, hub: Hub::default(), archive_days }
+    }
+
+    /// The requests of a caller's organisation.
+    pub(crate) fn interventions(&self, principal: &Principal) -> Interventions {
+        self.control.interventions(principal.org.as_str())
+    }
+
+    /// Who is told at once.
+    #[expect(dead_code, reason = "the dashboard's socket listens here")]
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Makes a request in the organisation of `principal`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn ask(&self, principal: &Principal, ask: Ask) -> Result<Asking, StoreError> {
+        let Ask { create, format, idempotency, correlation_id } = ask;
+        let now = Timestamp::now();
+        let request_id = create.request_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let asked = Asked {
+            org_id: principal.org.as_str().to_owned(),
+            by: principal.subject.as_ref().to_owned(),
+            request_id: request_id.clone(),
+            correlation_id,
+            format,
+        };
+        let request = open(create, asked, now);
+        Ok(match self.interventions(principal).create(request.clone(), idempotency).await? {
+            Created::New => {
+                self.hub.tell(News { request: request.clone(), transitions: Vec::new() });
+                Asking::Made(Box::new(crate::domain::intervention::seen_at(&request, now)))
+            }
+            Created::Before(before) => Asking::Before(Box::new(crate::domain::intervention::seen_at(&before, now))),
+            Created::OtherBody => Asking::OtherBody,
+            Created::Exists => Asking::Exists(request_id),
+        })
+    }
+
+    /// Carries out what `principal` wants done with a request of its organisation.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub(crate) async fn act(
+        &self,
+        principal: &Principal,
+        id: &str,
+        command: Command,
+    ) -> Result<Intervention, DecideError> {
+        let actor = Actor::new(principal.subject.as_ref(), principal.role);
+        let changed = self.interventions(principal).decide(id, command, actor, Timestamp::now()).await?;
+        Ok(self.announce(changed))
+    }
+
+    /// Waits until a request is not open any more, or until `deadline`; the request as it is then. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn wait(
+        &self,
+        principal: &Principal,
+        id: &str,
+        deadline: Instant,
+    ) -> Result<Option<Intervention>, StoreError> {
+        let interventions = self.interventions(principal);
+        // Before the first look, so that nothing happens unheard in between.
+        let mut news = self.hub.subscribe(principal.org.as_str());
+        loop {
+            let found = interventions.find(id, Timestamp::now()).await?;
+            let is_open = found.as_ref().is_some_and(|request| request.status.is_open());
+            if !is_open || Instant::now() >= deadline {
+                return Ok(found);
+            }
+            let next_look = deadline.min(Instant::now() + LOOK_EVERY);
+            let heard = async {
+                loop {
+                    match news.recv().await {
+                        Ok(news) if news.request.request_id != id => {}
+                        // Missed some, or heard of this one: look.
+                        _ => return,
+                    }
+                }
+            };
+            let _ = tokio::time::timeout_at(next_look, heard).await;
+        }
+    }
+
+    /// Lets time have its way until the service stops.
+    pub(crate) async fn sweep(self, shutdown: Shutdown) {
+        let mut clear_at = Instant::now() + SWEEP_EVERY;
+        while !shutdown.has_begun() {
+            match self.control.mark_expired(Timestamp::now()).await {
+                Ok(swept) => {
+                    let is_full = swept.is_full;
+                    swept.changed.into_iter().for_each(|changed| drop(self.announce(changed)));
+                    if is_full {
+                        continue;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "interventions that are due wait for the database"),
+            }
+            if Instant::now() >= clear_at {
+                clear_at = Instant::now() + CLEAR_EVERY;
+                if let Err(error) = self.control.clear_archived(self.archive_days, Timestamp::now()).await {
+                    tracing::warn!(%error, "old interventions cannot be removed");
+                }
+            }
+            let _ = tokio::time::timeout(SWEEP_EVERY, shutdown.begun()).await;
+        }
+    }
+
+    fn announce(&self, changed: Changed) -> Intervention {
+        let Changed { after, transitions } = changed;
+        self.hub.tell(News { request: after.clone(), transitions });
+        after
+    }
+}

@@ -1,0 +1,101 @@
+//! Who is told of interventions at once: those who wait for a decision, and dashboards that are open.
+//!
+//! One channel an organisation, which is there while somebody listens. It is bounded: who does not keep up is told how
+//! much was missed, and reads the lists again. What is told here was committed before, and other replicas' words are not
+//! among it: whoever must not miss one looks from time to time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+use vx11_contracts::intervention::Intervention;
+
+use crate::domain::intervention::Transition;
+
+/// What is kept for a listener that is behind.
+const BACKLOG: usize = 256;
+
+/// Something happened to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct News {
+    /// The request as it is now.
+    pub(crate) request: Intervention,
+    /// What happened, in order; nothing for one that is new.
+    pub(crate) transitions: Vec<Transition>,
+}
+
+/// Tells listeners of one organisation what happened there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hub {
+    channels: Arc<Mutex<Channels>>,
+}
+
+/// By organisation.
+type Channels = HashMap<Arc<str>, Sender<Arc<News>>>;
+
+impl Hub {
+    /// Hears of everything that happens in `org` from now on.
+    pub(crate) fn subscribe(&self, org: &str) -> Receiver<Arc<News>> {
+        let mut channels = self.channels.lock();
+        if let Some(channel) = channels.get(org) {
+            return channel.subscribe();
+        }
+        let (channel, receiver) = broadcast::channel(BACKLOG);
+        channels.insert(org.into(), channel);
+        receiver
+    }
+
+    /// Tells everybody who listens to the request's organisation.
+    pub(crate) fn tell(&self, news: News) {
+        let mut channels = self.channels.lock();
+        let org = news.request.org_id.clone();
+        let Some(channel) = channels.get(&*org) else { return };
+        // Nobody listens any more.
+        if channel.send(Arc::new(news)).is_err() {
+            channels.remove(&*org);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_contracts::intervention::{AnswerFormat, CreateIntervention};
+
+    use super::*;
+    use crate::domain::intervention::{Asked, open};
+
+    fn news(org: &str, id: &str) -> News {
+        let asked = Asked {
+            org_id: org.to_owned(),
+            by: "agent".to_owned(),
+            request_id: id.to_owned(),
+            correlation_id: None,
+            format: AnswerFormat::Vx11,
+        };
+        News { request: open(CreateIntervention::new("t"), asked, jiff::Timestamp::UNIX_EPOCH), transitions: vec![] }
+    }
+
+    #[tokio::test]
+    async fn only_an_organisations_own_listeners_are_told() {
+        let hub = Hub::default();
+        let (mut acme, mut globex) = (hub.subscribe("acme"), hub.subscribe("globex"));
+        hub.tell(news("acme", "r1"));
+        assert_eq!(acme.recv().await.expect("told").request.request_id, "r1");
+        globex.try_recv().expect_err("nothing of its own");
+        drop((acme, globex));
+        hub.tell(news("acme", "r2"));
+        hub.tell(news("globex", "r3"));
+        assert!(hub.channels.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_learns_how_much_was_missed() {
+        let hub = Hub::default();
+        let mut slow = hub.subscribe("acme");
+        for number in 0..BACKLOG + 44 {
+            hub.tell(news("acme", &number.to_string()));
+        }
+        assert_eq!(slow.recv().await, Err(broadcast::error::RecvError::Lagged(44)));
+    }
+}

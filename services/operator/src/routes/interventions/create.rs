@@ -1,0 +1,74 @@
+//! `POST /operator/api/interventions`
+
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse, post};
+use ring::digest::{SHA256, digest};
+use vx11_chassis::auth::Caller;
+use vx11_chassis::extract::Body;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::identity::Permission;
+use vx11_contracts::intervention::{Answer, CreateBody};
+use vx11_contracts::operator::Envelope;
+use vx11_contracts::{ErrorBody, ErrorCode};
+
+use super::store_error;
+use crate::control::Idempotency;
+use crate::desk::{Ask, Asking};
+use crate::state::State;
+
+/// Names a request that must not be made twice, however often it is sent.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest `Idempotency-Key`.
+const KEY_CHARS: usize = 255;
+
+/// Ask for a person's decision.
+///
+/// In the contract's shape, or in LangChain's human-in-the-loop shape, alone or as a list of one. With an
+/// `Idempotency-Key` the same body makes one request however often it comes: 201 the first time, 200 after that.
+#[utoipa::path(operation_id = "create_intervention", tag = "interventions", request_body = CreateBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; kept as long as the request")),
+    responses(
+        (status = 201, body = Envelope<Answer>),
+        (status = 200, body = Envelope<Answer>, description = "made before, with the same key"),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "there is one of this id, or the key came with another body"),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    ))]
+#[post("/interventions")]
+pub(crate) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    context: RequestContext,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let principal = caller.require(Permission::OpenInterventions)?;
+    let idempotency = idempotency(&request, &body.0)?;
+    let asked: CreateBody = vx11_chassis::extract::parse(&body.0)?;
+    let (create, format) = asked.into_parts();
+    create.validate().map_err(|invalid| ApiError::invalid_field(invalid.field, invalid.detail))?;
+    let correlation_id = Some(context.correlation_id.as_ref().to_owned());
+    let ask = Ask { create, format, idempotency, correlation_id };
+    match state.desk.ask(principal, ask).await.map_err(store_error)? {
+        Asking::Made(made) => Ok(HttpResponse::Created().json(Envelope::new(Answer::from(*made)))),
+        Asking::Before(before) => Ok(HttpResponse::Ok().json(Envelope::new(Answer::from(*before)))),
+        Asking::OtherBody => {
+            Err(ApiError::new(ErrorCode::Conflict, "this Idempotency-Key came with another body before"))
+        }
+        Asking::Exists(id) => {
+            Err(ApiError::new(ErrorCode::Conflict, format!("there is an intervention `{id}` already")))
+        }
+    }
+}
+
+fn idempotency(request: &HttpRequest, body: &Bytes) -> Result<Option<Idempotency>, ApiError> {
+    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_CHARS);
+    let key = key.ok_or_else(|| {
+        ApiError::new(ErrorCode::MalformedRequest, format!("Idempotency-Key must have 1 to {KEY_CHARS} characters"))
+    })?;
+    let digest = digest(&SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Idempotency { key: key.to_owned(), digest }))
+}

@@ -1,0 +1,69 @@
+//! `GET /operator/api/interventions/{id}/wait`: a long poll.
+
+use std::time::{Duration, Instant};
+
+use actix_web::get;
+use actix_web::web::{Data, Json, Path};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use vx11_chassis::auth::Caller;
+use vx11_chassis::extract::Query;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorBody;
+use vx11_contracts::identity::Permission;
+use vx11_contracts::intervention::Answer;
+use vx11_contracts::operator::Envelope;
+
+use super::store_error;
+use crate::state::State;
+
+/// How long.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitQuery {
+    /// Most seconds to wait: 0 to 300, 30 where absent. `x-vx11-deadline-ms` counts too.
+    timeout_seconds: Option<u64>,
+}
+
+const DEFAULT_SECONDS: u64 = 30;
+const MAX_SECONDS: u64 = 300;
+
+/// Wait until it is decided, or for a while.
+///
+/// Answers at once where it is decided, expired or closed. After the wait it answers with the request as it stands:
+/// whoever still wants the decision asks again.
+#[utoipa::path(operation_id = "wait_for_intervention", tag = "interventions", params(("id" = String, Path), WaitQuery), responses(
+    (status = 200, body = Envelope<Answer>),
+    (status = 404, body = ErrorBody),
+    (status = 422, body = ErrorBody),
+    (status = 503, body = ErrorBody),
+))]
+#[get("/interventions/{id}/wait")]
+pub(crate) async fn wait(
+    state: Data<State>,
+    caller: Caller,
+    context: RequestContext,
+    id: Path<String>,
+    query: Query<WaitQuery>,
+) -> Result<Json<Envelope<Answer>>, ApiError> {
+    let principal = caller.require(Permission::ReadInterventions)?;
+    let seconds = query.0.timeout_seconds.unwrap_or(DEFAULT_SECONDS);
+    if seconds > MAX_SECONDS {
+        return Err(ApiError::invalid_field("timeout_seconds", format!("must be 0 to {MAX_SECONDS}")));
+    }
+    let asked = Duration::from_secs(seconds);
+    // The answer needs a moment of what the caller allows.
+    let allowed = context.deadline.map_or(asked, |deadline| asked.min(deadline.remaining().saturating_sub(SPARE)));
+    let shutdown = state.shutdown.clone();
+    let waiting = state.desk.wait(principal, &id, (Instant::now() + allowed).into());
+    let found = tokio::select! {
+        found = waiting => found,
+        // A service that stops answers everybody: who still wants the decision asks another replica.
+        () = async { shutdown.begun().await } => state.desk.wait(principal, &id, Instant::now().into()).await,
+    };
+    let found = found.map_err(store_error)?.ok_or_else(|| ApiError::not_found("intervention"))?;
+    Ok(Json(Envelope::new(Answer::from(found))))
+}
+
+/// What is kept of a caller's deadline for the answer itself.
+const SPARE: Duration = Duration::from_millis(50);
