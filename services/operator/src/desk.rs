@@ -3,6 +3,8 @@
 //! It puts together what is decided (the domain), what is kept (the database) and who is told (the hub). It knows
 //! nothing of HTTP.
 
+mod metrics;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use crate::control::{Changed, Control, Created, DecideError, Idempotency, Interv
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
 
+pub(crate) use metrics::DeskMetrics;
+
 /// How often who waits looks again, for what other replicas did.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the sweeper looks.
@@ -28,6 +32,7 @@ const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Desk {
     control: Control,
     hub: Hub,
+    metrics: DeskMetrics,
     archive_days: u32,
 }
 
@@ -59,8 +64,8 @@ pub(crate) enum Asking {
 
 impl Desk {
     /// `archive_days`: how long what has ended is kept.
-    pub(crate) fn new(control: Control, archive_days: u32) -> Self {
-        Self { control, hub: Hub::default(), archive_days }
+    pub(crate) fn new(control: Control, metrics: DeskMetrics, archive_days: u32) -> Self {
+        Self { control, hub: Hub::default(), metrics, archive_days }
     }
 
     /// The requests of a caller's organisation.
@@ -92,6 +97,7 @@ impl Desk {
         let request = open(create, asked, now);
         Ok(match self.interventions(principal).create(request.clone(), idempotency).await? {
             Created::New => {
+                self.metrics.asked();
                 self.hub.tell(News { request: request.clone(), transitions: Vec::new() });
                 Asking::Made(Box::new(crate::domain::intervention::seen_at(&request, now)))
             }
@@ -127,6 +133,7 @@ impl Desk {
         deadline: Instant,
     ) -> Result<Option<Intervention>, StoreError> {
         let interventions = self.interventions(principal);
+        let _waiting = self.metrics.wait();
         // Before the first look, so that nothing happens unheard in between.
         let mut news = self.hub.subscribe(principal.org.as_str());
         loop {
@@ -175,6 +182,7 @@ impl Desk {
 
     fn announce(&self, changed: Changed) -> Intervention {
         let Changed { after, transitions } = changed;
+        self.metrics.happened(&transitions);
         self.hub.tell(News { request: after.clone(), transitions });
         after
     }

@@ -21,7 +21,7 @@ use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
 use crate::control::Control;
-use crate::desk::Desk;
+use crate::desk::{Desk, DeskMetrics};
 use crate::events::EventHub;
 use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
@@ -82,7 +82,7 @@ impl Shared {
             events: EventHub::new(store.clone()),
             summaries: Arc::default(),
             rows_total: Arc::default(),
-            desk: Desk::new(Control::open(control)?, archive_days),
+            desk: Desk::new(Control::open(control)?, DeskMetrics::new(registry)?, archive_days),
             config: Arc::new(config),
             common: Arc::new(common),
             store,

@@ -97,6 +97,11 @@ impl App {
         tokio::time::timeout(PATIENCE, waiting).await.expect("the rows are written");
     }
 
+    /// One of its numbers, as Prometheus would read it.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        self.operator.metric(TOKEN, series).await
+    }
+
     /// A chat; `body` is the request's.
     pub(crate) fn chat_request(&self, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/operator/api/chat").json(body)

@@ -9,6 +9,7 @@ mod events;
 mod failures;
 mod fake;
 mod hurry;
+mod interventions;
 mod metrics;
 mod replay;
 mod requests;

@@ -3,8 +3,10 @@
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, post};
 use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Body;
+use vx11_chassis::extract::{Body, parse};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Answer, CreateBody};
@@ -46,8 +48,7 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let principal = caller.require(Permission::OpenInterventions)?;
     let idempotency = idempotency(&request, &body.0)?;
-    let asked: CreateBody = vx11_chassis::extract::parse(&body.0)?;
-    let (create, format) = asked.into_parts();
+    let (create, format) = read(&body.0)?.into_parts();
     create.validate().map_err(|invalid| ApiError::invalid_field(invalid.field, invalid.detail))?;
     let correlation_id = Some(context.correlation_id.as_ref().to_owned());
     let ask = Ask { create, format, idempotency, correlation_id };
@@ -60,6 +61,21 @@ pub(crate) async fn create(
         Asking::Exists(id) => {
             Err(ApiError::new(ErrorCode::Conflict, format!("there is an intervention `{id}` already")))
         }
+    }
+}
+
+/// The body in its shape. Each shape is read as what it is, so that a field that does not fit is named.
+fn read(body: &[u8]) -> Result<CreateBody, ApiError> {
+    #[derive(Deserialize)]
+    struct Peek {
+        action_request: Option<IgnoredAny>,
+    }
+    if body.trim_ascii_start().starts_with(b"[") {
+        return parse(body).map(CreateBody::List);
+    }
+    match serde_json::from_slice(body) {
+        Ok(Peek { action_request: Some(_) }) => parse(body).map(CreateBody::Interrupt),
+        _ => parse(body).map(CreateBody::Request),
     }
 }
 
