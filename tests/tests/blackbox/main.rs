@@ -9,6 +9,7 @@ mod crash_ledger;
 mod edge;
 mod events;
 mod failures;
+mod interventions;
 mod metrics;
 mod one_process;
 mod replicas;
@@ -16,7 +17,7 @@ mod rotation;
 mod shutdown;
 mod trace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program for Python, with the packages of `requirements.txt`.
@@ -29,7 +30,7 @@ fn python_of(name: &str, script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(cache().join(name).join("bin/python"));
     // What clients read from their environment is nothing that the tests are about.
     command.env_clear();
-    command.arg(format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script)).args(arguments);
     command
 }
 

@@ -135,6 +135,7 @@ async fn asking_twice_with_a_key_is_asking_once() {
     let (first, again) = (send(deploy()).await, send(deploy()).await);
     assert_eq!((first.status, again.status), (201, 200));
     assert_eq!(first["data"]["request_id"], again["data"]["request_id"]);
+    assert_eq!(app.get(first.header("location")).await.data(), &first["data"]);
     let other = send(json!({"title": "Something else?"})).await;
     assert_eq!((other.status, other.code()), (409, "conflict"));
     let named = json!({"title": "t", "request_id": "deploy:1"});

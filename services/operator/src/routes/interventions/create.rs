@@ -1,7 +1,8 @@
 //! `POST /operator/api/interventions`
 
+use actix_web::http::header::LOCATION;
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse, post};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, post};
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,7 +10,7 @@ use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Body, parse};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::Permission;
-use vx11_contracts::intervention::{Answer, CreateBody};
+use vx11_contracts::intervention::{Answer, CreateBody, Intervention};
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::{ErrorBody, ErrorCode};
 
@@ -30,7 +31,7 @@ const KEY_CHARS: usize = 255;
 #[utoipa::path(operation_id = "create_intervention", tag = "interventions", request_body = CreateBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; kept as long as the request")),
     responses(
-        (status = 201, body = Envelope<Answer>),
+        (status = 201, body = Envelope<Answer>, headers(("Location" = String, description = "the request's address"))),
         (status = 200, body = Envelope<Answer>, description = "made before, with the same key"),
         (status = 400, body = ErrorBody),
         (status = 403, body = ErrorBody),
@@ -53,8 +54,8 @@ pub(crate) async fn create(
     let correlation_id = Some(context.correlation_id.as_ref().to_owned());
     let ask = Ask { create, format, idempotency, correlation_id };
     match state.desk.ask(principal, ask).await.map_err(store_error)? {
-        Asking::Made(made) => Ok(HttpResponse::Created().json(Envelope::new(Answer::from(*made)))),
-        Asking::Before(before) => Ok(HttpResponse::Ok().json(Envelope::new(Answer::from(*before)))),
+        Asking::Made(made) => Ok(found_at(HttpResponse::Created(), *made)),
+        Asking::Before(before) => Ok(found_at(HttpResponse::Ok(), *before)),
         Asking::OtherBody => {
             Err(ApiError::new(ErrorCode::Conflict, "this Idempotency-Key came with another body before"))
         }
@@ -62,6 +63,12 @@ pub(crate) async fn create(
             Err(ApiError::new(ErrorCode::Conflict, format!("there is an intervention `{id}` already")))
         }
     }
+}
+
+/// The request in the shape in which it was asked, which may say nothing of where it is.
+fn found_at(mut response: HttpResponseBuilder, request: Intervention) -> HttpResponse {
+    let address = format!("/operator/api/interventions/{}", request.request_id);
+    response.insert_header((LOCATION, address)).json(Envelope::new(Answer::from(request)))
 }
 
 /// The body in its shape. Each shape is read as what it is, so that a field that does not fit is named.
