@@ -46,14 +46,22 @@ enum Access {
 }
 
 impl Database {
-    /// Opens the database and brings its schema up to date. Blocks: call it while starting, and not on a thread that
-    /// serves requests. Safe when several processes do so at once. Refuses what a newer version has migrated.
+    /// Opens the database and brings its schema up to date. Blocks: call it while starting. Safe when several processes
+    /// do so at once. A server that is away is waited for by those who need it: whoever starts meanwhile starts.
     ///
     /// # Errors
-    /// When it cannot be reached, or its schema cannot be brought up to date.
+    /// When the file cannot be used, the URL is none, or the schema cannot be brought up to date: a newer version has
+    /// migrated it, or a migration failed.
     pub fn open(config: DatabaseConfig, migrations: Migrations) -> Result<Self, StoreError> {
         let place = Arc::new(Place::new(&config, migrations)?);
-        place.migrate()?;
+        // On a thread of its own: one that a runtime drives may not wait for another runtime.
+        let migrated = std::thread::scope(|scope| scope.spawn(|| place.migrate()).join());
+        match migrated.map_err(|_| StoreError::Panicked)? {
+            Err(error @ StoreError::Open { .. }) if place.is_remote() => {
+                tracing::warn!(%error, "the database is away; what needs it waits");
+            }
+            migrated => migrated?,
+        }
         let connections = config.pool_size.max(1);
         let pool = Pool::builder()
             .max_size(connections)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
-use parking_lot::{FairMutex, FairMutexGuard};
+use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use secrecy::ExposeSecret;
 
 use super::address::Address;
@@ -15,8 +15,18 @@ use crate::{StoreConfig, StoreError};
 
 /// Where connections come from.
 pub(super) enum Place {
-    Postgres { address: Box<Address>, schema: &'static str, statement_timeout: Duration, migrations: Migrations },
-    Sqlite { source: Source, turn: FairMutex<()> },
+    Postgres {
+        address: Box<Address>,
+        schema: &'static str,
+        statement_timeout: Duration,
+        migrations: Migrations,
+        /// Whether its schema is known to be up to date.
+        is_migrated: Mutex<bool>,
+    },
+    Sqlite {
+        source: Source,
+        turn: FairMutex<()>,
+    },
 }
 
 /// A connection, and which file it is connected to.
@@ -34,7 +44,8 @@ impl Place {
         let address = Address::parse(url.0.expose_secret())
             .map_err(|error| StoreError::Open { store: "of the database URL".to_owned(), reason: error.to_string() })?;
         let statement_timeout = config.run_timeout;
-        Ok(Self::Postgres { address: Box::new(address), schema: config.schema, statement_timeout, migrations })
+        let (address, schema, is_migrated) = (Box::new(address), config.schema, Mutex::new(false));
+        Ok(Self::Postgres { address, schema, statement_timeout, migrations, is_migrated })
     }
 
     pub(super) fn name(&self) -> String {
@@ -44,15 +55,25 @@ impl Place {
         }
     }
 
-    /// Brings the schema up to date. SQLite's is looked at whenever a connection is made.
+    /// Brings the schema up to date, where that has not been done. SQLite's is looked at whenever a connection is made.
     pub(super) fn migrate(&self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres { address, schema, migrations, .. } => {
-                let mut conn = Postgres::connect(address).map_err(|reason| self.cannot_open(reason))?;
-                migrate::run(&mut conn, schema, &migrations.postgres, &self.name())
+            Self::Postgres { address, schema, migrations, is_migrated, .. } => {
+                let mut is_migrated = is_migrated.lock();
+                if !*is_migrated {
+                    let mut conn = Postgres::connect(address).map_err(|reason| self.cannot_open(reason))?;
+                    migrate::run(&mut conn, schema, &migrations.postgres, &self.name())?;
+                    *is_migrated = true;
+                }
+                Ok(())
             }
             Self::Sqlite { .. } => self.connect().map(drop),
         }
+    }
+
+    /// Whether it is elsewhere, and may be away for a while.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Self::Postgres { .. })
     }
 
     /// The turn to write, among the threads of this process: SQLite lets one in at a time, and has no queue.
@@ -66,6 +87,7 @@ impl Place {
     fn connect(&self) -> Result<Pooled, StoreError> {
         match self {
             Self::Postgres { address, schema, statement_timeout, .. } => {
+                self.migrate()?;
                 let mut conn = Postgres::connect(address).map_err(|reason| self.cannot_open(reason))?;
                 conn.batch_execute(&format!(
                     "SET search_path TO \"{schema}\"; SET statement_timeout = {}",

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use vx11_testing_servers::Postgres;
+
 use crate::app::{Answer, App, eventually};
 
 const ALL: &str = "/operator/api/interventions";
@@ -234,4 +236,25 @@ async fn whoever_waits_is_answered_when_the_service_stops() {
     app.begin_shutdown();
     let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("in time").expect("it ends");
     assert_eq!(waited.data()["status"], "PENDING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_with_one_database_decide_once_and_tell_each_others_waiters() {
+    let url = tokio::task::spawn_blocking(|| Postgres::shared().new_database()).await.expect("a URL");
+    let variables = [("VX11_DATABASE_URL", url.as_str())];
+    let (one, other) = (App::with(&variables).await, App::with(&variables).await);
+    let asked = ask(&one, deploy()).await;
+    let wait_path = path(&asked, "/wait?timeout_seconds=60");
+    let approve = path(&asked, "/approve");
+    let decide = |app: &App| {
+        let request = app.request(Method::POST, &approve).json(&json!({"version": 1}));
+        Answer::of(request)
+    };
+    let deciding = async { futures_util::future::join_all((0..20).flat_map(|_| [decide(&one), decide(&other)])).await };
+    let (waited, answers) = tokio::join!(one.get(&wait_path), deciding);
+    assert_eq!(waited.data()["status"], "APPROVED");
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 39);
+    assert_eq!(other.get(&format!("{ALL}/history")).await.data().as_array().map(Vec::len), Some(1));
+    assert!(!one.get("/operator/api/config").await.body.contains(&url), "the URL may hold a password");
 }
