@@ -5,11 +5,14 @@
 
 mod metrics;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 use vx11_chassis::Shutdown;
+use vx11_contracts::health::DependencyState;
 use vx11_contracts::identity::Principal;
 use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
 use vx11_store::StoreError;
@@ -34,6 +37,8 @@ pub(crate) struct Desk {
     hub: Hub,
     metrics: DeskMetrics,
     archive_days: u32,
+    /// Whether the database answered when the sweeper last asked.
+    is_reachable: Arc<AtomicBool>,
 }
 
 /// A request to be made.
@@ -65,7 +70,8 @@ pub(crate) enum Asking {
 impl Desk {
     /// `archive_days`: how long what has ended is kept.
     pub(crate) fn new(control: Control, metrics: DeskMetrics, archive_days: u32) -> Self {
-        Self { control, hub: Hub::default(), metrics, archive_days }
+        let is_reachable = Arc::new(AtomicBool::new(true));
+        Self { control, hub: Hub::default(), metrics, archive_days, is_reachable }
     }
 
     /// The requests of a caller's organisation.
@@ -77,6 +83,14 @@ impl Desk {
     #[expect(dead_code, reason = "the dashboard's socket listens here")]
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// What `/ready` says of it.
+    pub(crate) fn state(&self) -> DependencyState {
+        match self.is_reachable.load(Ordering::Relaxed) {
+            true => DependencyState::up(),
+            false => DependencyState::degraded("its database does not answer: nothing is asked and decided meanwhile"),
+        }
     }
 
     /// Makes a request in the organisation of `principal`.
@@ -160,7 +174,9 @@ impl Desk {
     pub(crate) async fn sweep(self, shutdown: Shutdown) {
         let mut clear_at = Instant::now() + SWEEP_EVERY;
         while !shutdown.has_begun() {
-            match self.control.mark_expired(Timestamp::now()).await {
+            let swept = self.control.mark_expired(Timestamp::now()).await;
+            self.is_reachable.store(swept.is_ok(), Ordering::Relaxed);
+            match swept {
                 Ok(swept) => {
                     let is_full = swept.is_full;
                     swept.changed.into_iter().for_each(|changed| drop(self.announce(changed)));

@@ -177,7 +177,7 @@ impl Shared {
 
     /// What `/ready` names.
     pub(crate) fn dependencies(&self) -> Dependencies {
-        let Self { store, switch, madre, .. } = self.clone();
+        let Self { store, switch, madre, desk, .. } = self.clone();
         Arc::new(move || {
             let store = match store.writer.health() {
                 WriterHealth::Ok => DependencyState::up(),
@@ -188,7 +188,12 @@ impl Shared {
             };
             let switch = switch.state("it does not answer; chats go to madre");
             let madre = madre.state("it does not answer");
-            BTreeMap::from([("store".to_owned(), store), ("switch".to_owned(), switch), ("madre".to_owned(), madre)])
+            BTreeMap::from([
+                ("store".to_owned(), store),
+                ("switch".to_owned(), switch),
+                ("madre".to_owned(), madre),
+                ("interventions".to_owned(), desk.state()),
+            ])
         })
     }
 }

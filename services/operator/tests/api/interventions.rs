@@ -258,3 +258,17 @@ async fn two_operators_with_one_database_decide_once_and_tell_each_others_waiter
     assert_eq!(other.get(&format!("{ALL}/history")).await.data().as_array().map(Vec::len), Some(1));
     assert!(!one.get("/operator/api/config").await.body.contains(&url), "the URL may hold a password");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_goes_on_while_the_database_of_interventions_is_away() {
+    let app = App::with(&[("VX11_DATABASE_URL", "postgres://me:s3cret@127.0.0.1:1/vx11?sslmode=disable")]).await;
+    eventually("it is known", async || {
+        let ready = Answer::of(app.anyone(Method::GET, "/ready")).await;
+        ready.status == 200 && ready.body.contains("nothing is asked and decided meanwhile")
+    })
+    .await;
+    assert_eq!(app.say("Hello").await.status, 200);
+    let refused = app.post(ALL, deploy()).await;
+    assert_eq!((refused.status, refused.code()), (503, "store_unavailable"));
+    assert!(!refused.body.contains("s3cret"));
+}
