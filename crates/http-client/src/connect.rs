@@ -1,5 +1,6 @@
 //! How connections come about: TCP, through a proxy where one is set, with TLS where the address says `https`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ pub struct Connector {
 enum Way {
     Direct(HttpConnector),
     Through(Tunnel<HttpConnector>),
+    To(Arc<[SocketAddr]>),
 }
 
 impl Connector {
@@ -116,6 +118,13 @@ impl Connector {
         Ok(Self { origin: uri(address)?, limit, way, tls: Some((TlsConnector::from(config), name)) })
     }
 
+    /// Connects to one of these and to nothing else, wherever the name of the host leads; what is asked for, and whose
+    /// certificate is wanted, stays as it is. For addresses that were looked up and found fit.
+    #[must_use]
+    pub fn to(self, addresses: impl Into<Arc<[SocketAddr]>>) -> Self {
+        Self { way: Way::To(addresses.into()), ..self }
+    }
+
     /// The host and port, as `Host` says them.
     pub(crate) fn host(&self) -> HeaderValue {
         let authority = self.origin.authority().map_or("", |authority| authority.as_str());
@@ -126,11 +135,12 @@ impl Connector {
     pub(crate) async fn connect(&self, requests: Option<Duration>) -> Result<Box<Connection>, Error> {
         let hurried = requests.filter(|limit| *limit < self.limit);
         let connected = tokio::time::timeout(hurried.unwrap_or(self.limit), async {
+            let origin = self.origin.clone();
             let tcp = match &self.way {
-                Way::Direct(tcp) => tcp.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
-                Way::Through(tunnel) => tunnel.clone().call(self.origin.clone()).await.map_err(Error::connect)?,
+                Way::Direct(tcp) => tcp.clone().call(origin).await.map_err(Error::connect)?.into_inner(),
+                Way::Through(tunnel) => tunnel.clone().call(origin).await.map_err(Error::connect)?.into_inner(),
+                Way::To(addresses) => TcpStream::connect(&addresses[..]).await.map_err(Error::connect)?,
             };
-            let tcp = tcp.into_inner();
             match &self.tls {
                 None => Connection::new(Either::Left(tcp)).await,
                 Some((tls, name)) => {

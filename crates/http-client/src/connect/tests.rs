@@ -107,6 +107,26 @@ async fn tls_is_spoken_with_whom_the_certificates_vouch_for_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn where_it_connects_to_may_be_given_and_whom_it_asks_for_stays() {
+    let (server, trusting) = certificate();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let there = listener.local_addr().expect("an address");
+    // Nothing is looked up: there is no such name.
+    let address = url("https://api.example:4443/v1");
+    let client = Client::new(Connector::tls(&address, trusting, None, PATIENCE).expect("an address").to([there]));
+    let serve = async {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        answer(&mut server.accept(tcp).await.expect("a handshake")).await
+    };
+    let (answered, asked) = tokio::join!(ask(&client), serve);
+    assert_eq!(answered.expect("answered"), StatusCode::OK);
+    assert!(asked.contains("\r\nhost: api.example:4443\r\n"), "{asked}");
+
+    let nowhere = Connector::plain(&url("http://localhost/"), PATIENCE).expect("an address").to([]);
+    assert!(ask(&Client::new(nowhere)).await.expect_err("nowhere").is_connect());
+}
+
+#[tokio::test]
 async fn a_request_may_allow_less_time_for_its_connection_and_not_more() {
     let (_, trusting) = certificate();
     // It takes connections, and shakes nobody's hand.
