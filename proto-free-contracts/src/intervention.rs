@@ -7,6 +7,7 @@
 mod answer;
 mod create;
 mod decision;
+mod delivery;
 mod escalation;
 mod history;
 mod insight;
@@ -24,6 +25,7 @@ pub use create::{CreateAction, CreateBody, CreateIntervention};
 pub use decision::{
     CancelBody, ClaimBody, CompleteBody, Decision, DecisionBody, EditBody, RedeemBody, RespondBody, Vote,
 };
+pub use delivery::{Delivery, DeliveryPage, DeliveryState, EndedIntervention, ListDeliveries, WebhookEvent};
 pub use escalation::{EscalationStep, Quorum};
 pub use history::HistoryEntry;
 pub use insight::{

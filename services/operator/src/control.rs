@@ -4,6 +4,7 @@
 //! caller hears of it, and each repository is of one organisation: there is no way to make one without.
 
 mod counts;
+mod deliveries;
 mod history;
 mod interventions;
 mod list;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
+pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
 
 const MIGRATIONS: Migrations =
@@ -41,5 +43,10 @@ impl Control {
     /// The interventions of one organisation.
     pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
         Interventions::new(self.database.clone(), org.into())
+    }
+
+    /// The webhooks of one organisation.
+    pub(crate) fn deliveries(&self, org: impl Into<Arc<str>>) -> Deliveries {
+        Deliveries::new(self.database.clone(), org.into())
     }
 }

@@ -13,7 +13,7 @@ use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::row::{self, Row};
 use super::schema::{idempotency_keys, intervention_events, interventions};
-use super::{counts, history, list};
+use super::{counts, deliveries, history, list};
 use crate::domain::intervention::{Actor, Change, Command, Refusal, Transition, decide, seen_at};
 
 /// The requests of one organisation.
@@ -250,6 +250,7 @@ pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Ch
     }
     if let Some(entry) = entry {
         history::add(conn, &after.org_id, entry)?;
+        deliveries::add(conn, after, entry)?;
         if let Some(decision) = &after.decision {
             counts::decided(conn, &after.org_id, &decision.by, entry)?;
         }

@@ -77,3 +77,21 @@ diesel::table! {
         version -> BigInt,
     }
 }
+
+diesel::table! {
+    webhook_deliveries (org_id, id) {
+        org_id -> Text,
+        id -> Text,
+        request_id -> Text,
+        event -> Text,
+        url -> Text,
+        body -> Text,
+        state -> Text,
+        attempts -> Integer,
+        next_at -> Text,
+        leased_until -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        created_at -> Text,
+        delivered_at -> Nullable<Text>,
+    }
+}

@@ -8,7 +8,7 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::interventions::{Changed, DecideError, apply, find};
 use super::schema::{idempotency_keys, intervention_history, interventions};
-use super::{Control, counts, row};
+use super::{Control, counts, deliveries, row};
 use crate::domain::intervention::{Actor, Command, Refusal, decide, seen_at};
 
 /// Most requests of one round.
@@ -54,7 +54,7 @@ impl Control {
         self.database.read(Scope::Platform, due).await
     }
 
-    /// Removes what ended more than `days` ago, and idempotency keys of that age; how many requests that were.
+    /// Removes what ended more than `days` ago, and idempotency keys and webhooks of that age; how many requests that were.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -121,5 +121,6 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
         diesel::delete(intervention_history::table.find(key)).execute(conn)?;
     }
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.lt(before))).execute(conn)?;
+    deliveries::clear(conn, before)?;
     Ok(records.len() as u64)
 }

@@ -100,6 +100,8 @@ macro_rules! on_both {
     };
 }
 
+mod deliveries;
+
 on_both!(
     a_request_is_made_once_and_found,
     an_idempotency_key_brings_the_same_request_again,
