@@ -22,6 +22,8 @@ pub struct OperatorConfig {
     pub events: EventsConfig,
     /// Interventions.
     pub interventions: InterventionsConfig,
+    /// Webhooks.
+    pub webhooks: WebhooksConfig,
 }
 
 /// `[operator.chat]`
@@ -87,6 +89,34 @@ pub struct InterventionsConfig {
     pub claim: Duration,
 }
 
+/// `[operator.webhooks]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// The variable with the secret that the organisation `default` signs with. Another one's is in the variable of the
+    /// same name with `_` and the organisation's id in capitals behind it.
+    pub secret_env: String,
+    /// Whether receivers may be on this machine, or in its network.
+    pub allow_private: bool,
+    /// Longest wait for a receiver's answer.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// The most that is waited after the first attempt; three times as much after each one more, up to an hour.
+    #[serde(with = "humantime_serde")]
+    pub retry_base: Duration,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self {
+            secret_env: "VX11_WEBHOOK_SECRET".to_owned(),
+            allow_private: false,
+            timeout: Duration::from_secs(10),
+            retry_base: Duration::from_secs(5),
+        }
+    }
+}
+
 impl Default for InterventionsConfig {
     fn default() -> Self {
         Self { claim: Duration::from_secs(300) }
@@ -101,6 +131,7 @@ impl Default for OperatorConfig {
             chat: ChatConfig::default(),
             events: EventsConfig::default(),
             interventions: InterventionsConfig::default(),
+            webhooks: WebhooksConfig::default(),
         }
     }
 }
@@ -148,6 +179,8 @@ impl Section for OperatorConfig {
             ("operator.events.heartbeat", self.events.heartbeat),
             ("operator.events.max_age", self.events.max_age),
             ("operator.interventions.claim", self.interventions.claim),
+            ("operator.webhooks.timeout", self.webhooks.timeout),
+            ("operator.webhooks.retry_base", self.webhooks.retry_base),
         ];
         match positive.iter().find(|(_, value)| value.is_zero()) {
             Some((field, _)) => Err(ConfigError::unusable(*field, "must be longer than zero")),

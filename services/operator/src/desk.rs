@@ -17,9 +17,10 @@ use vx11_contracts::identity::Principal;
 use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
 use vx11_store::StoreError;
 
-use crate::control::{Changed, Control, Created, DecideError, Idempotency, Interventions};
+use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions};
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
+use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
 
@@ -36,6 +37,7 @@ pub(crate) struct Desk {
     control: Control,
     hub: Hub,
     metrics: DeskMetrics,
+    webhooks: Webhooks,
     archive_days: u32,
     /// Whether the database answered when the sweeper last asked.
     is_reachable: Arc<AtomicBool>,
@@ -69,14 +71,24 @@ pub(crate) enum Asking {
 
 impl Desk {
     /// `archive_days`: how long what has ended is kept.
-    pub(crate) fn new(control: Control, metrics: DeskMetrics, archive_days: u32) -> Self {
+    pub(crate) fn new(control: Control, metrics: DeskMetrics, webhooks: Webhooks, archive_days: u32) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
-        Self { control, hub: Hub::default(), metrics, archive_days, is_reachable }
+        Self { control, hub: Hub::default(), metrics, webhooks, archive_days, is_reachable }
     }
 
     /// The requests of a caller's organisation.
     pub(crate) fn interventions(&self, principal: &Principal) -> Interventions {
         self.control.interventions(principal.org.as_str())
+    }
+
+    /// The webhooks of a caller's organisation.
+    pub(crate) fn deliveries(&self, principal: &Principal) -> Deliveries {
+        self.control.deliveries(principal.org.as_str())
+    }
+
+    /// Who tells receivers outside.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// Who is told at once.
@@ -199,6 +211,9 @@ impl Desk {
     fn announce(&self, changed: Changed) -> Intervention {
         let Changed { after, transitions } = changed;
         self.metrics.happened(&transitions);
+        if after.callback_url.is_some() {
+            self.webhooks.wake();
+        }
         self.hub.tell(News { request: after.clone(), transitions });
         after
     }

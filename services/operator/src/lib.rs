@@ -20,6 +20,7 @@ mod serve;
 mod shared;
 mod state;
 mod store;
+mod webhooks;
 
 pub use config::OperatorConfig;
 pub use serve::serve;

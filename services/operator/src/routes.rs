@@ -13,6 +13,7 @@ mod performance;
 mod replay;
 mod sessions;
 mod status;
+mod webhooks;
 mod window;
 
 use actix_web::middleware::from_fn;
@@ -47,6 +48,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(replay::replay)
             .service(circuit_breakers::list)
             .service(maintenance::run)
+            .service(webhooks::list)
+            .service(webhooks::retry)
             .configure(interventions::routes),
     );
     // Where older clients look for them.
@@ -57,6 +60,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; and interventions, which people decide."),
+    // What receivers of webhooks get: no route answers with it.
+    components(schemas(vx11_contracts::intervention::WebhookEvent)),
     nest(
         (path = "/operator/api", api = ScopeApi),
         (path = "/operator/api", api = interventions::InterventionsApi),
@@ -83,7 +88,9 @@ pub(crate) struct OperatorApi;
     audit::trail,
     replay::replay,
     circuit_breakers::list,
-    maintenance::run
+    maintenance::run,
+    webhooks::list,
+    webhooks::retry
 ))]
 struct ScopeApi;
 

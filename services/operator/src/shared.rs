@@ -27,6 +27,7 @@ use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
 use crate::store::Store;
+use crate::webhooks::{WebhookMetrics, Webhooks};
 
 /// How often gauges are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     summaries: Arc<crate::metrics_cache::MetricsCache>,
     rows_total: Arc<crate::row_total::RowTotal>,
     desk: Desk,
+    webhooks: Webhooks,
     shutdown: Shutdown,
 }
 
@@ -69,6 +71,9 @@ impl Shared {
         store.writer.register(registry)?;
         let url = common.database_url.clone().map(DatabaseUrl);
         let control = DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"));
+        let control = Control::open(control)?;
+        let told = WebhookMetrics::new(registry)?;
+        let webhooks = Webhooks::new(control.clone(), config.webhooks.clone(), common.secrets.clone(), told)?;
         let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
@@ -82,7 +87,8 @@ impl Shared {
             events: EventHub::new(store.clone()),
             summaries: Arc::default(),
             rows_total: Arc::default(),
-            desk: Desk::new(Control::open(control)?, DeskMetrics::new(registry)?, archive_days),
+            desk: Desk::new(control, DeskMetrics::new(registry)?, webhooks.clone(), archive_days),
+            webhooks,
             config: Arc::new(config),
             common: Arc::new(common),
             store,
@@ -149,6 +155,7 @@ impl Shared {
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;
         for (name, url, Watched { gate, breaker }) in

@@ -124,9 +124,8 @@ pub(super) fn add(conn: &mut AnyConnection, request: &Intervention, entry: &Hist
 
 /// Removes what was delivered or given up, and is of before that time.
 pub(super) fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<()> {
-    let old = deliveries::table
-        .filter(dsl::created_at.lt(before))
-        .filter(dsl::state.ne(DeliveryState::Pending.as_str()));
+    let old =
+        deliveries::table.filter(dsl::created_at.lt(before)).filter(dsl::state.ne(DeliveryState::Pending.as_str()));
     diesel::delete(old).execute(conn).map(drop)
 }
 
@@ -169,7 +168,8 @@ impl Control {
             let free = dsl::leased_until.eq(None::<String>);
             match outcome {
                 Outcome::Delivered => {
-                    let done = (dsl::state.eq(DeliveryState::Delivered.as_str()), dsl::delivered_at.eq(time::render(now)));
+                    let done =
+                        (dsl::state.eq(DeliveryState::Delivered.as_str()), dsl::delivered_at.eq(time::render(now)));
                     diesel::update(row).set((done, free, dsl::last_error.eq(None::<String>))).execute(conn)
                 }
                 Outcome::Again(at, error) => {

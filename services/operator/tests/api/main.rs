@@ -15,3 +15,4 @@ mod replay;
 mod requests;
 mod stream;
 mod trail;
+mod webhooks;

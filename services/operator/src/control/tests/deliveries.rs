@@ -3,8 +3,8 @@
 use vx11_contracts::intervention::{CompleteBody, DeliveryState, ListDeliveries, WebhookEvent};
 
 use super::{
-    Actor, Command, Control, DecideError, DecisionBody, Duration, Home, Intervention, OnTimeout, Postgres,
-    RedeemBody, Role, Timestamp, after, approve, pilot,
+    Actor, Command, Control, DecideError, DecisionBody, Duration, Home, Intervention, OnTimeout, Postgres, RedeemBody,
+    Role, Timestamp, after, approve, pilot,
 };
 use crate::control::{Due, Outcome, Room};
 
@@ -66,15 +66,17 @@ async fn the_end_of_a_wait_is_told_once(home: Home) {
     let redeem = Command::Redeem(RedeemBody { args_digest });
     acme.decide("approved", redeem, Actor::new("agent-1", Role::Operator), after(7)).await.expect("redeemed");
     let due = take(&home.control, after(8)).await;
-    let told: Vec<WebhookEvent> =
-        due.iter().map(|due| serde_json::from_str(&due.body).expect("an event")).collect();
+    let told: Vec<WebhookEvent> = due.iter().map(|due| serde_json::from_str(&due.body).expect("an event")).collect();
     let events: Vec<_> = told.iter().map(|told| (told.event.as_str(), told.data.request_id.as_str())).collect();
-    assert_eq!(events, [
-        ("intervention.approved", "approved"),
-        ("intervention.rejected", "rejected"),
-        ("intervention.completed", "claimed"),
-        ("intervention.expired", "expired"),
-    ]);
+    assert_eq!(
+        events,
+        [
+            ("intervention.approved", "approved"),
+            ("intervention.rejected", "rejected"),
+            ("intervention.completed", "claimed"),
+            ("intervention.expired", "expired"),
+        ]
+    );
     assert_eq!(Some(told[0].timestamp.as_str()), approved.action_timestamp.as_deref());
     assert_eq!(told[0].data.decision, approved.decision);
     assert!(due.iter().all(|due| due.url == URL && due.org == "acme" && due.attempt == 1));

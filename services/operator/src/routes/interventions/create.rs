@@ -49,8 +49,12 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let principal = caller.require(Permission::OpenInterventions)?;
     let idempotency = idempotency(&request, &body.0)?;
-    let (create, format) = read(&body.0)?.into_parts();
+    let (mut create, format) = read(&body.0)?.into_parts();
     create.validate().map_err(|invalid| ApiError::invalid_field(invalid.field, invalid.detail))?;
+    if let Some(url) = &create.callback_url {
+        let admitted = state.desk.webhooks().admit(&principal.org, url);
+        create.callback_url = Some(admitted.map_err(|why| ApiError::invalid_field("callback_url", why))?);
+    }
     let correlation_id = Some(context.correlation_id.as_ref().to_owned());
     let ask = Ask { create, format, idempotency, correlation_id };
     match state.desk.ask(principal, ask).await.map_err(store_error)? {

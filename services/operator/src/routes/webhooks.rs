@@ -1,0 +1,73 @@
+//! `/operator/api/webhooks/deliveries`: what was sent to those who asked for a decision, and what could not be.
+
+use actix_web::web::{Data, Json, Path};
+use actix_web::{get, post};
+use jiff::Timestamp;
+use vx11_chassis::ApiError;
+use vx11_chassis::auth::Caller;
+use vx11_chassis::extract::Query;
+use vx11_contracts::identity::Permission;
+use vx11_contracts::intervention::{Delivery, DeliveryPage, ListDeliveries};
+use vx11_contracts::operator::Envelope;
+use vx11_contracts::{ErrorBody, ErrorCode};
+
+use super::{page_size, store_error};
+use crate::state::State;
+
+/// Longest cursor.
+const CURSOR_CHARS: usize = 128;
+
+/// Webhooks that were sent or are to be, the newest first; with `state=dead` those that were given up.
+#[utoipa::path(operation_id = "list_webhook_deliveries", tag = "webhooks", params(ListDeliveries), responses(
+    (status = 200, body = Envelope<DeliveryPage>),
+    (status = 403, body = ErrorBody),
+    (status = 422, body = ErrorBody),
+    (status = 503, body = ErrorBody),
+))]
+#[get("/webhooks/deliveries")]
+pub(crate) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<ListDeliveries>,
+) -> Result<Json<Envelope<DeliveryPage>>, ApiError> {
+    let principal = caller.require(Permission::ManagePolicies)?;
+    let query = query.0;
+    page_size(query.limit)?;
+    // Ids are of these characters only.
+    let is_id =
+        |id: &String| id.len() <= CURSOR_CHARS && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !query.cursor.as_ref().is_none_or(is_id) {
+        return Err(ApiError::invalid_field("cursor", "not a cursor: `next` of the page before"));
+    }
+    let page = state.desk.deliveries(principal).list(query).await.map_err(store_error)?;
+    Ok(Json(Envelope::new(page)))
+}
+
+/// Have a webhook that was given up sent again: at once, and as often as a new one.
+#[utoipa::path(operation_id = "retry_webhook_delivery", tag = "webhooks", params(("id" = String, Path)), responses(
+    (status = 200, body = Envelope<Delivery>),
+    (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it is not dead"),
+    (status = 503, body = ErrorBody),
+))]
+#[post("/webhooks/deliveries/{id}/retry")]
+pub(crate) async fn retry(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<Json<Envelope<Delivery>>, ApiError> {
+    let principal = caller.require(Permission::ManagePolicies)?;
+    // No id holds it, and PostgreSQL takes no text that does.
+    if id.contains('\0') {
+        return Err(ApiError::not_found("delivery"));
+    }
+    let found = state.desk.deliveries(principal).retry(id.into_inner(), Timestamp::now()).await.map_err(store_error)?;
+    let (delivery, is_done) = found.ok_or_else(|| ApiError::not_found("delivery"))?;
+    if !is_done {
+        let detail = format!("it is {}: only what is dead is sent again", delivery.state);
+        return Err(ApiError::new(ErrorCode::Conflict, detail));
+    }
+    state.desk.webhooks().wake();
+    Ok(Json(Envelope::new(delivery)))
+}

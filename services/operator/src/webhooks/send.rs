@@ -1,0 +1,195 @@
+//! One attempt: look the host up, connect to what may be called, sign, send, and see what the receiver says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::sync::OnceCell;
+use url::{Host, Url};
+use vx11_http_client::{Client, Connector, Request, Response};
+
+use super::reach::Reach;
+use super::signature::{SigningKeys, sign};
+use crate::control::Due;
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Longest wait for a connection; the attempt's own time limit holds beside it.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Sends webhooks.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) keys: SigningKeys,
+    allow_private: bool,
+    /// The system's certificates, read when they are first needed.
+    tls: OnceCell<Arc<ClientConfig>>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It may succeed later, but not before what the receiver has asked for.
+    Again { error: String, not_before: Option<Duration> },
+    /// It will not.
+    Final(String),
+}
+
+impl Failure {
+    /// It may succeed later.
+    pub(super) fn again(error: impl Into<String>) -> Self {
+        Self::Again { error: error.into(), not_before: None }
+    }
+}
+
+impl Sender {
+    pub(super) fn new(keys: SigningKeys, allow_private: bool) -> Self {
+        Self { keys, allow_private, tls: OnceCell::new() }
+    }
+
+    /// Sends `due` once. The caller bounds the wait.
+    pub(super) async fn send(&self, due: &Due, now: Timestamp) -> Result<(), Failure> {
+        let url = Url::parse(&due.url).map_err(|error| Failure::Final(format!("no address: {error}")))?;
+        // Looked up once, and connected to what was found: a name that leads elsewhere a moment later leads nowhere.
+        let addresses = self.addresses(&url).await?;
+        let client = self.client(&url, addresses).await.map_err(|error| Failure::again(format!("{error:#}")))?;
+        let request = self.request(&client, &url, due, now)?;
+        let response = request.send().await.map_err(|error| Failure::again(chain(&error)))?;
+        // What the body says is nobody's business here: the connection is dropped with it.
+        judge(&response)
+    }
+
+    /// The addresses of the host that may be called.
+    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, Failure> {
+        let port = url.port_or_known_default().unwrap_or(443);
+        let found: Vec<SocketAddr> = match url.host() {
+            Some(Host::Ipv4(address)) => vec![(address, port).into()],
+            Some(Host::Ipv6(address)) => vec![(address, port).into()],
+            Some(Host::Domain(name)) => {
+                let found = tokio::net::lookup_host((name, port)).await;
+                found.map_err(|error| Failure::again(format!("{name} is not found: {error}")))?.collect()
+            }
+            None => return Err(Failure::Final("no host".to_owned())),
+        };
+        let mut refusal = None;
+        let judged = found.into_iter().filter(|address| match Reach::of(address.ip()).admitted(self.allow_private) {
+            Ok(()) => true,
+            Err(why) => {
+                refusal = Some(format!("{} {why}", address.ip()));
+                false
+            }
+        });
+        let fit: Vec<SocketAddr> = judged.collect();
+        match refusal {
+            Some(refusal) if fit.is_empty() => Err(Failure::Final(refusal)),
+            None if fit.is_empty() => Err(Failure::again("the host has no address")),
+            _ => Ok(fit),
+        }
+    }
+
+    /// A client for one request: what it keeps is dropped with it. Proxies are not asked, because what they would
+    /// connect to cannot be checked here.
+    async fn client(&self, url: &Url, addresses: Vec<SocketAddr>) -> anyhow::Result<Client> {
+        let connector = if url.scheme() == "https" {
+            let tls = self.tls.get_or_try_init(async || system_certificates()).await?;
+            Connector::tls(url, tls.clone(), None, CONNECT)?
+        } else {
+            Connector::plain(url, CONNECT)?
+        };
+        Ok(Client::new(connector.to(addresses)))
+    }
+
+    fn request(&self, client: &Client, url: &Url, due: &Due, now: Timestamp) -> Result<Request, Failure> {
+        let keys = self.keys.of(&due.org).map_err(|error| Failure::again(error.to_string()))?;
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let target = PathAndQuery::try_from(target).map_err(|error| Failure::Final(error.to_string()))?;
+        let timestamp = now.as_second();
+        let signature = sign(&keys, &due.id, timestamp, &due.body);
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|error| Failure::Final(error.to_string()));
+        Ok(client
+            .request(Method::POST, target)
+            .header(CONTENT_TYPE, JSON)
+            .header(WEBHOOK_ID, value(&due.id)?)
+            .header(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp))
+            .header(WEBHOOK_SIGNATURE, value(&signature)?)
+            .body(Bytes::from(due.body.clone())))
+    }
+}
+
+fn system_certificates() -> anyhow::Result<Arc<ClientConfig>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?.with_platform_verifier();
+    Ok(Arc::new(builder.context("cannot read the system's certificates")?.with_no_client_auth()))
+}
+
+fn judge(response: &Response) -> Result<(), Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    if status == StatusCode::GONE {
+        return Err(Failure::Final("HTTP 410: the receiver wants no more".to_owned()));
+    }
+    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let error = if status.is_redirection() {
+        format!("HTTP {}: redirects are not followed", status.as_u16())
+    } else {
+        format!("HTTP {}", status.as_u16())
+    };
+    Err(Failure::Again { error, not_before: seconds.map(Duration::from_secs) })
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_testing::Scripted;
+
+    use super::*;
+
+    /// The receiver at `url`, which is local, as it is called where private addresses are refused.
+    async fn refused(url: &str) -> Failure {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+        let keys = SigningKeys::new("HOOKS".to_owned(), [("HOOKS".to_owned(), secret)].into_iter().collect());
+        let due = Due {
+            org: "default".to_owned(),
+            id: "msg_1".to_owned(),
+            url: url.to_owned(),
+            body: "{}".to_owned(),
+            attempt: 1,
+        };
+        Sender::new(keys, false).send(&due, Timestamp::UNIX_EPOCH).await.expect_err("refused")
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_private_address_is_not_called() {
+        let receiver = Scripted::well().await;
+        // As a name would that led elsewhere when it was admitted.
+        let by_name = receiver.url.replace("127.0.0.1", "localhost");
+        for url in [&receiver.url, &by_name] {
+            let Failure::Final(error) = refused(url).await else { panic!("it is not tried again: {url}") };
+            assert!(error.contains("allow_private"), "{error}");
+        }
+        assert_eq!(receiver.connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_nowhere_is_looked_up_again_later() {
+        assert!(matches!(refused("http://no-such-name.invalid/").await, Failure::Again { .. }));
+    }
+}
