@@ -2,12 +2,14 @@
 //!
 //! Plain data and one table. How a caller proves who it is stands in `vx11-identity`.
 
+mod account;
 mod org;
 mod permission;
 mod principal;
 mod role;
 mod scope;
 
+pub use account::{ApiKey, KeyMade, MAX_NAME_CHARS, NewKey, NewOrg, Org, Whoami};
 pub use org::{BadOrgId, OrgId};
 pub use permission::Permission;
 pub use principal::Principal;

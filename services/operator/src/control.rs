@@ -6,6 +6,7 @@
 mod counts;
 mod deliveries;
 mod history;
+mod identity;
 mod interventions;
 mod list;
 mod row;
@@ -20,6 +21,7 @@ use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
+pub(crate) use identity::Bearer;
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
 
 const MIGRATIONS: Migrations =

@@ -95,3 +95,61 @@ diesel::table! {
         delivered_at -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    orgs (org_id) {
+        org_id -> Text,
+        name -> Text,
+        created_at -> Text,
+        closed_at -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pilots (org_id, pilot_id) {
+        org_id -> Text,
+        pilot_id -> Text,
+        name -> Text,
+        email -> Nullable<Text>,
+        role -> Text,
+        created_at -> Text,
+        last_login -> Nullable<Text>,
+        oauth_provider -> Nullable<Text>,
+        oauth_id -> Nullable<Text>,
+        disabled_at -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        org_id -> Text,
+        name -> Text,
+        subject -> Text,
+        role -> Text,
+        scopes -> Text,
+        hash -> Text,
+        created_at -> Text,
+        created_by -> Text,
+        expires_at -> Nullable<Text>,
+        last_used_at -> Nullable<Text>,
+        revoked_at -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        kind -> Text,
+        signs_from -> Text,
+        secret -> Text,
+    }
+}
+
+diesel::table! {
+    revoked_tokens (org_id, jti) {
+        org_id -> Text,
+        jti -> Text,
+        good_until -> Text,
+    }
+}

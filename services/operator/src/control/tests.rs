@@ -18,13 +18,13 @@ use super::{Control, Created, DecideError, Idempotency, Interventions};
 use crate::domain::intervention::{Actor, Asked, Command, Refusal, open};
 
 /// A database that lives as long as this.
-struct Home {
-    control: Control,
+pub(in crate::control) struct Home {
+    pub(in crate::control) control: Control,
     _dir: TempDir,
 }
 
 impl Home {
-    fn new(url: Option<String>) -> Self {
+    pub(in crate::control) fn new(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let url = url.map(|url| DatabaseUrl(SecretString::from(url)));
         let config = DatabaseConfig {
@@ -99,6 +99,7 @@ macro_rules! on_both {
         }
     };
 }
+pub(in crate::control) use on_both;
 
 mod deliveries;
 

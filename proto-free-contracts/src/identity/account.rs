@@ -1,0 +1,112 @@
+//! Organisations and API keys as their administrators see them, and the caller as it sees itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{OrgId, Permission, Principal, Role, Scope};
+
+/// Most characters of a name that is for people.
+pub const MAX_NAME_CHARS: usize = 100;
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Org {
+    /// Its id.
+    pub id: OrgId,
+    /// For people.
+    pub name: String,
+    /// RFC 3339 UTC.
+    pub created_at: String,
+    /// When it was closed; from then on nobody of it is let in.
+    pub closed_at: Option<String>,
+}
+
+/// `POST /operator/api/orgs`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrg {
+    /// Its id, which stays.
+    pub id: OrgId,
+    /// For people, at most 100 characters; the id where absent.
+    pub name: Option<String>,
+}
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApiKey {
+    /// Finds it; not a secret.
+    pub id: String,
+    /// Whose it is.
+    pub org: OrgId,
+    /// For people.
+    pub name: String,
+    /// Who acts with it, in histories and the audit log.
+    pub subject: String,
+    /// How much it may.
+    pub role: Role,
+    /// What it is for.
+    pub scopes: Vec<Scope>,
+    /// RFC 3339 UTC.
+    pub created_at: String,
+    /// Who made it.
+    pub created_by: String,
+    /// Until when it is good, where that is limited.
+    pub expires_at: Option<String>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
+}
+
+/// `POST /operator/api/keys`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// For people, 1 to 100 characters.
+    pub name: String,
+    /// How much it may; not more than who makes it.
+    pub role: Role,
+    /// What it is for, one at least; none that who makes it lacks.
+    #[schema(min_items = 1)]
+    pub scopes: Vec<Scope>,
+    /// Until when it is good, RFC 3339; without it, until it is revoked.
+    pub expires_at: Option<String>,
+    /// Whose it shall be; the caller's own organisation where absent. Another one only for the platform's ADMINs.
+    pub org: Option<OrgId>,
+}
+
+/// A key that was just made.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeyMade {
+    /// What it is.
+    pub key: ApiKey,
+    /// The key itself; it is shown this once.
+    pub secret: String,
+}
+
+/// `GET /operator/api/whoami`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Whoami {
+    /// The organisation whose rows the caller sees.
+    pub org: OrgId,
+    /// Who it is there.
+    pub subject: String,
+    /// How much it may.
+    pub role: Role,
+    /// What its token or key is for.
+    pub scopes: Vec<Scope>,
+    /// What it may, by name.
+    pub permissions: Vec<Permission>,
+}
+
+impl From<&Principal> for Whoami {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            org: principal.org.clone(),
+            subject: principal.subject.as_ref().to_owned(),
+            role: principal.role,
+            scopes: principal.scopes.iter().collect(),
+            permissions: principal.permissions().collect(),
+        }
+    }
+}
