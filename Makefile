@@ -27,9 +27,10 @@ bench: ## load the optimised build: throughput, latency, CPU and memory, beside 
 profile: ## train the profile anew, after large changes (needs llvm-profdata)
 	@deploy/pgo/train.sh
 
-contracts: ## write proto-free-contracts/openapi, docs/errors.md and docs/permissions.md anew
+contracts: ## write proto-free-contracts/openapi, docs/errors.md and docs/*permissions.md anew
 	cargo run --locked --package vx11 -- openapi proto-free-contracts/openapi
 	UPDATE_DOCS=1 cargo test --locked --quiet --package vx11-contracts --lib catalogue
+	UPDATE_DOCS=1 cargo test --locked --quiet --package vx11-operator --lib table_of_routes
 
 try-local-model: ## chat with a real model on this machine (builds llama.cpp's server once)
 	@deploy/try-local-model.sh

@@ -15,6 +15,9 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 use diesel_migrations::embed_migrations;
@@ -39,6 +42,12 @@ impl Control {
     /// # Errors
     /// When it cannot be reached, or is of a newer version.
     pub(crate) fn open(config: DatabaseConfig) -> Result<Self, StoreError> {
+        if config.url.is_none() {
+            keep_private(&config.path).map_err(|error| StoreError::Open {
+                store: config.path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        }
         Ok(Self { database: Database::open(config, MIGRATIONS)? })
     }
 
@@ -51,4 +60,14 @@ impl Control {
     pub(crate) fn deliveries(&self, org: impl Into<Arc<str>>) -> Deliveries {
         Deliveries::new(self.database.clone(), org.into())
     }
+}
+
+/// Makes the file, if it isn't there, and its owner's alone: whoever can read it can sign access tokens. SQLite gives the
+/// files beside it the same mode.
+fn keep_private(file: &Path) -> std::io::Result<()> {
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let open = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    open.set_permissions(Permissions::from_mode(0o600))
 }

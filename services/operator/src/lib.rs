@@ -3,6 +3,7 @@
 //! Routes call the domain and the store; the store is the only place that knows SQL, `clients` the only one that knows
 //! other services. Chat must answer whatever else fails: it goes on without the switch, and without the store.
 
+mod admin;
 mod chat;
 mod clients;
 mod config;
@@ -20,8 +21,10 @@ mod serve;
 mod shared;
 mod state;
 mod store;
+mod verifier;
 mod webhooks;
 
+pub use admin::{Admin, AdminError};
 pub use config::OperatorConfig;
 pub use serve::serve;
 

@@ -1,5 +1,6 @@
 //! The operator's addresses.
 
+mod account;
 mod audit;
 mod chat;
 mod circuit_breakers;
@@ -11,6 +12,7 @@ mod maintenance;
 mod metrics;
 mod performance;
 mod replay;
+mod rules;
 mod sessions;
 mod status;
 mod webhooks;
@@ -25,6 +27,7 @@ use vx11_contracts::ErrorCode;
 use vx11_store::StoreError;
 
 pub(crate) use events::PATH as EVENTS_PATH;
+pub(crate) use rules::RULES;
 
 /// Adds every route.
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -50,7 +53,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(maintenance::run)
             .service(webhooks::list)
             .service(webhooks::retry)
-            .configure(interventions::routes),
+            .configure(interventions::routes)
+            .configure(account::routes),
     );
     // Where older clients look for them.
     config.service(web::scope("/api").configure(interventions::routes));
@@ -59,12 +63,13 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 /// The document of every route.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; and interventions, which people decide."),
     // What receivers of webhooks get: no route answers with it.
     components(schemas(vx11_contracts::intervention::WebhookEvent)),
+    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; interventions, which people decide; and who may call."),
     nest(
         (path = "/operator/api", api = ScopeApi),
         (path = "/operator/api", api = interventions::InterventionsApi),
+        (path = "/operator/api", api = account::AccountApi),
     )
 )]
 pub(crate) struct OperatorApi;

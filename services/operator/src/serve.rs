@@ -1,5 +1,6 @@
 //! Puts the service together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
@@ -10,7 +11,7 @@ use vx11_chassis::process::Start;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::config::OperatorConfig;
-use crate::routes::{EVENTS_PATH, OperatorApi, routes};
+use crate::routes::{EVENTS_PATH, OperatorApi, RULES, routes};
 use crate::shared::Shared;
 
 /// Longest wait for rows in memory when the service stops.
@@ -35,6 +36,8 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     shared.worker_state()?;
     let service = Service {
         stream_paths: &[EVENTS_PATH],
+        verifier: Some(Arc::new(shared.verifier.clone())),
+        rules: RULES,
         ..Service::new(crate::NAME, &shared.common, metrics, shared.dependencies(), OperatorApi::openapi())
     };
     let writer = shared.store.writer.clone();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use prometheus::Registry;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -14,6 +15,7 @@ use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
 use vx11_contracts::health::DependencyState;
 use vx11_http_client::InvalidAddress;
+use vx11_identity::StoredKey;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
 use vx11_store::{DatabaseConfig, DatabaseUrl, StoreConfig, WriterHealth};
 
@@ -27,6 +29,7 @@ use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
 use crate::store::Store;
+use crate::verifier::Verifier;
 use crate::webhooks::{WebhookMetrics, Webhooks};
 
 /// How often gauges are brought up to date.
@@ -35,8 +38,22 @@ const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Days that decided, expired and closed interventions are kept where nothing else is configured.
 const ARCHIVE_DAYS: u32 = 90;
+/// Names the secret of other programs whose access tokens count as well.
+const JWT_SECRET: &str = "VX11_JWT_SECRET";
 /// Sessions whose rate is remembered.
 const MAX_SESSIONS: usize = 100_000;
+
+/// Where the store of what happened is.
+pub(crate) fn store_config(common: &Common) -> StoreConfig {
+    // Rows are written in order of time and mostly read while they are new: few pages are in use at a time.
+    StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) }
+}
+
+/// Where the database of what people decide is.
+pub(crate) fn control_config(common: &Common) -> DatabaseConfig {
+    let url = common.database_url.clone().map(DatabaseUrl);
+    DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"))
+}
 
 /// One set for the whole service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +70,8 @@ pub(crate) struct Shared {
     events: EventHub,
     summaries: Arc<crate::metrics_cache::MetricsCache>,
     rows_total: Arc<crate::row_total::RowTotal>,
+    control: Control,
+    pub(crate) verifier: Verifier,
     desk: Desk,
     webhooks: Webhooks,
     shutdown: Shutdown,
@@ -65,16 +84,14 @@ impl Shared {
         registry: &Registry,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        // Rows are written in order of time and mostly read while they are new: few pages are in use at a time.
-        let at = StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) };
-        let store = Store::open(at)?;
+        let store = Store::open(store_config(&common))?;
         store.writer.register(registry)?;
-        let url = common.database_url.clone().map(DatabaseUrl);
-        let control = DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"));
-        let control = Control::open(control)?;
+        let control = Control::open(control_config(&common))?;
         let told = WebhookMetrics::new(registry)?;
         let webhooks = Webhooks::new(control.clone(), config.webhooks.clone(), common.secrets.clone(), told)?;
         let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
+        let secret = common.secrets.get(JWT_SECRET)?;
+        let secret = secret.map(|secret| StoredKey::from_configured(&secret)).transpose().context(JWT_SECRET)?;
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
@@ -87,8 +104,10 @@ impl Shared {
             events: EventHub::new(store.clone()),
             summaries: Arc::default(),
             rows_total: Arc::default(),
-            desk: Desk::new(control, DeskMetrics::new(registry)?, webhooks.clone(), archive_days),
+            desk: Desk::new(control.clone(), DeskMetrics::new(registry)?, webhooks.clone(), archive_days),
             webhooks,
+            verifier: Verifier::new(control.clone(), store.writer.clone(), secret),
+            control,
             config: Arc::new(config),
             common: Arc::new(common),
             store,
@@ -127,6 +146,8 @@ impl Shared {
         Ok(State {
             config: self.config.clone(),
             store: self.store.clone(),
+            control: self.control.clone(),
+            verifier: self.verifier.clone(),
             desk: self.desk.clone(),
             chat,
             madre,
@@ -156,6 +177,7 @@ impl Shared {
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;
         for (name, url, Watched { gate, breaker }) in

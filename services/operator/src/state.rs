@@ -8,11 +8,13 @@ use vx11_chassis::client::ServiceClient;
 use crate::chat::Chat;
 use crate::clients::Madre;
 use crate::config::OperatorConfig;
+use crate::control::Control;
 use crate::desk::Desk;
 use crate::events::EventHub;
 use crate::metrics_cache::MetricsCache;
 use crate::row_total::RowTotal;
 use crate::store::Store;
+use crate::verifier::Verifier;
 
 /// Cheap handles; one set a worker, because the clients in it belong to their worker.
 #[derive(Clone, Debug)]
@@ -21,6 +23,10 @@ pub(crate) struct State {
     pub(crate) config: Arc<OperatorConfig>,
     /// What outlives this process.
     pub(crate) store: Store,
+    /// Who may call, and what people decide.
+    pub(crate) control: Control,
+    /// Who calls.
+    pub(crate) verifier: Verifier,
     /// Requests for people's decisions.
     pub(crate) desk: Desk,
     /// Chat.

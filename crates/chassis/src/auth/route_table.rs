@@ -40,7 +40,7 @@ pub fn route_table(rules: &[Rule]) -> String {
         let needs = match access {
             Access::Public => "nothing".to_owned(),
             Access::Known => "any token".to_owned(),
-            Access::Needs(permission) => format!("`{}`", permission.as_str()),
+            Access::Needs(permission) | Access::NeedsOfPlatform(permission) => format!("`{}`", permission.as_str()),
             Access::Services => "the shared token".to_owned(),
         };
         let _ = write!(text, "| `{method} {pattern}` | {needs} |");
@@ -96,6 +96,7 @@ mod tests {
             Rule::new(Method::GET, "/login", Access::Public),
             Rule::new(Method::POST, "/orgs", Access::Needs(Permission::ManageOrgs)),
             Rule::new(Method::POST, "/a/{id}", Access::Needs(Permission::DecideInterventions)),
+            Rule::new(Method::GET, "/all", Access::NeedsOfPlatform(Permission::ReadSessions)),
             Rule::new(Method::POST, "/switch/chat", Access::Services),
         ];
         let table = route_table(&rules);
@@ -106,6 +107,7 @@ mod tests {
                 "| `GET /login` | nothing | yes | yes | yes | yes |",
                 "| `POST /orgs` | `orgs.manage` | **platform** | no | no | no |",
                 "| `POST /a/{id}` | `interventions.decide` | yes | yes | no | no |",
+                "| `GET /all` | `sessions.read` | **platform** | **platform** | **platform** | no |",
                 "| `POST /switch/chat` | the shared token | no | no | no | no |",
             ]
         );

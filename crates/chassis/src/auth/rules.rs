@@ -16,6 +16,9 @@ pub enum Access {
     Known,
     /// Callers with this permission.
     Needs(Permission),
+    /// Callers of the platform's own organisation with this permission: what the route shows or changes belongs to no
+    /// other.
+    NeedsOfPlatform(Permission),
     /// Only who has the shared token; as without a rule, but said.
     Services,
 }
@@ -55,6 +58,7 @@ impl Access {
             Self::Public | Self::Known => true,
             Self::Services => false,
             Self::Needs(permission) => principal.may(permission),
+            Self::NeedsOfPlatform(permission) => principal.org.is_platform() && principal.may(permission),
         }
     }
 }

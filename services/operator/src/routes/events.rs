@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use vx11_chassis::auth::{STREAM_TOKEN_TTL, mint_stream_token};
+use vx11_chassis::auth::{Caller, STREAM_TOKEN_TTL, mint_stream_token_for};
 use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
 use vx11_contracts::event::SseToken;
@@ -38,13 +38,13 @@ pub(crate) struct EventsQuery {
     _token: Option<String>,
 }
 
-/// A token for `?token=`, because a browser's EventSource cannot send headers.
+/// A token for `?token=`, because a browser's EventSource cannot send headers. It is the caller's own, for reading.
 #[utoipa::path(operation_id = "mint_stream_token", tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
 #[post("/events/sse-token")]
-pub(crate) async fn token(state: Data<State>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn token(state: Data<State>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let secret = state.places.token.as_ref().ok_or_else(|| ApiError::not_found("token: every caller is let in"))?;
     Ok(HttpResponse::Ok().json(Envelope::new(SseToken {
-        sse_token: mint_stream_token(secret, SystemTime::now()),
+        sse_token: mint_stream_token_for(secret, &caller.0, SystemTime::now()),
         ttl_sec: STREAM_TOKEN_TTL.as_secs() as u32,
         endpoint: PATH.to_owned(),
     })))

@@ -59,6 +59,10 @@ impl App {
         self.operator.address
     }
 
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// A request without a token.
     pub(crate) fn anyone(&self, method: Method, path: &str) -> RequestBuilder {
         self.operator.request(method, path)

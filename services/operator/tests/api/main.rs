@@ -9,6 +9,7 @@ mod events;
 mod failures;
 mod fake;
 mod hurry;
+mod identity;
 mod interventions;
 mod metrics;
 mod replay;

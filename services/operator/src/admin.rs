@@ -1,0 +1,137 @@
+//! Organisations and keys, kept on the database itself: for the command line, also while services run.
+//!
+//! Whoever can open the database needs no leave. What is done is in the audit log of the data directory.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use vx11_chassis::config::Common;
+use vx11_contracts::event::Action;
+use vx11_contracts::identity::{ApiKey, NewKey, Org, OrgId};
+use vx11_identity::NewApiKey;
+use vx11_store::StoreError;
+
+use crate::control::Control;
+use crate::domain::key_terms::{KeyTerms, NAME_RULE, name_for_people};
+use crate::shared;
+use crate::store::{Record, Store, action};
+
+/// Who is said to have made what is made here.
+const BY: &str = "vx11";
+/// Rows of one look into the database.
+const PAGE: u32 = 500;
+
+/// Keeps organisations and keys.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    control: Control,
+    store: Store,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// What was asked for can't be.
+    #[error("{0}")]
+    Refused(String),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Admin {
+    /// Opens the database that the operator of this configuration uses, and brings it up to date. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(common: &Common) -> Result<Self, StoreError> {
+        let store = Store::open(shared::store_config(common))?;
+        Ok(Self { control: Control::open(shared::control_config(common))?, store })
+    }
+
+    /// Makes an organisation.
+    ///
+    /// # Errors
+    /// When there is one of this id, or was.
+    pub async fn create_org(&self, id: &OrgId, name: Option<&str>) -> Result<Org, AdminError> {
+        let name = name_for_people(name.unwrap_or(id.as_str()));
+        let name = name.ok_or_else(|| AdminError::Refused(format!("the name {NAME_RULE}")))?;
+        let made = self.control.make_org(id, &name, Timestamp::now()).await?;
+        let made = made.ok_or_else(|| AdminError::Refused(format!("there is an organisation `{id}`, or was")))?;
+        self.note("org_create", id.to_string()).await;
+        Ok(made)
+    }
+
+    /// Makes a key; what it is, and the key itself, which nobody can be shown again.
+    ///
+    /// # Errors
+    /// When there can be no such key.
+    pub async fn create_key(&self, asked: &NewKey) -> Result<(ApiKey, SecretString), AdminError> {
+        let now = Timestamp::now();
+        let terms = KeyTerms::read(asked, BY, now).map_err(|unfit| AdminError::Refused(unfit.to_string()))?;
+        let org = asked.org.clone().unwrap_or_else(OrgId::platform);
+        let key = NewApiKey::make();
+        let made = self.control.keys(&org).make(&key, terms, now).await?;
+        let made =
+            made.ok_or_else(|| AdminError::Refused(format!("there is no organisation `{org}`, or it is closed")))?;
+        self.note("key_create", made.subject.clone()).await;
+        Ok((made, key.plain))
+    }
+
+    /// Every key, or those of one organisation, the newest of each first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_keys(&self, org: Option<OrgId>) -> Result<Vec<ApiKey>, AdminError> {
+        let orgs = match org {
+            Some(org) => vec![org],
+            None => self.orgs().await?,
+        };
+        let mut keys = Vec::new();
+        for org in orgs {
+            let (of_org, mut before) = (self.control.keys(&org), None);
+            loop {
+                let page = of_org.list(before, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                before = Some((last.created_at.clone(), last.id.clone()));
+                keys.extend(page);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Ends a key, whatever its organisation.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub async fn revoke_key(&self, id: &str) -> Result<ApiKey, AdminError> {
+        let missing = || AdminError::Refused(format!("there is no key `{id}`, or its organisation is closed"));
+        let bearer = self.control.bearer(id).await?.ok_or_else(missing)?;
+        let revoked = self.control.keys(&bearer.terms.org).revoke(id, Timestamp::now()).await?;
+        let revoked = revoked.ok_or_else(missing)?;
+        self.note("key_revoke", revoked.subject.clone()).await;
+        Ok(revoked)
+    }
+
+    async fn orgs(&self) -> Result<Vec<OrgId>, AdminError> {
+        let mut ids: Vec<OrgId> = Vec::new();
+        loop {
+            let after = ids.last().map(OrgId::to_string);
+            let page = self.control.list_orgs(after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(ids);
+            }
+            ids.extend(page.into_iter().map(|org| org.id));
+        }
+    }
+
+    async fn note(&self, what: &str, target: String) {
+        let row = Action {
+            target: Some(target),
+            notes: Some(r#"{"by":"the command vx11"}"#.to_owned()),
+            ..action(uuid::Uuid::now_v7().to_string(), what, "identity", "ok")
+        };
+        if let Err(error) = self.store.writer.write(Record::Action(row)).await {
+            tracing::warn!(%error, action = what, "its row in the audit log is missing");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who may call: organisations, API keys, the caller itself, and the public keys of access tokens.
+
+mod keys;
+mod orgs;
+mod whoami;
+
+use actix_web::web;
+use utoipa::OpenApi;
+use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::event::Action;
+use vx11_contracts::identity::Principal;
+
+use crate::domain::key_terms::Unfit;
+use crate::state::State;
+use crate::store::{Record, action};
+use crate::verifier::by;
+
+/// Adds the routes, within the scope that is asked for.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(orgs::create)
+        .service(orgs::list)
+        .service(orgs::close)
+        .service(keys::create)
+        .service(keys::list)
+        .service(keys::revoke)
+        .service(whoami::whoami)
+        .service(whoami::jwks);
+}
+
+/// The document of the routes, as they stand within their scope.
+#[derive(OpenApi)]
+#[openapi(paths(
+    orgs::create,
+    orgs::list,
+    orgs::close,
+    keys::create,
+    keys::list,
+    keys::revoke,
+    whoami::whoami,
+    whoami::jwks
+))]
+pub(super) struct AccountApi;
+
+/// A change that somebody wants to make.
+struct Attempt<'a> {
+    state: &'a State,
+    context: &'a RequestContext,
+    principal: &'a Principal,
+    /// What is to be done, such as `key_create`.
+    action: &'static str,
+}
+
+impl Attempt<'_> {
+    /// Notes in the audit log what came of it, to whatever it was done, and hands it on.
+    async fn end<T>(&self, target: Option<String>, done: Result<T, ApiError>) -> Result<T, ApiError> {
+        let status = done.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok");
+        let row = Action {
+            target,
+            notes: Some(by(self.principal)),
+            ..action(&*self.context.correlation_id, self.action, "identity", status)
+        };
+        if let Err(error) = self.state.store.writer.write(Record::Action(row)).await {
+            tracing::warn!(%error, action = self.action, "its row in the audit log is late");
+        }
+        done
+    }
+}
+
+fn unfit(Unfit { field, detail }: Unfit) -> ApiError {
+    ApiError::invalid_field(field, detail)
+}

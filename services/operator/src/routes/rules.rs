@@ -1,0 +1,122 @@
+//! What each route asks of callers that come with a token or key of their own.
+//!
+//! What has no organisation yet (sessions, the audit log, sums over all requests) is open to the platform's own
+//! organisation only: a tenant would see what others did.
+
+use actix_web::http::Method;
+use vx11_chassis::auth::{Access, Rule};
+use vx11_contracts::identity::Permission;
+
+/// Declares the rules; those of interventions hold at both of their addresses.
+macro_rules! rules {
+    (
+        operator { $($method:ident $path:literal $access:ident $(($permission:ident))?;)+ }
+        interventions { $($their_method:ident $their_path:literal $their_permission:ident;)+ }
+    ) => {
+        /// The rules of the operator.
+        pub(crate) const RULES: &[Rule] = &[
+            $(Rule::new(Method::$method, concat!("/operator/api", $path), Access::$access $((Permission::$permission))?),)+
+            $(
+                Rule::new(
+                    Method::$their_method,
+                    concat!("/operator/api/interventions", $their_path),
+                    Access::Needs(Permission::$their_permission),
+                ),
+                Rule::new(
+                    Method::$their_method,
+                    concat!("/api/interventions", $their_path),
+                    Access::Needs(Permission::$their_permission),
+                ),
+            )+
+        ];
+    };
+}
+
+rules! {
+    operator {
+        POST "/chat" NeedsOfPlatform(Chat);
+        POST "/chat/commands" NeedsOfPlatform(ManagePower);
+        POST "/chat/window/open" Needs(ManagePower);
+        POST "/chat/window/close" Needs(ManagePower);
+        GET "/chat/window/status" Needs(ReadMetrics);
+        GET "/status" Needs(ReadMetrics);
+        GET "/config" NeedsOfPlatform(ReadMetrics);
+        POST "/events/sse-token" Known;
+        GET "/events" NeedsOfPlatform(ReadSessions);
+        GET "/metrics" NeedsOfPlatform(ReadMetrics);
+        GET "/sessions" NeedsOfPlatform(ReadSessions);
+        GET "/sessions/{id}" NeedsOfPlatform(ReadSessions);
+        GET "/audit" NeedsOfPlatform(ReadAudit);
+        GET "/audit/{correlation_id}" NeedsOfPlatform(ReadAudit);
+        POST "/replay/{correlation_id}" NeedsOfPlatform(Replay);
+        GET "/circuit-breakers" Needs(ReadMetrics);
+        POST "/maintenance" Needs(ManagePower);
+        GET "/webhooks/deliveries" Needs(ManagePolicies);
+        POST "/webhooks/deliveries/{id}/retry" Needs(ManagePolicies);
+        POST "/orgs" Needs(ManageOrgs);
+        GET "/orgs" Needs(ManageOrgs);
+        POST "/orgs/{id}/close" Needs(ManageOrgs);
+        POST "/keys" Needs(ManageKeys);
+        GET "/keys" Needs(ManageKeys);
+        DELETE "/keys/{id}" Needs(ManageKeys);
+        GET "/whoami" Known;
+        GET "/jwks" Public;
+    }
+    interventions {
+        POST "" OpenInterventions;
+        GET "" ReadInterventions;
+        GET "/metrics" ReadInterventions;
+        GET "/history" ReadInterventions;
+        GET "/{id}" ReadInterventions;
+        GET "/{id}/wait" ReadInterventions;
+        POST "/{id}/claim" DecideInterventions;
+        POST "/{id}/release" DecideInterventions;
+        POST "/{id}/approve" DecideInterventions;
+        POST "/{id}/reject" DecideInterventions;
+        POST "/{id}/edit" DecideInterventions;
+        POST "/{id}/respond" DecideInterventions;
+        POST "/{id}/complete" DecideInterventions;
+        POST "/{id}/cancel" OpenInterventions;
+        POST "/{id}/redeem" OpenInterventions;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::OpenApi as _;
+    use vx11_chassis::auth::{route_table, undeclared};
+
+    use super::*;
+    use crate::routes::OperatorApi;
+
+    #[test]
+    fn every_route_has_a_rule_and_every_rule_a_route() {
+        let (aliases, documented): (Vec<_>, Vec<_>) =
+            RULES.iter().cloned().partition(|rule| rule.pattern.starts_with("/api/"));
+        assert_eq!(undeclared(&OperatorApi::openapi(), &documented), [""; 0]);
+        // The older addresses stand in no document: each is one that does.
+        let theirs = documented.iter().filter(|rule| rule.pattern.starts_with("/operator/api/interventions"));
+        assert_eq!(theirs.clone().count(), aliases.len());
+        for (rule, alias) in theirs.zip(&aliases) {
+            assert_eq!((&rule.method, rule.pattern), (&alias.method, &*format!("/operator{}", alias.pattern)));
+            assert_eq!(rule.access, alias.access);
+        }
+    }
+
+    #[test]
+    fn the_table_of_routes_in_the_docs_is_the_one_in_the_code() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/route-permissions.md");
+        let table = format!(
+            "# Who may call which route of the operator\n\nGenerated from the operator's rules by `make contracts`; a test \
+             calls each cell with a key of each role.\n\nWhat stands here is for callers with an access token or an API \
+             key of their own, which needs the permission's\nscope too ([permissions](permissions.md)). The shared token \
+             opens every route. **platform**: only in the\norganisation `default`, which keeps the installation; \
+             where a role below ADMIN has that, the route's rows have\nno organisation yet.\n\n{}",
+            route_table(RULES)
+        );
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(file, &table).expect("writable");
+        }
+        assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), table, "run `make contracts`");
+    }
+}

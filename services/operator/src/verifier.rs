@@ -1,0 +1,177 @@
+//! Who comes with an access token or an API key, as the guard asks it.
+//!
+//! Tokens are verified by keys in memory. What only the database knows (keys, and whether a token was revoked) is
+//! remembered for a few seconds, so a caller costs it one look in that time, and what was revoked anywhere is out
+//! within it.
+
+mod known_keys;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::{HttpMessage, HttpRequest};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use moka::sync::Cache;
+use serde_json::json;
+use vx11_chassis::auth::{self, Refusal};
+use vx11_chassis::{RequestContext, Shutdown};
+use vx11_contracts::event::Action;
+use vx11_contracts::identity::Principal;
+use vx11_identity::api_key::should_note_use;
+use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
+use vx11_store::{StoreError, Writer};
+
+use crate::control::{Bearer, Control};
+use crate::store::{Record, action};
+use known_keys::KnownKeys;
+
+/// How long what the database says of a key or a token is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(4);
+/// Keys, and tokens, that are remembered at a time.
+const MAX_REMEMBERED: u64 = 10_000;
+
+/// Says who calls. Cheap to clone; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Verifier {
+    control: Control,
+    /// Where it is noted who was refused.
+    writer: Writer<Record>,
+    tokens: Arc<KnownKeys>,
+    /// By a key's id; `None` for what is nobody's.
+    keys: Cache<String, Option<Arc<Remembered>>>,
+    /// By a token's organisation and id: whether it still counts.
+    standing: Cache<(String, String), bool>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    bearer: Bearer,
+    /// Whether its use was noted since it was looked up.
+    is_noted: AtomicBool,
+}
+
+impl Verifier {
+    /// `configured`: the secret of other programs whose tokens count as well.
+    pub(crate) fn new(control: Control, writer: Writer<Record>, configured: Option<StoredKey>) -> Self {
+        let tokens = Arc::new(KnownKeys::new(control.clone(), configured));
+        let keys = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
+        let standing = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
+        Self { control, writer, tokens, keys, standing }
+    }
+
+    /// The keys that sign, and what is made of them.
+    pub(crate) fn tokens(&self) -> &KnownKeys {
+        &self.tokens
+    }
+
+    /// Reads the keys that sign anew from time to time, until the shutdown begins.
+    pub(crate) async fn keep_keys(self, shutdown: Shutdown) {
+        self.tokens.keep(shutdown).await;
+    }
+
+    /// Forgets what is known of a key: it was revoked here.
+    pub(crate) fn forget(&self, key_id: &str) {
+        self.keys.invalidate(key_id);
+    }
+
+    /// Forgets what is known of all keys and tokens: an organisation was closed here.
+    pub(crate) fn forget_all(&self) {
+        self.keys.invalidate_all();
+        self.standing.invalidate_all();
+    }
+
+    /// Who comes with an API key.
+    async fn holder(&self, presented: &PresentedKey<'_>) -> Result<Principal, Refusal> {
+        let remembered = match self.keys.get(presented.id()) {
+            Some(remembered) => remembered,
+            None => {
+                let found = self.control.bearer(presented.id()).await.map_err(unavailable)?;
+                let found = found.map(|bearer| Arc::new(Remembered { bearer, is_noted: AtomicBool::new(false) }));
+                self.keys.insert(presented.id().to_owned(), found.clone());
+                found
+            }
+        };
+        let (now, remembered) = (Timestamp::now(), remembered.ok_or(Refusal::Invalid)?);
+        let principal = remembered.bearer.terms.accept(presented, now).ok_or(Refusal::Invalid)?;
+        if should_note_use(remembered.bearer.last_used_at, now) && !remembered.is_noted.swap(true, Ordering::Relaxed) {
+            self.note_use(presented.id().to_owned(), now);
+        }
+        Ok(Principal { subject: remembered.bearer.subject.clone(), ..principal })
+    }
+
+    /// Beside the request, which doesn't wait for it: at most once a minute for each key.
+    fn note_use(&self, key_id: String, now: Timestamp) {
+        let control = self.control.clone();
+        tokio::spawn(async move {
+            if let Err(error) = control.note_use(&key_id, now).await {
+                tracing::warn!(key = key_id, %error, "the use of a key is not noted");
+            }
+        });
+    }
+
+    /// Who comes with an access token.
+    async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
+        let claimed = self.tokens.verify(token, Timestamp::now()).await?;
+        if self.stands(&claimed).await? { Ok(claimed.principal) } else { Err(Refusal::Invalid) }
+    }
+
+    async fn stands(&self, token: &Claimed) -> Result<bool, Refusal> {
+        let place = (token.principal.org.as_str().to_owned(), token.id.clone());
+        if let Some(stands) = self.standing.get(&place) {
+            return Ok(stands);
+        }
+        let stands = self.control.stands(token).await.map_err(unavailable)?;
+        self.standing.insert(place, stands);
+        Ok(stands)
+    }
+}
+
+#[async_trait]
+impl auth::Verifier for Verifier {
+    async fn verify(&self, secret: &str) -> Result<Principal, Refusal> {
+        match PresentedKey::parse(secret) {
+            Some(key) => self.holder(&key).await,
+            None => self.bearer(secret).await,
+        }
+    }
+
+    /// In the audit log: who, and what it wanted.
+    fn denied(&self, request: &HttpRequest, principal: &Principal) {
+        let correlation_id = request.extensions().get::<RequestContext>().map(|known| known.correlation_id.to_string());
+        let pattern = request.match_pattern().unwrap_or_else(|| "an unknown address".to_owned());
+        let row = Action {
+            target: Some(format!("{} {pattern}", request.method())),
+            notes: Some(by(principal)),
+            ..action(correlation_id.unwrap_or_default(), "access", "access", "denied")
+        };
+        // The writer keeps it, or counts that it had no room.
+        let _ = self.writer.try_enqueue(Record::Action(row));
+    }
+}
+
+/// Who did something, for an audit row's notes.
+pub(crate) fn by(principal: &Principal) -> String {
+    let Principal { org, subject, role, .. } = principal;
+    json!({ "org": org, "subject": subject.as_ref(), "role": role }).to_string()
+}
+
+fn unavailable(error: StoreError) -> Refusal {
+    tracing::warn!(%error, "it cannot be told who calls");
+    Refusal::Unavailable
+}
+
+impl From<TokenRefused> for Refusal {
+    fn from(TokenRefused(error): TokenRefused) -> Self {
+        match error {
+            TokenError::Expired => Self::Expired,
+            TokenError::Invalid | TokenError::UnknownKey => Self::Invalid,
+        }
+    }
+}
+
+/// Why a token is refused, on its way to the guard.
+struct TokenRefused(TokenError);
