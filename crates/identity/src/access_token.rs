@@ -67,6 +67,15 @@ pub enum TokenError {
     UnknownKey,
 }
 
+/// Whether `text` has the form of an access token: three parts in base64url. Whether it is one, [`AccessTokens`] says.
+pub fn has_form(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    // In JSON a head begins with `{"`.
+    text.len() <= MAX_BYTES && text.starts_with("eyJ") && text.split('.').count() == 3 && text.split('.').all(is_part)
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: String,

@@ -7,10 +7,10 @@
 mod config;
 mod limits;
 mod metrics;
+mod own_secrets;
 mod proxy;
 mod routes;
 mod state;
-mod switch_keys;
 mod trusted;
 mod upstream;
 mod wrong_tokens;
@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use utoipa::OpenApi as _;
-use vx11_chassis::auth::Credentials;
 use vx11_chassis::health::Dependencies;
 use vx11_chassis::process::Start;
 use vx11_chassis::{Service, server};
@@ -32,8 +31,8 @@ use vx11_telemetry::ServiceMetrics;
 pub use config::TentaculoConfig;
 use limits::Limits;
 use metrics::Metrics;
+use own_secrets::OwnSecrets;
 use state::State;
-use switch_keys::SwitchKeys;
 use trusted::TrustedProxies;
 pub use trusted::{NotANetwork, ProxyNetwork};
 use upstream::{Clients, Upstreams};
@@ -73,7 +72,8 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
         stream_paths: &["/operator/api/events"],
         allowed_origins: state.config.allowed_origins.clone(),
         admit: Some(Arc::new(limits)),
-        credentials: state.config.switch_keys.then(|| Arc::new(SwitchKeys) as Arc<dyn Credentials>),
+        credentials: Some(Arc::new(OwnSecrets { switch_keys: state.config.switch_keys })),
+        rules: own_secrets::RULES,
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let gauges = tokio::spawn(async move {

@@ -20,8 +20,8 @@ use vx11_contracts::ErrorCode;
 use vx11_http_client::Response;
 use vx11_telemetry::client_span;
 
+use crate::own_secrets;
 use crate::state::State;
-use crate::switch_keys;
 use crate::upstream::{Upstream, is_straight};
 
 /// Passes a request on.
@@ -76,7 +76,7 @@ pub(crate) async fn proxy(
         Ok(response) => {
             permit.success();
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
-            if response.status() == http::StatusCode::UNAUTHORIZED && switch_keys::has_key(&http) {
+            if response.status() == http::StatusCode::UNAUTHORIZED && own_secrets::is_for_switch(&http) {
                 state.limits.wrong_token(&http);
             }
             response

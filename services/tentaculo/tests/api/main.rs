@@ -13,6 +13,7 @@ mod headers;
 mod limits;
 mod malformed;
 mod outage;
+mod own_secrets;
 mod paths;
 mod retries;
 mod streams;

@@ -1,0 +1,69 @@
+//! Passes callers on whose secret is not the token, with the secret that they came with: the service behind the edge
+//! says whose it is, and refuses what is nobody's.
+//!
+//! `/v1` takes the keys of switch's configuration, where the edge is told so. `/operator` takes access tokens and API
+//! keys, which are told by their form, and stream tokens that were made for their bearer. Neither lets anybody in
+//! anywhere else, and neither is lent the services' token: who may read must not decide, because the edge could.
+
+use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpMessage, HttpRequest};
+use vx11_chassis::auth::{Access, Credentials, Rule};
+use vx11_contracts::identity::Principal;
+use vx11_identity::{PresentedKey, access_token};
+
+use crate::upstream::is_straight;
+
+/// Stream tokens are proven by the edge itself: by whom they were made they open the operator, and nothing else does.
+pub(crate) const RULES: &[Rule] = &[Rule::new(Method::GET, "/operator/{path:.*}", Access::Known)];
+
+/// Marks a request whose secret is for a service to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judge {
+    Switch,
+    Operator,
+}
+
+/// The edge's part in secrets that are not the token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnSecrets {
+    /// Whether `/v1` takes keys of switch's.
+    pub(crate) switch_keys: bool,
+}
+
+impl Credentials for OwnSecrets {
+    fn accept(&self, request: &HttpRequest, secret: &str) -> bool {
+        // As the client wrote it: what only looks like `/v1` once it is resolved is not.
+        let path = request.uri().path();
+        let judge = if self.switch_keys && path.starts_with("/v1/") {
+            Judge::Switch
+        } else if path.starts_with("/operator/") && is_of_a_caller(secret) {
+            Judge::Operator
+        } else {
+            return false;
+        };
+        let is_straight = is_straight(path);
+        if is_straight {
+            request.extensions_mut().insert(judge);
+        }
+        is_straight
+    }
+
+    fn annotate(&self, _: &HttpRequest, _: &mut HeaderMap) {}
+}
+
+/// Whether a secret has the form of an API key or an access token. Guesses of the token have not, and are counted.
+fn is_of_a_caller(secret: &str) -> bool {
+    PresentedKey::parse(secret).is_some() || access_token::has_form(secret)
+}
+
+/// Whether `request` came in with a secret of its own, and not with the token.
+pub(crate) fn is_own(request: &HttpRequest) -> bool {
+    let known = request.extensions();
+    known.contains::<Judge>() || known.contains::<Principal>()
+}
+
+/// Whether `request` came in with what may be a key of switch's.
+pub(crate) fn is_for_switch(request: &HttpRequest) -> bool {
+    request.extensions().get::<Judge>() == Some(&Judge::Switch)
+}
