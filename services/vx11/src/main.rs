@@ -1,5 +1,6 @@
 //! The command `vx11`.
 
+mod accounts;
 mod check_config;
 mod documents;
 mod driver;
@@ -33,6 +34,15 @@ enum Command {
         /// The file; without it, the one that `up` would read.
         file: Option<PathBuf>,
     },
+    /// Keep organisations.
+    #[command(subcommand)]
+    Org(accounts::OrgCommand),
+    /// Keep API keys.
+    #[command(subcommand)]
+    Key(accounts::KeyCommand),
+    /// Let the first administrator in.
+    #[command(subcommand)]
+    Admin(accounts::AdminCommand),
     /// Write the OpenAPI document of every service into a directory.
     Openapi {
         /// The directory; it is made where it is missing.
@@ -47,6 +57,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Up => up::run(),
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
+        Command::Org(command) => accounts::org(command),
+        Command::Key(command) => accounts::key(command),
+        Command::Admin(command) => accounts::admin(command),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),
     };

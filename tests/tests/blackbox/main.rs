@@ -1,5 +1,6 @@
 //! Everything that must hold of the real binaries, by subject.
 
+mod accounts;
 mod anthropic_client;
 mod classic;
 mod clients;

@@ -1,0 +1,138 @@
+//! `vx11 org`, `vx11 key`, `vx11 admin`: organisations and keys, kept on the database itself, also while services run.
+//!
+//! What a script wants stands on stdout alone: a key that was made, a list. What people want to know beside it stands
+//! on stderr.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
+use vx11_chassis::config::Settings;
+use vx11_contracts::identity::{ApiKey, NewKey, OrgId, Role, Scope};
+use vx11_operator::{Admin, AdminError};
+
+#[derive(Subcommand)]
+pub(crate) enum OrgCommand {
+    /// Make an organisation.
+    Create {
+        /// Its id: lower-case letters, digits and single hyphens.
+        id: OrgId,
+        /// Its name, for people; the id where absent.
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it, this once.
+    Create(NewKeyArguments),
+    /// List keys without their secrets: id, organisation, role, scopes, state, last use, name; tabs between.
+    List {
+        /// Of this organisation only.
+        #[arg(long)]
+        org: Option<OrgId>,
+    },
+    /// End a key; running services refuse it within five seconds.
+    Revoke {
+        /// Its id, as in the list and in the key itself.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make a key that may everything within an organisation, and print it, this once.
+    Create {
+        /// Whose; `default` keeps the installation.
+        #[arg(long, default_value = OrgId::PLATFORM)]
+        org: OrgId,
+        /// For people.
+        #[arg(long, default_value = "admin")]
+        name: String,
+        /// Until when it is good, such as 2027-01-01T00:00:00Z; without it, until it is revoked.
+        #[arg(long)]
+        expires: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct NewKeyArguments {
+    /// Whose.
+    #[arg(long, default_value = OrgId::PLATFORM)]
+    org: OrgId,
+    /// ADMIN, OPERATOR or VIEWER.
+    #[arg(long)]
+    role: Role,
+    /// What it is for, with commas between: gateway, chat, read, agent, pilot, admin.
+    #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// For people.
+    #[arg(long, default_value = "made by vx11")]
+    name: String,
+    /// Until when it is good, such as 2027-01-01T00:00:00Z; without it, until it is revoked.
+    #[arg(long)]
+    expires: Option<String>,
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    Scope::from_name(name).ok_or_else(|| {
+        let known = Scope::ALL.map(Scope::as_str);
+        format!("the scopes are {}", known.join(", "))
+    })
+}
+
+pub(crate) fn org(command: OrgCommand) -> anyhow::Result<()> {
+    let OrgCommand::Create { id, name } = command;
+    let made = done(async |admin| admin.create_org(&id, name.as_deref()).await)?;
+    Ok(writeln!(std::io::stdout(), "{}", made.id)?)
+}
+
+pub(crate) fn key(command: KeyCommand) -> anyhow::Result<()> {
+    match command {
+        KeyCommand::Create(NewKeyArguments { org, role, scopes, name, expires }) => {
+            create(&NewKey { name, role, scopes, expires_at: expires, org: Some(org) })
+        }
+        KeyCommand::List { org } => {
+            let keys = done(async |admin| admin.list_keys(org).await)?;
+            let mut out = std::io::stdout().lock();
+            keys.iter().try_for_each(|key| writeln!(out, "{}", line(key)))?;
+            Ok(out.flush()?)
+        }
+        KeyCommand::Revoke { id } => {
+            let revoked = done(async |admin| admin.revoke_key(&id).await)?;
+            Ok(writeln!(std::io::stdout(), "{}", line(&revoked))?)
+        }
+    }
+}
+
+pub(crate) fn admin(command: AdminCommand) -> anyhow::Result<()> {
+    let AdminCommand::Create { org, name, expires } = command;
+    let scopes = Scope::ALL.to_vec();
+    create(&NewKey { name, role: Role::Admin, scopes, expires_at: expires, org: Some(org) })
+}
+
+fn create(asked: &NewKey) -> anyhow::Result<()> {
+    let (key, plain): (ApiKey, SecretString) = done(async |admin| admin.create_key(asked).await)?;
+    writeln!(std::io::stderr(), "{}\nThe key is shown this once:", line(&key))?;
+    Ok(writeln!(std::io::stdout(), "{}", plain.expose_secret())?)
+}
+
+/// Opens the database of the configuration, and does `work` on it.
+fn done<T>(work: impl AsyncFnOnce(&Admin) -> Result<T, AdminError>) -> anyhow::Result<T> {
+    let common = Settings::from_process()?.common()?;
+    let admin = Admin::open(&common)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work(&admin))?)
+}
+
+fn line(key: &ApiKey) -> String {
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let state = match (&key.revoked_at, &key.expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) => format!("until {at}"),
+        (None, None) => "good".to_owned(),
+    };
+    let used = key.last_used_at.as_ref().map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+    [key.id.as_str(), key.org.as_str(), key.role.as_str(), &scopes.join(","), &state, &used, &key.name].join("\t")
+}

@@ -1,0 +1,81 @@
+//! Organisations and keys from the command line, and callers with keys of their own behind the edge.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+use reqwest::Method;
+use serde_json::json;
+use vx11_tests::{Caller, Process, base_env, binary_dir, wait_until};
+
+/// What `vx11` does with these arguments.
+fn vx11(env: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
+    let program = binary_dir().expect("a build folder").join("vx11");
+    Command::new(program).args(arguments).env_clear().envs(env).output().expect("it is built")
+}
+
+/// What it says, where it succeeds.
+fn said(env: &BTreeMap<String, String>, arguments: &[&str]) -> String {
+    let output = vx11(env, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_made_on_the_command_line_is_no_more_behind_the_edge_than_it_is() {
+    let data = tempfile::tempdir().expect("a directory");
+    let env = base_env(data.path());
+    // The first key, before anything runs.
+    let admin = said(&env, &["admin", "create"]);
+    assert!(admin.starts_with("vx11_") && admin.lines().count() == 1, "{admin}");
+    let mut running = Process::start("vx11", &env, &["up"]).expect("starts");
+    let addresses = running.addresses(&["tentaculo", "operator"]).expect("all listen");
+    running.line("Ctrl-C").expect("the summary's last line");
+    let edge = format!("http://{}", addresses["tentaculo"]);
+    let call = async |key: &str, method: Method, path: &str| {
+        let request = Caller::new(edge.clone(), None).request(method, path).bearer_auth(key);
+        let answer = request.json(&json!({})).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+
+    // While it runs.
+    assert_eq!(said(&env, &["org", "create", "acme"]), "acme");
+    let viewer = said(&env, &["key", "create", "--org", "acme", "--role", "VIEWER", "--scopes", "read,admin,pilot"]);
+    let (status, me) = call(&viewer, Method::GET, "/operator/api/whoami").await;
+    assert!(status == 200 && me.contains("VIEWER") && me.contains("acme"), "{status} {me}");
+    for (method, path) in [
+        (Method::POST, "/operator/api/keys"),
+        (Method::POST, "/operator/api/interventions/x/approve"),
+        (Method::GET, "/operator/api/sessions"),
+    ] {
+        let (status, body) = call(&viewer, method, path).await;
+        assert!(status == 403 && body.contains("forbidden"), "{path}: {status} {body}");
+    }
+    assert_eq!(call(&admin, Method::GET, "/operator/api/sessions").await.0, 200);
+    assert_eq!(call(&viewer, Method::GET, "/madre/plans").await.0, 403);
+
+    let listed = said(&env, &["key", "list"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(!listed.contains(&viewer) && !listed.contains(&admin), "{listed}");
+    let id = &viewer["vx11_".len()..][..8];
+    assert!(said(&env, &["key", "list", "--org", "acme"]).starts_with(&format!("{id}\tacme\tVIEWER\t")), "{listed}");
+    assert!(said(&env, &["key", "revoke", id]).contains("revoked"));
+    wait_until("the revoked key is out", async || {
+        let (status, _) = call(&viewer, Method::GET, "/operator/api/whoami").await;
+        (status == 403).then_some(())
+    })
+    .await;
+
+    for refused in [
+        &["org", "create", "acme"][..],
+        &["org", "create", "No Slug"],
+        &["key", "create", "--org", "nowhere", "--role", "VIEWER", "--scopes", "read"],
+        &["key", "create", "--role", "ROOT", "--scopes", "read"],
+        &["key", "create", "--role", "ADMIN", "--scopes", "everything"],
+        &["key", "create", "--role", "ADMIN", "--scopes", "read", "--expires", "2020-01-01T00:00:00Z"],
+        &["key", "revoke", "unknown0"],
+    ] {
+        let output = vx11(&env, refused);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{refused:?}");
+        assert!(!output.stderr.is_empty(), "{refused:?}");
+    }
+}
