@@ -6,6 +6,7 @@
 //! handlers that ask for a [`Caller`].
 
 mod caller;
+mod proof;
 mod route_table;
 mod rules;
 mod stream_token;
@@ -33,6 +34,7 @@ use crate::header_names::{API_KEY, TOKEN};
 use crate::server::Admit;
 
 pub use caller::Caller;
+pub use proof::Proof;
 pub use route_table::{route_table, undeclared};
 pub use rules::{Access, Rule};
 pub use stream_token::{STREAM_TOKEN_TTL, mint_stream_token, mint_stream_token_for};

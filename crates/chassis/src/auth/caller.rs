@@ -9,7 +9,7 @@ use actix_web::web::ThinData;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use secrecy::SecretString;
 use vx11_contracts::ErrorCode;
-use vx11_contracts::identity::{Permission, Principal};
+use vx11_contracts::identity::{OrgId, Permission, Principal};
 
 use super::{Guard, is_token, presented_token, stream_token};
 use crate::error::ApiError;
@@ -30,7 +30,7 @@ impl Caller {
         if self.0.may(permission) { Ok(&self.0) } else { Err(forbidden()) }
     }
 
-    fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         if let Some(principal) = request.extensions().get::<Principal>() {
             return Ok(Self(principal.clone()));
         }
@@ -52,12 +52,24 @@ fn service(request: &HttpRequest, token: &SecretString) -> Result<Principal, Api
             is_good.then(|| stream_token::reader(Principal::service())).ok_or_else(nobody)?
         }
     };
-    let Some(org) = request.headers().get(ORG) else { return Ok(principal) };
+    Ok(acting_for(principal, acts_for(request)?))
+}
+
+/// The organisation that a service says it acts for.
+pub(super) fn acts_for(request: &HttpRequest) -> Result<Option<OrgId>, ApiError> {
+    let Some(org) = request.headers().get(ORG) else { return Ok(None) };
     let org = org.to_str().ok().and_then(|text| text.parse().ok());
-    let org = org.ok_or_else(|| {
+    org.map(Some).ok_or_else(|| {
         ApiError::new(ErrorCode::MalformedRequest, format!("{ORG}: {}", vx11_contracts::identity::BadOrgId))
-    })?;
-    Ok(Principal { org, ..principal })
+    })
+}
+
+/// The services' own principal, within the organisation that it acts for.
+pub(super) fn acting_for(service: Principal, org: Option<OrgId>) -> Principal {
+    match org {
+        Some(org) => Principal { org, ..service },
+        None => service,
+    }
 }
 
 /// What stands in `?token=`.

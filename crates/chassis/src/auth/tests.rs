@@ -16,6 +16,7 @@ use super::*;
 const SECRET: &str = "the shared token";
 const RULES: &[Rule] = &[
     Rule::new(Method::GET, "/login", Access::Public),
+    Rule::new(Method::GET, "/live", Access::Public),
     Rule::new(Method::GET, "/me", Access::Known),
     Rule::new(Method::GET, "/interventions/{id}", Access::Needs(Permission::ReadInterventions)),
     Rule::new(Method::POST, "/interventions/{id}/approve", Access::Needs(Permission::DecideInterventions)),
@@ -31,15 +32,27 @@ async fn who(caller: Caller) -> HttpResponse {
     HttpResponse::Ok().body(format!("{org} {subject} {role} [{scopes}]"))
 }
 
+/// Answers who it takes the caller for, from the request or else from what comes later.
+async fn later(mut proof: Proof, request: HttpRequest) -> HttpResponse {
+    let said = request.headers().get("x-later").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let proven = match proof.brought().await {
+        Some(proven) => proven,
+        None => proof.of(said).await,
+    };
+    let who = proven.map(|Principal { org, subject, role, scopes }| format!("{org} {subject} {role} [{scopes}]"));
+    HttpResponse::Ok().body(who.unwrap_or_else(|refusal| format!("{refusal:?}")))
+}
+
 async fn anybody() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
 fn routes(app: &mut ServiceConfig) {
-    for rule in RULES.iter().filter(|rule| rule.pattern != "/login") {
+    for rule in RULES.iter().filter(|rule| rule.access != Access::Public) {
         app.route(rule.pattern, web::method(rule.method.clone()).to(who));
     }
     app.route("/login", web::get().to(anybody)).route("/login/who", web::get().to(who));
+    app.route("/live", web::get().to(later));
     app.route("/new", web::get().to(anybody)).route("/me", web::head().to(who));
 }
 
@@ -123,7 +136,7 @@ fn fixture() -> Fixture {
     let known = Arc::new(Known { tokens: Some(tokens.clone()), ..Known::default() });
     let guard = Guard {
         token: Some(SECRET.into()),
-        stream_paths: &["/events"],
+        stream_paths: &["/events", "/live"],
         admit: Some(counted.clone()),
         credentials: None,
         verifier: Some(known.clone()),
@@ -286,6 +299,40 @@ async fn tokens_in_addresses_are_for_streams_and_know_whose_they_are() {
     }
     for token in [SECRET, "1.x", "1.e30.x", "wrong"] {
         assert_eq!(ask(Method::GET, "/events", &token.replace(' ', "+")).await.0, 403, "{token}");
+    }
+}
+
+#[actix_web::test]
+async fn a_connection_may_say_later_who_it_is() {
+    use crate::header_names::ORG;
+    let fixture = fixture();
+    let (secret, now) = (SecretString::from(SECRET), SystemTime::now());
+    let (read, jwt) =
+        (Scopes::ALL.and([Scope::Read].into_iter().collect()), grant(&fixture.tokens, &pilot(Role::Viewer)));
+    let (pilots, services) =
+        (mint_stream_token_for(&secret, &pilot(Role::Admin), now), mint_stream_token(&secret, now));
+    let all = Scopes::ALL;
+    let viewer = format!("acme someone VIEWER [{all}]");
+    for (said, who) in [
+        (SECRET, format!("globex service ADMIN [{all}]")),
+        (&services, format!("globex service ADMIN [{read}]")),
+        (&pilots, format!("acme someone ADMIN [{read}]")),
+        (&jwt, viewer.clone()),
+        ("the key of an agent", "acme someone OPERATOR [agent]".to_owned()),
+        ("of a store that is down", "Unavailable".to_owned()),
+        ("wrong", "Invalid".to_owned()),
+        ("", "Invalid".to_owned()),
+    ] {
+        let request = TestRequest::with_uri("/live").insert_header(("x-later", said)).insert_header((ORG, "globex"));
+        assert_eq!(fixture.ask(request).await.1, who, "{said}");
+    }
+    for (brought, who) in [(SECRET, "Invalid"), ("of+a+store+that+is+down", "Unavailable"), (&jwt, &viewer)] {
+        let request = TestRequest::with_uri(&format!("/live?token={}", brought.replace(' ', "+")));
+        assert_eq!(
+            fixture.ask(request.insert_header(("x-later", SECRET))).await.1,
+            who,
+            "{brought}: what it brought counts"
+        );
     }
 }
 
