@@ -25,7 +25,8 @@ words! {
 pub enum Command {
     /// Push to me.
     Subscribe {
-        /// Only what is meant for this pilot, or for nobody in particular; everything of the tenant where absent.
+        /// Of requests that wait for one pilot only those of this one; everything of the tenant where absent. Steps from
+        /// status to status come of all.
         #[serde(default)]
         pilot_id: Option<String>,
     },

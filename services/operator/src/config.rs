@@ -87,6 +87,14 @@ pub struct InterventionsConfig {
     /// How long a pilot may stay at a request that it has claimed; also the most that a claim may ask for.
     #[serde(with = "humantime_serde")]
     pub claim: Duration,
+    /// WebSockets at a time; who comes when it is full is told to come again (1013).
+    pub max_sockets: usize,
+    /// How often a WebSocket is asked whether its client is there; who does not answer twice is closed.
+    #[serde(with = "humantime_serde")]
+    pub socket_ping: Duration,
+    /// How often dashboards are sent the metrics.
+    #[serde(with = "humantime_serde")]
+    pub metrics_interval: Duration,
 }
 
 /// `[operator.webhooks]`
@@ -119,7 +127,12 @@ impl Default for WebhooksConfig {
 
 impl Default for InterventionsConfig {
     fn default() -> Self {
-        Self { claim: Duration::from_secs(300) }
+        Self {
+            claim: Duration::from_secs(300),
+            max_sockets: 10_000,
+            socket_ping: Duration::from_secs(30),
+            metrics_interval: Duration::from_secs(30),
+        }
     }
 }
 
@@ -179,6 +192,8 @@ impl Section for OperatorConfig {
             ("operator.events.heartbeat", self.events.heartbeat),
             ("operator.events.max_age", self.events.max_age),
             ("operator.interventions.claim", self.interventions.claim),
+            ("operator.interventions.socket_ping", self.interventions.socket_ping),
+            ("operator.interventions.metrics_interval", self.interventions.metrics_interval),
             ("operator.webhooks.timeout", self.webhooks.timeout),
             ("operator.webhooks.retry_base", self.webhooks.retry_base),
         ];

@@ -4,6 +4,7 @@
 //! nothing of HTTP.
 
 mod metrics;
+mod trail;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +14,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use vx11_chassis::Shutdown;
 use vx11_contracts::health::DependencyState;
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::{OrgId, Principal};
 use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
-use vx11_store::StoreError;
+use vx11_store::{StoreError, Writer};
 
 use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions};
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
+use crate::store::Record;
 use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
@@ -36,6 +38,8 @@ const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Desk {
     control: Control,
     hub: Hub,
+    /// Of the trail, which the event stream shows.
+    trail: Writer<Record>,
     metrics: DeskMetrics,
     webhooks: Webhooks,
     archive_days: u32,
@@ -71,14 +75,25 @@ pub(crate) enum Asking {
 
 impl Desk {
     /// `archive_days`: how long what has ended is kept.
-    pub(crate) fn new(control: Control, metrics: DeskMetrics, webhooks: Webhooks, archive_days: u32) -> Self {
+    pub(crate) fn new(
+        control: Control,
+        trail: Writer<Record>,
+        metrics: DeskMetrics,
+        webhooks: Webhooks,
+        archive_days: u32,
+    ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
-        Self { control, hub: Hub::default(), metrics, webhooks, archive_days, is_reachable }
+        Self { control, hub: Hub::default(), trail, metrics, webhooks, archive_days, is_reachable }
     }
 
     /// The requests of a caller's organisation.
     pub(crate) fn interventions(&self, principal: &Principal) -> Interventions {
-        self.control.interventions(principal.org.as_str())
+        self.interventions_of(&principal.org)
+    }
+
+    /// The requests of an organisation, for what is not done for one caller.
+    pub(crate) fn interventions_of(&self, org: &OrgId) -> Interventions {
+        self.control.interventions(org.as_str())
     }
 
     /// The webhooks of a caller's organisation.
@@ -92,7 +107,6 @@ impl Desk {
     }
 
     /// Who is told at once.
-    #[expect(dead_code, reason = "the dashboard's socket listens here")]
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -124,7 +138,7 @@ impl Desk {
         Ok(match self.interventions(principal).create(request.clone(), idempotency).await? {
             Created::New => {
                 self.metrics.asked();
-                self.hub.tell(News { request: request.clone(), transitions: Vec::new() });
+                self.tell(News { request: request.clone(), transitions: Vec::new() });
                 Asking::Made(Box::new(crate::domain::intervention::seen_at(&request, now)))
             }
             Created::Before(before) => Asking::Before(Box::new(crate::domain::intervention::seen_at(&before, now))),
@@ -214,7 +228,12 @@ impl Desk {
         if after.callback_url.is_some() {
             self.webhooks.wake();
         }
-        self.hub.tell(News { request: after.clone(), transitions });
+        self.tell(News { request: after.clone(), transitions });
         after
+    }
+
+    fn tell(&self, news: News) {
+        trail::leave(&self.trail, &news);
+        self.hub.tell(news);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, Receiver, Sender};
-use vx11_contracts::intervention::Intervention;
+use vx11_contracts::intervention::{Intervention, Push};
 
 use crate::domain::intervention::Transition;
 
@@ -23,6 +23,27 @@ pub(crate) struct News {
     pub(crate) request: Intervention,
     /// What happened, in order; nothing for one that is new.
     pub(crate) transitions: Vec<Transition>,
+}
+
+impl News {
+    /// What dashboards are sent: what was asked, or each step and what came of the last one.
+    pub(crate) fn pushes(&self) -> Vec<Push> {
+        if self.transitions.is_empty() {
+            return vec![Push::NewRequest(Box::new(self.request.clone()))];
+        }
+        let step = |Transition { from, to, by, version, .. }: &Transition| Push::StatusChanged {
+            request_id: self.request.request_id.clone(),
+            old_status: *from,
+            new_status: *to,
+            updated_by: by.clone(),
+            version: *version,
+        };
+        let mut pushes: Vec<_> = self.transitions.iter().map(step).collect();
+        if self.transitions.iter().any(|step| step.from != step.to && !step.to.is_open()) {
+            pushes.push(Push::ActionCompleted(Box::new(self.request.clone())));
+        }
+        pushes
+    }
 }
 
 /// Tells listeners of one organisation what happened there.

@@ -11,6 +11,7 @@ mod control;
 mod desk;
 mod domain;
 mod events;
+mod feed;
 mod health_watch;
 mod hub;
 mod metrics;

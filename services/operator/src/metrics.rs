@@ -1,6 +1,6 @@
 //! What operator counts beyond what every service counts.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vx11_contracts::chat::ChatProvider;
 use vx11_resilience::{Breaker, BreakerState};
 
@@ -31,6 +31,17 @@ pub(crate) struct Metrics {
     sessions_active: IntGauge,
     breakers: IntGaugeVec,
     event_streams: IntGauge,
+    sockets: Sockets,
+}
+
+/// What is counted of WebSockets.
+#[derive(Clone, Debug)]
+pub(crate) struct Sockets {
+    open: IntGauge,
+    /// Messages that came.
+    pub(crate) received: IntCounter,
+    /// Messages that were sent.
+    pub(crate) sent: IntCounter,
 }
 
 impl Metrics {
@@ -68,6 +79,7 @@ impl Metrics {
                 &["target"],
             )?,
             event_streams: IntGauge::new("vx11_event_streams_active", "Open event streams.")?,
+            sockets: Sockets::new(registry)?,
         };
         // What is counted for the first time must be seen to have grown.
         for reason in FALLBACK_REASONS {
@@ -122,13 +134,37 @@ impl Metrics {
         StreamGuard(self.event_streams.clone())
     }
 
+    /// What is counted of WebSockets.
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
     /// How many event streams are open.
     pub(crate) fn event_streams(&self) -> i64 {
         self.event_streams.get()
     }
 }
 
-/// An open event stream.
+impl Sockets {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let open = IntGauge::new("vx11_websocket_connections_active", "Open WebSockets.")?;
+        let opts = Opts::new("vx11_websocket_messages_total", "WebSocket messages, by direction.");
+        let messages = IntCounterVec::new(opts, &["direction"])?;
+        registry.register(Box::new(open.clone()))?;
+        registry.register(Box::new(messages.clone()))?;
+        let [received, sent] = ["in", "out"].map(|direction| messages.with_label_values(&[direction]));
+        Ok(Self { open, received, sent })
+    }
+
+    /// Counts a WebSocket until the guard is dropped; `None` where `max` are open.
+    pub(crate) fn enter(&self, max: usize) -> Option<StreamGuard> {
+        self.open.inc();
+        let guard = StreamGuard(self.open.clone());
+        (self.open.get() <= i64::try_from(max).unwrap_or(i64::MAX)).then_some(guard)
+    }
+}
+
+/// An open event stream, or an open WebSocket.
 #[derive(Debug)]
 pub(crate) struct StreamGuard(IntGauge);
 

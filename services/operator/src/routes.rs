@@ -14,6 +14,7 @@ mod performance;
 mod replay;
 mod rules;
 mod sessions;
+mod socket;
 mod status;
 mod webhooks;
 mod window;
@@ -26,8 +27,11 @@ use vx11_chassis::client::CallError;
 use vx11_contracts::ErrorCode;
 use vx11_store::StoreError;
 
-pub(crate) use events::PATH as EVENTS_PATH;
+use events::PATH as EVENTS_PATH;
 pub(crate) use rules::RULES;
+
+/// Where a stream token in the address is looked at.
+pub(crate) const STREAM_PATHS: &[&str] = &[EVENTS_PATH, socket::PATHS[0], socket::PATHS[1], socket::PATHS[2]];
 
 /// Adds every route.
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -58,6 +62,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     );
     // Where older clients look for them.
     config.service(web::scope("/api").configure(interventions::routes));
+    config.configure(socket::routes);
 }
 
 /// The document of every route.
@@ -70,6 +75,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         (path = "/operator/api", api = ScopeApi),
         (path = "/operator/api", api = interventions::InterventionsApi),
         (path = "/operator/api", api = account::AccountApi),
+        (path = "/ws", api = socket::SocketApi),
     )
 )]
 pub(crate) struct OperatorApi;

@@ -11,7 +11,7 @@ use vx11_chassis::process::Start;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::config::OperatorConfig;
-use crate::routes::{EVENTS_PATH, OperatorApi, RULES, routes};
+use crate::routes::{OperatorApi, RULES, STREAM_PATHS, routes};
 use crate::shared::Shared;
 
 /// Longest wait for rows in memory when the service stops.
@@ -35,7 +35,7 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     // Each worker makes its own, where a failure cannot be reported any more.
     shared.worker_state()?;
     let service = Service {
-        stream_paths: &[EVENTS_PATH],
+        stream_paths: STREAM_PATHS,
         verifier: Some(Arc::new(shared.verifier.clone())),
         rules: RULES,
         ..Service::new(crate::NAME, &shared.common, metrics, shared.dependencies(), OperatorApi::openapi())

@@ -25,6 +25,7 @@ use crate::config::{ChatConfig, OperatorConfig};
 use crate::control::Control;
 use crate::desk::{Desk, DeskMetrics};
 use crate::events::EventHub;
+use crate::feed::Feeds;
 use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
 use crate::state::{Peer, Places, State};
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     control: Control,
     pub(crate) verifier: Verifier,
     desk: Desk,
+    feeds: Feeds,
     webhooks: Webhooks,
     shutdown: Shutdown,
 }
@@ -92,6 +94,9 @@ impl Shared {
         let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
         let secret = common.secrets.get(JWT_SECRET)?;
         let secret = secret.map(|secret| StoredKey::from_configured(&secret)).transpose().context(JWT_SECRET)?;
+        let told = DeskMetrics::new(registry)?;
+        let desk = Desk::new(control.clone(), store.writer.clone(), told, webhooks.clone(), archive_days);
+        let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
@@ -104,7 +109,8 @@ impl Shared {
             events: EventHub::new(store.clone()),
             summaries: Arc::default(),
             rows_total: Arc::default(),
-            desk: Desk::new(control.clone(), DeskMetrics::new(registry)?, webhooks.clone(), archive_days),
+            desk,
+            feeds,
             webhooks,
             verifier: Verifier::new(control.clone(), store.writer.clone(), secret),
             control,
@@ -149,6 +155,7 @@ impl Shared {
             control: self.control.clone(),
             verifier: self.verifier.clone(),
             desk: self.desk.clone(),
+            feeds: self.feeds.clone(),
             chat,
             madre,
             events: self.events.clone(),

@@ -11,6 +11,7 @@ use crate::config::OperatorConfig;
 use crate::control::Control;
 use crate::desk::Desk;
 use crate::events::EventHub;
+use crate::feed::Feeds;
 use crate::metrics_cache::MetricsCache;
 use crate::row_total::RowTotal;
 use crate::store::Store;
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) verifier: Verifier,
     /// Requests for people's decisions.
     pub(crate) desk: Desk,
+    /// What dashboards are sent of them.
+    pub(crate) feeds: Feeds,
     /// Chat.
     pub(crate) chat: Chat,
     /// madre.

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 use vx11_contracts::event::Action;
 
+/// The class of the rows that tell of interventions, and what their events' names begin with.
+pub(crate) const INTERVENTION: &str = "intervention";
+
 /// The SSE event's name and data for `action`.
 ///
-/// The three named classes carry their own fields, taken from the row's notes; any other row is sent whole.
+/// The named classes carry their own fields, taken from the row's notes; any other row is sent whole.
 pub(crate) fn frame(action: &Action) -> (&'static str, Value) {
     let notes = action.notes.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
     match action.action_type.as_str() {
@@ -31,8 +34,26 @@ pub(crate) fn frame(action: &Action) -> (&'static str, Value) {
                 "timestamp": action.timestamp,
             }),
         ),
+        INTERVENTION => match intervention(&action.action) {
+            Some(name) => (name, with_timestamp(notes, &action.timestamp)),
+            None => ("copilot_action", json!(action)),
+        },
         _ => ("copilot_action", json!(action)),
     }
+}
+
+/// The name of an event that tells of an intervention.
+fn intervention(action: &str) -> Option<&'static str> {
+    ["intervention_new_request", "intervention_status_changed", "intervention_action_completed"]
+        .into_iter()
+        .find(|name| *name == action)
+}
+
+fn with_timestamp(mut data: Value, timestamp: &str) -> Value {
+    if let Value::Object(fields) = &mut data {
+        fields.insert("timestamp".to_owned(), timestamp.into());
+    }
+    data
 }
 
 #[cfg(test)]
@@ -63,6 +84,19 @@ mod tests {
         let (name, data) =
             frame(&action("performance_milestone", "chats", "ok", Some(r#"{"value":100,"unit":"chats"}"#)));
         assert_eq!((name, &data["value"], &data["unit"]), ("performance_milestone", &json!(100), &json!("chats")));
+    }
+
+    #[test]
+    fn interventions_have_events_of_their_own() {
+        let notes = Some(r#"{"request_id":"r","old_status":"PENDING"}"#);
+        let named = |action_name: &str| Action {
+            action: action_name.to_owned(),
+            ..action("intervention", "r", "APPROVED", notes)
+        };
+        let (name, data) = frame(&named("intervention_status_changed"));
+        assert_eq!(name, "intervention_status_changed");
+        assert_eq!(data, json!({"request_id": "r", "old_status": "PENDING", "timestamp": "2026-11-21T04:05:06.789Z"}));
+        assert_eq!(frame(&named("intervention_of_a_later_version")).0, "copilot_action");
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub(crate) struct EventsQuery {
     _token: Option<String>,
 }
 
-/// A token for `?token=`, because a browser's EventSource cannot send headers. It is the caller's own, for reading.
+/// A token for `?token=`, because a browser's EventSource and WebSocket cannot send headers. It is the caller's own, for
+/// reading.
 #[utoipa::path(operation_id = "mint_stream_token", tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
 #[post("/events/sse-token")]
 pub(crate) async fn token(state: Data<State>, caller: Caller) -> Result<HttpResponse, ApiError> {

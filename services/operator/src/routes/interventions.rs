@@ -58,7 +58,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 pub(super) struct InterventionsApi;
 
 /// Why nothing was changed, to the caller.
-fn refused(error: DecideError) -> ApiError {
+pub(super) fn refused(error: DecideError) -> ApiError {
     match error {
         DecideError::NotFound => ApiError::not_found("intervention"),
         DecideError::Store(error) => store_error(error),

@@ -7,6 +7,8 @@ use actix_web::http::Method;
 use vx11_chassis::auth::{Access, Rule};
 use vx11_contracts::identity::Permission;
 
+use super::socket::PATHS;
+
 /// Declares the rules; those of interventions hold at both of their addresses.
 macro_rules! rules {
     (
@@ -15,6 +17,10 @@ macro_rules! rules {
     ) => {
         /// The rules of the operator.
         pub(crate) const RULES: &[Rule] = &[
+            // Who cannot send a header says in the first frame who it is, and until then gets nothing.
+            Rule::new(Method::GET, PATHS[0], Access::Public),
+            Rule::new(Method::GET, PATHS[1], Access::Public),
+            Rule::new(Method::GET, PATHS[2], Access::Public),
             $(Rule::new(Method::$method, concat!("/operator/api", $path), Access::$access $((Permission::$permission))?),)+
             $(
                 Rule::new(

@@ -14,6 +14,7 @@ mod interventions;
 mod metrics;
 mod replay;
 mod requests;
+mod sockets;
 mod stream;
 mod trail;
 mod webhooks;

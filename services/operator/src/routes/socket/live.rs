@@ -1,0 +1,153 @@
+//! An open socket: commands in, replies and pushes out.
+//!
+//! Ten thousand of these may be open: what one holds is small, pushes are shared, and what a command needs is there
+//! while it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessageStream, Session};
+use bytestring::ByteString;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::Instant;
+use vx11_chassis::ApiError;
+use vx11_chassis::auth::Caller;
+use vx11_contracts::ErrorCode;
+use vx11_contracts::intervention::{Command, Inbound, Push};
+
+use super::End;
+use super::commands::answer;
+use super::frames::{Frame, done, read, refused};
+use crate::feed::Pushed;
+use crate::state::State;
+
+/// Pings without an answer after which a client is gone.
+const MISSED_PINGS: u8 = 2;
+
+/// An open socket.
+pub(super) struct Live<'s> {
+    state: &'s State,
+    caller: Caller,
+    session: Session,
+    /// What is pushed, where the client has asked for it.
+    feed: Option<Receiver<Pushed>>,
+    /// Whose requests alone it wants, beside those that wait for nobody in particular.
+    pilot: Option<Arc<str>>,
+    ping: Duration,
+    ping_at: Instant,
+    unanswered: u8,
+}
+
+impl<'s> Live<'s> {
+    pub(super) fn new(state: &'s State, caller: Caller, session: Session) -> Self {
+        let ping = state.config.interventions.socket_ping;
+        let ping_at = Instant::now() + ping;
+        Self { state, caller, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
+    }
+
+    /// Until it ends.
+    pub(super) async fn run(mut self, messages: &mut AggregatedMessageStream) -> End {
+        loop {
+            let step = tokio::select! {
+                () = self.state.shutdown.begun() => Err(End::Stopping),
+                came = messages.recv() => match read(came) {
+                    // In a box: between commands nothing is held for them.
+                    Ok(frame) => Box::pin(self.take(frame)).await,
+                    Err(end) => Err(end),
+                },
+                pushed = next(&mut self.feed) => self.push(pushed).await,
+                () = tokio::time::sleep_until(self.ping_at) => self.ping().await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: Frame) -> Result<(), End> {
+        // Whatever comes, comes from somebody who is there.
+        self.unanswered = 0;
+        match frame {
+            Frame::Text(text) => {
+                self.state.chat.metrics.sockets().received.inc();
+                let reply = self.command(&text).await;
+                self.send(reply).await
+            }
+            Frame::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Left),
+            Frame::Pong => Ok(()),
+        }
+    }
+
+    async fn command(&mut self, frame: &str) -> ByteString {
+        let Inbound { id, command } = match Inbound::parse(frame) {
+            Ok(inbound) => inbound,
+            Err(error) => return refused(None, &ApiError::new(ErrorCode::MalformedRequest, error.to_string())),
+        };
+        let reply = match command {
+            Command::Subscribe { pilot_id } => self.subscribe(id.clone(), pilot_id),
+            Command::Unsubscribe {} => {
+                self.feed = None;
+                done("unsubscribe", id.clone(), serde_json::json!({}))
+            }
+            command => answer(self.state, &self.caller, id.clone(), command).await,
+        };
+        reply.unwrap_or_else(|error| refused(id, &error))
+    }
+
+    fn subscribe(&mut self, id: Option<serde_json::Value>, pilot: Option<String>) -> Result<ByteString, ApiError> {
+        let org = &self.caller.0.org;
+        let told = done("subscribe", id, serde_json::json!({ "org_id": org, "pilot_id": pilot }));
+        if self.feed.is_none() {
+            self.feed = Some(self.state.feeds.subscribe(org));
+        }
+        self.pilot = pilot.map(Arc::from);
+        told
+    }
+
+    async fn push(&mut self, pushed: Result<Pushed, RecvError>) -> Result<(), End> {
+        match pushed {
+            Ok(Pushed { pilot: Some(pilot), .. }) if self.pilot.as_ref().is_some_and(|mine| *mine != pilot) => Ok(()),
+            Ok(pushed) => self.send(pushed.text).await,
+            Err(RecvError::Lagged(mut missed)) => {
+                // What is kept is left out too: the lists that are read now have it.
+                if let Some(feed) = &mut self.feed {
+                    missed += feed.len() as u64;
+                    *feed = feed.resubscribe();
+                }
+                self.send(Pushed::new(Push::Resync { missed }).text).await
+            }
+            // The feed is gone with its task; a new one begins with what was missed unknown.
+            Err(RecvError::Closed) => {
+                self.feed = Some(self.state.feeds.subscribe(&self.caller.0.org));
+                self.send(Pushed::new(Push::Resync { missed: 0 }).text).await
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        if self.unanswered >= MISSED_PINGS {
+            return Err(End::Silent);
+        }
+        self.unanswered += 1;
+        self.ping_at = Instant::now() + self.ping;
+        self.session.ping(b"").await.map_err(|_| End::Left)
+    }
+
+    /// Sends a message, as soon as the client has taken some of what came before.
+    async fn send(&mut self, text: ByteString) -> Result<(), End> {
+        tokio::select! {
+            sent = self.session.text(text) => sent.map_err(|_| End::Left)?,
+            () = self.state.shutdown.begun() => return Err(End::Stopping),
+        }
+        self.state.chat.metrics.sockets().sent.inc();
+        Ok(())
+    }
+}
+
+/// The next push; never, for who has not asked for any.
+async fn next(feed: &mut Option<Receiver<Pushed>>) -> Result<Pushed, RecvError> {
+    match feed {
+        Some(feed) => feed.recv().await,
+        None => std::future::pending().await,
+    }
+}

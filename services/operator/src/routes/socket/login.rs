@@ -1,0 +1,108 @@
+//! Who calls: said by the request, or by the first frame.
+
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessageStream, Session};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use vx11_chassis::Shutdown;
+use vx11_chassis::auth::{Caller, Proof, Refusal};
+
+use super::End;
+use super::frames::{Frame, done, read};
+
+/// Longest wait for a first frame.
+const FIRST_FRAME: Duration = Duration::from_secs(5);
+
+/// The caller.
+///
+/// # Errors
+/// Why the socket is closed.
+pub(super) async fn login(
+    mut proof: Proof,
+    session: &mut Session,
+    messages: &mut AggregatedMessageStream,
+    shutdown: &Shutdown,
+) -> Result<Caller, End> {
+    if let Some(proven) = proof.brought().await {
+        return proven.map(Caller).map_err(end);
+    }
+    let first = async {
+        loop {
+            match read(messages.recv().await)? {
+                Frame::Text(text) => return Ok(text),
+                Frame::Ping(bytes) => session.pong(&bytes).await.map_err(|_| End::Left)?,
+                Frame::Pong => {}
+            }
+        }
+    };
+    let first = tokio::select! {
+        first = tokio::time::timeout(FIRST_FRAME, first) => first.map_err(|_| End::NoToken)??,
+        () = shutdown.begun() => return Err(End::Stopping),
+    };
+    let First { id, token } = First::parse(&first).ok_or(End::NoToken)?;
+    let caller = proof.of(&token).await.map_err(end)?;
+    let who = json!({ "org_id": caller.org, "subject": caller.subject, "role": caller.role });
+    let reply = done("auth", id, who).map_err(|_| End::Unavailable)?;
+    session.text(reply).await.map_err(|_| End::Left)?;
+    Ok(Caller(caller))
+}
+
+/// `{"type": "auth", "token": "…"}`, the token flat or under `payload` or `data` as a command's fields are.
+struct First {
+    id: Option<Value>,
+    token: String,
+}
+
+impl First {
+    fn parse(frame: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Sent {
+            #[serde(rename = "type")]
+            kind: String,
+            #[serde(default)]
+            id: Option<Value>,
+            #[serde(default)]
+            token: Option<String>,
+            #[serde(default)]
+            payload: Option<Nested>,
+            #[serde(default)]
+            data: Option<Nested>,
+        }
+        #[derive(Deserialize)]
+        struct Nested {
+            token: Option<String>,
+        }
+        let sent: Sent = serde_json::from_str(frame).ok()?;
+        let nested = [sent.payload, sent.data].into_iter().flatten().find_map(|nested| nested.token);
+        let token = sent.token.or(nested).filter(|_| sent.kind == "auth")?;
+        Some(Self { id: sent.id, token })
+    }
+}
+
+fn end(refusal: Refusal) -> End {
+    match refusal {
+        Refusal::Expired | Refusal::Invalid => End::Nobody,
+        Refusal::Unavailable => End::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_first_frame_stands_where_a_commands_fields_do() {
+        let token = |frame: &str| First::parse(frame).map(|first| first.token);
+        for frame in [
+            r#"{"type":"auth","token":"t"}"#,
+            r#"{"type":"auth","payload":{"token":"t"}}"#,
+            r#"{"type":"auth","data":{"token":"t"},"id":1}"#,
+        ] {
+            assert_eq!(token(frame).as_deref(), Some("t"), "{frame}");
+        }
+        for frame in ["", "t", "[]", r#"{"type":"auth"}"#, r#"{"type":"subscribe","token":"t"}"#] {
+            assert_eq!(token(frame), None, "{frame}");
+        }
+    }
+}
