@@ -70,6 +70,7 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
     let dependencies = dependencies(upstreams.clone());
     let service = Service {
         stream_paths: &["/operator/api/events"],
+        rules: upstream::RULES,
         allowed_origins: state.config.allowed_origins.clone(),
         admit: Some(Arc::new(limits)),
         credentials: Some(Arc::new(OwnSecrets { switch_keys: state.config.switch_keys })),

@@ -4,14 +4,38 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
+use actix_web::http::Method;
 use url::Url;
+use vx11_chassis::auth::{Access, Rule};
 use vx11_chassis::config::Urls;
 use vx11_http_client::{Client, Connector, InvalidAddress};
 use vx11_resilience::{Breaker, BreakerConfig};
 
 /// Path prefixes and the services they lead to. The only place that knows them.
-pub(crate) const TABLE: [(&str, Name); 4] =
-    [("/operator", Name::Operator), ("/madre", Name::Madre), ("/switch", Name::Switch), ("/v1", Name::Switch)];
+pub(crate) const TABLE: [(&str, Name); 5] = [
+    ("/operator", Name::Operator),
+    (SOCKETS, Name::Operator),
+    ("/madre", Name::Madre),
+    ("/switch", Name::Switch),
+    ("/v1", Name::Switch),
+];
+
+/// Where operator's WebSockets are. A browser says who it is once they are open, so operator asks, and not the edge:
+/// callers are passed on with what they bring, and are never lent the services' token.
+pub(crate) const SOCKETS: &str = "/ws";
+
+/// What the edge asks of who opens one.
+pub(crate) const RULES: &[Rule] =
+    &[Rule::new(Method::GET, SOCKETS, Access::Public), Rule::new(Method::GET, "/ws/{path:.*}", Access::Public)];
+
+/// Whether the service at `path` asks itself who calls.
+pub(crate) fn is_socket(path: &str) -> bool {
+    is_below(SOCKETS, path)
+}
+
+fn is_below(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// A service behind the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +88,7 @@ impl Upstreams {
 
     /// The service that `path` leads to.
     pub(crate) fn of_path(&self, path: &str) -> Option<&Upstream> {
-        let below =
-            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let (_, name) = TABLE.iter().find(|(prefix, _)| below(prefix))?;
+        let (_, name) = TABLE.iter().find(|(prefix, _)| is_below(prefix, path))?;
         self.0.iter().find(|upstream| upstream.name == *name)
     }
 }
@@ -126,7 +148,8 @@ mod tests {
         assert_eq!(leads_to("/operator/api/chat"), Some("operator"));
         assert_eq!(leads_to("/v1/models"), Some("switch"));
         assert_eq!(leads_to("/madre"), Some("madre"));
-        for path in ["/operatorx", "/v10/models", "/", "/admin/requests", "//operator/api"] {
+        assert_eq!((leads_to("/ws"), leads_to("/ws/interventions")), (Some("operator"), Some("operator")));
+        for path in ["/operatorx", "/wsx", "/v10/models", "/", "/admin/requests", "//operator/api"] {
             assert_eq!(leads_to(path), None, "{path}");
         }
     }

@@ -11,6 +11,7 @@ use vx11_telemetry::TraceContext;
 
 use crate::own_secrets;
 use crate::state::State;
+use crate::upstream::is_socket;
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
 const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
@@ -39,9 +40,9 @@ pub(super) struct Outgoing<'r> {
 impl Outgoing<'_> {
     /// Writes them to `out`, which has those of the edge's own client already.
     pub(super) fn write(&self, out: &mut HeaderMap) {
-        let is_own = own_secrets::is_own(self.http);
-        self.pass_on(out, is_own);
-        if let Some(token) = self.state.token.as_ref().filter(|_| !is_own) {
+        let keeps_own = own_secrets::is_own(self.http) || is_socket(self.http.uri().path());
+        self.pass_on(out, keeps_own);
+        if let Some(token) = self.state.token.as_ref().filter(|_| !keeps_own) {
             set(out, TOKEN, token.expose_secret());
         }
         set(out, CORRELATION_ID, &self.context.correlation_id);
@@ -65,8 +66,8 @@ impl Outgoing<'_> {
         }
     }
 
-    /// What the client says and may say to a service.
-    fn pass_on(&self, out: &mut HeaderMap, is_own: bool) {
+    /// What the client says and may say to a service, which gets the client's secret where it asks for that itself.
+    fn pass_on(&self, out: &mut HeaderMap, keeps_own: bool) {
         let said = self.http.headers();
         let listed = connection_options(said.get_all(header::CONNECTION).filter_map(|value| value.to_str().ok()));
         if said.contains_key(header::USER_AGENT) && !is_hop_by_hop(USER_AGENT.as_str(), &listed) {
@@ -75,7 +76,7 @@ impl Outgoing<'_> {
         }
         for (name, value) in said {
             let name = name.as_str();
-            if is_hop_by_hop(name, &listed) || is_replaced(name) || (!is_own && is_secret(name)) {
+            if is_hop_by_hop(name, &listed) || is_replaced(name) || (!keeps_own && is_secret(name)) {
                 continue;
             }
             if let (Ok(name), Ok(value)) =
@@ -151,8 +152,8 @@ fn is_replaced(name: &str) -> bool {
     )
 }
 
-/// Whether a caller's secret is there. The edge puts the services' token in its place, unless it is for a
-/// service to judge.
+/// Whether a caller's secret is there. The edge puts the services' token in its place, unless it is for a service to
+/// judge, or for a WebSocket.
 fn is_secret(name: &str) -> bool {
     matches!(name, "authorization" | headers::TOKEN | headers::API_KEY)
 }

@@ -126,6 +126,29 @@ async fn without_the_token_there_is_no_socket() {
 }
 
 #[tokio::test]
+async fn operator_asks_itself_who_opens_its_sockets() {
+    let service = Service::always([answer(404, "", "{}")]).await;
+    let edge = Edge::in_front_of(&service.url, &[]).await;
+    for path in ["/ws", "/ws/interventions?token=a.b", "/ws/dashboard"] {
+        for token in [None, Some("a-pilots-own"), Some(TOKEN)] {
+            let mut request = format!("ws://{}{path}", edge.address()).into_client_request().unwrap();
+            if let Some(token) = token {
+                request.headers_mut().insert("x-vx11-token", token.parse().unwrap());
+            }
+            let Err(Error::Http(_)) = tokio_tungstenite::connect_async(request).await else { panic!("404") };
+            assert!(service.last().starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{}", service.last());
+            let passed: Vec<String> = token.into_iter().map(str::to_owned).collect();
+            assert_eq!(service.header("x-vx11-token"), passed, "{path}: what the caller brought, and nothing else");
+            assert_eq!(service.header("upgrade"), ["websocket"]);
+        }
+    }
+    for (method, path) in [("POST", "/ws/interventions"), ("GET", "/wsx"), ("GET", "/operator/ws")] {
+        let answer = Answer::of(edge.stranger(method.parse().unwrap(), path)).await;
+        assert_eq!(answer.status, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_want_one_is_heard() {
     let service = Service::always([answer(404, "x-reason: none here\r\n", r#"{"ok":false}"#)]).await;
     let edge = Edge::in_front_of(&service.url, &[]).await;
