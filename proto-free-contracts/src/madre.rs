@@ -45,6 +45,10 @@ pub struct MadreChatResponse {
     /// What `POST /madre/plans/{id}/confirm` needs; only with `WAITING`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_token: Option<String>,
+    /// The intervention whose approval runs the plan, too; only with `WAITING`. It is opened a moment after this answer,
+    /// or as soon as the operator is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervention_id: Option<String>,
     /// What the reader should know before relying on the answer.
     pub warnings: Vec<String>,
     /// The plan's steps, in words.
@@ -61,6 +65,11 @@ pub struct Intent {
     /// What the action works on, where the message names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+}
+
+/// The id of the intervention whose approval runs the plan `plan_id`.
+pub fn intervention_of(plan_id: &str) -> String {
+    format!("plan:{plan_id}")
 }
 
 /// How much harm a plan could do.

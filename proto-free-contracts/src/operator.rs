@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::chat::{ChatResponse, Usage};
+use crate::chat::{ChatResponse, ChatStatus, Usage};
 use crate::health::Level;
 use crate::power::PowerMode;
 use crate::switch::BreakerInfo;
@@ -145,6 +145,29 @@ pub struct Turn {
     /// Tokens spent.
     pub usage: Option<Usage>,
 }
+
+/// `POST /operator/api/turns`: what came of a plan, told in the conversation that it came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddTurn {
+    /// The conversation; made where it is not there.
+    #[schema(min_length = 1, max_length = 128)]
+    pub session_id: String,
+    /// The request that the plan came from.
+    #[schema(min_length = 1, max_length = 128)]
+    pub correlation_id: String,
+    /// What was decided: 1 to 4000 characters. The same of the same request is kept once.
+    #[schema(min_length = 1, max_length = 4000)]
+    pub message: String,
+    /// What came of it: at most 20 000 characters.
+    #[schema(max_length = 20_000)]
+    pub response: String,
+    /// How it ended.
+    pub status: ChatStatus,
+}
+
+/// The model of a turn that tells what came of a plan.
+pub const PLAN_OUTCOME: &str = "madre-plan";
 
 /// A page of a list, newest first. Pass `next` as `?before=` to get the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -135,6 +135,7 @@ fn between_services() {
         intent: Some(Intent { name: "help".to_owned(), confidence: 0.9, target: None }),
         plan_id: None,
         confirm_token: None,
+        intervention_id: None,
         warnings: Vec::new(),
         actions: vec!["explain".to_owned()],
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use vx11_contracts::chat::ChatStatus;
-use vx11_contracts::madre::{MadreChatResponse, Risk};
+use vx11_contracts::madre::{MadreChatResponse, Risk, intervention_of};
 
 use crate::engine::{self, Facts, Understanding};
 use crate::metrics::Metrics;
@@ -67,7 +67,12 @@ impl Chat {
                     warnings.push("This madre only pretends to start and stop services (a dry run).".to_owned());
                 }
                 let answer = respond(understood, ChatStatus::Waiting, response, warnings);
-                MadreChatResponse { plan_id: Some(parked.plan_id), confirm_token: Some(parked.confirm_token), ..answer }
+                MadreChatResponse {
+                    intervention_id: Some(intervention_of(&parked.plan_id)),
+                    plan_id: Some(parked.plan_id),
+                    confirm_token: Some(parked.confirm_token),
+                    ..answer
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "a plan could not be stored");
@@ -107,6 +112,7 @@ fn respond(
         intent: Some(understood.intent.clone()),
         plan_id: None,
         confirm_token: None,
+        intervention_id: None,
         warnings,
         actions: understood.steps.clone(),
     }

@@ -6,6 +6,7 @@
 //! Nothing that could do harm runs before a person has confirmed it. Whoever starts madre hands it the [`PowerDriver`]
 //! that starts and stops the other services.
 
+mod approval;
 mod chat;
 mod config;
 mod engine;

@@ -1,8 +1,10 @@
 //! Plans that wait for a person: made here, confirmed here, run here, exactly once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 use uuid::Uuid;
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
@@ -16,7 +18,7 @@ use crate::engine::{Understanding, Work};
 use crate::metrics::Metrics;
 use crate::power::{Power, PowerError};
 use crate::secret;
-use crate::store::{Claim, NewPlan, PlanEnd, Store, StoredPlan};
+use crate::store::{Claim, NewPlan, PlanEnd, Step, Store, StoredPlan};
 use crate::trail;
 
 /// Plans on one page at most.
@@ -31,6 +33,8 @@ pub(crate) struct Plans {
     confirm_ttl: Duration,
     /// When this process began, RFC 3339 UTC.
     started_at: String,
+    /// Tells that there is something to be said to the operator.
+    news: Arc<Notify>,
 }
 
 /// A plan that waits, and the only copy of the token that confirms it.
@@ -39,6 +43,19 @@ pub(crate) struct Parked {
     pub(crate) plan_id: String,
     pub(crate) confirm_token: String,
 }
+
+/// How a plan ends whose work was not begun.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    pub(crate) status: ChatStatus,
+    /// How it was decided, for the session.
+    pub(crate) decision: String,
+    pub(crate) result: String,
+}
+
+/// What the trail calls the two ways to let a plan run.
+const BY_TOKEN: &str = "plan_confirm";
+const BY_APPROVAL: &str = "plan_approve";
 
 /// Why a plan is not confirmed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +74,12 @@ pub(crate) enum PlanError {
 
 impl Plans {
     pub(crate) fn new(store: Store, power: Power, metrics: Metrics, confirm_ttl: Duration) -> Self {
-        Self { store, power, metrics, confirm_ttl, started_at: time::now() }
+        Self { store, power, metrics, confirm_ttl, started_at: time::now(), news: Arc::default() }
+    }
+
+    /// Told when there is something to be said to the operator.
+    pub(crate) fn news(&self) -> &Notify {
+        &self.news
     }
 
     /// Lets a plan wait for a person: the one place where that begins. It is durable when this is answered.
@@ -86,6 +108,7 @@ impl Plans {
         let token_digest = secret::digest(&confirm_token);
         let expires_at = time::render(now.saturating_add(ttl).unwrap_or(Timestamp::MAX));
         self.store.insert_plan(NewPlan { plan, work: understood.work.clone(), token_digest, expires_at }).await?;
+        self.news.notify_one();
         Ok(Parked { plan_id, confirm_token })
     }
 
@@ -96,36 +119,69 @@ impl Plans {
         confirm_token: &str,
         correlation_id: &str,
     ) -> Result<Plan, PlanError> {
-        let StoredPlan { mut plan, work, token_digest, .. } =
+        let StoredPlan { plan, work, token_digest, .. } =
             self.store.find_plan(plan_id).await?.ok_or(PlanError::NotFound)?;
         if plan.status != ChatStatus::Waiting {
             return Err(PlanError::NotPending(plan.status.as_str()));
         }
         if !secret::matches(confirm_token, &token_digest) {
-            self.log(&plan, correlation_id, "refused", "wrong confirmation token").await;
+            self.log(&plan, BY_TOKEN, correlation_id, "refused", "wrong confirmation token").await;
             return Err(PlanError::WrongToken);
         }
         if self.store.claim_plan(plan_id).await? == Claim::Lost {
             return Err(PlanError::Lost);
         }
-        let (status, result) = self.run(&work, correlation_id).await;
+        self.news.notify_one();
+        Ok(self.carry_out(plan, &work, BY_TOKEN, correlation_id).await)
+    }
+
+    /// Runs a plan that is claimed for its approval, once that is redeemed. Of any number of callers one runs it.
+    pub(crate) async fn run_approved(&self, stored: StoredPlan) -> Result<(), StoreError> {
+        let StoredPlan { plan, work, .. } = stored;
+        if self.store.begin_approved_plan(&plan.plan_id).await? == Claim::Won {
+            let correlation_id = plan.correlation_id.clone();
+            self.carry_out(plan, &work, BY_APPROVAL, &correlation_id).await;
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Ends a plan whose approval stands at `at` and whose work has not begun, and has its session told why.
+    pub(crate) async fn end_undone(&self, plan: &Plan, at: Step, outcome: Undone) -> Result<(), StoreError> {
+        let Undone { status, decision, result } = outcome;
+        let ended = self.store.end_undone_plan(&plan.plan_id, at, status, decision, result.clone()).await?;
+        if ended == Claim::Won {
+            self.metrics.plan(plan.risk, status);
+            tracing::info!(plan_id = plan.plan_id, status = status.as_str(), result, "plan ended");
+            let word = if status == ChatStatus::Done { "ok" } else { "refused" };
+            self.log(plan, BY_APPROVAL, &plan.correlation_id, word, &result).await;
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Runs what the caller has claimed, and records how it ended.
+    async fn carry_out(&self, mut plan: Plan, work: &Work, how: &str, correlation_id: &str) -> Plan {
+        let (status, result) = self.run(work, correlation_id).await;
         (plan.status, plan.updated_at, plan.result) = (status, time::now(), Some(result.clone()));
         self.metrics.plan(plan.risk, status);
         tracing::info!(
-            plan_id,
+            plan_id = plan.plan_id,
             intent = plan.intent.name,
             risk = plan.risk.as_str(),
             status = status.as_str(),
-            "plan confirmed"
+            how,
+            "plan ran"
         );
 
         let end =
             PlanEnd { plan_id: plan.plan_id.clone(), status, result: result.clone(), at: plan.updated_at.clone() };
         if let Err(error) = self.store.finish_plan(end).await {
-            tracing::warn!(plan_id, %error, "the end of a plan is not durable");
+            tracing::warn!(plan_id = plan.plan_id, %error, "the end of a plan is not durable");
         }
-        self.log(&plan, correlation_id, if status == ChatStatus::Done { "ok" } else { "error" }, &result).await;
-        Ok(plan)
+        let word = if status == ChatStatus::Done { "ok" } else { "error" };
+        self.log(&plan, how, correlation_id, word, &result).await;
+        plan
     }
 
     /// A page of plans, newest first.
@@ -152,7 +208,8 @@ impl Plans {
     pub(crate) async fn expire(&self) -> Result<(), StoreError> {
         for plan in self.store.expire_plans().await? {
             self.metrics.plan(plan.risk, ChatStatus::Error);
-            self.log(&plan, &plan.correlation_id, "error", "expired").await;
+            self.log(&plan, BY_TOKEN, &plan.correlation_id, "error", "expired").await;
+            self.news.notify_one();
         }
         Ok(())
     }
@@ -188,9 +245,9 @@ impl Plans {
         (ChatStatus::Done, results.join(" "))
     }
 
-    async fn log(&self, plan: &Plan, correlation_id: &str, status: &str, result: &str) {
+    async fn log(&self, plan: &Plan, how: &str, correlation_id: &str, status: &str, result: &str) {
         let notes = serde_json::json!({ "risk": plan.risk, "intent": plan.intent.name, "result": result });
-        let row = trail::action(correlation_id, "plan_confirm", "plan", Some(&plan.plan_id), status);
+        let row = trail::action(correlation_id, how, "plan", Some(&plan.plan_id), status);
         if let Err(error) = self.store.log(row.in_session(&plan.session_id).with_notes(notes)).await {
             tracing::warn!(%error, "a row of the trail is not durable");
         }

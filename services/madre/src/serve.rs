@@ -7,10 +7,12 @@ use actix_web::web::ThinData;
 use tracing::Instrument;
 use url::Url;
 use utoipa::OpenApi as _;
+use vx11_chassis::client::ServiceClient;
 use vx11_chassis::process::Start;
 use vx11_chassis::{Service, server};
 use vx11_telemetry::ServiceMetrics;
 
+use crate::approval::Approvals;
 use crate::chat::Chat;
 use crate::config::MadreConfig;
 use crate::maintenance::{Maintenance, RemoteStore};
@@ -24,6 +26,8 @@ use crate::store::Store;
 
 /// Longest wait for rows in memory when the service stops.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait for a connection to the operator.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Serves until the shutdown begins, then drains and flushes. `driver` starts and stops the other services.
 ///
@@ -72,6 +76,9 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
         maintenance: Maintenance::new(store.clone(), others, power.clone(), data_dir, common.retention_days.clone()),
         store: store.clone(),
     };
+    let operator = ServiceClient::new("operator", &common.urls.operator, common.token.as_ref(), CONNECT_LIMIT)?;
+    let approvals = Approvals::new(store.clone(), plans.clone(), operator).run(shutdown.clone());
+    let approvals = tokio::spawn(approvals.in_current_span());
     let background = power::run_background(power, plans, readiness.clone(), shutdown.clone());
     let background = tokio::spawn(background.in_current_span());
 
@@ -85,6 +92,7 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
     // Also when serving failed: the background must not outlive the service.
     shutdown.begin();
     background.await?;
+    approvals.await?;
     if let Err(error) = store.flush(FLUSH_LIMIT).await {
         tracing::error!(%error, "stopping with rows in memory");
     }

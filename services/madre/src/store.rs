@@ -5,6 +5,7 @@
 //! written.
 
 mod actions;
+mod approvals;
 mod plans;
 mod policies;
 mod record;
@@ -23,6 +24,7 @@ use vx11_store::{
 };
 
 use crate::trail::Row;
+pub(crate) use approvals::{Pending, Step};
 pub(crate) use plans::{Claim, NewPlan, StoredPlan};
 pub(crate) use record::PlanEnd;
 use record::Record;

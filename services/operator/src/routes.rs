@@ -16,6 +16,7 @@ mod rules;
 mod sessions;
 mod socket;
 mod status;
+mod turns;
 mod webhooks;
 mod window;
 
@@ -50,6 +51,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(metrics::metrics)
             .service(sessions::list)
             .service(sessions::detail)
+            .service(turns::add)
             .service(audit::list)
             .service(audit::trail)
             .service(replay::replay)
@@ -95,6 +97,7 @@ pub(crate) struct OperatorApi;
     metrics::metrics,
     sessions::list,
     sessions::detail,
+    turns::add,
     audit::list,
     audit::trail,
     replay::replay,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, Writer, WriterConfig};
 
 pub(crate) use actions::action;
-pub(crate) use record::{ChatRecord, NewPerformance, NewTurn, Record};
+pub(crate) use record::{ChatRecord, NewPerformance, NewTurn, OutcomeRecord, Record};
 pub(crate) use retention::retention_rules;
 pub(crate) use turns::Extras;
 

@@ -39,8 +39,8 @@ pub(crate) fn waiting(understood: &Understanding) -> (String, Vec<String>) {
     let Understanding { intent, risk, work, evidence, .. } = understood;
     let words = evidence.join(", ");
     let response = format!(
-        "I understood {name} (risk {risk}, from: {words}). Nothing has been done. The plan waits for a confirmation: send its \
-         confirm_token to POST /madre/plans/{{plan_id}}/confirm.",
+        "I understood {name} (risk {risk}, from: {words}). Nothing has been done. The plan waits for a confirmation: \
+         approve the intervention plan:{{plan_id}}, or send its confirm_token to POST /madre/plans/{{plan_id}}/confirm.",
         name = intent.name,
         risk = risk.as_str(),
     );

@@ -6,7 +6,8 @@ use vx11_contracts::madre::{Intent, Plan};
 use vx11_contracts::time;
 use vx11_store::{Connection, StoreError};
 
-use super::schema::plans;
+use super::approvals::{self, Step};
+use super::schema::{plan_approvals, plans};
 use super::{Store, from_json, parse, to_json};
 use crate::engine::Work;
 
@@ -30,6 +31,8 @@ pub(crate) struct StoredPlan {
     pub(crate) plan: Plan,
     pub(crate) work: Work,
     pub(crate) token_digest: String,
+    /// When nothing may begin any more, RFC 3339 UTC.
+    pub(crate) expires_at: String,
 }
 
 /// What came of claiming a plan.
@@ -43,7 +46,7 @@ pub(crate) enum Claim {
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = plans)]
-struct PlanRow {
+pub(super) struct PlanRow {
     #[diesel(skip_insertion)]
     id: i64,
     plan_id: String,
@@ -79,10 +82,15 @@ impl<'a> Ended<'a> {
 }
 
 impl Store {
-    /// Keeps a plan; when this is answered, the plan is durable.
+    /// Keeps a plan, and that an intervention is to be opened for it; when this is answered, both are durable.
     pub(crate) async fn insert_plan(&self, new: NewPlan) -> Result<(), StoreError> {
-        let insert =
-            move |conn: &mut Connection| diesel::insert_into(plans::table).values(row_of(new)?).execute(conn).map(drop);
+        let insert = move |conn: &mut Connection| {
+            let row = row_of(new)?;
+            conn.immediate_transaction(|conn| {
+                approvals::insert(conn, &row.plan_id, &row.created_at)?;
+                diesel::insert_into(plans::table).values(row).execute(conn).map(drop)
+            })
+        };
         self.db.run(insert).await
     }
 
@@ -135,22 +143,21 @@ impl Store {
         Ok(counts.into_iter().map(|(status, rows)| (status, rows.unsigned_abs())).collect())
     }
 
-    /// Takes a waiting plan to run it. Of any number of callers exactly one wins.
+    /// Takes a waiting plan to run it, for who has its token. Of any number of callers exactly one wins, those that
+    /// have an approval among them.
     pub(crate) async fn claim_plan(&self, plan_id: &str) -> Result<Claim, StoreError> {
         let plan_id = plan_id.to_owned();
-        let claimed = self
-            .db
+        self.db
             .run(move |conn| {
-                let now = time::now();
-                let waiting = plans::plan_id
-                    .eq(plan_id)
-                    .and(plans::status.eq(ChatStatus::Waiting.as_str()))
-                    .and(plans::expires_at.gt(&now));
-                let running = (plans::status.eq(ChatStatus::Running.as_str()), plans::updated_at.eq(&now));
-                diesel::update(plans::table.filter(waiting)).set(running).execute(conn)
+                conn.immediate_transaction(|conn| {
+                    let claim = take(conn, &plan_id)?;
+                    if claim == Claim::Won {
+                        approvals::step(conn, &plan_id, Step::Close, None)?;
+                    }
+                    Ok(claim)
+                })
             })
-            .await?;
-        Ok(if claimed == 1 { Claim::Won } else { Claim::Lost })
+            .await
     }
 
     /// Ends plans whose confirmation did not come in time, and answers with them.
@@ -166,7 +173,14 @@ impl Store {
                 for row in rows {
                     let still_waiting = plans::id.eq(row.id).and(plans::status.eq(ChatStatus::Waiting.as_str()));
                     let end = Ended::failed("The confirmation did not come in time; nothing was done.", &now);
-                    if diesel::update(plans::table.filter(still_waiting)).set(end).execute(conn)? > 0 {
+                    let has_ended = conn.immediate_transaction(|conn| {
+                        let ended = diesel::update(plans::table.filter(still_waiting)).set(end).execute(conn)?;
+                        if ended > 0 {
+                            approvals::step(conn, &row.plan_id, Step::Close, None)?;
+                        }
+                        QueryResult::Ok(ended > 0)
+                    })?;
+                    if has_ended {
                         expired.push(row.into_stored()?.plan);
                     }
                 }
@@ -175,19 +189,44 @@ impl Store {
             .await
     }
 
-    /// Ends plans that have been running since before `start`, RFC 3339 UTC: when an earlier process stopped.
+    /// Ends plans that have been running since before `start`, RFC 3339 UTC: when an earlier process stopped. Those
+    /// that are claimed for an approval and have not begun are left: they can still be run, once.
     pub(crate) async fn fail_interrupted_plans(&self, start: &str) -> Result<usize, StoreError> {
         let start = start.to_owned();
         self.db
             .run(move |conn| {
                 let now = time::now();
+                let claimed = plan_approvals::table
+                    .filter(plan_approvals::step.eq(Step::Redeem.as_str()))
+                    .select(plan_approvals::plan_id);
                 let running = plans::status.eq(ChatStatus::Running.as_str()).and(plans::updated_at.lt(start));
+                let running = running.and(plans::plan_id.ne_all(claimed));
                 let end =
                     Ended::failed("madre stopped while this ran; look at the services before trying again.", &now);
-                diesel::update(plans::table.filter(running)).set(end).execute(conn)
+                conn.immediate_transaction(|conn| {
+                    let ended = diesel::update(plans::table.filter(running)).set(end).execute(conn)?;
+                    approvals::tell_of_ended(conn)?;
+                    Ok(ended)
+                })
             })
             .await
     }
+}
+
+/// Makes a waiting plan a running one, unless somebody else has, or its time is up.
+pub(super) fn take(conn: &mut Connection, plan_id: &str) -> QueryResult<Claim> {
+    let now = time::now();
+    let waiting =
+        plans::plan_id.eq(plan_id).and(plans::status.eq(ChatStatus::Waiting.as_str())).and(plans::expires_at.gt(&now));
+    let running = (plans::status.eq(ChatStatus::Running.as_str()), plans::updated_at.eq(&now));
+    let taken = diesel::update(plans::table.filter(waiting)).set(running).execute(conn)?;
+    Ok(if taken == 1 { Claim::Won } else { Claim::Lost })
+}
+
+/// Ends a plan, with `result`.
+pub(super) fn end(conn: &mut Connection, plan_id: &str, to: ChatStatus, result: &str) -> QueryResult<()> {
+    let end = Ended { status: to.as_str(), result, updated_at: &time::now() };
+    diesel::update(plans::table.filter(plans::plan_id.eq(plan_id))).set(end).execute(conn).map(drop)
 }
 
 fn row_of(new: NewPlan) -> QueryResult<PlanRow> {
@@ -213,7 +252,7 @@ fn row_of(new: NewPlan) -> QueryResult<PlanRow> {
 }
 
 impl PlanRow {
-    fn into_stored(self) -> QueryResult<StoredPlan> {
+    pub(super) fn into_stored(self) -> QueryResult<StoredPlan> {
         let plan = Plan {
             plan_id: self.plan_id,
             correlation_id: self.correlation_id,
@@ -226,6 +265,7 @@ impl PlanRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
         };
-        Ok(StoredPlan { id: self.id, plan, work: from_json(&self.work)?, token_digest: self.token_digest })
+        let work = from_json(&self.work)?;
+        Ok(StoredPlan { id: self.id, plan, work, token_digest: self.token_digest, expires_at: self.expires_at })
     }
 }

@@ -5,6 +5,7 @@ use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::event::Action;
 use vx11_store::{Connection, Sink, trail};
 
+use super::approvals;
 use super::schema::plans;
 
 /// One thing to write.
@@ -46,6 +47,7 @@ impl Sink for RecordSink {
                         plans::updated_at.eq(&end.at),
                     );
                     diesel::update(plans::table.filter(running)).set(ended).execute(conn)?;
+                    approvals::tell_of(conn, &end.plan_id)?;
                 }
             }
         }

@@ -22,6 +22,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    plan_approvals (plan_id) {
+        plan_id -> Text,
+        step -> Text,
+        decision -> Nullable<Text>,
+        due_at -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(plans, plan_approvals);
+
+diesel::table! {
     power_windows (id) {
         id -> BigInt,
         window_id -> Text,

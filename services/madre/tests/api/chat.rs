@@ -39,7 +39,9 @@ async fn what_could_do_harm_waits_and_says_what_would_happen() {
     ] {
         let answer = madre.chat_kept(message).await;
         assert_eq!((answer.status, &answer["status"]), (200, &json!("WAITING")), "{message}");
-        assert_json_snapshot!(name, answer.json(), { ".plan_id" => "[id]", ".confirm_token" => "[token]" });
+        assert_json_snapshot!(name, answer.json(), {
+            ".plan_id" => "[id]", ".confirm_token" => "[token]", ".intervention_id" => "plan:[id]"
+        });
     }
     assert!(home.driver.take_calls().is_empty(), "nothing runs unconfirmed");
 }

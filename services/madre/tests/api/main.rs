@@ -1,6 +1,8 @@
 //! madre over real sockets, with a real store and a driver that only remembers what it was told.
 
+mod approval;
 mod chat;
+mod desk;
 mod fixture;
 mod maintenance;
 mod outage;

@@ -9,6 +9,8 @@ use vx11_store::insert;
 pub(crate) enum Record {
     /// An answered chat: the turn and its session where it made one, its audit row and its performance row, together.
     Chat(Box<ChatRecord>),
+    /// What came of a plan, once however often it is told: its turn and its audit row.
+    Outcome(Box<OutcomeRecord>),
     /// Something that was done.
     Action(Action),
     /// A request that was not a chat.
@@ -24,6 +26,15 @@ pub(crate) struct ChatRecord {
     pub(crate) action: Action,
     /// The performance row.
     pub(crate) performance: NewPerformance,
+}
+
+/// What came of a plan.
+#[derive(Debug)]
+pub(crate) struct OutcomeRecord {
+    /// The turn. One of the same request that says the same is the same.
+    pub(crate) turn: NewTurn,
+    /// The audit row.
+    pub(crate) action: Action,
 }
 
 /// A row of `turns`; the migration and the contracts' `Turn` explain the columns.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use vx11_store::{Connection, Sink, trail};
 
 use super::record::{Minute, NewPerformance, NewTurn, Record, SessionTurn};
-use super::schema::performance_minutes;
+use super::schema::{performance_minutes, turns};
 use crate::domain::minute_summary::MinuteSummary;
 
 /// Writes batches of records, and keeps the summaries of the minutes that this process still adds to.
@@ -49,6 +49,13 @@ impl Sink for RecordSink {
                         insert_turn(conn, turn)?;
                     }
                     (Some(&chat.action), Some(&chat.performance))
+                }
+                Record::Outcome(outcome) => {
+                    if is_told(conn, &outcome.turn)? {
+                        continue;
+                    }
+                    insert_turn(conn, &outcome.turn)?;
+                    (Some(&outcome.action), None)
                 }
                 Record::Action(action) => (Some(action), None),
                 Record::Performance(performance) => (None, Some(performance)),
@@ -115,6 +122,14 @@ fn insert_turn(conn: &mut Connection, turn: &NewTurn) -> QueryResult<()> {
     SessionTurn { session_id: &turn.session_id, created_at: at, last_activity_at: at, turns: 1 }.execute(conn)?;
     turn.execute(conn)?;
     Ok(())
+}
+
+/// Whether there is a turn of the same request that says the same.
+fn is_told(conn: &mut Connection, turn: &NewTurn) -> QueryResult<bool> {
+    use turns::dsl;
+    let same = turns::table.filter(dsl::correlation_id.eq(&turn.correlation_id).and(dsl::message.eq(&turn.message)));
+    let same = same.filter(dsl::session_id.eq(&turn.session_id).and(dsl::model_used.eq(&turn.model_used)));
+    diesel::select(diesel::dsl::exists(same)).get_result(conn)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vx11_contracts::chat::Usage;
-use vx11_contracts::operator::Turn;
+use vx11_contracts::operator::{PLAN_OUTCOME, Turn};
 use vx11_store::StoreError;
 
 use super::Store;
@@ -124,7 +124,7 @@ impl Store {
         .await
     }
 
-    /// The newest turn of one request.
+    /// The newest turn of one request that was a question.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -133,7 +133,7 @@ impl Store {
         self.db
             .run(move |conn| {
                 turns::table
-                    .filter(turns::correlation_id.eq(correlation_id))
+                    .filter(turns::correlation_id.eq(correlation_id).and(turns::model_used.ne(PLAN_OUTCOME)))
                     .order(turns::id.desc())
                     .select(StoredTurn::as_select())
                     .first(conn)

@@ -113,3 +113,32 @@ async fn the_trail_can_be_searched_and_paged() {
     assert_eq!(ids(&format!("limit=2&before={next}")).await, ["c2", "c1"]);
     assert_eq!(ids("before=-1").await.len(), 0);
 }
+
+#[tokio::test]
+async fn what_came_of_a_plan_is_told_once_and_is_no_question_to_replay() {
+    let app = App::start().await;
+    let asked = app.chat(json!({ "message": "restart it", "session_id": "s", "correlation_id": "c" })).await;
+    let told = json!({
+        "session_id": "s", "correlation_id": "c", "message": "plan:p was approved by ana.", "response": "done.",
+        "status": "DONE",
+    });
+    for _ in 0..3 {
+        let answer = app.post("/operator/api/turns", told.clone()).await;
+        assert!([200, 503].contains(&answer.status), "{}", answer.body);
+        app.written().await;
+    }
+    let session = app.get("/operator/api/sessions/s").await;
+    assert_eq!(texts(&session.data()["history"], "response"), [asked["response"].as_str().expect("a text"), "done."]);
+    assert_eq!(session.data()["turns"], 2);
+    assert_eq!(app.count("SELECT count(*) FROM copilot_actions_log WHERE action = 'plan_outcome'"), 1);
+    let replayed = app.post("/operator/api/replay/c", json!({})).await;
+    assert_eq!(replayed.status, 200, "{}", replayed.body);
+    assert_eq!(app.switch.asked("/switch/chat").last().expect("asked").body["messages"][0]["content"], "restart it");
+
+    for (field, value) in [("session_id", "a b"), ("correlation_id", ""), ("message", " "), ("status", "done")] {
+        let mut wrong = told.clone();
+        wrong[field] = json!(value);
+        let refused = app.post("/operator/api/turns", wrong).await;
+        assert_eq!((refused.status, refused.field()), (422, field), "{}", refused.body);
+    }
+}

@@ -1,0 +1,66 @@
+//! The operator's desk, where people decide.
+
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+use vx11_chassis::RequestContext;
+use vx11_chassis::client::{CallError, ServiceClient};
+use vx11_contracts::intervention::{CancelBody, CreateIntervention, Intervention, RedeemBody};
+use vx11_contracts::operator::{AddTurn, Envelope};
+
+/// Longest wait for one answer.
+const LIMIT: Duration = Duration::from_secs(3);
+const INTERVENTIONS: &str = "/operator/api/interventions";
+
+/// The operator, as madre asks it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Desk(pub(super) ServiceClient);
+
+impl Desk {
+    /// Opens an intervention. That there is one of this id already is as good: what it is, is seen with its decision.
+    pub(super) async fn open(&self, request: &CreateIntervention, context: &RequestContext) -> Result<(), CallError> {
+        settled(self.post(INTERVENTIONS, request, context).await, &[409])
+    }
+
+    /// The intervention `id`, where there is one.
+    pub(super) async fn find(&self, id: &str, context: &RequestContext) -> Result<Option<Intervention>, CallError> {
+        match self.0.get::<Envelope<Intervention>>(&format!("{INTERVENTIONS}/{id}"), context, LIMIT).await {
+            Ok(found) => Ok(Some(found.data)),
+            Err(CallError::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Redeems an approval; whether this call did. Where it did not, the intervention says what has become of it.
+    pub(super) async fn redeem(&self, id: &str, digest: String, context: &RequestContext) -> Result<bool, CallError> {
+        let body = RedeemBody { args_digest: Some(digest) };
+        match self.post(&format!("{INTERVENTIONS}/{id}/redeem"), &body, context).await {
+            Ok(()) => Ok(true),
+            Err(CallError::Status { status: 409, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Withdraws an intervention, if it is there and undecided.
+    pub(super) async fn cancel(&self, id: &str, reason: &str, context: &RequestContext) -> Result<(), CallError> {
+        let body = CancelBody { reason: Some(reason.to_owned()) };
+        settled(self.post(&format!("{INTERVENTIONS}/{id}/cancel"), &body, context).await, &[404, 409])
+    }
+
+    /// Tells a conversation what came of its plan. Told twice it is kept once.
+    pub(super) async fn tell(&self, turn: &AddTurn, context: &RequestContext) -> Result<(), CallError> {
+        self.post("/operator/api/turns", turn, context).await
+    }
+
+    async fn post(&self, path: &str, body: &impl serde::Serialize, context: &RequestContext) -> Result<(), CallError> {
+        self.0.post::<IgnoredAny>(path, body, context, LIMIT).await.map(drop)
+    }
+}
+
+/// A refusal that says that there is nothing left to do is none.
+fn settled(answer: Result<(), CallError>, statuses: &[u16]) -> Result<(), CallError> {
+    match answer {
+        Err(CallError::Status { status, .. }) if statuses.contains(&status) => Ok(()),
+        answer => answer,
+    }
+}
