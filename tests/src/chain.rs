@@ -46,7 +46,10 @@ impl Chain {
     /// one that is started before.
     pub fn start_with(extra: &[(&str, &str)]) -> anyhow::Result<Self> {
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut chain = Self { data: TempDir::new()?, extra, running: BTreeMap::new(), addresses: BTreeMap::new() };
+        // madre calls the operator too, and starts before it.
+        let operator = format!("127.0.0.1:{}", vx11_testing_servers::lasting_port());
+        let addresses = BTreeMap::from([("operator", operator)]);
+        let mut chain = Self { data: TempDir::new()?, extra, running: BTreeMap::new(), addresses };
         for service in ORDER {
             chain.launch(service)?;
         }

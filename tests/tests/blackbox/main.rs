@@ -2,6 +2,7 @@
 
 mod accounts;
 mod anthropic_client;
+mod approval;
 mod classic;
 mod clients;
 mod contracts;

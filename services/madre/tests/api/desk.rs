@@ -116,6 +116,14 @@ fn decide(request: &mut Value, status: &str, by: &str, kind: &str, with: &Value)
 }
 
 async fn serve(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let answer = respond(&shared, &request, &body);
+    if request.path().ends_with("/redeem") && shared.loses_answers.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse {
     assert_eq!(request.headers().get("x-vx11-token").and_then(|value| value.to_str().ok()), Some(TOKEN));
     let path = request.path().trim_start_matches("/operator/api/").to_owned();
     let parts: Vec<&str> = path.split('/').collect();
@@ -123,12 +131,12 @@ async fn serve(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpR
     let mut requests = shared.requests.lock().expect("no panic");
     match (request.method().as_str(), parts.as_slice()) {
         ("POST", ["turns"]) => {
-            let turn: Value = serde_json::from_slice(&body).expect("JSON");
+            let turn: Value = serde_json::from_slice(body).expect("JSON");
             shared.turns.lock().expect("no panic").push(turn);
             ok(&json!({}))
         }
         ("POST", ["interventions"]) => {
-            let asked: CreateIntervention = serde_json::from_slice(&body).expect("a request");
+            let asked: CreateIntervention = serde_json::from_slice(body).expect("a request");
             asked.validate().expect("acceptable");
             let id = asked.request_id.clone().expect("an id");
             if requests.contains_key(&id) {
@@ -145,17 +153,12 @@ async fn serve(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpR
             let Some(found) = requests.get_mut(*id) else { return HttpResponse::NotFound().json(json!({})) };
             let is_done = match *what {
                 "cancel" => decide(found, "REJECTED", "service", "reject", &json!({ "reason": "withdrawn" })),
-                _ => redeem(&shared, id, found, &serde_json::from_slice(&body).expect("a body")),
+                _ => redeem(shared, id, found, &serde_json::from_slice(body).expect("a body")),
             };
             if !is_done {
                 return HttpResponse::Conflict().json(json!({}));
             }
-            let answer = ok(found);
-            drop(requests);
-            if *what == "redeem" && shared.loses_answers.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-            answer
+            ok(found)
         }
         other => panic!("{other:?}"),
     }
