@@ -18,6 +18,7 @@ mod replicas;
 mod rotation;
 mod shutdown;
 mod trace;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
