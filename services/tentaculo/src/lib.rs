@@ -74,7 +74,6 @@ pub async fn serve(start: Start<TentaculoConfig>) -> anyhow::Result<()> {
         allowed_origins: state.config.allowed_origins.clone(),
         admit: Some(Arc::new(limits)),
         credentials: Some(Arc::new(OwnSecrets { switch_keys: state.config.switch_keys })),
-        rules: own_secrets::RULES,
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let gauges = tokio::spawn(async move {

@@ -5,17 +5,13 @@
 //! keys, which are told by their form, and stream tokens that were made for their bearer. Neither lets anybody in
 //! anywhere else, and neither is lent the services' token: who may read must not decide, because the edge could.
 
-use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
-use vx11_chassis::auth::{Access, Credentials, Rule};
+use vx11_chassis::auth::Credentials;
 use vx11_contracts::identity::Principal;
 use vx11_identity::{PresentedKey, access_token};
 
 use crate::upstream::is_straight;
-
-/// Stream tokens are proven by the edge itself: by whom they were made they open the operator, and nothing else does.
-pub(crate) const RULES: &[Rule] = &[Rule::new(Method::GET, "/operator/{path:.*}", Access::Known)];
 
 /// Marks a request whose secret is for a service to judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

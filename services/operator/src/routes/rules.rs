@@ -57,6 +57,7 @@ rules! {
         POST "/replay/{correlation_id}" NeedsOfPlatform(Replay);
         GET "/circuit-breakers" Needs(ReadMetrics);
         POST "/maintenance" Needs(ManagePower);
+        POST "/turns" Needs(ManagePower);
         GET "/webhooks/deliveries" Needs(ManagePolicies);
         POST "/webhooks/deliveries/{id}/retry" Needs(ManagePolicies);
         POST "/orgs" Needs(ManageOrgs);
@@ -97,8 +98,9 @@ mod tests {
 
     #[test]
     fn every_route_has_a_rule_and_every_rule_a_route() {
-        let (aliases, documented): (Vec<_>, Vec<_>) =
-            RULES.iter().cloned().partition(|rule| rule.pattern.starts_with("/api/"));
+        // The socket stands in the document at the first of its addresses.
+        let rules = RULES.iter().filter(|rule| !PATHS[1..].contains(&rule.pattern)).cloned();
+        let (aliases, documented): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.pattern.starts_with("/api/"));
         assert_eq!(undeclared(&OperatorApi::openapi(), &documented), [""; 0]);
         // The older addresses stand in no document: each is one that does.
         let theirs = documented.iter().filter(|rule| rule.pattern.starts_with("/operator/api/interventions"));
