@@ -162,9 +162,8 @@ impl CreateIntervention {
         if self.on_timeout != OnTimeout::Approve {
             return Ok(());
         }
-        if self.intervention_type.least_role() > Role::Operator {
-            let detail = format!("{} is never approved without an ADMIN", self.intervention_type);
-            return Err(InvalidField::new("on_timeout", detail));
+        if self.required_role.max(self.intervention_type.least_role()) > Role::Operator {
+            return Err(InvalidField::new("on_timeout", "what only an ADMIN may approve is never approved by time"));
         }
         if self.expires_in_seconds.is_some_and(|seconds| seconds < 0) {
             return Err(InvalidField::new("on_timeout", "what is expired when it is made is not approved by that"));
@@ -279,6 +278,8 @@ mod tests {
             fault(json!({"title": "t", "action": {"name": "n", "args": {"a": "x".repeat(70_000)}}})),
             "action.args"
         );
+        let deep = (0..65).fold(json!(1), |inner, _| json!([inner]));
+        assert_eq!(fault(json!({"title": "t", "context": {"a": deep}})), "context");
         assert_eq!(fault(json!({"title": "t", "request_id": "a b"})), "request_id");
         assert_eq!(fault(json!({"title": "t", "allow": []})), "allow");
         assert_eq!(fault(json!({"title": "t", "allow": ["edit"]})), "allow");
@@ -290,6 +291,7 @@ mod tests {
             fault(body)
         };
         assert_eq!(self_made(json!({"intervention_type": "kill_switch"})), "on_timeout");
+        assert_eq!(self_made(json!({"required_role": "ADMIN"})), "on_timeout");
         assert_eq!(self_made(json!({"expires_in_seconds": -1})), "on_timeout");
         assert_eq!(self_made(json!({"allow": ["reject"]})), "on_timeout");
         let all = json!({"title": "t", "on_timeout": "escalate", "escalation": [{"role": "ADMIN", "quorum": "all"}]});

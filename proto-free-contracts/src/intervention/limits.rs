@@ -16,6 +16,8 @@ pub const ACTION_NAME_CHARS: usize = 255;
 pub const CONTEXT_BYTES: usize = 64 * 1024;
 /// Largest arguments of an action, in bytes of JSON.
 pub const ARGS_BYTES: usize = 64 * 1024;
+/// Deepest JSON, in levels: what is kept is read again as a part of more, and readers stop at 128.
+const JSON_DEPTH: usize = 64;
 /// Seconds until a request expires that does not say.
 pub const DEFAULT_EXPIRES_IN_SECONDS: i64 = 3600;
 /// Ten years: the furthest expiry, either way.
@@ -82,5 +84,17 @@ pub(super) fn json(field: &str, object: &Map<String, Value>, most: usize) -> Res
     if bytes > most {
         return Err(InvalidField::new(field, format!("at most {most} bytes of JSON")));
     }
+    if !object.values().all(|value| is_shallow(value, JSON_DEPTH)) {
+        return Err(InvalidField::new(field, format!("at most {JSON_DEPTH} levels of JSON")));
+    }
     Ok(())
+}
+
+/// Whether `value` has at most `levels` of arrays and objects.
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallow(item, levels - 1)),
+        Value::Object(fields) => levels > 0 && fields.values().all(|field| is_shallow(field, levels - 1)),
+        _ => true,
+    }
 }

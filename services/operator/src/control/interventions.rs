@@ -91,8 +91,26 @@ impl Interventions {
         request: Intervention,
         idempotency: Option<Idempotency>,
     ) -> Result<Created, StoreError> {
+        let violates = |created: &Result<Created, StoreError>| {
+            let unique = DatabaseErrorKind::UniqueViolation;
+            matches!(created, Err(StoreError::Query(Error::DatabaseError(kind, _))) if *kind == unique)
+        };
+        let created = self.create_once(request.clone(), idempotency.clone()).await;
+        if !violates(&created) {
+            return created;
+        }
+        // Somebody made it in between, and what they made is seen now.
+        let created = self.create_once(request, idempotency).await;
+        if violates(&created) { Ok(Created::Exists) } else { created }
+    }
+
+    async fn create_once(
+        &self,
+        request: Intervention,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Created, StoreError> {
         let org = self.org.clone();
-        let created = self.database.write(self.scope(), move |conn| {
+        let create = move |conn: &mut AnyConnection| {
             if let Some(known) = known(conn, &org, idempotency.as_ref())? {
                 return Ok(known);
             }
@@ -101,12 +119,8 @@ impl Interventions {
             }
             insert(conn, &org, &request, idempotency)?;
             Ok::<_, StoreError>(Created::New)
-        });
-        match created.await {
-            // Somebody made it in between.
-            Err(StoreError::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _))) => Ok(Created::Exists),
-            created => created,
-        }
+        };
+        self.database.write(self.scope(), create).await
     }
 
     /// A request as it is for whoever looks at `now`.
@@ -159,7 +173,7 @@ impl Interventions {
         let page =
             move |conn: &mut AnyConnection| Ok::<_, StoreError>(list::page(conn, &org, &query, after.as_ref(), &at)?);
         let mut page = self.database.read(self.scope(), page).await?;
-        page.items = page.items.iter().map(|stored| seen_at(stored, now)).collect();
+        page.items.iter_mut().for_each(|stored| *stored = seen_at(stored, now));
         Ok(page)
     }
 

@@ -10,6 +10,9 @@ use vx11_store::AnyConnection;
 use super::row;
 use super::schema::interventions::{self, dsl};
 
+/// Most bytes of a page's records: read, they take several times that.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 type Condition = Box<dyn BoxableExpression<interventions::table, Backend, SqlType = Bool>>;
 type Backend = <AnyConnection as Connection>::Backend;
 
@@ -36,11 +39,21 @@ pub(super) fn page(
     };
     let rows = rows.limit(limit as i64 + 1).offset(i64::from(query.offset.unwrap_or(0)));
     let records: Vec<String> = rows.load(conn)?;
-    let mut items = records.iter().map(|record| row::read(record)).collect::<QueryResult<Vec<Intervention>>>()?;
-    let more = items.len() > limit;
-    items.truncate(limit);
+    let fit = fitting(&records).min(limit);
+    let more = records.len() > fit;
+    let items = records[..fit].iter().map(|record| row::read(record)).collect::<QueryResult<Vec<Intervention>>>()?;
     let next = if more { items.last().map(|last| Cursor::of(last).to_string()) } else { None };
     Ok(InterventionPage { items, next })
+}
+
+/// How many of `records` make a page, of which the first always does.
+fn fitting(records: &[String]) -> usize {
+    let mut bytes = 0;
+    let large = records.iter().position(|record| {
+        bytes += record.len();
+        bytes > PAGE_BYTES
+    });
+    large.map_or(records.len(), |at| at.max(1))
 }
 
 fn conditions(query: &ListInterventions, status: Status, now: &str) -> Vec<Condition> {

@@ -7,7 +7,7 @@ use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::interventions::{Changed, DecideError, apply, find};
-use super::schema::{idempotency_keys, intervention_history, interventions};
+use super::schema::{idempotency_keys, intervention_events, intervention_history, interventions};
 use super::{Control, counts, deliveries, row};
 use crate::domain::intervention::{Actor, Command, Refusal, decide, seen_at};
 
@@ -36,7 +36,11 @@ impl Control {
             let write = move |conn: &mut AnyConnection| settle(conn, &org, &id, now);
             match self.database.write(Scope::Platform, write).await {
                 Ok(changed) => swept.changed.extend(changed),
-                Err(DecideError::Store(error)) => return Err(error),
+                // One that cannot be written keeps nobody else's from it.
+                Err(DecideError::Store(error)) => {
+                    tracing::error!(%error, "an intervention that is due cannot be written");
+                    swept.is_full = false;
+                }
                 // Somebody was faster.
                 Err(DecideError::NotFound | DecideError::Refused(_)) => {}
             }
@@ -111,16 +115,20 @@ fn lapse(conn: &mut AnyConnection, stored: &Intervention, now: Timestamp) -> Que
 fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
     use interventions::dsl;
     let ended = interventions::table.filter(dsl::ended_at.lt(before)).order(dsl::ended_at).limit(ROUND);
-    let records: Vec<String> = ended.select(dsl::record).load(conn)?;
-    for record in &records {
-        let request = row::read(record)?;
-        let key = (&request.org_id, &request.request_id);
-        if diesel::delete(interventions::table.find(key)).execute(conn)? == 1 {
-            counts::removed(conn, &request)?;
+    let rows: Vec<(String, String, String)> = ended.select((dsl::org_id, dsl::request_id, dsl::record)).load(conn)?;
+    for (org, id, record) in &rows {
+        let is_removed = diesel::delete(interventions::table.find((org, id))).execute(conn)? == 1;
+        match row::read(record) {
+            Ok(request) if is_removed => counts::removed(conn, &request)?,
+            Ok(_) => {}
+            // It goes all the same: what cannot be read must not keep what is old.
+            Err(error) => tracing::error!(%error, org, id, "an old intervention could not be read"),
         }
-        diesel::delete(intervention_history::table.find(key)).execute(conn)?;
+        diesel::delete(intervention_history::table.find((org, id))).execute(conn)?;
+        let events = intervention_events::table.filter(intervention_events::org_id.eq(org));
+        diesel::delete(events.filter(intervention_events::request_id.eq(id))).execute(conn)?;
     }
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.lt(before))).execute(conn)?;
     deliveries::clear(conn, before)?;
-    Ok(records.len() as u64)
+    Ok(rows.len() as u64)
 }

@@ -150,6 +150,24 @@ async fn an_idempotency_key_brings_the_same_request_again(home: Home) {
     }
     assert!(matches!(create("r3", "d2").await.expect("an answer"), Created::OtherBody));
     assert_eq!(acme.metrics().await.expect("an answer").total_interventions, 1);
+    // At the same time: one makes it, and all others hear of that one.
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            let acme = acme.clone();
+            let key = Some(Idempotency { key: "at once".to_owned(), digest: "d".to_owned() });
+            let request = request("acme", &format!("s{number}"), |_| {});
+            tokio::spawn(async move { acme.create(request, key).await.expect("an answer") })
+        })
+        .collect();
+    let (mut made, mut before) = (0, std::collections::HashSet::new());
+    for task in tasks {
+        match task.await.expect("it ends") {
+            Created::New => made += 1,
+            Created::Before(request) => drop(before.insert(request.request_id)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((made, before.len()), (1, 1));
 }
 
 async fn a_decision_is_kept_with_its_history_and_counts(home: Home) {
@@ -201,6 +219,9 @@ async fn a_redeemed_decision_is_not_redeemed_again(home: Home) {
         let args_digest = asked.action.as_ref().map(|action| action.args_digest.clone());
         acme.decide("r1", Command::Redeem(RedeemBody { args_digest }), Actor::new("agent-1", Role::Operator), after(2))
     };
+    let stranger = Command::Redeem(RedeemBody::default());
+    let refused = acme.decide("r1", stranger, Actor::new("agent-2", Role::Operator), after(2)).await;
+    assert!(matches!(refused, Err(DecideError::Refused(Refusal::NotAuthor))), "{refused:?}");
     let (one, other) = tokio::join!(redeem(), redeem());
     assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|redeemed| *redeemed).count(), 1);
     assert_eq!(acme.metrics().await.expect("an answer").completed_interventions, 1);

@@ -161,7 +161,7 @@ impl On<'_> {
     }
 
     fn redeem(&mut self, body: &RedeemBody) -> Result<(), Refusal> {
-        permission::is_author(self.request(), self.actor, Role::Operator)?;
+        permission::is_author(self.request(), self.actor, Role::Admin)?;
         if !matches!(self.request().status, Status::Approved | Status::Rejected) {
             return Err(self.wrong_state());
         }
