@@ -55,7 +55,7 @@ def decide(question: list, key: str) -> list:
     print(f"waiting for a person: {address}", file=sys.stderr, flush=True)
     answer = made.json()["data"]
     while not isinstance(answer, list):
-        waited = vx11.get(address + "/wait", params={"timeout_seconds": 60})
+        waited = vx11.get(address + "/wait", params={"timeout_seconds": 50})
         waited.raise_for_status()
         answer = waited.json()["data"]
     # A decision is good for one run: who comes second is told so here, and must not act.
