@@ -16,12 +16,9 @@ mod scope;
 
 use std::sync::Arc;
 
-use diesel::r2d2::{NopErrorHandler, Pool};
-use tokio::sync::Semaphore;
-
 use crate::StoreError;
-use crate::bounded::bounded;
-use manager::{Manager, Place};
+use crate::pool::Pool;
+use manager::{Manager, Place, Pooled};
 
 pub use address::InvalidUrl;
 pub use any::AnyConnection;
@@ -33,9 +30,7 @@ pub use scope::Scope;
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<Manager>,
-    slots: Arc<Semaphore>,
     place: Arc<Place>,
-    config: DatabaseConfig,
 }
 
 /// What a transaction may do.
@@ -62,16 +57,9 @@ impl Database {
             }
             migrated => migrated?,
         }
-        let connections = config.pool_size.max(1);
-        let pool = Pool::builder()
-            .max_size(connections)
-            .min_idle(Some(0))
-            .max_lifetime(None)
-            .connection_timeout(config.pool_timeout)
-            // A failed connection is reported by the query that wanted it.
-            .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(Manager(place.clone()));
-        Ok(Self { pool, slots: Arc::new(Semaphore::new(connections as usize)), place, config })
+        let DatabaseConfig { pool_size, pool_timeout, run_timeout, .. } = config;
+        let pool = Pool::new(Manager(place.clone()), pool_size, pool_timeout, run_timeout);
+        Ok(Self { pool, place })
     }
 
     /// Runs queries that change nothing, in one transaction.
@@ -120,14 +108,12 @@ impl Database {
         E: From<StoreError> + From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        let pool = self.pool.clone();
         let place = self.place.clone();
-        let on_pool = move || {
-            let mut pooled = pool.get().map_err(|error| StoreError::Busy(error.to_string()))?;
+        let in_turn = move |pooled: &mut Pooled| {
             let _turn = (access == Access::Write).then(|| place.turn());
             Ok(any::transaction(&mut pooled.conn, access, &scope, work))
         };
-        bounded(&self.slots, self.config.pool_timeout, self.config.run_timeout, on_pool).await?
+        self.pool.run(in_turn).await?
     }
 }
 

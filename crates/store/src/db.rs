@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::QueryResult;
-use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, R2D2Connection};
+use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel_migrations::EmbeddedMigrations;
 use tokio::sync::Semaphore;
 
 use crate::bounded::bounded;
 use crate::connection::{Opened, Source};
+use crate::pool::Pool;
 use crate::{Connection, StoreConfig, StoreError};
 
 /// Longest wait for another upkeep task, and for one in all.
@@ -21,8 +22,6 @@ const UPKEEP_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct Db {
     source: Arc<Source>,
     pool: Pool<Manager>,
-    /// One for each connection, so that a database that hangs cannot fill the blocking pool with waiting threads.
-    slots: Arc<Semaphore>,
     /// Upkeep runs one task at a time, on a connection of its own.
     upkeep: Arc<Semaphore>,
 }
@@ -35,17 +34,8 @@ impl Db {
         let config = &source.config;
         source.open(config.busy_timeout)?;
 
-        let connections = config.pool_size.max(1);
-        let pool = Pool::builder()
-            .max_size(connections)
-            .min_idle(Some(0))
-            .max_lifetime(None)
-            .connection_timeout(config.pool_timeout)
-            // A failed connection is reported by the query that wanted it.
-            .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(Manager(source.clone()));
-        let slots = Arc::new(Semaphore::new(connections as usize));
-        Ok(Self { source, pool, slots, upkeep: Arc::new(Semaphore::new(1)) })
+        let pool = Pool::new(Manager(source.clone()), config.pool_size, config.pool_timeout, config.run_timeout);
+        Ok(Self { source, pool, upkeep: Arc::new(Semaphore::new(1)) })
     }
 
     /// Runs queries on a pooled connection, on tokio's blocking pool. The waits for a connection and for the result
@@ -55,13 +45,7 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
     {
-        let StoreConfig { pool_timeout, run_timeout, .. } = self.source.config;
-        let pool = self.pool.clone();
-        let on_pool = move || {
-            let mut opened = pool.get().map_err(|error| StoreError::Busy(error.to_string()))?;
-            Ok(work(&mut opened.conn)?)
-        };
-        bounded(&self.slots, pool_timeout, run_timeout, on_pool).await
+        self.pool.run(move |opened| Ok(work(&mut opened.conn)?)).await
     }
 
     /// Whether the database answers a query.

@@ -20,6 +20,7 @@ mod database;
 mod db;
 mod error;
 mod insert;
+mod pool;
 mod schema;
 pub mod trail;
 pub mod upkeep;
