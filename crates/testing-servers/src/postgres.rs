@@ -25,6 +25,7 @@ const SUPERUSER: &str = "postgres";
 const SUPERVISOR: &str = r#"
 set -eu
 port=$1
+fsync=$2
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 PATH=${bin:+$bin:}$PATH
 home=$(mktemp -d)
@@ -37,7 +38,7 @@ fi
 cd "$home"
 $as initdb -D "$home/data" -U postgres --auth=trust --no-sync -E UTF8 --locale=C >"$home/log" 2>&1 || { cat "$home/log" >&2; exit 1; }
 $as postgres -D "$home/data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-  -c fsync=off -c max_connections=400 -c log_min_messages=fatal >"$home/log" 2>&1 </dev/null &
+  -c fsync="$fsync" -c max_connections=400 -c log_min_messages=fatal >"$home/log" 2>&1 </dev/null &
 server=$!
 until psql -h 127.0.0.1 -p "$port" -U postgres -qAt -c 'CREATE ROLE vx11 LOGIN' >/dev/null 2>&1; do
   kill -0 $server || { cat "$home/log" >&2; exit 1; }
@@ -56,13 +57,21 @@ impl Postgres {
     /// When there is none to start.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Postgres> = OnceLock::new();
-        SERVER.get_or_init(Self::start)
+        SERVER.get_or_init(|| Self::start("off"))
     }
 
-    fn start() -> Self {
+    /// One that syncs what it commits, as it does where it is relied upon.
+    ///
+    /// # Panics
+    /// When there is none to start.
+    pub fn durable() -> Self {
+        Self::start("on")
+    }
+
+    fn start(fsync: &str) -> Self {
         let port = lasting_port();
         let mut supervisor = Command::new("sh")
-            .args(["-c", SUPERVISOR, "postgres", &port.to_string()])
+            .args(["-c", SUPERVISOR, "postgres", &port.to_string(), fsync])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -88,9 +97,15 @@ impl Postgres {
     /// # Panics
     /// When it fails.
     pub fn execute(&self, database: &str, sql: &str) -> String {
-        let port = self.port.to_string();
-        let arguments = ["-h", "127.0.0.1", "-p", &port, "-U", SUPERUSER, "-d", database];
-        let done = Command::new("psql").args(arguments).args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql]).output();
+        Self::execute_at(&format!("postgres://{SUPERUSER}@127.0.0.1:{}/{database}", self.port), sql)
+    }
+
+    /// Runs `sql` at `url`, and returns what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn execute_at(url: &str, sql: &str) -> String {
+        let done = Command::new("psql").args([url, "-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql]).output();
         let done = done.expect("psql");
         assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim().to_owned()

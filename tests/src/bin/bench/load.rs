@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use vx11_tests::TOKEN;
 
 /// What is sent, to where.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ pub(crate) async fn run(target: &Target, connections: u64, time: Duration) -> an
 async fn one_connection(target: Target, first: u64, end: Instant) -> anyhow::Result<(Histogram<u64>, u64)> {
     let mut latencies = Histogram::new_with_bounds(1, 60_000_000, 3)?;
     let mut errors = 0;
-    let mut stream = connect(&target).await?;
+    let mut stream = connect(&target.address).await?;
     let mut buffer = Vec::with_capacity(16 * 1024);
     let mut number = first;
     while Instant::now() < end {
@@ -95,9 +96,38 @@ async fn one_connection(target: Target, first: u64, end: Instant) -> anyhow::Res
     Ok((latencies, errors))
 }
 
+/// A connection over which one request follows the other, with the token of all services.
+pub(crate) struct Conversation {
+    stream: TcpStream,
+    address: String,
+    buffer: Vec<u8>,
+}
+
+impl Conversation {
+    pub(crate) async fn open(address: &str) -> anyhow::Result<Self> {
+        Ok(Self { stream: connect(address).await?, address: address.to_owned(), buffer: Vec::with_capacity(16 * 1024) })
+    }
+
+    /// The status of the answer.
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<u16> {
+        self.send(&Target::post(&self.address, path, Some(TOKEN), body).request(0)).await
+    }
+
+    /// The status of the answer.
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<u16> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {TOKEN}\r\n\r\n", self.address);
+        self.send(request.as_bytes()).await
+    }
+
+    async fn send(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        read_answer(&mut self.stream, &mut self.buffer).await
+    }
+}
+
 /// An open connection.
-pub(crate) async fn connect(target: &Target) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(&target.address).await?;
+pub(crate) async fn connect(address: &str) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

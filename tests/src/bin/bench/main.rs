@@ -3,12 +3,15 @@
 //!
 //! Then the gateway beside nginx as a plain proxy.
 //!
-//! `bench [seconds a measurement] [rounds] [chain | gateway]`; both where neither is named. `bench [seconds] 1 train`
+//! Then the desk that people decide at, with a million requests kept and ten thousand sockets open.
+//!
+//! `bench [seconds a measurement] [rounds] [chain | gateway | interventions]`; all where none is named. `bench [seconds] 1 train`
 //! measures nothing: it is the load that `deploy/pgo/train.sh` profiles.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 mod gateway;
+mod interventions;
 mod load;
 mod nginx;
 mod report;
@@ -45,12 +48,16 @@ async fn main() -> anyhow::Result<()> {
     if part == Some("train") {
         return training::run(time).await;
     }
-    if part != Some("gateway") {
+    let wanted = |name| part.is_none_or(|part| part == name);
+    if wanted("chain") {
         five_processes(time, rounds).await?;
         one_process().await?;
     }
-    if part != Some("chain") {
+    if wanted("gateway") {
         gateway::run(time, rounds).await?;
+    }
+    if wanted("interventions") {
+        interventions::run().await?;
     }
     report::check()
 }

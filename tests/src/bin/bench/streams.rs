@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn median_first_chunk_ms(target: &Target, count: usize) -> anyhow::Result<f64> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
-        connections.push(load::connect(target).await?);
+        connections.push(load::connect(&target.address).await?);
     }
     // Whoever is behind the target opens its own connections now.
     let mut medians = Vec::new();
