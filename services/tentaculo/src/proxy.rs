@@ -6,7 +6,7 @@ mod headers;
 mod send;
 mod tunnel;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
@@ -18,6 +18,7 @@ use vx11_chassis::server::Admission;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_http_client::Response;
+use vx11_resilience::Deadline;
 use vx11_telemetry::client_span;
 
 use crate::own_secrets;
@@ -65,7 +66,14 @@ pub(crate) async fn proxy(
     let request = send::Outgoing {
         method: headers::method(http.method())?,
         target: target(upstream, &http)?,
-        headers: headers::Outgoing { http: &http, context: &context, trace: &trace, state: &state, is_upgrade },
+        headers: headers::Outgoing {
+            http: &http,
+            context: &context,
+            trace: &trace,
+            state: &state,
+            is_upgrade,
+            deadline: deadline(&http, is_upgrade, context.deadline, longest),
+        },
         body,
     };
     // Not within the span: nothing is logged on the way.
@@ -110,6 +118,20 @@ fn adopt_correlation_id(http: &HttpRequest, context: RequestContext, response: &
     if let Some(id) = answered.filter(|id| **id != *context.correlation_id && is_valid_id(id)) {
         http.extensions_mut().insert(context.with_correlation_id(id));
     }
+}
+
+/// What is kept of a limit for the answer's way back, a tenth of it at most.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// When the service has to have answered, as it is told. Who polls for long is answered a moment before the edge itself
+/// gives up, so that the poll ends with what there is, and no failure is counted. What is sent for another method may be
+/// answered by a stream: its deadline is the caller's alone.
+fn deadline(http: &HttpRequest, is_upgrade: bool, callers: Option<Deadline>, longest: Duration) -> Option<Deadline> {
+    if *http.method() != Method::GET || is_upgrade {
+        return callers;
+    }
+    let within = callers.map_or(longest, |callers| longest.min(callers.remaining()));
+    Some(Deadline::after(within.saturating_sub(MARGIN.min(within / 10))))
 }
 
 /// The same path and query at the service. Both are taken as they are; the path has no segments to resolve.

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::{ErrorCode, headers};
 use vx11_http_client::Response;
+use vx11_resilience::Deadline;
 use vx11_telemetry::TraceContext;
 
 use crate::own_secrets;
@@ -35,6 +36,8 @@ pub(super) struct Outgoing<'r> {
     pub(super) trace: &'r TraceContext,
     pub(super) state: &'r State,
     pub(super) is_upgrade: bool,
+    /// When the service has to have answered.
+    pub(super) deadline: Option<Deadline>,
 }
 
 impl Outgoing<'_> {
@@ -50,7 +53,7 @@ impl Outgoing<'_> {
         if let Some(state) = self.trace.tracestate() {
             set(out, TRACESTATE, state);
         }
-        if let Some(deadline) = self.context.deadline {
+        if let Some(deadline) = self.deadline {
             out.insert(DEADLINE_MS, deadline.header_value().into());
         }
         if let Some(forwarded) = self.state.trusted.forwarded(self.http) {

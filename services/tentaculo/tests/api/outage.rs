@@ -146,7 +146,24 @@ async fn an_answer_that_is_no_http_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn the_edge_gives_nobody_a_deadline_of_its_own() {
+async fn a_long_poll_is_told_how_long_the_edge_waits_for_it() {
+    let service = Service::well().await;
+    let edge = Edge::in_front_of(&service.url, &[]).await;
+    for (said, most) in [(None, 59_500), (Some("20000"), 19_500), (Some("2000"), 1800), (Some("90000"), 59_500)] {
+        let mut request = edge.get("/operator/api/interventions/r1/wait");
+        if let Some(ms) = said {
+            request = request.header("x-vx11-deadline-ms", ms);
+        }
+        assert_eq!(Answer::of(request).await.status, 200);
+        let told = service.header("x-vx11-deadline-ms");
+        let [told] = told.as_slice() else { panic!("{told:?}") };
+        let told: u64 = told.parse().expect("a number");
+        assert!((most / 2..=most).contains(&told), "{said:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_edge_gives_no_stream_a_deadline_of_its_own() {
     let service = Service::well().await;
     let edge = Edge::in_front_of(&service.url, &[]).await;
     for (said, passed) in [(None, 0), (Some("60000"), 1)] {

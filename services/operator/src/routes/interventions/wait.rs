@@ -30,8 +30,8 @@ const MAX_SECONDS: u64 = 300;
 
 /// Wait until it is decided, or for a while.
 ///
-/// Answers at once where it is decided, expired or closed. After the wait it answers with the request as it stands:
-/// whoever still wants the decision asks again.
+/// Answers at once where it is decided, expired or closed. After the wait, or a moment before the deadline that the
+/// caller or the edge has set, it answers with the request as it stands: whoever still wants the decision asks again.
 #[utoipa::path(operation_id = "wait_for_intervention", tag = "interventions", params(("id" = String, Path), WaitQuery), responses(
     (status = 200, body = Envelope<Answer>),
     (status = 404, body = ErrorBody),
