@@ -9,6 +9,7 @@ mod caller;
 mod proof;
 mod route_table;
 mod rules;
+mod standing;
 mod stream_token;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use caller::Caller;
 pub use proof::Proof;
 pub use route_table::{route_table, undeclared};
 pub use rules::{Access, Rule};
+pub use standing::{STREAM_TOKEN_OPENS_FOR, Standing};
 pub use stream_token::{STREAM_TOKEN_TTL, mint_stream_token, mint_stream_token_for};
 pub use verifier::{Refusal, Verifier};
 

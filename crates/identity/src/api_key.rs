@@ -111,11 +111,16 @@ impl ApiKeyTerms {
     /// of these it is, is for the audit log and not for the caller.
     pub fn accept(&self, presented: &PresentedKey<'_>, now: Timestamp) -> Option<Principal> {
         // The hash first: what is not the key must not learn what became of it.
-        if presented.hash() != self.hash || self.revoked_at.is_some() || self.expires_at.is_some_and(|at| now >= at) {
+        if presented.hash() != self.hash || !self.is_good(now) {
             return None;
         }
         let subject: Arc<str> = format!("key:{}", self.id).into();
         Some(Principal { org: self.org.clone(), subject, role: self.role, scopes: self.scopes })
+    }
+
+    /// Whether it has neither expired nor been revoked.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
     }
 }
 

@@ -20,9 +20,9 @@ use serde_json::json;
 use vx11_chassis::auth::{self, Refusal};
 use vx11_chassis::{RequestContext, Shutdown};
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::{OrgId, Principal};
 use vx11_identity::api_key::should_note_use;
-use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
+use vx11_identity::{PresentedKey, StoredKey, TokenError};
 use vx11_store::{StoreError, Writer};
 
 use crate::control::{Bearer, Control};
@@ -43,8 +43,8 @@ pub(crate) struct Verifier {
     tokens: Arc<KnownKeys>,
     /// By a key's id; `None` for what is nobody's.
     keys: Cache<String, Option<Arc<Remembered>>>,
-    /// By a token's organisation and id: whether it still counts.
-    standing: Cache<(String, String), bool>,
+    /// By a token's organisation, its pilot and its id: whether it still counts. Without an id: whether its pilot does.
+    standing: Cache<(OrgId, Arc<str>, String), bool>,
 }
 
 #[derive(Debug)]
@@ -84,18 +84,23 @@ impl Verifier {
         self.standing.invalidate_all();
     }
 
-    /// Who comes with an API key.
-    async fn holder(&self, presented: &PresentedKey<'_>) -> Result<Principal, Refusal> {
-        let remembered = match self.keys.get(presented.id()) {
+    /// What is known of the key of this id.
+    async fn key(&self, id: &str) -> Result<Arc<Remembered>, Refusal> {
+        let remembered = match self.keys.get(id) {
             Some(remembered) => remembered,
             None => {
-                let found = self.control.bearer(presented.id()).await.map_err(unavailable)?;
+                let found = self.control.bearer(id).await.map_err(unavailable)?;
                 let found = found.map(|bearer| Arc::new(Remembered { bearer, is_noted: AtomicBool::new(false) }));
-                self.keys.insert(presented.id().to_owned(), found.clone());
+                self.keys.insert(id.to_owned(), found.clone());
                 found
             }
         };
-        let (now, remembered) = (Timestamp::now(), remembered.ok_or(Refusal::Invalid)?);
+        remembered.ok_or(Refusal::Invalid)
+    }
+
+    /// Who comes with an API key.
+    async fn holder(&self, presented: &PresentedKey<'_>) -> Result<Principal, Refusal> {
+        let (remembered, now) = (self.key(presented.id()).await?, Timestamp::now());
         let principal = remembered.bearer.terms.accept(presented, now).ok_or(Refusal::Invalid)?;
         if should_note_use(remembered.bearer.last_used_at, now) && !remembered.is_noted.swap(true, Ordering::Relaxed) {
             self.note_use(presented.id().to_owned(), now);
@@ -116,17 +121,17 @@ impl Verifier {
     /// Who comes with an access token.
     async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
         let claimed = self.tokens.verify(token, Timestamp::now()).await?;
-        if self.stands(&claimed).await? { Ok(claimed.principal) } else { Err(Refusal::Invalid) }
+        if self.counts(&claimed.principal, &claimed.id).await? { Ok(claimed.principal) } else { Err(Refusal::Invalid) }
     }
 
-    async fn stands(&self, token: &Claimed) -> Result<bool, Refusal> {
-        let place = (token.principal.org.as_str().to_owned(), token.id.clone());
-        if let Some(stands) = self.standing.get(&place) {
-            return Ok(stands);
+    async fn counts(&self, principal: &Principal, id: &str) -> Result<bool, Refusal> {
+        let place = (principal.org.clone(), principal.subject.clone(), id.to_owned());
+        if let Some(counts) = self.standing.get(&place) {
+            return Ok(counts);
         }
-        let stands = self.control.stands(token).await.map_err(unavailable)?;
-        self.standing.insert(place, stands);
-        Ok(stands)
+        let counts = self.control.stands(principal, id).await.map_err(unavailable)?;
+        self.standing.insert(place, counts);
+        Ok(counts)
     }
 }
 
@@ -137,6 +142,17 @@ impl auth::Verifier for Verifier {
             Some(key) => self.holder(&key).await,
             None => self.bearer(secret).await,
         }
+    }
+
+    async fn stands(&self, principal: &Principal) -> Result<(), Refusal> {
+        let stands = match principal.subject.strip_prefix("key:") {
+            Some(id) => {
+                let key = self.key(id).await?;
+                key.bearer.terms.org == principal.org && key.bearer.terms.is_good(Timestamp::now())
+            }
+            None => self.counts(principal, "").await?,
+        };
+        if stands { Ok(()) } else { Err(Refusal::Invalid) }
     }
 
     /// In the audit log: who, and what it wanted.

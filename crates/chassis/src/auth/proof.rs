@@ -10,15 +10,16 @@ use actix_web::{FromRequest, HttpRequest};
 use vx11_contracts::identity::{OrgId, Principal};
 
 use super::caller::{acting_for, acts_for, stream_token_of};
-use super::{Caller, Guard, Refusal, is_token, presented_token, stream_token};
+use super::standing::By;
+use super::{Caller, Guard, Refusal, Standing, is_token, presented_token, stream_token};
 use crate::error::ApiError;
 
 /// Proves who calls on a route that is [open to all](super::Access::Public): by what the request brought, or by a
 /// secret that comes later. It doesn't hold the request.
 pub struct Proof {
     guard: Option<Arc<Guard>>,
-    /// Who the guard found.
-    known: Option<Principal>,
+    /// Who the guard found, and by what.
+    known: Option<(Principal, By)>,
     /// What the request brought otherwise.
     brought: Option<String>,
     /// The organisation that a service says it acts for.
@@ -26,13 +27,18 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// Whether the guard has found who calls, so that nothing has to be waited for.
+    pub fn is_proven(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// Who comes with what the request brought; `None` where it brought nothing.
     ///
     /// # Errors
     /// [`Refusal`] where that doesn't prove who calls. The guard has let it in nevertheless, so it is asked again why.
-    pub async fn brought(&mut self) -> Option<Result<Principal, Refusal>> {
-        if let Some(known) = self.known.take() {
-            return Some(Ok(known));
+    pub async fn brought(&mut self) -> Option<Result<Standing, Refusal>> {
+        if let Some((known, by)) = self.known.take() {
+            return Some(Ok(self.standing(known, by)));
         }
         let secret = self.brought.take()?;
         Some(self.verify(&secret).await)
@@ -43,27 +49,49 @@ impl Proof {
     ///
     /// # Errors
     /// [`Refusal`] where that isn't proven.
-    pub async fn of(&self, secret: &str) -> Result<Principal, Refusal> {
+    pub async fn of(&self, secret: &str) -> Result<Standing, Refusal> {
         if let Some(token) = self.guard.as_ref().and_then(|guard| guard.token.as_ref()) {
             let now = SystemTime::now();
             if is_token(token, secret) {
-                return Ok(acting_for(Principal::service(), self.org.clone()));
+                return Ok(self.standing(acting_for(Principal::service(), self.org.clone()), By::Shared));
             }
             if stream_token::verify(token, secret, now) {
-                return Ok(acting_for(stream_token::reader(Principal::service()), self.org.clone()));
+                let reader = acting_for(stream_token::reader(Principal::service()), self.org.clone());
+                return Ok(self.standing(reader, By::stream_token()));
             }
             if let Some(holder) = stream_token::holder(token, secret, now) {
-                return Ok(holder);
+                return Ok(self.standing(holder, By::stream_token()));
             }
         }
         self.verify(secret).await
     }
 
-    async fn verify(&self, secret: &str) -> Result<Principal, Refusal> {
+    async fn verify(&self, secret: &str) -> Result<Standing, Refusal> {
         match self.guard.as_ref().and_then(|guard| guard.verifier.as_ref()) {
-            Some(verifier) => verifier.verify(secret).await,
+            Some(verifier) => {
+                let principal = verifier.verify(secret).await?;
+                Ok(self.standing(principal, By::Secret(secret.into())))
+            }
             None => Err(Refusal::Invalid),
         }
+    }
+
+    fn standing(&self, principal: Principal, by: By) -> Standing {
+        Standing::new(principal, self.guard.clone(), by)
+    }
+}
+
+/// What proved to the guard who calls, in the order in which it looks.
+fn proved_by(guard: Option<&Guard>, header: Option<&str>, in_query: Option<&str>) -> By {
+    let (token, now) = (guard.and_then(|guard| guard.token.as_ref()), SystemTime::now());
+    let is_holders = |sent: &str| token.is_some_and(|token| stream_token::holder(token, sent, now).is_some());
+    let is_services = |sent: &str| token.is_some_and(|token| stream_token::verify(token, sent, now));
+    match (header, in_query) {
+        (Some(sent), _) if token.is_some_and(|token| is_token(token, sent)) => By::Shared,
+        (_, Some(sent)) if is_holders(sent) => By::stream_token(),
+        (Some(sent), _) => By::Secret(sent.into()),
+        (None, Some(sent)) if is_services(sent) => By::stream_token(),
+        (None, sent) => By::Secret(sent.unwrap_or_default().into()),
     }
 }
 
@@ -72,11 +100,13 @@ impl FromRequest for Proof {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(acts_for(request).map(|org| Self {
-            guard: request.app_data::<ThinData<Arc<Guard>>>().map(|guard| guard.0.clone()),
-            known: Caller::of(request).ok().map(|caller| caller.0),
-            brought: presented_token(request.headers()).map(str::to_owned).or_else(|| stream_token_of(request)),
-            org,
+        ready(acts_for(request).map(|org| {
+            let guard = request.app_data::<ThinData<Arc<Guard>>>().map(|guard| guard.0.clone());
+            let (header, in_query) = (presented_token(request.headers()), stream_token_of(request));
+            let by = || proved_by(guard.as_deref(), header, in_query.as_deref());
+            let known = Caller::of(request).ok().map(|caller| (caller.0, by()));
+            let brought = header.map(str::to_owned).or(in_query);
+            Self { guard, known, brought, org }
         }))
     }
 }

@@ -39,7 +39,10 @@ async fn later(mut proof: Proof, request: HttpRequest) -> HttpResponse {
         Some(proven) => proven,
         None => proof.of(said).await,
     };
-    let who = proven.map(|Principal { org, subject, role, scopes }| format!("{org} {subject} {role} [{scopes}]"));
+    let who = proven.map(|standing| {
+        let Principal { org, subject, role, scopes } = &standing.caller().0;
+        format!("{org} {subject} {role} [{scopes}]")
+    });
     HttpResponse::Ok().body(who.unwrap_or_else(|refusal| format!("{refusal:?}")))
 }
 
@@ -334,6 +337,33 @@ async fn a_connection_may_say_later_who_it_is() {
             "{brought}: what it brought counts"
         );
     }
+}
+
+#[actix_web::test]
+async fn who_called_is_asked_again_of_what_proved_it() {
+    let fixture = fixture();
+    let standing = |by| standing::Standing::new(pilot(Role::Operator), Some(fixture.guard.clone()), by);
+    let jwt = grant(&fixture.tokens, &pilot(Role::Viewer));
+    let mut known = standing(standing::By::Secret(jwt.into()));
+    assert_eq!(known.ask_again().await, Ok(()));
+    assert_eq!(known.caller().0.role, Role::Viewer, "as it is now");
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    let expired = fixture.tokens.grant(&pilot(Role::Admin), long_ago).expect("granted").token;
+    assert_eq!(standing(standing::By::Secret(expired)).ask_again().await, Err(Refusal::Expired));
+    assert_eq!(standing(standing::By::Secret("revoked".into())).ask_again().await, Err(Refusal::Invalid));
+    let down = standing::By::Secret("of a store that is down".into());
+    assert_eq!(standing(down).ask_again().await, Err(Refusal::Unavailable));
+    assert_eq!(standing(standing::By::Shared).ask_again().await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_token_opened_ends_by_itself() {
+    let guard = fixture().guard;
+    let mut opened = standing::Standing::new(pilot(Role::Viewer), Some(guard), standing::By::stream_token());
+    tokio::time::advance(STREAM_TOKEN_OPENS_FOR - std::time::Duration::from_secs(1)).await;
+    assert_eq!(opened.ask_again().await, Ok(()), "longer than the token itself");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(opened.ask_again().await, Err(Refusal::Expired));
 }
 
 #[test]

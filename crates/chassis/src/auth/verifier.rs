@@ -20,6 +20,14 @@ pub trait Verifier: Send + Sync {
     /// [`Refusal`] when that isn't proven.
     async fn verify(&self, secret: &str) -> Result<Principal, Refusal>;
 
+    /// Whether `principal`, who came with a stream token, may still come in: nobody has shut it out since.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it may not, or where that cannot be told.
+    async fn stands(&self, _principal: &Principal) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// `principal` asked for a route that it may not use; for the audit log.
     fn denied(&self, request: &HttpRequest, principal: &Principal) {
         let (org, subject, role) = (principal.org.as_str(), &*principal.subject, principal.role.as_str());

@@ -40,7 +40,7 @@ pub(super) struct SocketApi;
 /// Follow interventions live, and decide them, over a WebSocket.
 ///
 /// Who calls is said by a header, by `?token=`, or by the first frame: `{"type": "auth", "token": "…"}`. Close codes:
-/// 4401 nobody's token, 4403 not permitted, 4408 silent, 1001 the service stops, 1009 a message of more than 64 KiB,
+/// 4401 nobody's token, or one that expired or was revoked since, 4403 not permitted, 4408 silent, 1001 the service stops, 1009 a message of more than 64 KiB,
 /// 1013 too many are open.
 #[utoipa::path(get, path = "/interventions", operation_id = "follow_interventions", tag = "interventions",
     params(("token" = Option<String>, Query, description = "a stream token or an access token")),
@@ -68,16 +68,16 @@ async fn serve(state: Data<State>, proof: Proof, session: Session, mut messages:
 async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut AggregatedMessageStream) -> End {
     // In a box, which is gone when it is known who calls.
     let login = Box::pin(login::login(proof, &mut session, messages, &state.shutdown)).await;
-    let caller = match login {
-        Ok(caller) => caller,
+    let standing = match login {
+        Ok(standing) => standing,
         Err(end) => return end,
     };
-    if caller.require(Permission::ReadInterventions).is_err() {
+    if standing.caller().require(Permission::ReadInterventions).is_err() {
         return End::NotAllowed;
     }
     let sockets = state.chat.metrics.sockets();
     let Some(_open) = sockets.enter(state.config.interventions.max_sockets) else { return End::Full };
-    live::Live::new(state, caller, session).run(messages).await
+    live::Live::new(state, standing, session).run(messages).await
 }
 
 /// Why a socket is closed.
@@ -87,7 +87,7 @@ enum End {
     Left,
     /// The service stops.
     Stopping,
-    /// It isn't proven who calls.
+    /// It isn't proven who calls, or not any more.
     Nobody,
     /// No token came.
     NoToken,
@@ -123,7 +123,7 @@ impl End {
         match self {
             Self::Left => "",
             Self::Stopping => "the service stops; come again",
-            Self::Nobody => "the token is nobody's, or has expired",
+            Self::Nobody => "the token is nobody's, has expired or was revoked",
             Self::NoToken => "no token came",
             Self::NotAllowed => "neither the role nor the scopes of the caller allow this",
             Self::Silent => "no answer to two pings",

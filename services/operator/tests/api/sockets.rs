@@ -216,6 +216,49 @@ async fn who_is_nobody_is_closed_with_4401() {
     assert_eq!(app.metric("vx11_websocket_connections_active").await, 0.0);
 }
 
+/// A pilot's key: its id, and what opens.
+async fn pilots_key(app: &App, org: &str) -> (String, String) {
+    let body = json!({"name": "a pilot's", "org": org, "role": "OPERATOR", "scopes": ["pilot", "read"]});
+    let made = app.post("/operator/api/keys", body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    (text(&made["data"]["key"]["id"]), text(&made["data"]["secret"]))
+}
+
+#[tokio::test]
+async fn an_open_socket_ends_with_the_key_that_opened_it() {
+    let app = App::start().await;
+    let (key_id, key) = pilots_key(&app, "default").await;
+    let mut by_header = Socket::open(&app, PATH, &[("x-api-key", &key)]).await;
+    let mut by_frame = Socket::open(&app, PATH, &[]).await;
+    assert_eq!(by_frame.ask(json!({"type": "auth", "token": key})).await["type"], "auth");
+    let id = ask(&app).await;
+    for socket in [&mut by_header, &mut by_frame] {
+        assert_eq!(socket.ask(json!({"type": "subscribe"})).await["success"], true);
+    }
+    let revoked = Answer::of(app.request(Method::DELETE, &format!("/operator/api/keys/{key_id}"))).await;
+    assert_eq!(revoked.status, 200);
+    for mut socket in [by_header, by_frame] {
+        socket.say(json!({"type": "action", "request_id": id, "action": "APPROVE"})).await;
+        assert_eq!(socket.closed().await, 4401);
+    }
+    assert_eq!(app.get(&format!("{ALL}/{id}")).await.data()["status"], "PENDING");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_asked_again_with_each_ping() {
+    let app = App::with(&[("VX11_OPERATOR__INTERVENTIONS__SOCKET_PING", "50ms")]).await;
+    assert_eq!(app.post("/operator/api/orgs", json!({"id": "acme"})).await.status, 201);
+    let (_, key) = pilots_key(&app, "acme").await;
+    let minting = app.anyone(Method::POST, "/operator/api/events/sse-token").bearer_auth(&key);
+    let minted = Answer::of(minting).await.data()["sse_token"].as_str().expect("a text").to_owned();
+    let by_key = Socket::open(&app, PATH, &[("x-api-key", &key)]).await;
+    let by_stream_token = Socket::open(&app, &format!("{PATH}?token={minted}"), &[]).await;
+    assert_eq!(app.post("/operator/api/orgs/acme/close", json!({})).await.status, 200);
+    assert_eq!(by_key.closed().await, 4401);
+    assert_eq!(by_stream_token.closed().await, 4401);
+}
+
 #[tokio::test]
 async fn the_first_frame_may_say_who_calls() {
     let app = App::start().await;

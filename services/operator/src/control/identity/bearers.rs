@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use jiff::Timestamp;
+use vx11_contracts::identity::Principal;
 use vx11_contracts::time;
 use vx11_identity::{ApiKeyTerms, Claimed};
 use vx11_store::{AnyConnection, Scope, StoreError};
@@ -54,14 +55,14 @@ impl Control {
         self.database.write(Scope::Platform, write).await
     }
 
-    /// Whether an access token whose signature is right still counts: it was not revoked, its organisation is open, and
-    /// its pilot may still come in.
+    /// Whether the access token `id`, whose signature is right, still counts: it was not revoked, its organisation is
+    /// open, and its pilot may still come in. Without an `id` it is asked of the pilot alone.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn stands(&self, token: &Claimed) -> Result<bool, StoreError> {
-        let (org, id) = (token.principal.org.as_str().to_owned(), token.id.clone());
-        let subject = token.principal.subject.as_ref().to_owned();
+    pub(crate) async fn stands(&self, principal: &Principal, id: &str) -> Result<bool, StoreError> {
+        let (org, id) = (principal.org.as_str().to_owned(), id.to_owned());
+        let subject = principal.subject.as_ref().to_owned();
         let read = move |conn: &mut AnyConnection| {
             let revoked = revoked_tokens::table.find((&org, id)).select(revoked_tokens::jti);
             if revoked.first::<String>(conn).optional()?.is_some() || !orgs::is_open(conn, &org)? {

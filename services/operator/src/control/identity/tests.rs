@@ -132,7 +132,7 @@ async fn a_revoked_token_does_not_stand(home: Home) {
         issued_at: at(0),
         expires_at: at(600),
     };
-    let stands = async |token: Claimed| home.control.stands(&token).await.expect("an answer");
+    let stands = async |token: Claimed| home.control.stands(&token.principal, &token.id).await.expect("an answer");
     for _ in 0..2 {
         home.control.revoke_token(&token("t1", "acme"), at(1)).await.expect("an answer");
     }

@@ -1,7 +1,8 @@
 //! An open socket: commands in, replies and pushes out.
 //!
 //! Ten thousand of these may be open: what one holds is small, pushes are shared, and what a command needs is there
-//! while it runs.
+//! while it runs. Who calls is asked again at each command and at each ping: a socket must not outlive the token or key
+//! that opened it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use bytestring::ByteString;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::Instant;
 use vx11_chassis::ApiError;
-use vx11_chassis::auth::Caller;
+use vx11_chassis::auth::{Caller, Refusal, Standing};
 use vx11_contracts::ErrorCode;
+use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Command, Inbound, Push};
 
 use super::End;
@@ -27,7 +29,7 @@ const MISSED_PINGS: u8 = 2;
 /// An open socket.
 pub(super) struct Live<'s> {
     state: &'s State,
-    caller: Caller,
+    standing: Standing,
     session: Session,
     /// What is pushed, where the client has asked for it.
     feed: Option<Receiver<Pushed>>,
@@ -39,10 +41,10 @@ pub(super) struct Live<'s> {
 }
 
 impl<'s> Live<'s> {
-    pub(super) fn new(state: &'s State, caller: Caller, session: Session) -> Self {
+    pub(super) fn new(state: &'s State, standing: Standing, session: Session) -> Self {
         let ping = state.config.interventions.socket_ping;
         let ping_at = Instant::now() + ping;
-        Self { state, caller, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
+        Self { state, standing, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
     }
 
     /// Until it ends.
@@ -70,12 +72,33 @@ impl<'s> Live<'s> {
         match frame {
             Frame::Text(text) => {
                 self.state.chat.metrics.sockets().received.inc();
-                let reply = self.command(&text).await;
+                let reply = match self.ask_again().await? {
+                    Ok(()) => self.command(&text).await,
+                    Err(unknown) => refused(Inbound::parse(&text).ok().and_then(|inbound| inbound.id), &unknown.into()),
+                };
                 self.send(reply).await
             }
             Frame::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Left),
             Frame::Pong => Ok(()),
         }
+    }
+
+    /// Whether the caller still is who it was. While that cannot be told the socket stays, and does nothing.
+    ///
+    /// # Errors
+    /// Why the socket is closed.
+    async fn ask_again(&mut self) -> Result<Result<(), Refusal>, End> {
+        match self.standing.ask_again().await {
+            Ok(()) => {}
+            Err(Refusal::Unavailable) => return Ok(Err(Refusal::Unavailable)),
+            Err(refusal) => return Err(refusal.into()),
+        }
+        self.caller().require(Permission::ReadInterventions).map_err(|_| End::NotAllowed)?;
+        Ok(Ok(()))
+    }
+
+    fn caller(&self) -> &Caller {
+        self.standing.caller()
     }
 
     async fn command(&mut self, frame: &str) -> ByteString {
@@ -89,13 +112,13 @@ impl<'s> Live<'s> {
                 self.feed = None;
                 done("unsubscribe", id.clone(), serde_json::json!({}))
             }
-            command => answer(self.state, &self.caller, id.clone(), command).await,
+            command => answer(self.state, self.caller(), id.clone(), command).await,
         };
         reply.unwrap_or_else(|error| refused(id, &error))
     }
 
     fn subscribe(&mut self, id: Option<serde_json::Value>, pilot: Option<String>) -> Result<ByteString, ApiError> {
-        let org = &self.caller.0.org;
+        let org = &self.standing.caller().0.org;
         let told = done("subscribe", id, serde_json::json!({ "org_id": org, "pilot_id": pilot }));
         if self.feed.is_none() {
             self.feed = Some(self.state.feeds.subscribe(org));
@@ -118,7 +141,7 @@ impl<'s> Live<'s> {
             }
             // The feed is gone with its task; a new one begins with what was missed unknown.
             Err(RecvError::Closed) => {
-                self.feed = Some(self.state.feeds.subscribe(&self.caller.0.org));
+                self.feed = Some(self.state.feeds.subscribe(&self.caller().0.org));
                 self.send(Pushed::new(Push::Resync { missed: 0 }).text).await
             }
         }
@@ -128,6 +151,8 @@ impl<'s> Live<'s> {
         if self.unanswered >= MISSED_PINGS {
             return Err(End::Silent);
         }
+        // Where it cannot be told, the next ping asks again.
+        let _unknown = self.ask_again().await?;
         self.unanswered += 1;
         self.ping_at = Instant::now() + self.ping;
         self.session.ping(b"").await.map_err(|_| End::Left)

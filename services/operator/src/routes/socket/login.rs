@@ -6,7 +6,7 @@ use actix_ws::{AggregatedMessageStream, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vx11_chassis::Shutdown;
-use vx11_chassis::auth::{Caller, Proof, Refusal};
+use vx11_chassis::auth::{Proof, Refusal, Standing};
 
 use super::End;
 use super::frames::{Frame, done, read};
@@ -23,14 +23,14 @@ pub(super) async fn login(
     session: &mut Session,
     messages: &mut AggregatedMessageStream,
     shutdown: &Shutdown,
-) -> Result<Caller, End> {
+) -> Result<Standing, End> {
     if let Some(proven) = proof.brought().await {
-        return proven.map(Caller).map_err(end);
+        return proven.map_err(End::from);
     }
     let first = async {
         loop {
             match read(messages.recv().await)? {
-                Frame::Text(text) => return Ok(text),
+                Frame::Text(text) => return Ok::<_, End>(text),
                 Frame::Ping(bytes) => session.pong(&bytes).await.map_err(|_| End::Left)?,
                 Frame::Pong => {}
             }
@@ -41,11 +41,12 @@ pub(super) async fn login(
         () = shutdown.begun() => return Err(End::Stopping),
     };
     let First { id, token } = First::parse(&first).ok_or(End::NoToken)?;
-    let caller = proof.of(&token).await.map_err(end)?;
+    let standing = proof.of(&token).await?;
+    let caller = &standing.caller().0;
     let who = json!({ "org_id": caller.org, "subject": caller.subject, "role": caller.role });
     let reply = done("auth", id, who).map_err(|_| End::Unavailable)?;
     session.text(reply).await.map_err(|_| End::Left)?;
-    Ok(Caller(caller))
+    Ok(standing)
 }
 
 /// `{"type": "auth", "token": "…"}`, the token flat or under `payload` or `data` as a command's fields are.
@@ -80,10 +81,12 @@ impl First {
     }
 }
 
-fn end(refusal: Refusal) -> End {
-    match refusal {
-        Refusal::Expired | Refusal::Invalid => End::Nobody,
-        Refusal::Unavailable => End::Unavailable,
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Expired | Refusal::Invalid => Self::Nobody,
+            Refusal::Unavailable => Self::Unavailable,
+        }
     }
 }
 
