@@ -37,6 +37,19 @@ impl InterventionType {
         &self.0
     }
 
+    /// Whether it is one of those above, and no name of a caller's own.
+    pub fn is_well_known(&self) -> bool {
+        let known = [
+            Self::KILL_SWITCH,
+            Self::CLARIFICATION,
+            Self::WAIVE_VIOLATION,
+            Self::RESUME,
+            Self::CANCEL,
+            Self::APPROVAL,
+        ];
+        known.contains(&self.as_str())
+    }
+
     /// The least role that decides requests of this type, whatever the request says.
     pub fn least_role(&self) -> Role {
         match self.as_str() {
