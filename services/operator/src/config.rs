@@ -89,6 +89,11 @@ pub struct InterventionsConfig {
     pub claim: Duration,
     /// WebSockets at a time; who comes when it is full is told to come again (1013).
     pub max_sockets: usize,
+    /// WebSockets of one caller at a time, who comes with a token or key of its own; a newer one takes the place of the
+    /// oldest (4409).
+    pub max_sockets_per_caller: usize,
+    /// Callers of one organisation that wait for a decision at a time, over HTTP; who comes then gets 429.
+    pub max_waits_per_org: usize,
     /// How often a WebSocket is asked whether its client is there; who does not answer twice is closed.
     #[serde(with = "humantime_serde")]
     pub socket_ping: Duration,
@@ -130,6 +135,8 @@ impl Default for InterventionsConfig {
         Self {
             claim: Duration::from_secs(300),
             max_sockets: 10_000,
+            max_sockets_per_caller: 5,
+            max_waits_per_org: 2000,
             socket_ping: Duration::from_secs(30),
             metrics_interval: Duration::from_secs(30),
         }

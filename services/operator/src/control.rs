@@ -5,6 +5,7 @@
 
 mod counts;
 mod deliveries;
+mod ended;
 mod history;
 mod identity;
 mod interventions;

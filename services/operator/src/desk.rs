@@ -5,6 +5,7 @@
 
 mod metrics;
 mod trail;
+mod waiters;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +26,14 @@ use crate::store::Record;
 use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
+use waiters::Waiters;
 
-/// How often who waits looks again, for what other replicas did.
+/// How often it is looked, for all who wait, what other replicas did.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Requests that are looked for by one query.
+const LOT: usize = 200;
+/// Longest last look of one whose wait is over: what was known before will do.
+const LAST_LOOK: Duration = Duration::from_millis(250);
 /// How often the sweeper looks.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often what is archived and old is removed.
@@ -38,6 +44,7 @@ const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Desk {
     control: Control,
     hub: Hub,
+    waiters: Waiters,
     /// Of the trail, which the event stream shows.
     trail: Writer<Record>,
     metrics: DeskMetrics,
@@ -60,6 +67,26 @@ pub(crate) struct Ask {
     pub(crate) correlation_id: Option<String>,
 }
 
+/// How many may wait, and how long what has ended is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeskLimits {
+    /// Callers of one organisation that wait at a time.
+    pub(crate) waits: usize,
+    /// Days that what has ended is kept.
+    pub(crate) archive_days: u32,
+}
+
+/// Why nobody waits.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WaitError {
+    /// As many of the organisation wait as may.
+    #[error("too many callers of the organisation wait")]
+    TooMany,
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What came of asking.
 #[derive(Debug)]
 pub(crate) enum Asking {
@@ -74,16 +101,17 @@ pub(crate) enum Asking {
 }
 
 impl Desk {
-    /// `archive_days`: how long what has ended is kept.
+    /// A desk over `control`.
     pub(crate) fn new(
         control: Control,
         trail: Writer<Record>,
         metrics: DeskMetrics,
         webhooks: Webhooks,
-        archive_days: u32,
+        DeskLimits { waits, archive_days }: DeskLimits,
     ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
-        Self { control, hub: Hub::default(), trail, metrics, webhooks, archive_days, is_reachable }
+        let waiters = Waiters::new(waits);
+        Self { control, hub: Hub::default(), waiters, trail, metrics, webhooks, archive_days, is_reachable }
     }
 
     /// The requests of a caller's organisation.
@@ -162,37 +190,48 @@ impl Desk {
         Ok(self.announce(changed))
     }
 
-    /// Waits until a request is not open any more, or until `deadline`; the request as it is then. `None`: there is none.
+    /// Waits until a request is not open any more, or until `deadline` or the `shutdown`; the request as it is then.
+    /// `None`: there is none.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When too many wait, or the database does not answer.
     pub(crate) async fn wait(
         &self,
         principal: &Principal,
         id: &str,
         deadline: Instant,
-    ) -> Result<Option<Intervention>, StoreError> {
+        shutdown: &Shutdown,
+    ) -> Result<Option<Intervention>, WaitError> {
         let interventions = self.interventions(principal);
-        let _waiting = self.metrics.wait();
         // Before the first look, so that nothing happens unheard in between.
-        let mut news = self.hub.subscribe(principal.org.as_str());
-        loop {
-            let found = interventions.find(id, Timestamp::now()).await?;
-            let is_open = found.as_ref().is_some_and(|request| request.status.is_open());
-            if !is_open || Instant::now() >= deadline {
-                return Ok(found);
-            }
-            let next_look = deadline.min(Instant::now() + LOOK_EVERY);
-            let heard = async {
-                loop {
-                    match news.recv().await {
-                        Ok(news) if news.request.request_id != id => {}
-                        // Missed some, or heard of this one: look.
-                        _ => return,
+        let mut waiter = self.waiters.enter(&principal.org, id).ok_or(WaitError::TooMany)?;
+        let _counted = self.metrics.wait();
+        let Some(first) = interventions.find(id, Timestamp::now()).await? else { return Ok(None) };
+        if !first.status.is_open() || Instant::now() >= deadline {
+            return Ok(Some(first));
+        }
+        tokio::select! {
+            ended = waiter.ended() => return Ok(Some(ended)),
+            // A service that stops answers everybody: who still wants the decision asks another replica.
+            _ = tokio::time::timeout_at(deadline, shutdown.begun()) => {}
+        }
+        let last = tokio::time::timeout(LAST_LOOK, interventions.find(id, Timestamp::now())).await;
+        Ok(last.ok().and_then(Result::ok).unwrap_or(Some(first)))
+    }
+
+    /// Looks once a second what other replicas have ended of what is waited for here, until the service stops.
+    pub(crate) async fn look_for_waiters(self, shutdown: Shutdown) {
+        while !shutdown.has_begun() {
+            let _ = tokio::time::timeout(LOOK_EVERY, shutdown.begun()).await;
+            for wanted in self.waiters.wanted(LOT) {
+                match self.control.ended_among(wanted).await {
+                    Ok(ended) => ended.iter().for_each(|request| self.waiters.tell(request)),
+                    Err(error) => {
+                        tracing::debug!(%error, "who waits hears of this replica alone meanwhile");
+                        break;
                     }
                 }
-            };
-            let _ = tokio::time::timeout_at(next_look, heard).await;
+            }
         }
     }
 
@@ -234,6 +273,7 @@ impl Desk {
 
     fn tell(&self, news: News) {
         trail::leave(&self.trail, &news);
+        self.waiters.tell(&news.request);
         self.hub.tell(news);
     }
 }

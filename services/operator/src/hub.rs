@@ -1,8 +1,8 @@
-//! Who is told of interventions at once: those who wait for a decision, and dashboards that are open.
+//! Who is told of interventions at once: dashboards that are open.
 //!
 //! One channel an organisation, which is there while somebody listens. It is bounded: who does not keep up is told how
 //! much was missed, and reads the lists again. What is told here was committed before, and other replicas' words are not
-//! among it: whoever must not miss one looks from time to time.
+//! among it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

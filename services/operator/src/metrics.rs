@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
 #[derive(Clone, Debug)]
 pub(crate) struct Sockets {
     open: IntGauge,
+    unproven: IntGauge,
     /// Messages that came.
     pub(crate) received: IntCounter,
     /// Messages that were sent.
@@ -148,20 +149,31 @@ impl Metrics {
 impl Sockets {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let open = IntGauge::new("vx11_websocket_connections_active", "Open WebSockets.")?;
+        let unproven = IntGauge::new("vx11_websocket_connections_unproven", "WebSockets whose caller is not known yet.")?;
+        registry.register(Box::new(unproven.clone()))?;
         let opts = Opts::new("vx11_websocket_messages_total", "WebSocket messages, by direction.");
         let messages = IntCounterVec::new(opts, &["direction"])?;
         registry.register(Box::new(open.clone()))?;
         registry.register(Box::new(messages.clone()))?;
         let [received, sent] = ["in", "out"].map(|direction| messages.with_label_values(&[direction]));
-        Ok(Self { open, received, sent })
+        Ok(Self { open, unproven, received, sent })
     }
 
     /// Counts a WebSocket until the guard is dropped; `None` where `max` are open.
     pub(crate) fn enter(&self, max: usize) -> Option<StreamGuard> {
-        self.open.inc();
-        let guard = StreamGuard(self.open.clone());
-        (self.open.get() <= i64::try_from(max).unwrap_or(i64::MAX)).then_some(guard)
+        enter(&self.open, max)
     }
+
+    /// The same for one of which it is not yet known who calls.
+    pub(crate) fn enter_unproven(&self, max: usize) -> Option<StreamGuard> {
+        enter(&self.unproven, max)
+    }
+}
+
+fn enter(open: &IntGauge, max: usize) -> Option<StreamGuard> {
+    open.inc();
+    let guard = StreamGuard(open.clone());
+    (open.get() <= i64::try_from(max).unwrap_or(i64::MAX)).then_some(guard)
 }
 
 /// An open event stream, or an open WebSocket.

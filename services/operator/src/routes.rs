@@ -30,6 +30,7 @@ use vx11_store::StoreError;
 
 use events::PATH as EVENTS_PATH;
 pub(crate) use rules::RULES;
+pub(crate) use socket::Callers;
 
 /// Where a stream token in the address is looked at.
 pub(crate) const STREAM_PATHS: &[&str] = &[EVENTS_PATH, socket::PATHS[0], socket::PATHS[1], socket::PATHS[2]];

@@ -23,11 +23,12 @@ use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
 use crate::control::Control;
-use crate::desk::{Desk, DeskMetrics};
+use crate::desk::{Desk, DeskLimits, DeskMetrics};
 use crate::events::EventHub;
 use crate::feed::Feeds;
 use crate::health_watch::HealthWatch;
 use crate::metrics::Metrics;
+use crate::routes::Callers;
 use crate::state::{Peer, Places, State};
 use crate::store::Store;
 use crate::verifier::Verifier;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     desk: Desk,
     feeds: Feeds,
+    callers: Callers,
     webhooks: Webhooks,
     shutdown: Shutdown,
 }
@@ -95,7 +97,8 @@ impl Shared {
         let secret = common.secrets.get(JWT_SECRET)?;
         let secret = secret.map(|secret| StoredKey::from_configured(&secret)).transpose().context(JWT_SECRET)?;
         let told = DeskMetrics::new(registry)?;
-        let desk = Desk::new(control.clone(), store.writer.clone(), told, webhooks.clone(), archive_days);
+        let limits = DeskLimits { waits: config.interventions.max_waits_per_org, archive_days };
+        let desk = Desk::new(control.clone(), store.writer.clone(), told, webhooks.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
@@ -111,6 +114,7 @@ impl Shared {
             rows_total: Arc::default(),
             desk,
             feeds,
+            callers: Callers::default(),
             webhooks,
             verifier: Verifier::new(control.clone(), store.writer.clone(), secret),
             control,
@@ -156,6 +160,7 @@ impl Shared {
             verifier: self.verifier.clone(),
             desk: self.desk.clone(),
             feeds: self.feeds.clone(),
+            callers: self.callers.clone(),
             chat,
             madre,
             events: self.events.clone(),
@@ -183,6 +188,7 @@ impl Shared {
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.desk.clone().look_for_waiters(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));

@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::events::EventHub;
 use crate::feed::Feeds;
 use crate::metrics_cache::MetricsCache;
+use crate::routes::Callers;
 use crate::row_total::RowTotal;
 use crate::store::Store;
 use crate::verifier::Verifier;
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(crate) desk: Desk,
     /// What dashboards are sent of them.
     pub(crate) feeds: Feeds,
+    /// Whose WebSockets are open.
+    pub(crate) callers: Callers,
     /// Chat.
     pub(crate) chat: Chat,
     /// madre.

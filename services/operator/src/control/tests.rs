@@ -114,6 +114,7 @@ on_both!(
     what_is_due_is_seen_at_once_and_swept_once,
     a_claim_lapses,
     tenants_do_not_meet,
+    what_has_ended_is_found_for_all_who_wait_by_one_look,
     what_is_archived_is_found_until_it_is_cleared,
     counts_are_those_of_the_rows,
 );
@@ -389,4 +390,23 @@ async fn counts_are_those_of_the_rows(home: Home) {
     assert_eq!(metrics.in_progress_interventions, 7);
     assert_eq!(metrics.by_type.values().copied().collect::<Vec<_>>(), [10, 10, 10]);
     assert_eq!(metrics.top_pilots.iter().map(|pilot| pilot.interventions).sum::<u64>(), 16);
+}
+
+async fn what_has_ended_is_found_for_all_who_wait_by_one_look(home: Home) {
+    let org = |id: &str| id.parse::<vx11_contracts::identity::OrgId>().expect("an id");
+    for (of, id) in [("acme", "r1"), ("acme", "r2"), ("globex", "r1"), ("globex", "r3")] {
+        let request = request(of, id, |_| {});
+        home.of(of).create(request.clone(), None).await.expect("an answer");
+        if id != "r2" {
+            let decided = home.of(of).decide(id, approve(&request), pilot("ann"), after(1)).await;
+            assert_eq!(decided.expect("decided").after.status, Status::Approved);
+        }
+    }
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let wanted = vec![(org("acme"), ids(&["r1", "r2", "none"])), (org("globex"), ids(&["r1", "r2"]))];
+    let ended = home.control.ended_among(wanted).await.expect("an answer");
+    let mut ended: Vec<_> = ended.iter().map(|found| (found.org_id.as_str(), found.request_id.as_str())).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [("acme", "r1"), ("globex", "r1")]);
+    assert!(home.control.ended_among(Vec::new()).await.expect("an answer").is_empty());
 }

@@ -1,5 +1,6 @@
 //! `/ws/interventions`: a pilot's screen, which learns of requests as they come and decides them.
 
+mod callers;
 mod commands;
 mod frames;
 mod live;
@@ -17,11 +18,15 @@ use vx11_contracts::{ErrorBody, ErrorCode};
 
 use crate::state::State;
 
+pub(crate) use callers::Callers;
+
 /// Where it is, and where older clients look for it.
 pub(super) const PATHS: [&str; 3] = ["/ws/interventions", "/ws/dashboard", "/ws"];
 
 /// Most bytes of a message that a client sends.
 const MAX_MESSAGE: usize = 64 * 1024;
+/// Sockets at a time of which it is not yet known who calls. Each has a few seconds to say so.
+const MAX_UNPROVEN: usize = 1000;
 /// Longest wait until a closed socket has taken its close frame.
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -40,7 +45,8 @@ pub(super) struct SocketApi;
 /// Follow interventions live, and decide them, over a WebSocket.
 ///
 /// Who calls is said by a header, by `?token=`, or by the first frame: `{"type": "auth", "token": "…"}`. Close codes:
-/// 4401 nobody's token, or one that expired or was revoked since, 4403 not permitted, 4408 silent, 1001 the service stops, 1009 a message of more than 64 KiB,
+/// 4401 nobody's token, or one that expired or was revoked since, 4403 not permitted, 4408 silent, 4409 too many of the
+/// same caller, of which this was the oldest, 1001 the service stops, 1009 a message of more than 64 KiB,
 /// 1013 too many are open.
 #[utoipa::path(get, path = "/interventions", operation_id = "follow_interventions", tag = "interventions",
     params(("token" = Option<String>, Query, description = "a stream token or an access token")),
@@ -66,8 +72,17 @@ async fn serve(state: Data<State>, proof: Proof, session: Session, mut messages:
 }
 
 async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut AggregatedMessageStream) -> End {
+    let sockets = state.chat.metrics.sockets();
+    let unproven = match proof.is_proven() {
+        true => None,
+        false => match sockets.enter_unproven(MAX_UNPROVEN) {
+            Some(place) => Some(place),
+            None => return End::Full,
+        },
+    };
     // In a box, which is gone when it is known who calls.
     let login = Box::pin(login::login(proof, &mut session, messages, &state.shutdown)).await;
+    drop(unproven);
     let standing = match login {
         Ok(standing) => standing,
         Err(end) => return end,
@@ -75,9 +90,12 @@ async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut 
     if standing.caller().require(Permission::ReadInterventions).is_err() {
         return End::NotAllowed;
     }
-    let sockets = state.chat.metrics.sockets();
-    let Some(_open) = sockets.enter(state.config.interventions.max_sockets) else { return End::Full };
-    live::Live::new(state, standing, session).run(messages).await
+    let limits = &state.config.interventions;
+    let Some(_open) = sockets.enter(limits.max_sockets) else { return End::Full };
+    // The shared token is many callers'.
+    let own = (!standing.is_services_own())
+        .then(|| state.callers.enter(&standing.caller().0, limits.max_sockets_per_caller));
+    live::Live::new(state, standing, own, session).run(messages).await
 }
 
 /// Why a socket is closed.
@@ -101,6 +119,8 @@ enum End {
     Malformed,
     /// Too many are open.
     Full,
+    /// A newer one of the same caller has taken its place.
+    Replaced,
     /// It cannot be told who calls.
     Unavailable,
 }
@@ -116,6 +136,7 @@ impl End {
             Self::Nobody | Self::NoToken => 4401,
             Self::NotAllowed => 4403,
             Self::Silent => 4408,
+            Self::Replaced => 4409,
         }
     }
 
@@ -130,6 +151,7 @@ impl End {
             Self::TooLong => "a message has at most 64 KiB",
             Self::Malformed => "not the protocol of WebSockets, or no text",
             Self::Full => "too many are open; come again",
+            Self::Replaced => "this caller has opened a newer one, and has as many as it may",
             Self::Unavailable => "it cannot be told now who calls; come again",
         }
     }

@@ -226,6 +226,30 @@ async fn a_list_is_paged_and_what_has_expired_is_not_in_it() {
 }
 
 #[tokio::test]
+async fn an_organisation_has_so_many_waits_and_no_more() {
+    let app = App::with(&[("VX11_OPERATOR__INTERVENTIONS__MAX_WAITS_PER_ORG", "1")]).await;
+    let asked = ask(&app, deploy()).await;
+    let wait_path = path(&asked, "/wait?timeout_seconds=300");
+    let request = app.request(Method::GET, &wait_path);
+    let waiting = tokio::spawn(async move { Answer::of(request).await });
+    eventually("it waits", async || app.metric("vx11_interventions_waiting").await == 1.0).await;
+    let refused = app.get(&wait_path).await;
+    assert_eq!((refused.status, refused.code(), refused.header("retry-after")), (429, "rate_limited", "5"));
+    assert_eq!(act(&app, &asked, "approve", json!({"version": 1})).await.status, 200);
+    assert_eq!(waiting.await.expect("it ends").data()["status"], "APPROVED");
+    assert_eq!(app.get(&wait_path).await.status, 200, "there is room again");
+}
+
+#[tokio::test]
+async fn who_waits_is_answered_before_the_deadline_that_came_along() {
+    let app = App::start().await;
+    let asked = ask(&app, deploy()).await;
+    let request = app.request(Method::GET, &path(&asked, "/wait?timeout_seconds=300"));
+    let waited = Answer::of(request.header("x-vx11-deadline-ms", "300")).await;
+    assert_eq!((waited.status, &waited.data()["status"]), (200, &json!("PENDING")));
+}
+
+#[tokio::test]
 async fn whoever_waits_is_answered_when_the_service_stops() {
     let app = App::start().await;
     let asked = ask(&app, deploy()).await;

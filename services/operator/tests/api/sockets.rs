@@ -296,6 +296,33 @@ async fn sockets_are_counted_and_bounded_and_a_closed_one_makes_room() {
 }
 
 #[tokio::test]
+async fn a_caller_has_a_few_sockets_and_the_oldest_makes_room() {
+    let app = App::with(&[("VX11_OPERATOR__INTERVENTIONS__MAX_SOCKETS_PER_CALLER", "2")]).await;
+    let ((_, ann), (_, bob)) = (pilots_key(&app, "default").await, pilots_key(&app, "default").await);
+    let open = async |key: &str| {
+        let mut socket = Socket::open(&app, PATH, &[("x-api-key", key)]).await;
+        assert_eq!(socket.ask(json!({"type": "ping"})).await["type"], "pong");
+        socket
+    };
+    let (oldest, mut second, mut other) = (open(&ann).await, open(&ann).await, open(&bob).await);
+    let mut newest = open(&ann).await;
+    assert_eq!(oldest.closed().await, 4409);
+    for socket in [&mut second, &mut other, &mut newest] {
+        assert_eq!(socket.ask(json!({"type": "ping"})).await["type"], "pong");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_says_nothing_of_its_caller_is_counted() {
+    let app = App::start().await;
+    let mut nobody = Socket::open(&app, PATH, &[]).await;
+    eventually("it is counted", async || app.metric("vx11_websocket_connections_unproven").await == 1.0).await;
+    assert_eq!(nobody.ask(json!({"type": "auth", "token": TOKEN})).await["type"], "auth");
+    eventually("it is known", async || app.metric("vx11_websocket_connections_unproven").await == 0.0).await;
+    assert_eq!(app.metric("vx11_websocket_connections_active").await, 1.0);
+}
+
+#[tokio::test]
 async fn metrics_come_from_time_to_time() {
     let app = App::with(&[("VX11_OPERATOR__INTERVENTIONS__METRICS_INTERVAL", "20ms")]).await;
     let id = ask(&app).await;

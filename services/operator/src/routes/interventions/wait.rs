@@ -15,6 +15,7 @@ use vx11_contracts::intervention::Answer;
 use vx11_contracts::operator::Envelope;
 
 use super::store_error;
+use crate::desk::WaitError;
 use crate::state::State;
 
 /// How long.
@@ -27,6 +28,8 @@ pub(crate) struct WaitQuery {
 
 const DEFAULT_SECONDS: u64 = 30;
 const MAX_SECONDS: u64 = 300;
+/// Seconds after which one who may not wait now may come again.
+const RETRY_AFTER: u64 = 5;
 
 /// Wait until it is decided, or for a while.
 ///
@@ -36,6 +39,7 @@ const MAX_SECONDS: u64 = 300;
     (status = 200, body = Envelope<Answer>),
     (status = 404, body = ErrorBody),
     (status = 422, body = ErrorBody),
+    (status = 429, body = ErrorBody, description = "too many callers of the organisation wait"),
     (status = 503, body = ErrorBody),
 ))]
 #[get("/interventions/{id}/wait")]
@@ -54,14 +58,12 @@ pub(crate) async fn wait(
     let asked = Duration::from_secs(seconds);
     // The answer needs a moment of what the caller allows.
     let allowed = context.deadline.map_or(asked, |deadline| asked.min(deadline.remaining().saturating_sub(SPARE)));
-    let shutdown = state.shutdown.clone();
-    let waiting = state.desk.wait(principal, &id, (Instant::now() + allowed).into());
-    let found = tokio::select! {
-        found = waiting => found,
-        // A service that stops answers everybody: who still wants the decision asks another replica.
-        () = async { shutdown.begun().await } => state.desk.wait(principal, &id, Instant::now().into()).await,
-    };
-    let found = found.map_err(store_error)?.ok_or_else(|| ApiError::not_found("intervention"))?;
+    let found = state.desk.wait(principal, &id, (Instant::now() + allowed).into(), &state.shutdown).await;
+    let found = found.map_err(|error| match error {
+        WaitError::TooMany => ApiError::rate_limited(RETRY_AFTER, "too many callers of the organisation wait already"),
+        WaitError::Store(error) => store_error(error),
+    });
+    let found = found?.ok_or_else(|| ApiError::not_found("intervention"))?;
     Ok(Json(Envelope::new(Answer::from(found))))
 }
 

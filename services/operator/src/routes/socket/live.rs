@@ -18,6 +18,7 @@ use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Command, Inbound, Push};
 
 use super::End;
+use super::callers::Place;
 use super::commands::answer;
 use super::frames::{Frame, done, read, refused};
 use crate::feed::Pushed;
@@ -30,6 +31,8 @@ const MISSED_PINGS: u8 = 2;
 pub(super) struct Live<'s> {
     state: &'s State,
     standing: Standing,
+    /// Its place among the caller's own, where these are bounded.
+    place: Option<Place>,
     session: Session,
     /// What is pushed, where the client has asked for it.
     feed: Option<Receiver<Pushed>>,
@@ -41,10 +44,10 @@ pub(super) struct Live<'s> {
 }
 
 impl<'s> Live<'s> {
-    pub(super) fn new(state: &'s State, standing: Standing, session: Session) -> Self {
+    pub(super) fn new(state: &'s State, standing: Standing, place: Option<Place>, session: Session) -> Self {
         let ping = state.config.interventions.socket_ping;
         let ping_at = Instant::now() + ping;
-        Self { state, standing, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
+        Self { state, standing, place, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
     }
 
     /// Until it ends.
@@ -52,6 +55,7 @@ impl<'s> Live<'s> {
         loop {
             let step = tokio::select! {
                 () = self.state.shutdown.begun() => Err(End::Stopping),
+                () = replaced(self.place.as_ref()) => Err(End::Replaced),
                 came = messages.recv() => match read(came) {
                     // In a box: between commands nothing is held for them.
                     Ok(frame) => Box::pin(self.take(frame)).await,
@@ -166,6 +170,14 @@ impl<'s> Live<'s> {
         }
         self.state.chat.metrics.sockets().sent.inc();
         Ok(())
+    }
+}
+
+/// Until a newer socket of the same caller has taken the place.
+async fn replaced(place: Option<&Place>) {
+    match place {
+        Some(place) => place.is_taken().await,
+        None => std::future::pending().await,
     }
 }
 
