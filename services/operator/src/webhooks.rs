@@ -25,7 +25,7 @@ use vx11_contracts::identity::OrgId;
 use crate::config::WebhooksConfig;
 use crate::control::{Control, Due, Outcome, Room};
 use reach::Reach;
-use send::{Failure, Sender};
+use send::{Failure, NO_ANSWER, Sender};
 use signature::SigningKeys;
 
 pub(crate) use metrics::WebhookMetrics;
@@ -148,7 +148,7 @@ impl Webhooks {
     async fn attempt(self, due: Due) {
         let timeout = self.config.timeout;
         let sent = tokio::time::timeout(timeout, self.sender.send(&due, Timestamp::now())).await;
-        let sent = sent.unwrap_or_else(|_| Err(Failure::again(format!("no answer within {timeout:?}"))));
+        let sent = sent.unwrap_or_else(|_| Err(Failure::again(NO_ANSWER)));
         let now = Timestamp::now();
         let outcome = self.outcome(&due, sent, now);
         if let Outcome::Dead(error) = &outcome {

@@ -40,15 +40,23 @@ impl Reach {
 
 /// Azure's own services for a machine, at a public address.
 const AZURE: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+/// Alibaba Cloud's metadata of a machine, at an address that carriers share otherwise.
+const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Metadata of a machine at addresses of private networks: Google's, Oracle's and Scaleway's.
+const METADATA: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+];
 
 /// IANA's registry of special addresses (RFC 6890).
 fn of_v4(address: Ipv4Addr) -> Reach {
     let octets = address.octets();
     match octets {
+        _ if address == AZURE || address == ALIBABA || address.is_link_local() => Reach::Never,
         _ if address.is_private() || address.is_loopback() => Reach::Private,
         // Shared by the customers of a carrier, and by the machines of some clouds.
         [100, 64..=127, ..] => Reach::Private,
-        _ if address == AZURE || address.is_link_local() => Reach::Never,
         [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [224..=255, ..] => Reach::Never,
         _ if address.is_documentation() => Reach::Never,
         _ => Reach::Public,
@@ -57,6 +65,9 @@ fn of_v4(address: Ipv4Addr) -> Reach {
 
 fn of_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
+        // AWS has more of its own there than its metadata.
+        [0xfd00, 0xec2, ..] => Reach::Never,
+        _ if METADATA.contains(&address) => Reach::Never,
         _ if address == Ipv6Addr::LOCALHOST || address.is_unique_local() => Reach::Private,
         // Of all others only 2000::/3 is given out. Within it: protocols of their own (Teredo among them),
         // documentation, and 6to4, which holds an IPv4 address. IPv4-mapped ones and NAT64 are outside.
@@ -91,6 +102,12 @@ mod tests {
             "0.1.2.3",
             "169.254.169.254",
             "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "fd00:ec2::253",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
             "192.0.0.192",
             "192.0.2.1",
             "198.18.0.1",

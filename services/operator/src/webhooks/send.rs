@@ -1,6 +1,6 @@
 //! One attempt: look the host up, connect to what may be called, sign, send, and see what the receiver says.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What is said of a host that cannot be called, whatever the reason: it must not be learnt which names there are here,
+/// or where they lead.
+const NOT_FOUND: &str = "the host is not found, or leads to no address that webhooks may be sent to";
+/// What is said where there was no answer. Of a receiver in a private network nothing more is said, so that nobody learns
+/// by it what listens there.
+pub(super) const NO_ANSWER: &str = "the receiver was not reached, or did not answer in time";
 /// Longest wait for a connection; the attempt's own time limit holds beside it.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -63,9 +69,14 @@ impl Sender {
         let url = Url::parse(&due.url).map_err(|error| Failure::Final(format!("no address: {error}")))?;
         // Looked up once, and connected to what was found: a name that leads elsewhere a moment later leads nowhere.
         let addresses = self.addresses(&url).await?;
+        let is_public = addresses.iter().all(|address| Reach::of(address.ip()) == Reach::Public);
         let client = self.client(&url, addresses).await.map_err(|error| Failure::again(format!("{error:#}")))?;
         let request = self.request(&client, &url, due, now)?;
-        let response = request.send().await.map_err(|error| Failure::again(chain(&error)))?;
+        let response = request.send().await.map_err(|error| {
+            let cause = chain(&error);
+            tracing::info!(delivery = due.id, cause, "a webhook has no answer");
+            Failure::again(if is_public { cause } else { NO_ANSWER.to_owned() })
+        })?;
         // What the body says is nobody's business here: the connection is dropped with it.
         judge(&response)
     }
@@ -73,29 +84,31 @@ impl Sender {
     /// The addresses of the host that may be called.
     async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, Failure> {
         let port = url.port_or_known_default().unwrap_or(443);
-        let found: Vec<SocketAddr> = match url.host() {
-            Some(Host::Ipv4(address)) => vec![(address, port).into()],
-            Some(Host::Ipv6(address)) => vec![(address, port).into()],
-            Some(Host::Domain(name)) => {
-                let found = tokio::net::lookup_host((name, port)).await;
-                found.map_err(|error| Failure::again(format!("{name} is not found: {error}")))?.collect()
-            }
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::from(address),
+            Some(Host::Ipv6(address)) => IpAddr::from(address),
+            Some(Host::Domain(name)) => return self.addresses_of(name, port).await,
             None => return Err(Failure::Final("no host".to_owned())),
         };
-        let mut refusal = None;
-        let judged = found.into_iter().filter(|address| match Reach::of(address.ip()).admitted(self.allow_private) {
+        Reach::of(literal).admitted(self.allow_private).map_err(Failure::Final)?;
+        Ok(vec![(literal, port).into()])
+    }
+
+    /// The addresses that a name leads to and that may be called. One that leads nowhere may lead somewhere later.
+    async fn addresses_of(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let found = tokio::net::lookup_host((name, port)).await.map_err(|error| {
+            tracing::info!(name, %error, "a webhook's host is not found");
+            Failure::again(NOT_FOUND)
+        })?;
+        let judged = found.filter(|address| match Reach::of(address.ip()).admitted(self.allow_private) {
             Ok(()) => true,
             Err(why) => {
-                refusal = Some(format!("{} {why}", address.ip()));
+                tracing::info!(name, address = %address.ip(), why, "a webhook's host is not called");
                 false
             }
         });
         let fit: Vec<SocketAddr> = judged.collect();
-        match refusal {
-            Some(refusal) if fit.is_empty() => Err(Failure::Final(refusal)),
-            None if fit.is_empty() => Err(Failure::again("the host has no address")),
-            _ => Ok(fit),
-        }
+        if fit.is_empty() { Err(Failure::again(NOT_FOUND)) } else { Ok(fit) }
     }
 
     /// A client for one request: what it keeps is dropped with it. Proxies are not asked, because what they would
@@ -164,6 +177,10 @@ mod tests {
 
     /// The receiver at `url`, which is local, as it is called where private addresses are refused.
     async fn refused(url: &str) -> Failure {
+        attempt(url, false).await
+    }
+
+    async fn attempt(url: &str, allow_private: bool) -> Failure {
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
         let keys = SigningKeys::new("HOOKS".to_owned(), [("HOOKS".to_owned(), secret)].into_iter().collect());
         let due = Due {
@@ -173,23 +190,27 @@ mod tests {
             body: "{}".to_owned(),
             attempt: 1,
         };
-        Sender::new(keys, false).send(&due, Timestamp::UNIX_EPOCH).await.expect_err("refused")
+        Sender::new(keys, allow_private).send(&due, Timestamp::UNIX_EPOCH).await.expect_err("refused")
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_to_a_private_address_is_not_called() {
+    async fn what_leads_to_a_private_address_is_not_called_and_a_name_does_not_say_where_it_leads() {
         let receiver = Scripted::well().await;
+        let Failure::Final(error) = refused(&receiver.url).await else { panic!("it is not tried again") };
+        assert!(error.contains("allow_private"), "{error}");
         // As a name would that led elsewhere when it was admitted.
-        let by_name = receiver.url.replace("127.0.0.1", "localhost");
-        for url in [&receiver.url, &by_name] {
-            let Failure::Final(error) = refused(url).await else { panic!("it is not tried again: {url}") };
-            assert!(error.contains("allow_private"), "{error}");
-        }
+        let by_name = refused(&receiver.url.replace("127.0.0.1", "localhost")).await;
+        let nowhere = refused("http://no-such-name.invalid/").await;
+        assert_eq!(by_name, Failure::again(NOT_FOUND));
+        assert_eq!(by_name, nowhere, "nobody learns which names there are");
         assert_eq!(receiver.connections(), 0);
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_nowhere_is_looked_up_again_later() {
-        assert!(matches!(refused("http://no-such-name.invalid/").await, Failure::Again { .. }));
+    async fn of_a_private_receiver_nothing_is_told_but_what_it_answers() {
+        let closed = attempt(&vx11_testing::nobody(), true).await;
+        let silent = Scripted::always([vx11_testing::Act::Reset]).await;
+        assert_eq!(closed, Failure::again(NO_ANSWER));
+        assert_eq!(attempt(&silent.url, true).await, Failure::again(NO_ANSWER));
     }
 }
