@@ -1,6 +1,6 @@
 //! The request body: what an agent, a plan or a person asks to have decided.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -208,47 +208,29 @@ impl CreateBody {
     }
 }
 
-impl<'de> Deserialize<'de> for CreateBody {
-    // Not derived: what is untagged says of a misspelt field only that nothing matched.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-        let body = Value::deserialize(deserializer)?;
-        let read = match &body {
-            Value::Array(list) if list.len() != 1 => {
-                return Err(D::Error::custom(format!("a list of one request, not of {}", list.len())));
-            }
-            Value::Array(_) => serde_json::from_value(body).map(Self::List),
-            Value::Object(object) if object.contains_key("action_request") => {
-                serde_json::from_value(body).map(Self::Interrupt)
-            }
-            _ => serde_json::from_value(body).map(Self::Request),
-        };
-        read.map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn read(body: Value) -> Result<CreateBody, String> {
+    fn read(body: Value) -> Result<CreateIntervention, String> {
         serde_json::from_value(body).map_err(|error| error.to_string())
     }
 
     fn fault(body: Value) -> String {
-        let (request, _) = read(body).expect("readable").into_parts();
+        let request = read(body).expect("readable");
         request.validate().expect_err("must be refused").field
     }
 
     #[test]
     fn a_title_is_enough_and_what_is_absent_has_its_default() {
-        let (request, format) = read(json!({"title": "Deploy?"})).expect("readable").into_parts();
+        let request = read(json!({"title": "Deploy?"})).expect("readable");
         assert_eq!(request, CreateIntervention::new("Deploy?"));
-        assert_eq!((request.validate(), format), (Ok(()), AnswerFormat::Vx11));
+        assert_eq!(request.validate(), Ok(()));
+        assert_eq!(CreateBody::Request(Box::new(request.clone())).into_parts(), (request.clone(), AnswerFormat::Vx11));
         assert_eq!(request.expires_in_seconds, Some(3600));
-        let never = read(json!({"title": "t", "expires_in_seconds": null})).expect("readable").into_parts().0;
+        let never = read(json!({"title": "t", "expires_in_seconds": null})).expect("readable");
         assert_eq!(never.expires_in_seconds, None);
     }
 
@@ -259,12 +241,12 @@ mod tests {
             "config": {"allow_accept": true, "allow_edit": true, "allow_respond": true, "allow_ignore": false},
             "description": "look",
         });
-        let (one, format) = read(interrupt.clone()).expect("readable").into_parts();
+        let interrupt: HumanInterrupt = serde_json::from_value(interrupt).expect("readable");
+        let (one, format) = CreateBody::Interrupt(interrupt.clone()).into_parts();
         assert_eq!(format, AnswerFormat::Langchain);
         assert_eq!(one.allow, [DecisionKind::Approve, DecisionKind::Edit, DecisionKind::Respond]);
         assert_eq!((one.title.as_str(), one.description.as_str(), one.validate()), ("run", "look", Ok(())));
-        assert_eq!(read(json!([interrupt])).expect("readable").into_parts(), (one, AnswerFormat::LangchainList));
-        assert_eq!(read(json!([interrupt, interrupt])), Err("a list of one request, not of 2".to_owned()));
+        assert_eq!(CreateBody::List([interrupt]).into_parts(), (one, AnswerFormat::LangchainList));
     }
 
     #[test]

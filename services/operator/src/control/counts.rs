@@ -56,6 +56,20 @@ pub(super) fn removed(conn: &mut AnyConnection, request: &Intervention) -> Query
     add(conn, request, request.status, -1)
 }
 
+/// What names a count.
+pub(super) type Key = (String, String, i16, String, i16);
+
+/// Counts of nothing, some of them.
+pub(super) fn spent(conn: &mut AnyConnection, limit: i64) -> QueryResult<Vec<Key>> {
+    let keys = (counts::org_id, counts::intervention_type, counts::priority, counts::status, counts::part);
+    counts::table.filter(counts::requests.eq(0)).select(keys).limit(limit).load(conn)
+}
+
+/// Removes a count, if it still is one of nothing.
+pub(super) fn remove_spent(conn: &mut AnyConnection, key: Key) -> QueryResult<()> {
+    diesel::delete(counts::table.find(key).filter(counts::requests.eq(0))).execute(conn).map(drop)
+}
+
 fn add(conn: &mut AnyConnection, request: &Intervention, status: Status, by: i64) -> QueryResult<()> {
     let row = Count {
         org_id: &request.org_id,

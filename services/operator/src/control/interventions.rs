@@ -12,9 +12,9 @@ use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::row::{self, Row};
-use super::schema::{idempotency_keys, intervention_events, interventions};
+use super::schema::{idempotency_keys, interventions};
 use super::{counts, deliveries, history, list};
-use crate::domain::intervention::{Actor, Change, Command, Refusal, Transition, decide, seen_at};
+use crate::domain::intervention::{Actor, Change, Command, Refusal, TIMEOUT, Transition, decide, seen_at};
 
 /// The requests of one organisation.
 #[derive(Clone, Debug)]
@@ -224,7 +224,6 @@ fn insert(
     use idempotency_keys::dsl;
     diesel::insert_into(interventions::table).values(&Row::of(request)?).execute(conn)?;
     counts::created(conn, request)?;
-    add_event(conn, request, None, &request.created_by, &request.created_at, request.version)?;
     if let Some(Idempotency { key, digest }) = idempotency {
         let row = (
             dsl::org_id.eq(org),
@@ -248,7 +247,7 @@ pub(super) fn find(conn: &mut AnyConnection, org: &str, id: &str) -> QueryResult
 /// Writes `change`, if the request still is what it was computed from; whether it was.
 pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Change) -> QueryResult<bool> {
     use interventions::dsl;
-    let Change { after, transitions, history: entry, .. } = change;
+    let Change { after, history: entry, .. } = change;
     let row = Row::of(after)?;
     let same = interventions::table
         .filter(dsl::org_id.eq(&row.org_id))
@@ -259,36 +258,15 @@ pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Ch
         return Ok(false);
     }
     counts::moved(conn, after, stored.status)?;
-    for Transition { from, by, at, version, .. } in transitions {
-        add_event(conn, after, Some(from.as_str()), by, at, *version)?;
-    }
     if let Some(entry) = entry {
         history::add(conn, &after.org_id, entry)?;
         deliveries::add(conn, after, entry)?;
-        if let Some(decision) = &after.decision {
+        // What was withdrawn, by its author or for it, was decided by nobody.
+        if let Some(decision) = &after.decision
+            && (after.assigned_to.is_some() || decision.by == TIMEOUT)
+        {
             counts::decided(conn, &after.org_id, &decision.by, entry)?;
         }
     }
     Ok(true)
-}
-
-fn add_event(
-    conn: &mut AnyConnection,
-    request: &Intervention,
-    from: Option<&str>,
-    by: &str,
-    at: &str,
-    version: i64,
-) -> QueryResult<()> {
-    use intervention_events::dsl;
-    let row = (
-        dsl::org_id.eq(&request.org_id),
-        dsl::request_id.eq(&request.request_id),
-        dsl::at.eq(at),
-        dsl::old_status.eq(from),
-        dsl::new_status.eq(request.status.as_str()),
-        dsl::updated_by.eq(by),
-        dsl::version.eq(version),
-    );
-    diesel::insert_into(intervention_events::table).values(row).execute(conn).map(drop)
 }

@@ -66,19 +66,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    intervention_events (id) {
-        id -> BigInt,
-        org_id -> Text,
-        request_id -> Text,
-        at -> Text,
-        old_status -> Nullable<Text>,
-        new_status -> Text,
-        updated_by -> Text,
-        version -> BigInt,
-    }
-}
-
-diesel::table! {
     webhook_deliveries (org_id, id) {
         org_id -> Text,
         id -> Text,

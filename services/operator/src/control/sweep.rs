@@ -7,7 +7,7 @@ use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::interventions::{Changed, DecideError, apply, find};
-use super::schema::{idempotency_keys, intervention_events, intervention_history, interventions};
+use super::schema::{idempotency_keys, intervention_history, interventions};
 use super::{Control, counts, deliveries, row};
 use crate::domain::intervention::{Actor, Command, Refusal, decide, seen_at};
 
@@ -72,7 +72,26 @@ impl Control {
                 self.database.write(Scope::Platform, move |conn| Ok::<_, StoreError>(clear(conn, &before)?)).await?;
             removed += round;
             if round < ROUND as u64 {
-                return Ok(removed);
+                break;
+            }
+        }
+        self.clear_counts().await?;
+        Ok(removed)
+    }
+
+    /// Removes counts of nothing: types are the callers' own names, so there may be any number of them. One by one,
+    /// so that none holds another row's lock while it waits for one.
+    async fn clear_counts(&self) -> Result<(), StoreError> {
+        let spent = |conn: &mut AnyConnection| Ok::<_, StoreError>(counts::spent(conn, ROUND)?);
+        loop {
+            let keys = self.database.read(Scope::Platform, spent).await?;
+            let is_full = keys.len() as i64 == ROUND;
+            for key in keys {
+                let remove = move |conn: &mut AnyConnection| Ok::<_, StoreError>(counts::remove_spent(conn, key)?);
+                self.database.write(Scope::Platform, remove).await?;
+            }
+            if !is_full {
+                return Ok(());
             }
         }
     }
@@ -125,8 +144,6 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
             Err(error) => tracing::error!(%error, org, id, "an old intervention could not be read"),
         }
         diesel::delete(intervention_history::table.find((org, id))).execute(conn)?;
-        let events = intervention_events::table.filter(intervention_events::org_id.eq(org));
-        diesel::delete(events.filter(intervention_events::request_id.eq(id))).execute(conn)?;
     }
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.lt(before))).execute(conn)?;
     deliveries::clear(conn, before)?;

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 use vx11_contracts::intervention::{
-    AnswerFormat, CreateAction, CreateIntervention, Cursor, DecisionBody, Intervention, ListInterventions, OnTimeout,
-    Priority, RedeemBody, Role, Status,
+    AnswerFormat, CancelBody, CreateAction, CreateIntervention, Cursor, DecisionBody, Intervention, ListInterventions,
+    OnTimeout, Priority, RedeemBody, Role, Status,
 };
 use vx11_store::{DatabaseConfig, DatabaseUrl};
 use vx11_testing_servers::Postgres;
@@ -114,6 +114,8 @@ on_both!(
     what_is_due_is_seen_at_once_and_swept_once,
     a_claim_lapses,
     tenants_do_not_meet,
+    what_is_withdrawn_is_nobodys_decision,
+    counts_of_nothing_are_removed_with_what_they_counted,
     what_has_ended_is_found_for_all_who_wait_by_one_look,
     what_is_archived_is_found_until_it_is_cleared,
     counts_are_those_of_the_rows,
@@ -390,6 +392,33 @@ async fn counts_are_those_of_the_rows(home: Home) {
     assert_eq!(metrics.in_progress_interventions, 7);
     assert_eq!(metrics.by_type.values().copied().collect::<Vec<_>>(), [10, 10, 10]);
     assert_eq!(metrics.top_pilots.iter().map(|pilot| pilot.interventions).sum::<u64>(), 16);
+}
+
+async fn what_is_withdrawn_is_nobodys_decision(home: Home) {
+    let own = home.asked("withdrawn").await;
+    let cancel = Command::Cancel(CancelBody { reason: None });
+    home.of("acme").decide("withdrawn", cancel, pilot(&own.created_by), after(50)).await.expect("withdrawn");
+    let decided = home.asked("decided").await;
+    home.of("acme").decide("decided", approve(&decided), pilot("ann"), after(10)).await.expect("decided");
+    let metrics = home.of("acme").metrics().await.expect("an answer");
+    let top: Vec<_> = metrics.top_pilots.iter().map(|pilot| (pilot.pilot_id.as_str(), pilot.interventions)).collect();
+    assert_eq!(top, [("ann", 1)]);
+    assert_eq!((metrics.avg_resolution_time_seconds, metrics.rejected_interventions), (10.0, 1));
+}
+
+async fn counts_of_nothing_are_removed_with_what_they_counted(home: Home) {
+    for number in 0..3 {
+        let id = format!("r{number}");
+        let kind = format!("made_up_{number}").parse().expect("a type");
+        let request = home.asked_with(&id, |create| create.intervention_type = kind).await;
+        home.of("acme").decide(&id, approve(&request), pilot("ann"), after(1)).await.expect("decided");
+    }
+    home.asked("still-waits").await;
+    assert_eq!(home.control.clear_archived(0, after(60)).await.expect("an answer"), 3);
+    let spent = |conn: &mut _| Ok::<_, vx11_store::StoreError>(super::counts::spent(conn, 100)?);
+    let left = home.control.database.read(vx11_store::Scope::Platform, spent).await.expect("an answer");
+    assert_eq!(left, []);
+    assert_eq!(home.of("acme").metrics().await.expect("an answer").total_interventions, 1);
 }
 
 async fn what_has_ended_is_found_for_all_who_wait_by_one_look(home: Home) {
