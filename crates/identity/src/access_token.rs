@@ -162,7 +162,8 @@ impl Claims {
         let latest_start = now.as_second() + skew;
         let lifetime = self.exp.checked_sub(self.iat).ok_or(TokenError::Invalid)?;
         let starts_later = self.iat > latest_start || self.nbf.is_some_and(|nbf| nbf > latest_start);
-        if starts_later || !(1..=longest).contains(&lifetime) || self.sub.is_empty() {
+        // One without an id could not be revoked.
+        if starts_later || !(1..=longest).contains(&lifetime) || self.sub.is_empty() || self.jti.is_empty() {
             return Err(TokenError::Invalid);
         }
         if now.as_second() >= self.exp {

@@ -118,6 +118,7 @@ fn wrong_claims_are_refused_under_a_right_signature() {
         set("role", Value::Null),
         set("org", json!("no slug!")),
         set("sub", json!("")),
+        set("jti", json!("")),
         set("exp", json!("tomorrow")),
         set("exp", json!(i64::MAX)),
         set("iat", json!(i64::MIN)),

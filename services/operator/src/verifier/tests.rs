@@ -105,6 +105,15 @@ async fn a_token_counts_until_it_expires_or_is_revoked() {
     }
 }
 
+#[tokio::test]
+async fn what_is_remembered_of_one_pilots_token_says_nothing_of_anothers() {
+    let home = home();
+    let bob = Principal { subject: "github:bob".into(), ..pilot() };
+    home.verifier.standing.insert((pilot().org, pilot().subject, "the same id".to_owned()), false);
+    assert_eq!(home.verifier.counts(&pilot(), "the same id").await, Ok(false));
+    assert_eq!(home.verifier.counts(&bob, "the same id").await, Ok(true));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_that_another_replica_made_is_read_when_a_token_names_it_and_not_for_every_stranger() {
     let home = home();
