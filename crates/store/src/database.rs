@@ -96,6 +96,13 @@ impl Database {
         self.read(Scope::Platform, |conn| Ok(diesel::r2d2::R2D2Connection::ping(conn)?)).await
     }
 
+    /// Whether the role that is connected as is above PostgreSQL's row-level security, so that only the queries' own
+    /// conditions keep tenants apart. Known once it was connected to.
+    #[must_use]
+    pub fn is_unguarded(&self) -> bool {
+        self.place.is_unguarded()
+    }
+
     /// Where it is, for people: a file or a server. Nothing in it is secret.
     #[must_use]
     pub fn name(&self) -> String {

@@ -52,6 +52,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether PostgreSQL refused a text for the character U+0000, which it keeps in none: its sender is at fault.
+    #[must_use]
+    pub fn is_unfit_text(&self) -> bool {
+        // diesel passes on the message, not the code (22021), and the server may say it in another language; the number it
+        // says in each.
+        let Self::Query(DieselError::DatabaseError(_, info)) = self else { return false };
+        info.message().ends_with(": 0x00")
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |reason| Self::File { path, reason }

@@ -39,14 +39,8 @@ impl InterventionType {
 
     /// Whether it is one of those above, and no name of a caller's own.
     pub fn is_well_known(&self) -> bool {
-        let known = [
-            Self::KILL_SWITCH,
-            Self::CLARIFICATION,
-            Self::WAIVE_VIOLATION,
-            Self::RESUME,
-            Self::CANCEL,
-            Self::APPROVAL,
-        ];
+        let known =
+            [Self::KILL_SWITCH, Self::CLARIFICATION, Self::WAIVE_VIOLATION, Self::RESUME, Self::CANCEL, Self::APPROVAL];
         known.contains(&self.as_str())
     }
 

@@ -52,6 +52,11 @@ impl Control {
         Ok(Self { database: Database::open(config, MIGRATIONS)? })
     }
 
+    /// Whether nothing but the queries' own conditions keeps organisations apart, where PostgreSQL should as well.
+    pub(crate) fn is_unguarded(&self) -> bool {
+        self.database.is_unguarded()
+    }
+
     /// The interventions of one organisation.
     pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
         Interventions::new(self.database.clone(), org.into())

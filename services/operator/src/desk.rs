@@ -142,6 +142,9 @@ impl Desk {
     /// What `/ready` says of it.
     pub(crate) fn state(&self) -> DependencyState {
         match self.is_reachable.load(Ordering::Relaxed) {
+            true if self.control.is_unguarded() => DependencyState::degraded(
+                "the role of VX11_DATABASE_URL is above PostgreSQL's row-level security, which is off by that",
+            ),
             true => DependencyState::up(),
             false => DependencyState::degraded("its database does not answer: nothing is asked and decided meanwhile"),
         }

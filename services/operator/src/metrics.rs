@@ -149,7 +149,8 @@ impl Metrics {
 impl Sockets {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let open = IntGauge::new("vx11_websocket_connections_active", "Open WebSockets.")?;
-        let unproven = IntGauge::new("vx11_websocket_connections_unproven", "WebSockets whose caller is not known yet.")?;
+        let unproven =
+            IntGauge::new("vx11_websocket_connections_unproven", "WebSockets whose caller is not known yet.")?;
         registry.register(Box::new(unproven.clone()))?;
         let opts = Opts::new("vx11_websocket_messages_total", "WebSocket messages, by direction.");
         let messages = IntCounterVec::new(opts, &["direction"])?;

@@ -1,5 +1,6 @@
 //! How connections are made and checked, whichever database there is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -13,6 +14,10 @@ use super::{AnyConnection, DatabaseConfig, Migrations, migrate};
 use crate::connection::{FileId, Opened, Source};
 use crate::{StoreConfig, StoreError};
 
+/// What the log says of a role that nothing holds back.
+const UNGUARDED: &str = "the role of the database URL is a superuser or has BYPASSRLS: PostgreSQL's row-level security, \
+                         the second wall between organisations, is off. Use a role that has neither";
+
 /// Where connections come from.
 pub(super) enum Place {
     Postgres {
@@ -22,6 +27,8 @@ pub(super) enum Place {
         migrations: Migrations,
         /// Whether its schema is known to be up to date.
         is_migrated: Mutex<bool>,
+        /// Whether its role is above row-level security.
+        is_unguarded: AtomicBool,
     },
     Sqlite {
         source: Source,
@@ -45,7 +52,8 @@ impl Place {
             .map_err(|error| StoreError::Open { store: "of the database URL".to_owned(), reason: error.to_string() })?;
         let statement_timeout = config.run_timeout;
         let (address, schema, is_migrated) = (Box::new(address), config.schema, Mutex::new(false));
-        Ok(Self::Postgres { address, schema, statement_timeout, migrations, is_migrated })
+        let is_unguarded = AtomicBool::new(false);
+        Ok(Self::Postgres { address, schema, statement_timeout, migrations, is_migrated, is_unguarded })
     }
 
     pub(super) fn name(&self) -> String {
@@ -58,17 +66,26 @@ impl Place {
     /// Brings the schema up to date, where that has not been done. SQLite's is looked at whenever a connection is made.
     pub(super) fn migrate(&self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres { address, schema, migrations, is_migrated, .. } => {
+            Self::Postgres { address, schema, migrations, is_migrated, is_unguarded, .. } => {
                 let mut is_migrated = is_migrated.lock();
                 if !*is_migrated {
                     let mut conn = Postgres::connect(address).map_err(|reason| self.cannot_open(reason))?;
                     migrate::run(&mut conn, schema, &migrations.postgres, &self.name())?;
+                    if conn.is_above_row_security()? {
+                        is_unguarded.store(true, Ordering::Relaxed);
+                        tracing::error!(database = self.name(), "{UNGUARDED}");
+                    }
                     *is_migrated = true;
                 }
                 Ok(())
             }
             Self::Sqlite { .. } => self.connect().map(drop),
         }
+    }
+
+    /// Whether PostgreSQL holds tenants apart by itself; SQLite never does.
+    pub(super) fn is_unguarded(&self) -> bool {
+        matches!(self, Self::Postgres { is_unguarded, .. } if is_unguarded.load(Ordering::Relaxed))
     }
 
     /// Whether it is elsewhere, and may be away for a while.

@@ -18,7 +18,7 @@ use diesel::migration::{CREATE_MIGRATIONS_TABLE, MigrationConnection};
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use diesel::r2d2::R2D2Connection;
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel::{ConnectionError, ConnectionResult, QueryResult, QueryableByName, RunQueryDsl as _};
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection,
     TransactionManager as _,
@@ -68,6 +68,20 @@ impl Postgres {
     /// Begins a transaction with `sql`, which may do more.
     pub(super) fn begin(&mut self, sql: &str) -> QueryResult<()> {
         self.runtime.block_on(AnsiTransactionManager::begin_transaction_sql(&mut self.conn, sql))
+    }
+}
+
+impl Postgres {
+    /// Whether the role is a superuser or has `BYPASSRLS`.
+    pub(super) fn is_above_row_security(&mut self) -> QueryResult<bool> {
+        #[derive(QueryableByName)]
+        struct Role {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            is_above: bool,
+        }
+        let asked = "SELECT rolsuper OR rolbypassrls AS is_above FROM pg_roles WHERE rolname = current_user";
+        let roles: Vec<Role> = diesel::sql_query(asked).load(self)?;
+        Ok(roles.iter().any(|role| role.is_above))
     }
 }
 

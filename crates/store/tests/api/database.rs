@@ -233,6 +233,20 @@ async fn postgres_keeps_tenants_apart_where_a_query_does_not() {
     home.database.read(scope("acme"), sly).await.expect_err("read only");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_above_row_level_security_is_known_and_so_is_an_unfit_text() {
+    let url = tokio::task::spawn_blocking(|| Postgres::shared().new_database()).await.expect("a URL");
+    let by_superuser = url.replace("postgres://vx11@", "postgres://postgres@");
+    let open = async |url: String| tokio::task::spawn_blocking(|| Home::new(Some(url))).await.expect("a database");
+    let home = open(url).await;
+    assert!(!home.database.is_unguarded());
+    let refused = home.add(Parcel::of("acme", "bo\0oks")).await.expect_err("no such text");
+    assert!(refused.is_unfit_text(), "{refused}");
+    assert!(open(by_superuser).await.database.is_unguarded());
+    let local = tokio::task::spawn_blocking(|| Home::new(None)).await.expect("a database");
+    assert!(!local.database.is_unguarded());
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_is_waited_for_and_named_without_its_password() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -9,7 +9,8 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 use super::schema::interventions::{self, dsl};
 use super::{Control, row};
 
-type Condition = Box<dyn BoxableExpression<interventions::table, <AnyConnection as Connection>::Backend, SqlType = Bool>>;
+type Condition =
+    Box<dyn BoxableExpression<interventions::table, <AnyConnection as Connection>::Backend, SqlType = Bool>>;
 
 impl Control {
     /// Those of `wanted`, by organisation, that have ended. It is asked for waiting callers of all organisations at

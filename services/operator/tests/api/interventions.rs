@@ -280,10 +280,27 @@ async fn two_operators_with_one_database_decide_once_and_tell_each_others_waiter
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 39);
     assert_eq!(other.get(&format!("{ALL}/history")).await.data().as_array().map(Vec::len), Some(1));
+    let other_one = ask(&one, deploy()).await;
+    let unfit = act(&one, &other_one, "reject", json!({"version": 1, "reason": "\0"})).await;
+    assert_eq!((unfit.status, unfit.code()), (422, "invalid_field"), "PostgreSQL keeps no such text");
+    for address in [format!("{ALL}/%00"), format!("{ALL}/a%00/wait"), format!("{ALL}?pilot_id=%00")] {
+        assert_eq!(one.get(&address).await.status, 422, "{address}");
+    }
     assert!(!one.get("/operator/api/config").await.body.contains(&url), "the URL may hold a password");
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ready_says_where_postgres_holds_nobody_back() {
+    for (role, status) in [("postgres@", "degraded"), ("vx11@", "up")] {
+        let url = tokio::task::spawn_blocking(|| Postgres::shared().new_database()).await.expect("a URL");
+        let url = url.replace("vx11@", role);
+        let app = App::with(&[("VX11_DATABASE_URL", &*url)]).await;
+        let ready = Answer::of(app.anyone(Method::GET, "/ready")).await;
+        assert_eq!(ready["dependencies"]["interventions"]["status"], status, "{}", ready.body);
+    }
+}
+
+#[tokio::test]
 async fn chat_goes_on_while_the_database_of_interventions_is_away() {
     let app = App::with(&[("VX11_DATABASE_URL", "postgres://me:s3cret@127.0.0.1:1/vx11?sslmode=disable")]).await;
     eventually("it is known", async || {
