@@ -4,6 +4,7 @@
 //! nothing of HTTP.
 
 mod metrics;
+mod refusals;
 mod trail;
 mod waiters;
 
@@ -26,6 +27,7 @@ use crate::store::Record;
 use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
+use refusals::Refusals;
 use waiters::Waiters;
 
 /// How often it is looked, for all who wait, what other replicas did.
@@ -45,6 +47,7 @@ pub(crate) struct Desk {
     control: Control,
     hub: Hub,
     waiters: Waiters,
+    refusals: Refusals,
     /// Of the trail, which the event stream shows.
     trail: Writer<Record>,
     metrics: DeskMetrics,
@@ -111,7 +114,17 @@ impl Desk {
     ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
         let waiters = Waiters::new(waits);
-        Self { control, hub: Hub::default(), waiters, trail, metrics, webhooks, archive_days, is_reachable }
+        Self {
+            control,
+            hub: Hub::default(),
+            waiters,
+            refusals: Refusals::new(trail.clone()),
+            trail,
+            metrics,
+            webhooks,
+            archive_days,
+            is_reachable,
+        }
     }
 
     /// The requests of a caller's organisation.
@@ -189,8 +202,21 @@ impl Desk {
         command: Command,
     ) -> Result<Intervention, DecideError> {
         let actor = Actor::new(principal.subject.as_ref(), principal.role);
-        let changed = self.interventions(principal).decide(id, command, actor, Timestamp::now()).await?;
-        Ok(self.announce(changed))
+        let (interventions, name) = (self.interventions(principal), command.name());
+        match interventions.decide(id, command, actor, Timestamp::now()).await {
+            Ok(changed) => Ok(self.announce(changed)),
+            Err(error) => {
+                if let DecideError::Refused(refusal) = &error {
+                    self.refusals.note(principal, id, name, refusal.class().as_str());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes that `principal` may not do with a request what it wanted, whatever it is.
+    pub(crate) fn denied(&self, principal: &Principal, id: &str, what: &str) {
+        self.refusals.note(principal, id, what, "denied");
     }
 
     /// Waits until a request is not open any more, or until `deadline` or the `shutdown`; the request as it is then.

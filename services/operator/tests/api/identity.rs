@@ -162,11 +162,28 @@ async fn every_attempt_is_in_the_audit_log() {
     let denied = app.anyone(Method::POST, "/operator/api/orgs").header("x-correlation-id", "c-denied");
     assert_eq!(with(&viewer, denied.json(&json!({"id": "mine"}))).await.status, 403);
     assert_eq!(app.post("/operator/api/orgs", json!({"id": "acme"})).await.status, 409);
+    let asked = app.post("/operator/api/interventions", json!({"request_id": "r1", "title": "t"})).await;
+    assert_eq!(asked.status, 201);
+    let agents = key(&app, "default", "OPERATOR", &SCOPES).await.1;
+    let decide = async |what: &str, version: u32| {
+        let path = format!("/operator/api/interventions/r1/{what}");
+        with(&agents, app.anyone(Method::POST, &path).json(&json!({ "version": version }))).await.status
+    };
+    assert_eq!((decide("approve", 7).await, decide("redeem", 1).await), (409, 422));
+    let cancel = app.anyone(Method::POST, "/operator/api/interventions/r1/cancel").json(&json!({}));
+    assert_eq!(with(&agents, cancel).await.status, 403);
+    for _ in 0..100 {
+        assert_eq!(decide("reject", 7).await, 409);
+    }
     app.written().await;
     let rows = |condition: &str| app.count(&format!("SELECT count(*) FROM copilot_actions_log WHERE {condition}"));
     assert_eq!(rows("action = 'org_create' AND target = 'acme' AND status = 'ok'"), 1);
     assert_eq!(rows("action = 'org_create' AND target = 'acme' AND status = 'conflict'"), 1);
     assert_eq!(rows(&format!("action = 'key_create' AND target = 'key:{id}' AND status = 'ok'")), 1);
+    assert_eq!(rows("action = 'intervention_approve' AND target = 'r1' AND status = 'conflict'"), 1);
+    assert_eq!(rows("action = 'intervention_cancel' AND target = 'r1' AND status = 'denied'"), 1);
+    let flood = rows("action = 'intervention_reject' AND status = 'conflict'");
+    assert!((1..100).contains(&flood), "{flood}");
     let who = format!("notes LIKE '%key:{id}%' AND notes LIKE '%acme%'");
     let what = "status = 'denied' AND target = 'POST /operator/api/orgs' AND correlation_id = 'c-denied'";
     assert_eq!(rows(&format!("{what} AND {who}")), 1);

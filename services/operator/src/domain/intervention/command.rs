@@ -28,3 +28,21 @@ pub(crate) enum Command {
     /// Let time have its way, for the sweeper.
     Expire,
 }
+
+impl Command {
+    /// Its name in the audit.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Claim { .. } => "claim",
+            Self::Release => "release",
+            Self::Approve(_) => "approve",
+            Self::Reject(_) => "reject",
+            Self::Edit(_) => "edit",
+            Self::Respond(_) => "respond",
+            Self::Cancel(_) => "cancel",
+            Self::Complete(_) => "complete",
+            Self::Redeem(_) => "redeem",
+            Self::Expire => "expire",
+        }
+    }
+}

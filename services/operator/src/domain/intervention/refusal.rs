@@ -82,6 +82,17 @@ pub(crate) enum RefusalClass {
     Invalid,
 }
 
+impl RefusalClass {
+    /// Its name in the audit.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Forbidden => "denied",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 impl Refusal {
     /// What it is in HTTP's terms.
     pub(crate) fn class(&self) -> RefusalClass {

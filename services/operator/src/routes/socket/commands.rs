@@ -62,7 +62,9 @@ struct Decide {
 }
 
 async fn decide(state: &State, caller: &Caller, id: &str, decide: Decide) -> Result<Intervention, ApiError> {
-    let principal = caller.require(Permission::DecideInterventions)?;
+    let principal = caller.require(Permission::DecideInterventions).inspect_err(|_| {
+        state.desk.denied(&caller.0, id, decide.action.as_str().to_ascii_lowercase().as_str());
+    })?;
     let Decide { action, reason, version, args_digest } = decide;
     let act = match action {
         PilotAction::Review => Act::Claim { lease: state.config.interventions.claim },
