@@ -56,7 +56,7 @@ enum Reach {
 
 permissions! {
     ReadInterventions, "interventions.read", Viewer, Read, Own, "Read interventions, their history and metrics, and follow them live.";
-    OpenInterventions, "interventions.open", Operator, Agent, Own, "Open an intervention, wait for it, redeem its decision, withdraw it.";
+    OpenInterventions, "interventions.open", Operator, Agent, Own, "Open an intervention; read it, wait for it, redeem its decision, withdraw it.";
     DecideInterventions, "interventions.decide", Operator, Pilot, Own, "Claim, release, approve, reject, edit and answer, up to the request's `required_role`.";
     ReadUnits, "units.read", Viewer, Read, Own, "Read units of work.";
     ReportUnits, "units.report", Operator, Agent, Own, "Register a unit of work, its heartbeats and its transitions.";

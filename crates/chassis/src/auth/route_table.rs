@@ -41,6 +41,7 @@ pub fn route_table(rules: &[Rule]) -> String {
             Access::Public => "nothing".to_owned(),
             Access::Known => "any token".to_owned(),
             Access::Needs(permission) | Access::NeedsOfPlatform(permission) => format!("`{}`", permission.as_str()),
+            Access::NeedsForOwn(all, own) => format!("`{}`, or `{}` for one's own", all.as_str(), own.as_str()),
             Access::Services => "the shared token".to_owned(),
         };
         let _ = write!(text, "| `{method} {pattern}` | {needs} |");
@@ -96,6 +97,11 @@ mod tests {
             Rule::new(Method::GET, "/login", Access::Public),
             Rule::new(Method::POST, "/orgs", Access::Needs(Permission::ManageOrgs)),
             Rule::new(Method::POST, "/a/{id}", Access::Needs(Permission::DecideInterventions)),
+            Rule::new(
+                Method::GET,
+                "/a/{id}",
+                Access::NeedsForOwn(Permission::ReadInterventions, Permission::OpenInterventions),
+            ),
             Rule::new(Method::GET, "/all", Access::NeedsOfPlatform(Permission::ReadSessions)),
             Rule::new(Method::POST, "/switch/chat", Access::Services),
         ];
@@ -107,6 +113,7 @@ mod tests {
                 "| `GET /login` | nothing | yes | yes | yes | yes |",
                 "| `POST /orgs` | `orgs.manage` | **platform** | no | no | no |",
                 "| `POST /a/{id}` | `interventions.decide` | yes | yes | no | no |",
+                "| `GET /a/{id}` | `interventions.read`, or `interventions.open` for one's own | yes | yes | yes | no |",
                 "| `GET /all` | `sessions.read` | **platform** | **platform** | **platform** | no |",
                 "| `POST /switch/chat` | the shared token | no | no | no | no |",
             ]

@@ -16,6 +16,9 @@ pub enum Access {
     Known,
     /// Callers with this permission.
     Needs(Permission),
+    /// Callers with either permission: the first is for all there is, the second for what is the caller's own, which the
+    /// handler sees to.
+    NeedsForOwn(Permission, Permission),
     /// Callers of the platform's own organisation with this permission: what the route shows or changes belongs to no
     /// other.
     NeedsOfPlatform(Permission),
@@ -58,6 +61,7 @@ impl Access {
             Self::Public | Self::Known => true,
             Self::Services => false,
             Self::Needs(permission) => principal.may(permission),
+            Self::NeedsForOwn(all, own) => principal.may(all) || principal.may(own),
             Self::NeedsOfPlatform(permission) => principal.org.is_platform() && principal.may(permission),
         }
     }

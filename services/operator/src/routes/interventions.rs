@@ -9,8 +9,10 @@ mod wait;
 use actix_web::web;
 use utoipa::OpenApi;
 use vx11_chassis::ApiError;
+use vx11_chassis::auth::Caller;
 use vx11_contracts::ErrorCode;
-use vx11_contracts::intervention::StandsAt;
+use vx11_contracts::identity::Permission;
+use vx11_contracts::intervention::{Intervention, StandsAt};
 
 use super::store_error;
 use crate::control::DecideError;
@@ -56,6 +58,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     decide::redeem
 ))]
 pub(super) struct InterventionsApi;
+
+/// A request as `caller` may see it: any, or, for one whose key is an agent's alone, those that it opened itself.
+///
+/// # Errors
+/// When there is none, or none that is the caller's.
+fn seen_by(caller: &Caller, found: Option<Intervention>) -> Result<Intervention, ApiError> {
+    let may_see = |request: &Intervention| {
+        caller.0.may(Permission::ReadInterventions)
+            || (caller.0.may(Permission::OpenInterventions) && request.created_by == *caller.0.subject)
+    };
+    found.filter(may_see).ok_or_else(|| ApiError::not_found("intervention"))
+}
 
 /// Why nothing was changed, to the caller.
 pub(super) fn refused(error: DecideError) -> ApiError {

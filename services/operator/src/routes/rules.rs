@@ -13,7 +13,7 @@ use super::socket::PATHS;
 macro_rules! rules {
     (
         operator { $($method:ident $path:literal $access:ident $(($permission:ident))?;)+ }
-        interventions { $($their_method:ident $their_path:literal $their_permission:ident;)+ }
+        interventions { $($their_method:ident $their_path:literal $their_access:ident ($($their_permission:ident),+);)+ }
     ) => {
         /// The rules of the operator.
         pub(crate) const RULES: &[Rule] = &[
@@ -26,12 +26,12 @@ macro_rules! rules {
                 Rule::new(
                     Method::$their_method,
                     concat!("/operator/api/interventions", $their_path),
-                    Access::Needs(Permission::$their_permission),
+                    Access::$their_access($(Permission::$their_permission),+),
                 ),
                 Rule::new(
                     Method::$their_method,
                     concat!("/api/interventions", $their_path),
-                    Access::Needs(Permission::$their_permission),
+                    Access::$their_access($(Permission::$their_permission),+),
                 ),
             )+
         ];
@@ -70,21 +70,21 @@ rules! {
         GET "/jwks" Public;
     }
     interventions {
-        POST "" OpenInterventions;
-        GET "" ReadInterventions;
-        GET "/metrics" ReadInterventions;
-        GET "/history" ReadInterventions;
-        GET "/{id}" ReadInterventions;
-        GET "/{id}/wait" ReadInterventions;
-        POST "/{id}/claim" DecideInterventions;
-        POST "/{id}/release" DecideInterventions;
-        POST "/{id}/approve" DecideInterventions;
-        POST "/{id}/reject" DecideInterventions;
-        POST "/{id}/edit" DecideInterventions;
-        POST "/{id}/respond" DecideInterventions;
-        POST "/{id}/complete" DecideInterventions;
-        POST "/{id}/cancel" OpenInterventions;
-        POST "/{id}/redeem" OpenInterventions;
+        POST "" Needs(OpenInterventions);
+        GET "" Needs(ReadInterventions);
+        GET "/metrics" Needs(ReadInterventions);
+        GET "/history" Needs(ReadInterventions);
+        GET "/{id}" NeedsForOwn(ReadInterventions, OpenInterventions);
+        GET "/{id}/wait" NeedsForOwn(ReadInterventions, OpenInterventions);
+        POST "/{id}/claim" Needs(DecideInterventions);
+        POST "/{id}/release" Needs(DecideInterventions);
+        POST "/{id}/approve" Needs(DecideInterventions);
+        POST "/{id}/reject" Needs(DecideInterventions);
+        POST "/{id}/edit" Needs(DecideInterventions);
+        POST "/{id}/respond" Needs(DecideInterventions);
+        POST "/{id}/complete" Needs(DecideInterventions);
+        POST "/{id}/cancel" Needs(OpenInterventions);
+        POST "/{id}/redeem" Needs(OpenInterventions);
     }
 }
 

@@ -155,6 +155,24 @@ async fn a_closed_organisation_is_out_and_the_platforms_own_stays() {
 }
 
 #[tokio::test]
+async fn an_agents_key_reads_and_waits_for_what_it_asked_itself_and_for_nothing_else() {
+    let app = App::start().await;
+    let (_, agent) = key(&app, "default", "OPERATOR", &["agent"]).await;
+    let all = "/operator/api/interventions";
+    let own = with(&agent, app.anyone(Method::POST, all).json(&json!({"title": "May I?"}))).await;
+    assert_eq!(own.status, 201, "{}", own.body);
+    let theirs = app.post(all, json!({"title": "May they?"})).await;
+    for (asked, status) in [(&own, 200), (&theirs, 404)] {
+        let id = asked["data"]["request_id"].as_str().expect("an id");
+        for rest in ["", "/wait?timeout_seconds=0"] {
+            let got = with(&agent, app.anyone(Method::GET, &format!("{all}/{id}{rest}"))).await;
+            assert_eq!(got.status, status, "{rest}: {}", got.body);
+        }
+    }
+    assert_eq!(with(&agent, app.anyone(Method::GET, all)).await.status, 403, "the list is not its own");
+}
+
+#[tokio::test]
 async fn every_attempt_is_in_the_audit_log() {
     let app = App::start().await;
     org(&app, "acme").await;

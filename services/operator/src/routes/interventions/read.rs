@@ -15,7 +15,7 @@ use vx11_contracts::intervention::{
 };
 use vx11_contracts::operator::Envelope;
 
-use super::store_error;
+use super::{seen_by, store_error};
 use crate::routes::page_size;
 use crate::state::State;
 
@@ -46,7 +46,7 @@ pub(crate) async fn list(
 /// Most rows that are left out.
 const MAX_OFFSET: u32 = 10_000;
 
-/// One request, as it stands now.
+/// One request, as it stands now. An agent's key finds those that it opened itself.
 #[utoipa::path(operation_id = "find_intervention", tag = "interventions", params(("id" = String, Path)), responses(
     (status = 200, body = Envelope<Intervention>),
     (status = 404, body = ErrorBody),
@@ -58,9 +58,8 @@ pub(crate) async fn detail(
     caller: Caller,
     id: Path<String>,
 ) -> Result<Json<Envelope<Intervention>>, ApiError> {
-    let principal = caller.require(Permission::ReadInterventions)?;
-    let found = state.desk.interventions(principal).find(&id, Timestamp::now()).await.map_err(store_error)?;
-    Ok(Json(Envelope::new(found.ok_or_else(|| ApiError::not_found("intervention"))?)))
+    let found = state.desk.interventions(&caller.0).find(&id, Timestamp::now()).await.map_err(store_error)?;
+    Ok(Json(Envelope::new(seen_by(&caller, found)?)))
 }
 
 /// Which of the past.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::get;
 use actix_web::web::{Data, Json, Path};
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::auth::Caller;
@@ -14,7 +15,7 @@ use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::Answer;
 use vx11_contracts::operator::Envelope;
 
-use super::store_error;
+use super::{seen_by, store_error};
 use crate::desk::WaitError;
 use crate::state::State;
 
@@ -50,7 +51,6 @@ pub(crate) async fn wait(
     id: Path<String>,
     query: Query<WaitQuery>,
 ) -> Result<Json<Envelope<Answer>>, ApiError> {
-    let principal = caller.require(Permission::ReadInterventions)?;
     let seconds = query.0.timeout_seconds.unwrap_or(DEFAULT_SECONDS);
     if seconds > MAX_SECONDS {
         return Err(ApiError::invalid_field("timeout_seconds", format!("must be 0 to {MAX_SECONDS}")));
@@ -58,13 +58,17 @@ pub(crate) async fn wait(
     let asked = Duration::from_secs(seconds);
     // The answer needs a moment of what the caller allows.
     let allowed = context.deadline.map_or(asked, |deadline| asked.min(deadline.remaining().saturating_sub(SPARE)));
-    let found = state.desk.wait(principal, &id, (Instant::now() + allowed).into(), &state.shutdown).await;
+    // Before it waits: of others' requests an agent's key does not learn even when they end.
+    if !caller.0.may(Permission::ReadInterventions) {
+        let found = state.desk.interventions(&caller.0).find(&id, Timestamp::now()).await.map_err(store_error)?;
+        seen_by(&caller, found)?;
+    }
+    let found = state.desk.wait(&caller.0, &id, (Instant::now() + allowed).into(), &state.shutdown).await;
     let found = found.map_err(|error| match error {
         WaitError::TooMany => ApiError::rate_limited(RETRY_AFTER, "too many callers of the organisation wait already"),
         WaitError::Store(error) => store_error(error),
     });
-    let found = found?.ok_or_else(|| ApiError::not_found("intervention"))?;
-    Ok(Json(Envelope::new(Answer::from(found))))
+    Ok(Json(Envelope::new(Answer::from(seen_by(&caller, found?)?))))
 }
 
 /// What is kept of a caller's deadline for the answer itself.
