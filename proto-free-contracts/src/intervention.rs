@@ -42,7 +42,10 @@ pub use limits::{
 pub use metrics::{InterventionMetrics, PilotCount};
 pub use page::{Cursor, DEFAULT_LIMIT, InterventionPage, ListInterventions, MAX_LIMIT};
 pub use record::{Action, Intervention, StandsAt};
-pub use socket::{Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError, ReplyErrorInfo};
+pub use socket::{
+    CLOSE_NOBODY, CLOSE_WRONG_TOKEN, Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError,
+    ReplyErrorInfo,
+};
 pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Status, UnknownWord};
 
 pub use crate::identity::Role;

@@ -137,9 +137,10 @@ impl Guard {
         {
             return Ok(principal);
         }
-        let sent = presented_token(request.headers()).or(in_query.as_deref());
-        match (&self.verifier, sent) {
-            (Some(verifier), Some(sent)) => verifier.verify(sent).await,
+        let Some(verifier) = &self.verifier else { return Err(Refusal::Invalid) };
+        match (presented_token(request.headers()), &in_query) {
+            (Some(sent), _) => verifier.verify(sent).await,
+            (None, Some(sent)) if verifier.may_be_in_address(sent) => verifier.verify(sent).await,
             _ => Err(Refusal::Invalid),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use vx11_contracts::anthropic::AnthropicError;
@@ -14,6 +14,9 @@ use vx11_contracts::intervention::StandsAt;
 use vx11_contracts::openai::OpenAiError;
 
 use crate::header_names::RETRY_AFTER_MS;
+
+/// `WWW-Authenticate` of an answer to who presented a token that is nobody's (RFC 6750, section 3).
+pub const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -197,6 +200,10 @@ impl ApiError {
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
             response.insert_header((RETRY_AFTER_MS, seconds.saturating_mul(1000)));
+        }
+        if self.0.code == ErrorCode::InvalidToken {
+            // For the edge too, which has passed the token on: it was a guess.
+            response.insert_header((WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_TOKEN)));
         }
         if let Some(allowed) = &self.0.allow {
             response.insert_header((ALLOW, allowed.as_str()));

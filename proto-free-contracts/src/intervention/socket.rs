@@ -7,6 +7,11 @@ use utoipa::ToSchema;
 use super::words::words;
 use super::{Intervention, InterventionMetrics, Status};
 
+/// The close code of a socket whose caller isn't known, or not any more.
+pub const CLOSE_NOBODY: u16 = 4401;
+/// The reason with that code where the token was a guess, which the edge counts.
+pub const CLOSE_WRONG_TOKEN: &str = "the token is nobody's";
+
 words! {
     /// What the command `action` does.
     PilotAction {

@@ -144,6 +144,11 @@ impl auth::Verifier for Verifier {
         }
     }
 
+    /// API keys may not: they are good for as long as their owner likes.
+    fn may_be_in_address(&self, secret: &str) -> bool {
+        PresentedKey::parse(secret).is_none()
+    }
+
     async fn stands(&self, principal: &Principal) -> Result<(), Refusal> {
         let stands = match principal.subject.strip_prefix("key:") {
             Some(id) => {

@@ -1,5 +1,6 @@
 //! How many requests an address, and a token, may make, and how many wrong tokens an address may present.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +42,12 @@ impl Limits {
         self.tokens.check(token).map_err(|wait| self.refuse("token", "too many requests of one token", wait))
     }
 
+    /// Counts a wrong token of an address.
+    pub(crate) fn count_wrong_token(&self, client: IpAddr) {
+        self.metrics.wrong_tokens.inc();
+        self.wrong_tokens.count(client, Instant::now());
+    }
+
     fn refuse(&self, scope: &str, detail: &str, RetryAfter(wait): RetryAfter) -> ApiError {
         self.metrics.limited.with_label_values(&[scope]).inc();
         let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
@@ -66,7 +73,7 @@ impl Admission for Limits {
 
     fn wrong_token(&self, request: &HttpRequest) {
         if let Some(client) = self.trusted.client(request) {
-            self.wrong_tokens.count(client, Instant::now());
+            self.count_wrong_token(client);
         }
     }
 }

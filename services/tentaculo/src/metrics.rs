@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     seconds: HistogramVec,
     pub(crate) retries: IntCounter,
     pub(crate) limited: IntCounterVec,
+    pub(crate) wrong_tokens: IntCounter,
     versions: IntCounterVec,
     breakers: IntGaugeVec,
     sockets: IntGauge,
@@ -40,6 +41,10 @@ impl Metrics {
                 "Requests refused by a limit, by what it counts.",
                 &["scope"],
             )?,
+            wrong_tokens: IntCounter::new(
+                "vx11_wrong_tokens_total",
+                "Tokens and keys that were nobody's, whichever service said so.",
+            )?,
             versions: counters("vx11_api_version_usage_total", "Requests by API version.", &["version"])?,
             breakers: IntGaugeVec::new(
                 Opts::new("vx11_circuit_breaker_state", "0 closed, 1 open, 2 half-open."),
@@ -49,12 +54,14 @@ impl Metrics {
             messages: counters("vx11_websocket_messages_total", "WebSocket messages, by direction.", &["direction"])?,
         };
         metrics.seed();
-        let Self { requests, seconds, retries, limited, versions, breakers, sockets, messages } = metrics.clone();
-        let all: [Box<dyn Collector>; 8] = [
+        let Self { requests, seconds, retries, limited, wrong_tokens, versions, breakers, sockets, messages } =
+            metrics.clone();
+        let all: [Box<dyn Collector>; 9] = [
             Box::new(requests),
             Box::new(seconds),
             Box::new(retries),
             Box::new(limited),
+            Box::new(wrong_tokens),
             Box::new(versions),
             Box::new(breakers),
             Box::new(sockets),

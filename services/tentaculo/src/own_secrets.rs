@@ -7,8 +7,12 @@
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
+use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
 use vx11_chassis::auth::Credentials;
+use vx11_chassis::error::INVALID_TOKEN;
 use vx11_contracts::identity::Principal;
+use vx11_http_client::Response;
 use vx11_identity::{PresentedKey, access_token};
 
 use crate::upstream::is_straight;
@@ -59,7 +63,15 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
     known.contains::<Judge>() || known.contains::<Principal>()
 }
 
-/// Whether `request` came in with what may be a key of switch's.
-pub(crate) fn is_for_switch(request: &HttpRequest) -> bool {
-    request.extensions().get::<Judge>() == Some(&Judge::Switch)
+/// Whether the service that judged the request's secret says that it is nobody's.
+pub(crate) fn was_wrong(request: &HttpRequest, response: &Response) -> bool {
+    let judge = request.extensions().get::<Judge>().copied();
+    match (judge, response.status()) {
+        (Some(Judge::Switch), StatusCode::UNAUTHORIZED) => true,
+        // 403 is also for who is known and may not.
+        (Some(Judge::Operator), StatusCode::FORBIDDEN) => {
+            response.headers().get(WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes() == INVALID_TOKEN.as_bytes())
+        }
+        _ => false,
+    }
 }

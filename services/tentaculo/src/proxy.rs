@@ -84,7 +84,7 @@ pub(crate) async fn proxy(
         Ok(response) => {
             permit.success();
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
-            if response.status() == http::StatusCode::UNAUTHORIZED && own_secrets::is_for_switch(&http) {
+            if own_secrets::was_wrong(&http, &response) {
                 state.limits.wrong_token(&http);
             }
             response
@@ -100,7 +100,7 @@ pub(crate) async fn proxy(
     };
     adopt_correlation_id(&http, context, &response);
     match (response.status().as_u16(), payload) {
-        (101, Some(payload)) => tunnel::open(&state, response, payload).await,
+        (101, Some(payload)) => tunnel::open(&state, &http, response, payload).await,
         (101, None) => Err(ApiError::new(ErrorCode::UpstreamError, "the service switched protocols unasked")),
         _ => Ok(answer(&state, &http, response)),
     }

@@ -21,9 +21,15 @@ pub struct Proof {
     /// Who the guard found, and by what.
     known: Option<(Principal, By)>,
     /// What the request brought otherwise.
-    brought: Option<String>,
+    brought: Option<Brought>,
     /// The organisation that a service says it acts for.
     org: Option<OrgId>,
+}
+
+/// A secret, and where it stood.
+enum Brought {
+    InHeader(String),
+    InAddress(String),
 }
 
 impl Proof {
@@ -40,8 +46,13 @@ impl Proof {
         if let Some((known, by)) = self.known.take() {
             return Some(Ok(self.standing(known, by)));
         }
-        let secret = self.brought.take()?;
-        Some(self.verify(&secret).await)
+        let verifier = self.guard.as_ref().and_then(|guard| guard.verifier.as_ref());
+        match self.brought.take()? {
+            Brought::InAddress(secret) if !verifier.is_some_and(|verifier| verifier.may_be_in_address(&secret)) => {
+                Some(Err(Refusal::Invalid))
+            }
+            Brought::InAddress(secret) | Brought::InHeader(secret) => Some(self.verify(&secret).await),
+        }
     }
 
     /// Who comes with `secret`, which isn't from an address: the shared token, a stream token, an access token or an
@@ -105,7 +116,8 @@ impl FromRequest for Proof {
             let (header, in_query) = (presented_token(request.headers()), stream_token_of(request));
             let by = || proved_by(guard.as_deref(), header, in_query.as_deref());
             let known = Caller::of(request).ok().map(|caller| (caller.0, by()));
-            let brought = header.map(str::to_owned).or(in_query);
+            let in_header = header.map(|sent| Brought::InHeader(sent.to_owned()));
+            let brought = in_header.or(in_query.map(Brought::InAddress));
             Self { guard, known, brought, org }
         }))
     }

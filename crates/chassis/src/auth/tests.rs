@@ -84,6 +84,10 @@ impl Verifier for Known {
         }
     }
 
+    fn may_be_in_address(&self, secret: &str) -> bool {
+        secret != "the key of an agent"
+    }
+
     fn denied(&self, _: &HttpRequest, _: &Principal) {
         self.denied.fetch_add(1, Ordering::Relaxed);
     }
@@ -300,7 +304,7 @@ async fn tokens_in_addresses_are_for_streams_and_know_whose_they_are() {
         assert_eq!(ask(Method::POST, "/events", token).await.0, 401);
         assert_eq!(ask(Method::GET, "/me", token).await.0, 401);
     }
-    for token in [SECRET, "1.x", "1.e30.x", "wrong"] {
+    for token in [SECRET, "1.x", "1.e30.x", "wrong", "the key of an agent"] {
         assert_eq!(ask(Method::GET, "/events", &token.replace(' ', "+")).await.0, 403, "{token}");
     }
 }
@@ -329,7 +333,12 @@ async fn a_connection_may_say_later_who_it_is() {
         let request = TestRequest::with_uri("/live").insert_header(("x-later", said)).insert_header((ORG, "globex"));
         assert_eq!(fixture.ask(request).await.1, who, "{said}");
     }
-    for (brought, who) in [(SECRET, "Invalid"), ("of+a+store+that+is+down", "Unavailable"), (&jwt, &viewer)] {
+    for (brought, who) in [
+        (SECRET, "Invalid"),
+        ("the key of an agent", "Invalid"),
+        ("of+a+store+that+is+down", "Unavailable"),
+        (&jwt, &viewer),
+    ] {
         let request = TestRequest::with_uri(&format!("/live?token={}", brought.replace(' ', "+")));
         assert_eq!(
             fixture.ask(request.insert_header(("x-later", SECRET))).await.1,

@@ -20,6 +20,12 @@ pub trait Verifier: Send + Sync {
     /// [`Refusal`] when that isn't proven.
     async fn verify(&self, secret: &str) -> Result<Principal, Refusal>;
 
+    /// Whether `secret` may stand in an address at all. Addresses end in logs and histories, so what is good for long
+    /// may not.
+    fn may_be_in_address(&self, _secret: &str) -> bool {
+        true
+    }
+
     /// Whether `principal`, who came with a stream token, may still come in: nobody has shut it out since.
     ///
     /// # Errors

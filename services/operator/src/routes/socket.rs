@@ -14,6 +14,7 @@ use utoipa::OpenApi;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Proof;
 use vx11_contracts::identity::Permission;
+use vx11_contracts::intervention::{CLOSE_NOBODY, CLOSE_WRONG_TOKEN};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
 use crate::state::State;
@@ -93,8 +94,8 @@ async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut 
     let limits = &state.config.interventions;
     let Some(_open) = sockets.enter(limits.max_sockets) else { return End::Full };
     // The shared token is many callers'.
-    let own = (!standing.is_services_own())
-        .then(|| state.callers.enter(&standing.caller().0, limits.max_sockets_per_caller));
+    let own =
+        (!standing.is_services_own()).then(|| state.callers.enter(&standing.caller().0, limits.max_sockets_per_caller));
     live::Live::new(state, standing, own, session).run(messages).await
 }
 
@@ -105,7 +106,9 @@ enum End {
     Left,
     /// The service stops.
     Stopping,
-    /// It isn't proven who calls, or not any more.
+    /// The token is nobody's.
+    WrongToken,
+    /// It isn't proven any more who calls.
     Nobody,
     /// No token came.
     NoToken,
@@ -133,7 +136,7 @@ impl End {
             Self::Malformed => 1002,
             Self::TooLong => 1009,
             Self::Full | Self::Unavailable => 1013,
-            Self::Nobody | Self::NoToken => 4401,
+            Self::WrongToken | Self::Nobody | Self::NoToken => CLOSE_NOBODY,
             Self::NotAllowed => 4403,
             Self::Silent => 4408,
             Self::Replaced => 4409,
@@ -144,7 +147,8 @@ impl End {
         match self {
             Self::Left => "",
             Self::Stopping => "the service stops; come again",
-            Self::Nobody => "the token is nobody's, has expired or was revoked",
+            Self::WrongToken => CLOSE_WRONG_TOKEN,
+            Self::Nobody => "the token has expired, or was revoked",
             Self::NoToken => "no token came",
             Self::NotAllowed => "neither the role nor the scopes of the caller allow this",
             Self::Silent => "no answer to two pings",

@@ -246,6 +246,15 @@ async fn an_open_socket_ends_with_the_key_that_opened_it() {
 }
 
 #[tokio::test]
+async fn a_key_in_the_address_opens_nothing() {
+    let app = App::start().await;
+    let (_, key) = pilots_key(&app, "default").await;
+    assert_eq!(Socket::open(&app, &format!("{PATH}?token={key}"), &[]).await.closed().await, 4401);
+    let events = Answer::of(app.anyone(Method::GET, &format!("/operator/api/events?token={key}"))).await;
+    assert_eq!((events.status, events.code()), (403, "invalid_token"));
+}
+
+#[tokio::test]
 async fn who_says_nothing_is_asked_again_with_each_ping() {
     let app = App::with(&[("VX11_OPERATOR__INTERVENTIONS__SOCKET_PING", "50ms")]).await;
     assert_eq!(app.post("/operator/api/orgs", json!({"id": "acme"})).await.status, 201);

@@ -1,10 +1,12 @@
-//! Counts WebSocket messages in a byte stream without holding any of it (RFC 6455, section 5.2).
+//! Counts WebSocket messages in a byte stream without holding any of it but why it was closed (RFC 6455, section 5.2).
 
 /// Where in a frame the stream is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FrameCounter {
     header: Vec<u8>,
     payload_left: u64,
+    /// What a close frame says, as far as it has come: 125 bytes at most.
+    close: Option<Vec<u8>>,
 }
 
 impl FrameCounter {
@@ -15,6 +17,9 @@ impl FrameCounter {
             if self.payload_left > 0 {
                 let skipped = self.payload_left.min(bytes.len() as u64);
                 self.payload_left -= skipped;
+                if let Some(close) = &mut self.close {
+                    close.extend_from_slice(&bytes[..skipped as usize]);
+                }
                 bytes = &bytes[skipped as usize..];
                 continue;
             }
@@ -23,16 +28,32 @@ impl FrameCounter {
             if let Some((is_last_of_message, payload)) = parse(&self.header) {
                 messages += u64::from(is_last_of_message);
                 self.payload_left = payload;
+                if is_close(&self.header) && payload <= MAX_CONTROL {
+                    self.close = Some(Vec::new());
+                }
                 self.header.clear();
             }
         }
         messages
     }
 
+    /// The code and the reason of a close frame that has come whole, of one that is not masked: a service's.
+    pub(super) fn closed_with(&self) -> Option<(u16, &[u8])> {
+        let (code, reason) = self.close.as_deref().filter(|_| self.payload_left == 0)?.split_first_chunk()?;
+        Some((u16::from_be_bytes(*code), reason))
+    }
+
     /// Whether the stream is between two frames.
     pub(super) fn is_between_frames(&self) -> bool {
         self.header.is_empty() && self.payload_left == 0
     }
+}
+
+/// Most bytes of a control frame.
+const MAX_CONTROL: u64 = 125;
+
+fn is_close(header: &[u8]) -> bool {
+    matches!(header, [first, second, ..] if first & 0x0f == 8 && second & 0x80 == 0)
 }
 
 /// Whether a frame ends a data message, and how long its payload is; `None` while its header is incomplete.
@@ -70,6 +91,7 @@ mod tests {
             let mut counter = FrameCounter::default();
             let messages: u64 = bytes.chunks(size).map(|chunk| counter.push(chunk)).sum();
             assert_eq!((messages, counter.is_between_frames()), (3, true), "in chunks of {size}");
+            assert_eq!(counter.closed_with(), Some((1000, &b""[..])), "in chunks of {size}");
         }
     }
 }

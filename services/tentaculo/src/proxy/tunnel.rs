@@ -1,5 +1,6 @@
 //! WebSockets: once the service has agreed, bytes go both ways as they come.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::header::{CONNECTION, UPGRADE};
@@ -11,12 +12,14 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
+use vx11_contracts::intervention::{CLOSE_NOBODY, CLOSE_WRONG_TOKEN};
 use vx11_http_client::{Error, Response};
 
 use super::frames::FrameCounter;
 use super::headers;
 use crate::metrics::SocketGuard;
 use crate::state::State;
+use crate::upstream::is_socket;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 16 * 1024;
@@ -33,14 +36,21 @@ pub(super) fn is_websocket(http: &HttpRequest) -> bool {
 }
 
 /// Joins the client's connection and the service's.
-pub(super) async fn open(state: &State, response: Response, payload: Payload) -> Result<HttpResponse, ApiError> {
+pub(super) async fn open(
+    state: &State,
+    http: &HttpRequest,
+    response: Response,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
     let mut answer = headers::answer(&response);
     let refused = |error: Error| {
         ApiError::new(ErrorCode::UpstreamError, "the service did not open its WebSocket").with_cause(error)
     };
     let (from_service, to_service) = response.upgrade().await.map_err(refused)?;
     let upward = actix_web::rt::spawn(upward(state.clone(), payload, to_service));
-    let downward = downward(state.clone(), from_service, Open { upward, _counted: state.metrics.socket() });
+    let open = Open { upward, _counted: state.metrics.socket() };
+    let client = is_socket(http.uri().path()).then(|| state.trusted.client(http)).flatten();
+    let downward = downward(state.clone(), from_service, client, open);
     Ok(answer.upgrade("websocket").streaming(Box::pin(downward)))
 }
 
@@ -71,10 +81,12 @@ async fn upward(state: State, mut payload: Payload, mut service: impl AsyncWrite
     let _ = tokio::time::timeout(Duration::from_secs(1), service.shutdown()).await;
 }
 
-/// From the service to the client, until either ends, falls silent, or the edge stops.
+/// From the service to the client, until either ends, falls silent, or the edge stops. Where the service asks itself who
+/// calls, `client` has presented a wrong token when it says so.
 fn downward(
     state: State,
     mut service: impl AsyncRead + Unpin,
+    client: Option<IpAddr>,
     open: Open,
 ) -> impl Stream<Item = std::io::Result<Bytes>> {
     let counted = state.metrics.messages.with_label_values(&["out"]);
@@ -97,6 +109,11 @@ fn downward(
             }
             let chunk = buffer.split().freeze();
             counted.inc_by(frames.push(&chunk));
+            if let (Some(client), Some((CLOSE_NOBODY, reason))) = (client, frames.closed_with())
+                && reason == CLOSE_WRONG_TOKEN.as_bytes()
+            {
+                state.limits.count_wrong_token(client);
+            }
             yield chunk;
         }
     }

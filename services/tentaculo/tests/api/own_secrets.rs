@@ -70,6 +70,24 @@ async fn a_pilots_stream_token_is_passed_on_and_is_lent_nothing() {
 }
 
 #[tokio::test]
+async fn a_made_up_key_is_counted_when_the_operator_says_that_it_is_nobodys() {
+    let refusal = "www-authenticate: Bearer error=\"invalid_token\"\r\n";
+    let edge_with = async |headers: &'static str| {
+        let service = Service::always([answer(403, headers, "{}")]).await;
+        let edge = Edge::in_front_of(&service.url, &[("VX11_TENTACULO__WRONG_TOKENS_PER_MINUTE", "2")]).await;
+        let key = NewApiKey::make();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let asked = edge.stranger(Method::GET, "/operator/api/status").bearer_auth(key.plain.expose_secret());
+            seen.push(Answer::of(asked).await.status);
+        }
+        (seen, edge.metric("vx11_wrong_tokens_total").await)
+    };
+    assert_eq!(edge_with(refusal).await, (vec![403, 403, 429, 429], 2.0));
+    assert_eq!(edge_with("").await, (vec![403; 4], 0.0), "who is known and may not has not guessed");
+}
+
+#[tokio::test]
 async fn an_access_token_that_has_expired_is_no_guess() {
     let service = Service::always([answer(401, "", "{}")]).await;
     let edge = Edge::in_front_of(&service.url, &[("VX11_TENTACULO__WRONG_TOKENS_PER_MINUTE", "2")]).await;

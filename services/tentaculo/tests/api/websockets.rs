@@ -148,6 +148,46 @@ async fn operator_asks_itself_who_opens_its_sockets() {
     }
 }
 
+/// An operator that takes nobody's word: it closes each socket with 4401 and this reason.
+async fn closes_with(reason: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                let frame = CloseFrame { code: CloseCode::Library(4401), reason: reason.into() };
+                let _ = socket.close(Some(frame)).await;
+                while socket.next().await.is_some() {}
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn who_guesses_over_a_socket_is_slowed_too_and_who_came_too_late_is_not() {
+    let guess = vx11_contracts::intervention::CLOSE_WRONG_TOKEN;
+    for (reason, counted) in [(guess, 2.0), ("the token has expired, or was revoked", 0.0)] {
+        let edge =
+            Edge::in_front_of(&closes_with(reason).await, &[("VX11_TENTACULO__WRONG_TOKENS_PER_MINUTE", "2")]).await;
+        let open = async || {
+            let request = format!("ws://{}/ws?token=guess", edge.address()).into_client_request().unwrap();
+            tokio_tungstenite::connect_async(request).await
+        };
+        for _ in 0..2 {
+            let (mut socket, _) = open().await.unwrap();
+            let Message::Close(Some(frame)) = next(&mut socket).await else { panic!("not a close") };
+            assert_eq!(u16::from(frame.code), 4401);
+        }
+        assert_eq!(edge.metric("vx11_wrong_tokens_total").await, counted, "{reason}");
+        match open().await {
+            Err(Error::Http(refused)) => assert_eq!((refused.status().as_u16(), counted), (429, 2.0)),
+            other => assert!(other.is_ok() && counted == 0.0, "{reason}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_service_that_does_not_want_one_is_heard() {
     let service = Service::always([answer(404, "x-reason: none here\r\n", r#"{"ok":false}"#)]).await;

@@ -25,7 +25,7 @@ pub(super) async fn login(
     shutdown: &Shutdown,
 ) -> Result<Standing, End> {
     if let Some(proven) = proof.brought().await {
-        return proven.map_err(End::from);
+        return proven.map_err(refused);
     }
     let first = async {
         loop {
@@ -41,7 +41,7 @@ pub(super) async fn login(
         () = shutdown.begun() => return Err(End::Stopping),
     };
     let First { id, token } = First::parse(&first).ok_or(End::NoToken)?;
-    let standing = proof.of(&token).await?;
+    let standing = proof.of(&token).await.map_err(refused)?;
     let caller = &standing.caller().0;
     let who = json!({ "org_id": caller.org, "subject": caller.subject, "role": caller.role });
     let reply = done("auth", id, who).map_err(|_| End::Unavailable)?;
@@ -78,6 +78,14 @@ impl First {
         let nested = [sent.payload, sent.data].into_iter().flatten().find_map(|nested| nested.token);
         let token = sent.token.or(nested).filter(|_| sent.kind == "auth")?;
         Some(Self { id: sent.id, token })
+    }
+}
+
+/// Why nobody comes in. What was never anybody's token is a guess.
+fn refused(refusal: Refusal) -> End {
+    match refusal {
+        Refusal::Invalid => End::WrongToken,
+        other => other.into(),
     }
 }
 
