@@ -65,11 +65,11 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
 
 /// Whether the service that judged the request's secret says that it is nobody's.
 pub(crate) fn was_wrong(request: &HttpRequest, response: &Response) -> bool {
-    let judge = request.extensions().get::<Judge>().copied();
-    match (judge, response.status()) {
-        (Some(Judge::Switch), StatusCode::UNAUTHORIZED) => true,
+    let judged_by = |judge| request.extensions().get::<Judge>() == Some(&judge);
+    match response.status() {
+        StatusCode::UNAUTHORIZED => judged_by(Judge::Switch),
         // 403 is also for who is known and may not.
-        (Some(Judge::Operator), StatusCode::FORBIDDEN) => {
+        StatusCode::FORBIDDEN if judged_by(Judge::Operator) => {
             response.headers().get(WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes() == INVALID_TOKEN.as_bytes())
         }
         _ => false,
