@@ -185,10 +185,23 @@ impl Desk {
                 self.tell(News { request: request.clone(), transitions: Vec::new() });
                 Asking::Made(Box::new(crate::domain::intervention::seen_at(&request, now)))
             }
-            Created::Before(before) => Asking::Before(Box::new(crate::domain::intervention::seen_at(&before, now))),
+            Created::Before(before) => {
+                let looked = self.look(principal, &before.request_id).await?;
+                Asking::Before(looked.map_or(before, Box::new))
+            }
             Created::OtherBody => Asking::OtherBody,
             Created::Exists => Asking::Exists(request_id),
         })
+    }
+
+    /// A request of the organisation of `principal`, as it stands now. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn look(&self, principal: &Principal, id: &str) -> Result<Option<Intervention>, StoreError> {
+        let Some(looked) = self.interventions(principal).look(id, Timestamp::now()).await? else { return Ok(None) };
+        looked.settled.map(|settled| self.announce(settled));
+        Ok(Some(looked.request))
     }
 
     /// Carries out what `principal` wants done with a request of its organisation.
@@ -205,9 +218,10 @@ impl Desk {
         let (interventions, name) = (self.interventions(principal), command.name());
         match interventions.decide(id, command, actor, Timestamp::now()).await {
             Ok(changed) => Ok(self.announce(changed)),
-            Err(error) => {
-                if let DecideError::Refused(refusal) = &error {
+            Err(mut error) => {
+                if let DecideError::Refused { refusal, settled } = &mut error {
                     self.refusals.note(principal, id, name, refusal.class().as_str());
+                    settled.take().map(|settled| self.announce(*settled));
                 }
                 Err(error)
             }
@@ -231,11 +245,10 @@ impl Desk {
         deadline: Instant,
         shutdown: &Shutdown,
     ) -> Result<Option<Intervention>, WaitError> {
-        let interventions = self.interventions(principal);
         // Before the first look, so that nothing happens unheard in between.
         let mut waiter = self.waiters.enter(&principal.org, id).ok_or(WaitError::TooMany)?;
         let _counted = self.metrics.wait();
-        let Some(first) = interventions.find(id, Timestamp::now()).await? else { return Ok(None) };
+        let Some(first) = self.look(principal, id).await? else { return Ok(None) };
         if !first.status.is_open() || Instant::now() >= deadline {
             return Ok(Some(first));
         }
@@ -244,7 +257,7 @@ impl Desk {
             // A service that stops answers everybody: who still wants the decision asks another replica.
             _ = tokio::time::timeout_at(deadline, shutdown.begun()) => {}
         }
-        let last = tokio::time::timeout(LAST_LOOK, interventions.find(id, Timestamp::now())).await;
+        let last = tokio::time::timeout(LAST_LOOK, self.look(principal, id)).await;
         Ok(last.ok().and_then(Result::ok).unwrap_or(Some(first)))
     }
 

@@ -13,6 +13,7 @@ use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
+use super::sweep::settle;
 use super::{counts, deliveries, history, list};
 use crate::domain::intervention::{Actor, Change, Command, Refusal, TIMEOUT, Transition, decide, seen_at};
 
@@ -54,6 +55,15 @@ pub(crate) struct Changed {
     pub(crate) transitions: Vec<Transition>,
 }
 
+/// A request as somebody saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Looked {
+    /// As it is.
+    pub(crate) request: Intervention,
+    /// What time had changed and nobody had written: it is written now.
+    pub(crate) settled: Option<Changed>,
+}
+
 /// Why a command changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecideError {
@@ -61,11 +71,22 @@ pub(crate) enum DecideError {
     #[error("there is no such intervention")]
     NotFound,
     /// The state machine refuses it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// What time had changed and nobody had written: it is written now, so that what the refusal says stays true.
+        settled: Option<Box<Changed>>,
+    },
     /// The database does not answer, or refuses a query.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Refusal> for DecideError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { refusal, settled: None }
+    }
 }
 
 impl From<Error> for DecideError {
@@ -123,14 +144,27 @@ impl Interventions {
         self.database.write(self.scope(), create).await
     }
 
-    /// A request as it is for whoever looks at `now`.
+    /// A request as it is for whoever looks at `now`. What time has made of it is written before it is told: another
+    /// replica, whose clock is behind, could still decide otherwise.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn find(&self, id: &str, now: Timestamp) -> Result<Option<Intervention>, StoreError> {
+    pub(crate) async fn look(&self, id: &str, now: Timestamp) -> Result<Option<Looked>, StoreError> {
+        let (org, looked) = (self.org.clone(), id.to_owned());
+        let stored =
+            self.database.read(self.scope(), move |conn| Ok::<_, StoreError>(find(conn, &org, &looked)?)).await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let request = seen_at(&stored, now);
+        if request.version == stored.version {
+            return Ok(Some(Looked { request, settled: None }));
+        }
         let (org, id) = (self.org.clone(), id.to_owned());
-        let stored = self.database.read(self.scope(), move |conn| Ok::<_, StoreError>(find(conn, &org, &id)?)).await?;
-        Ok(stored.map(|stored| seen_at(&stored, now)))
+        let write = move |conn: &mut AnyConnection| {
+            let settled = settle_if_due(conn, &org, &id, now)?;
+            let stored = find(conn, &org, &id)?;
+            Ok::<_, StoreError>(stored.map(|stored| Looked { request: seen_at(&stored, now), settled }))
+        };
+        self.database.write(self.scope(), write).await
     }
 
     /// Carries `command` out, unless the state machine refuses it. Of two that race exactly one is carried out on what
@@ -149,14 +183,23 @@ impl Interventions {
         let change = move |conn: &mut AnyConnection| {
             for _ in 0..ROUNDS {
                 let stored = find(conn, &org, &id)?.ok_or(DecideError::NotFound)?;
-                let change = decide(&stored, &command, &actor, now)?;
+                let change = match decide(&stored, &command, &actor, now) {
+                    Ok(change) => change,
+                    Err(refusal) if seen_at(&stored, now).version == stored.version => return Err(refusal.into()),
+                    Err(refusal) => match settle_if_due(conn, &org, &id, now)? {
+                        Some(settled) => return Ok(Err((refusal, settled))),
+                        None => continue,
+                    },
+                };
                 if apply(conn, &stored, &change)? {
-                    return Ok(Changed { after: change.after, transitions: change.transitions });
+                    return Ok(Ok(Changed { after: change.after, transitions: change.transitions }));
                 }
             }
             Err(StoreError::Busy("the request never stands still".to_owned()).into())
         };
-        self.database.write(self.scope(), change).await
+        // What is written beside a refusal is kept, so it is no failure of the transaction.
+        let changed = self.database.write::<_, DecideError, _>(self.scope(), change).await?;
+        changed.map_err(|(refusal, settled)| DecideError::Refused { refusal, settled: Some(Box::new(settled)) })
     }
 
     /// A page of requests.
@@ -200,6 +243,15 @@ impl Interventions {
 
     fn scope(&self) -> Scope {
         Scope::Org(self.org.clone())
+    }
+}
+
+/// Writes what time has made of a request; what that was, unless somebody else has written it.
+fn settle_if_due(conn: &mut AnyConnection, org: &str, id: &str, now: Timestamp) -> Result<Option<Changed>, StoreError> {
+    match settle(conn, org, id, now) {
+        Ok(settled) => Ok(settled),
+        Err(DecideError::Store(error)) => Err(error),
+        Err(DecideError::NotFound | DecideError::Refused { .. }) => Ok(None),
     }
 }
 

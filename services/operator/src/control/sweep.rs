@@ -42,7 +42,7 @@ impl Control {
                     swept.is_full = false;
                 }
                 // Somebody was faster.
-                Err(DecideError::NotFound | DecideError::Refused(_)) => {}
+                Err(DecideError::NotFound | DecideError::Refused { .. }) => {}
             }
         }
         Ok(swept)
@@ -97,7 +97,13 @@ impl Control {
     }
 }
 
-fn settle(conn: &mut AnyConnection, org: &str, id: &str, now: Timestamp) -> Result<Option<Changed>, DecideError> {
+/// Writes what time has made of a request; nothing where it is not due, or somebody was faster.
+pub(super) fn settle(
+    conn: &mut AnyConnection,
+    org: &str,
+    id: &str,
+    now: Timestamp,
+) -> Result<Option<Changed>, DecideError> {
     let stored = find(conn, org, id)?.ok_or(DecideError::NotFound)?;
     match decide(&stored, &Command::Expire, &Actor::timeout(), now) {
         Ok(change) if apply(conn, &stored, &change)? => {

@@ -12,9 +12,9 @@ mod digest;
 mod due;
 mod edit;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 mod open;
 pub(crate) mod performance;
 mod permission;

@@ -76,7 +76,7 @@ pub(super) fn refused(error: DecideError) -> ApiError {
     match error {
         DecideError::NotFound => ApiError::not_found("intervention"),
         DecideError::Store(error) => store_error(error),
-        DecideError::Refused(refusal) => refusal_error(refusal),
+        DecideError::Refused { refusal, .. } => refusal_error(refusal),
     }
 }
 

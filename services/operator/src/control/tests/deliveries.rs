@@ -87,7 +87,7 @@ async fn a_change_that_is_undone_tells_nothing(home: Home) {
     let acme = home.of("acme");
     acme.decide("r1", approve(&request), pilot("ann"), after(1)).await.expect("decided");
     let late = acme.decide("r1", approve(&request), pilot("bob"), after(1)).await;
-    assert!(matches!(late, Err(DecideError::Refused(_))), "{late:?}");
+    assert!(matches!(late, Err(DecideError::Refused { .. })), "{late:?}");
     assert_eq!(take(&home.control, after(2)).await.len(), 1);
     assert!(home.control.deliveries("globex").list(ListDeliveries::default()).await.expect("a page").items.is_empty());
 }

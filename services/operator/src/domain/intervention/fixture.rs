@@ -9,7 +9,7 @@ use vx11_contracts::intervention::{
 use super::{Actor, Asked, open};
 
 /// Seconds after midnight of 2026-11-21.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     let midnight: Timestamp = "2026-11-21T00:00:00Z".parse().expect("a time");
     Timestamp::from_second(midnight.as_second() + seconds).expect("in range")
 }

@@ -14,7 +14,7 @@ use super::{Actor, Change, Command, TIMEOUT, decide, open, seen_at};
 /// A command, who gives it, how many seconds after the one before, and how far off the version they saw is.
 type Move = (u8, Actor, u16, i64);
 
-fn command(kind: u8, version: i64, request: &Intervention) -> Command {
+pub(crate) fn command(kind: u8, version: i64, request: &Intervention) -> Command {
     let digest = request.runnable().map(|action| action.args_digest);
     match kind {
         0 => Command::Claim { lease: Duration::from_secs(60) },
@@ -30,7 +30,7 @@ fn command(kind: u8, version: i64, request: &Intervention) -> Command {
     }
 }
 
-fn actors() -> impl Strategy<Value = Actor> {
+pub(crate) fn actors() -> impl Strategy<Value = Actor> {
     let names = prop::sample::select(vec!["agent", "ana", "bob", "root"]);
     (names, prop::sample::select(Role::ALL.to_vec())).prop_map(|(name, role)| Actor::new(name, role))
 }
@@ -40,7 +40,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec((0_u8..12, actors(), 0_u16..200, off), 1..40)
 }
 
-fn requests() -> impl Strategy<Value = Intervention> {
+pub(crate) fn requests() -> impl Strategy<Value = Intervention> {
     let expiry = prop_oneof![Just(None), Just(Some(-5)), Just(Some(0)), (1_i64..400).prop_map(Some)];
     let pilots = prop::sample::subsequence(vec!["ana".to_owned(), "bob".to_owned()], 1..=2);
     let quorum = prop::sample::select(Quorum::ALL.to_vec());

@@ -58,7 +58,7 @@ pub(crate) async fn detail(
     caller: Caller,
     id: Path<String>,
 ) -> Result<Json<Envelope<Intervention>>, ApiError> {
-    let found = state.desk.interventions(&caller.0).find(&id, Timestamp::now()).await.map_err(store_error)?;
+    let found = state.desk.look(&caller.0, &id).await.map_err(store_error)?;
     Ok(Json(Envelope::new(seen_by(&caller, found)?)))
 }
 

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use actix_web::get;
 use actix_web::web::{Data, Json, Path};
-use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::auth::Caller;
@@ -60,7 +59,7 @@ pub(crate) async fn wait(
     let allowed = context.deadline.map_or(asked, |deadline| asked.min(deadline.remaining().saturating_sub(SPARE)));
     // Before it waits: of others' requests an agent's key does not learn even when they end.
     if !caller.0.may(Permission::ReadInterventions) {
-        let found = state.desk.interventions(&caller.0).find(&id, Timestamp::now()).await.map_err(store_error)?;
+        let found = state.desk.look(&caller.0, &id).await.map_err(store_error)?;
         seen_by(&caller, found)?;
     }
     let found = state.desk.wait(&caller.0, &id, (Instant::now() + allowed).into(), &state.shutdown).await;

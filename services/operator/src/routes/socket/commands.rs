@@ -44,7 +44,7 @@ pub(super) async fn answer(
                     done("get_history", id, json!({ "items": entries }))
                 }
                 Command::RequestDetail { request_id } => {
-                    let found = interventions.find(&request_id, now).await.map_err(store_error)?;
+                    let found = state.desk.look(&caller.0, &request_id).await.map_err(store_error)?;
                     done("request_detail", id, found.ok_or_else(|| ApiError::not_found("intervention"))?)
                 }
                 // The others are answered before they come here.
@@ -82,6 +82,6 @@ async fn decide(state: &State, caller: &Caller, id: &str, decide: Decide) -> Res
 }
 
 async fn current_version(state: &State, caller: &Caller, id: &str) -> Result<i64, ApiError> {
-    let found = state.desk.interventions(&caller.0).find(id, Timestamp::now()).await.map_err(store_error)?;
+    let found = state.desk.look(&caller.0, id).await.map_err(store_error)?;
     found.map(|request| request.version).ok_or_else(|| ApiError::not_found("intervention"))
 }
