@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::ErrorBody;
+use crate::intervention::Held;
 
 /// Longest accepted `session_id` and `correlation_id`, in characters.
 pub const MAX_ID_CHARS: usize = 128;
@@ -192,6 +193,8 @@ pub enum ChatFrame {
     Done(ChatResponse),
     /// Nothing could answer.
     Error(ErrorBody),
+    /// A rule of the gateway holds the request for a person: the last frame, after `start` alone.
+    Held(Held),
 }
 
 impl ChatFrame {
@@ -204,6 +207,7 @@ impl ChatFrame {
             Self::Fallback { .. } => "fallback",
             Self::Done(_) => "done",
             Self::Error(_) => "error",
+            Self::Held(_) => "held",
         }
     }
 }

@@ -45,6 +45,8 @@ error_codes! {
     Forbidden, "forbidden", 403, "It is known who calls, and neither its role nor its key's scopes allow this.";
     OffByPolicy, "off_by_policy", 403, "The current policy keeps this off; the body names the service and what to do.";
     ModelNotAllowed, "model_not_allowed", 403, "The API key may not use this model; the body lists those that it may.";
+    HeldRejected, "held_rejected", 403, "A rule of the gateway held the request for a person, who did not approve it; the sentence says why.";
+    HeldExpired, "held_expired", 403, "A rule of the gateway held the request for a person, and nobody decided in time.";
     InvalidConfirmation, "invalid_confirmation", 403, "The confirmation token, power token or phrase is wrong or has expired.";
     NotFound, "not_found", 404, "There is nothing at this address, or no such record.";
     UnknownProvider, "unknown_provider", 404, "No provider of this name is configured; the body lists the known ones.";
@@ -63,6 +65,8 @@ error_codes! {
     ServiceUnavailable, "service_unavailable", 503, "The service that serves this is down or stopping, neither a provider nor madre could answer, or every provider is left alone for a while.";
     StoreUnavailable, "store_unavailable", 503, "The database does not answer; chat goes on without it.";
     Overloaded, "overloaded", 503, "The service has as much work as it accepts; `Retry-After` says when to come back.";
+    HeldPending, "held_pending", 503, "A rule of the gateway holds the request for a person, and the time that its stream waits is over; the sentence names the intervention.";
+    HoldUnavailable, "hold_unavailable", 503, "A rule of the gateway wants a person to look at the request, and nobody can be asked now; it was not let through.";
     DeadlineExceeded, "deadline_exceeded", 504, "The answer was not ready within the time limit.";
 }
 

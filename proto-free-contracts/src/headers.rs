@@ -33,6 +33,13 @@ pub const PRIORITY: &str = "x-vx11-priority";
 pub const SESSION_ID: &str = "x-vx11-session-id";
 /// The organisation that the request belongs to.
 pub const ORG: &str = "x-vx11-org";
+/// In a request, the intervention by which a held request is allowed, and which it takes; in an answer, the one that the
+/// request was held by.
+pub const INTERVENTION: &str = "x-vx11-intervention";
+/// RFC 7240: `respond-async` and `wait=N` say how long the caller waits for a person.
+pub const PREFER: &str = "prefer";
+/// RFC 7240: which of these was heeded.
+pub const PREFERENCE_APPLIED: &str = "preference-applied";
 /// How many provider calls the answer took.
 pub const ATTEMPTS: &str = "x-vx11-attempts";
 /// Milliseconds, with fractions, that the gateway itself took until an answer's head.

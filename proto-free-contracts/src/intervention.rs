@@ -9,6 +9,7 @@ mod create;
 mod decision;
 mod delivery;
 mod escalation;
+mod held;
 mod history;
 mod insight;
 mod kind;
@@ -27,6 +28,7 @@ pub use decision::{
 };
 pub use delivery::{Delivery, DeliveryPage, DeliveryState, EndedIntervention, ListDeliveries, WebhookEvent};
 pub use escalation::{EscalationStep, Quorum};
+pub use held::{Held, HeldIntervention, HeldStatus};
 pub use history::HistoryEntry;
 pub use insight::{
     AnomalyKind, InterventionAnomaly, PilotPerformance, PilotScore, ResponseTimeBucket, ResponseTimes, ScorePart,

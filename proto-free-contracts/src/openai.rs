@@ -44,6 +44,8 @@ impl OpenAiError {
             E::InvalidField | E::MalformedRequest => (400, "invalid_request_error", "invalid_request"),
             E::InsufficientQuota => (429, "insufficient_quota", "insufficient_quota"),
             E::ModelNotAllowed => (403, "permission_error", "model_not_allowed"),
+            E::HeldRejected => (403, "permission_error", "held_rejected"),
+            E::HeldExpired => (403, "permission_error", "held_expired"),
             E::RateLimited => (429, "rate_limit_error", "rate_limit_exceeded"),
             other if other.status() >= 500 => (other.status(), "server_error", other.as_str()),
             other => (other.status(), "invalid_request_error", other.as_str()),

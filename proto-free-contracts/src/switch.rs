@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::chat::Usage;
 use crate::error::ErrorBody;
+use crate::intervention::Held;
 
 /// `POST /switch/chat`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -95,7 +96,7 @@ pub struct Attempt {
 
 /// One frame of a streamed `POST /switch/chat`; the SSE `event:` field carries the variant's name.
 ///
-/// A stream is any number of `token` and `reasoning`, then exactly one of `done` or `error`.
+/// A stream is any number of `token` and `reasoning`, then exactly one of `done` or `error`; or `held` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SwitchFrame {
@@ -113,6 +114,8 @@ pub enum SwitchFrame {
     Done(SwitchChatResponse),
     /// The answer could not be finished; what was sent is incomplete.
     Error(ErrorBody),
+    /// A rule holds the request for a person: the first and last frame.
+    Held(Held),
 }
 
 impl SwitchFrame {
@@ -123,6 +126,7 @@ impl SwitchFrame {
             Self::Reasoning { .. } => "reasoning",
             Self::Done(_) => "done",
             Self::Error(_) => "error",
+            Self::Held(_) => "held",
         }
     }
 }

@@ -100,6 +100,17 @@ pub struct ServiceClient {
     base: Url,
     /// Marked sensitive, so that it is never printed.
     token: Option<HeaderValue>,
+    /// What else every call says.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What came of a call that may be accepted and not be done yet.
+#[derive(Debug)]
+pub enum Accepted<A, L> {
+    /// The answer.
+    Answer(A),
+    /// 202: the answer comes later.
+    Later(L),
 }
 
 impl ServiceClient {
@@ -119,7 +130,14 @@ impl ServiceClient {
             token.set_sensitive(true);
             token
         });
-        Ok(Self { http, name, base: base.clone(), token })
+        Ok(Self { http, name, base: base.clone(), token, headers: Vec::new() })
+    }
+
+    /// The same, with a header on every call; it shares the connections.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The service's name.
@@ -157,6 +175,24 @@ impl ServiceClient {
         limit: Duration,
     ) -> Result<A, CallError> {
         self.json(Method::POST, path, Some(encode(body)?), context, limit).await
+    }
+
+    /// POST of `body`, and the answer's JSON as `A`, or as `L` where it is 202.
+    ///
+    /// # Errors
+    /// As [`CallError`] lists.
+    pub async fn post_or_later<A: DeserializeOwned, L: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        context: &RequestContext,
+        limit: Duration,
+    ) -> Result<Accepted<A, L>, CallError> {
+        let read = |status, bytes: &[u8]| match status {
+            StatusCode::ACCEPTED => read_json(bytes).map(Accepted::Later),
+            _ => read_json(bytes).map(Accepted::Answer),
+        };
+        self.whole(Method::POST, path, Some(encode(body)?), context, limit, read).await
     }
 
     /// POST of `body`; answers with the response once its head is in. `limit` covers the head, and is told as that;
@@ -197,6 +233,19 @@ impl ServiceClient {
         context: &RequestContext,
         limit: Duration,
     ) -> Result<A, CallError> {
+        self.whole(method, path, body, context, limit, |_, bytes| read_json(bytes)).await
+    }
+
+    /// What `read` makes of a whole answer that is a success.
+    async fn whole<A>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        context: &RequestContext,
+        limit: Duration,
+        read: impl FnOnce(StatusCode, &[u8]) -> Result<A, CallError>,
+    ) -> Result<A, CallError> {
         let (span, trace) = client_span(method.as_str(), self.name, &self.base, &context.trace);
         let request = self.request(method, path, body, context, &trace)?;
         let request = within(request, DEADLINE_MS, Deadline::after(limit));
@@ -205,8 +254,8 @@ impl ServiceClient {
             if !response.status().is_success() {
                 return Err(refusal(response).await);
             }
-            let bytes = read_bounded(response).await?;
-            serde_json::from_slice(&bytes).map_err(|error| CallError::Schema(error.to_string()))
+            let status = response.status();
+            read(status, &read_bounded(response).await?)
         });
         observed(span, limit, call).await
     }
@@ -225,6 +274,9 @@ impl ServiceClient {
         let mut request = propagate(self.http.request(method, target), context, trace);
         if let Some(token) = &self.token {
             request = request.header(TOKEN, token.clone());
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name.clone(), value.clone());
         }
         Ok(match body {
             Some(body) => request.header(CONTENT_TYPE, JSON).body(body),
@@ -254,6 +306,10 @@ pub fn propagate(request: Request, context: &RequestContext, trace: &TraceContex
 
 fn encode(body: &impl Serialize) -> Result<Bytes, CallError> {
     serde_json::to_vec(body).map(Bytes::from).map_err(|error| CallError::Schema(error.to_string()))
+}
+
+fn read_json<A: DeserializeOwned>(bytes: &[u8]) -> Result<A, CallError> {
+    serde_json::from_slice(bytes).map_err(|error| CallError::Schema(error.to_string()))
 }
 
 async fn refusal(response: Response) -> CallError {

@@ -11,7 +11,7 @@ mod request;
 mod stream;
 
 pub(crate) use answer_cache::AnswerCache;
-pub(crate) use engine::{Answer, Engine, Question};
+pub(crate) use engine::{Answer, Engine, Question, Reply};
 pub(crate) use flow::Chat;
 pub(crate) use request::{Accepted, Limits, Provider};
 pub(crate) use stream::{StreamLimits, frames};

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde_json::{Map, Value};
+use vx11_chassis::client::Accepted;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::chat::{ChatProvider, ChatStatus, Usage};
+use vx11_contracts::intervention::Held;
 use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
 use vx11_contracts::switch::{Attempt, Message, Role, SwitchChatRequest, SwitchChatResponse};
 
@@ -29,6 +32,17 @@ pub(crate) struct Question {
     pub(crate) metadata: Map<String, Value>,
     /// Who is to answer.
     pub(crate) provider: Provider,
+    /// The intervention by which a person has approved it.
+    pub(crate) intervention: Option<HeaderValue>,
+}
+
+/// What comes of a question.
+#[derive(Debug)]
+pub(crate) enum Reply<A> {
+    /// It is answered.
+    Answer(A),
+    /// A rule of the gateway holds it for a person.
+    Held(Held),
 }
 
 /// What was answered, and by whom; the fields are those of the contracts' `ChatResponse`.
@@ -69,16 +83,22 @@ impl Engine {
     /// # Errors
     /// `unknown_provider` or `model_not_found` when the caller named what does not exist, `service_unavailable` when
     /// nobody answers, `deadline_exceeded` when the caller's deadline passes first.
-    pub(crate) async fn answer(&self, question: &Question, context: &RequestContext) -> Result<Answer, ApiError> {
+    pub(crate) async fn answer(
+        &self,
+        question: &Question,
+        context: &RequestContext,
+    ) -> Result<Reply<Answer>, ApiError> {
         if question.provider == Provider::Madre {
             tracing::info!(route = "madre", "chat routed");
-            return self.ask_madre(question, context, None).await;
+            return self.ask_madre(question, context, None).await.map(Reply::Answer);
         }
         tracing::info!(route = "switch", "chat routed");
         let request = switch_request(question, context, false);
-        match self.switch.chat(&request, context, self.switch_limit(context)).await {
-            Ok(answer) => Ok(from_switch(answer)),
-            Err(error) => self.fall_back(question, context, &error).await,
+        let limit = self.switch_limit(context);
+        match self.switch.chat(&request, context, question.intervention.as_ref(), limit).await {
+            Ok(Accepted::Answer(answer)) => Ok(Reply::Answer(from_switch(answer))),
+            Ok(Accepted::Later(held)) => Ok(Reply::Held(held)),
+            Err(error) => self.fall_back(question, context, &error).await.map(Reply::Answer),
         }
     }
 
@@ -92,7 +112,8 @@ impl Engine {
         context: &RequestContext,
         error: &SwitchError,
     ) -> Result<Answer, ApiError> {
-        match error.callers_fault() {
+        let is_approved = question.intervention.is_some();
+        match error.is_final().or_else(|| error.body().filter(|_| is_approved)) {
             Some(body) => Err(ApiError::from(body.clone())),
             None => self.fall_back_because(question, context, error.reason()).await,
         }
@@ -108,6 +129,11 @@ impl Engine {
         context: &RequestContext,
         reason: String,
     ) -> Result<Answer, ApiError> {
+        if question.intervention.is_some() {
+            // It may have been edited, and only the switch knows into what.
+            let detail = "the switch did not answer, and nobody else answers what a person has approved";
+            return Err(ApiError::new(ErrorCode::ServiceUnavailable, detail).with_cause(reason));
+        }
         self.metrics.fell_back(&reason);
         tracing::warn!(reason, "chat falls back to madre");
         self.ask_madre(question, context, Some(reason)).await

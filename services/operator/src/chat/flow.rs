@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorCode;
 use vx11_contracts::chat::{ChatRequest, ChatResponse, Storage};
 use vx11_contracts::event::Action;
+use vx11_contracts::intervention::Held;
 use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
 
 use super::abandoned::Abandoned;
-use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, StreamLimits, record};
+use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, Reply, StreamLimits, record};
 use crate::metrics::Metrics;
 use crate::store::{Record, Store, action};
 
@@ -65,16 +67,17 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Engine::answer`].
-    pub(crate) async fn answer(&self, asked: &Accepted, started: Instant) -> Result<ChatResponse, ApiError> {
+    pub(crate) async fn answer(&self, asked: &Accepted, started: Instant) -> Result<Reply<ChatResponse>, ApiError> {
         if let Some(answer) = self.repeated(asked, started).await {
-            return Ok(answer);
+            return Ok(Reply::Answer(answer));
         }
         let abandoned = Abandoned::unless_done(self, asked, started);
         let question = self.question(asked).await;
         let answer = self.engine.answer(&question, &asked.context).await;
         abandoned.done();
         match answer {
-            Ok(answer) => Ok(self.finish(asked, answer, started).await),
+            Ok(Reply::Answer(answer)) => Ok(Reply::Answer(self.finish(asked, answer, started).await)),
+            Ok(Reply::Held(held)) => Ok(Reply::Held(self.hold(asked, held, started).await)),
             Err(error) => Err(self.give_up(asked, error, started).await),
         }
     }
@@ -114,6 +117,7 @@ impl Chat {
             context: asked.request.context.clone(),
             metadata: asked.request.metadata.clone(),
             provider: asked.provider.clone(),
+            intervention: asked.intervention.clone(),
         }
     }
 
@@ -127,6 +131,13 @@ impl Chat {
         }
         self.milestone(asked);
         self.sent(body, storage, started)
+    }
+
+    /// Keeps the trail of a chat that waits for a person.
+    pub(crate) async fn hold(&self, asked: &Accepted, held: Held, started: Instant) -> Held {
+        tracing::info!(intervention = held.intervention.id, "chat held for a person");
+        self.keep(record::held(asked, &held, started.elapsed())).await;
+        held
     }
 
     /// Keeps the trail of a chat that nobody answered.
@@ -146,8 +157,10 @@ impl Chat {
     /// As [`Engine::answer`].
     pub(crate) async fn rehearse(&self, asked: &Accepted, question: &Question) -> Result<ChatResponse, ApiError> {
         let started = Instant::now();
-        let answer = self.engine.answer(question, &asked.context).await?;
-        Ok(response(asked, &answer, started))
+        match self.engine.answer(question, &asked.context).await? {
+            Reply::Answer(answer) => Ok(response(asked, &answer, started)),
+            Reply::Held(held) => Err(ApiError::new(ErrorCode::HeldPending, held.detail)),
+        }
     }
 
     fn sent(&self, body: ChatResponse, storage: Option<Storage>, started: Instant) -> ChatResponse {

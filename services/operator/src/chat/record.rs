@@ -7,6 +7,7 @@ use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_contracts::chat::{ChatRequest, ChatResponse, ChatStatus};
 use vx11_contracts::event::Action;
+use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::Attempt;
 use vx11_contracts::time;
 
@@ -20,6 +21,9 @@ const ENDPOINT: &str = "/operator/api/chat";
 const DISCONNECTED: &str = "client_disconnected";
 /// The status that stands for it in statistics, as in nginx's; nobody is sent it.
 const STATUS_DISCONNECTED: u16 = 499;
+
+/// The status of a chat that waits for a person.
+const STATUS_HELD: u16 = 202;
 
 /// The mode of a row that tells of trouble.
 const DEGRADED: &str = "degraded";
@@ -35,6 +39,9 @@ struct Notes<'a> {
     attempts: &'a [Attempt],
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_id: Option<&'a str>,
+    /// The one by which a person has approved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intervention: Option<&'a str>,
 }
 
 /// The rows of an answered chat. `answer` is `None` for a repetition from the cache, which makes no turn.
@@ -47,6 +54,7 @@ pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&An
         cache_hit: body.cache_hit.unwrap_or(false),
         attempts: answer.map(|answer| answer.attempts.as_slice()).unwrap_or_default(),
         plan_id: body.plan_id.as_deref(),
+        intervention: asked.intervention.as_ref().and_then(|id| id.to_str().ok()),
     };
     let who = body.provider.as_str();
     Record::Chat(Box::new(ChatRecord {
@@ -62,6 +70,17 @@ pub(super) fn answered(asked: &Accepted, body: &ChatResponse, answer: Option<&An
             degraded: body.degraded,
             ..performance(asked, 200, body.latency_ms, now)
         },
+    }))
+}
+
+/// The rows of a chat that waits for a person.
+pub(super) fn held(asked: &Accepted, held: &Held, elapsed: Duration) -> Record {
+    let now = time::now();
+    let notes = json!({ "intervention": held.intervention.id });
+    Record::Chat(Box::new(ChatRecord {
+        turn: None,
+        action: Action { timestamp: now.clone(), ..action(asked, "held", Some(notes.to_string())) },
+        performance: performance(asked, STATUS_HELD, millis(elapsed), now),
     }))
 }
 

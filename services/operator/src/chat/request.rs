@@ -1,5 +1,6 @@
 //! What is checked before a chat goes on.
 
+use http::HeaderValue;
 use vx11_chassis::context::is_valid_id;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
@@ -47,6 +48,8 @@ pub(crate) struct Accepted {
     pub(crate) provider: Provider,
     /// The request's identity and limits.
     pub(crate) context: RequestContext,
+    /// The intervention by which a person has approved it.
+    pub(crate) intervention: Option<HeaderValue>,
 }
 
 impl Accepted {
@@ -66,7 +69,7 @@ impl Accepted {
             None => (uuid::Uuid::now_v7().to_string(), false),
         };
         let provider = Provider::parse(request.provider.as_deref());
-        Ok(Self { request, session_id, known_session, provider, context })
+        Ok(Self { request, session_id, known_session, provider, context, intervention: None })
     }
 }
 

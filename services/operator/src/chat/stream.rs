@@ -7,13 +7,16 @@ use bytes::Bytes;
 use futures_util::Stream;
 use vx11_chassis::sse::{self, Parser};
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::ErrorBody;
 use vx11_contracts::chat::{ChatFrame, ChatResponse};
+use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::{SwitchChatResponse, SwitchFrame};
 use vx11_http_client::Response;
 
 use super::abandoned::Abandoned;
 use super::engine::{from_switch, switch_request};
-use super::{Accepted, Answer, Chat, Provider, Question};
+use super::{Accepted, Answer, Chat, Provider, Question, Reply};
+use crate::clients::switch::is_of_a_rule;
 
 /// Largest single frame that is read from the switch.
 const MAX_FRAME: usize = 1024 * 1024;
@@ -51,22 +54,27 @@ pub(crate) fn frames(chat: Chat, asked: Accepted, started: Instant) -> impl Stre
                         while end.is_none() {
                             match upstream.next().await {
                                 Step::Text(frame) => yield frame,
-                                Step::Done(answer) => end = Some(Ok(answer)),
-                                Step::Broken(broken) => end = Some(Err(broken)),
+                                last => end = Some(last),
                             }
                         }
                         match end {
-                            Some(Ok(answer)) => {
+                            Some(Step::Done(answer)) => {
                                 let answer = chat.finish(&asked, from_switch(*answer), started).await;
                                 yield bytes(&ChatFrame::Done(answer));
                                 abandoned.done();
                                 return;
                             }
-                            Some(Err(broken)) => {
+                            Some(Step::Held(held)) => Ok(Reply::Held(*held)),
+                            Some(Step::Refused(error)) => Err(ApiError::from(*error)),
+                            // Nobody else may answer it.
+                            Some(Step::Broken(broken)) if question.intervention.is_some() => {
+                                fall_back(&chat, &question, &asked.context, broken).await
+                            }
+                            Some(Step::Broken(broken)) => {
                                 yield bytes(&ChatFrame::Fallback { reason: broken.reason.to_owned() });
                                 fall_back(&chat, &question, &asked.context, broken).await
                             }
-                            None => return,
+                            Some(Step::Text(_)) | None => return,
                         }
                     }
                 };
@@ -82,7 +90,7 @@ enum Opened {
     /// The switch streams.
     Stream(Upstream),
     /// Somebody else has answered whole, or nobody has.
-    Whole(Result<Answer, ApiError>),
+    Whole(Result<Reply<Answer>, ApiError>),
 }
 
 async fn open(chat: &Chat, question: &Question, context: &RequestContext) -> Opened {
@@ -92,13 +100,14 @@ async fn open(chat: &Chat, question: &Question, context: &RequestContext) -> Ope
     }
     tracing::info!(route = "switch", "chat routed");
     let request = switch_request(question, context, true);
-    match engine.switch.chat_stream(&request, context, engine.switch_limit(context)).await {
+    let (intervention, limit) = (question.intervention.as_ref(), engine.switch_limit(context));
+    match engine.switch.chat_stream(&request, context, intervention, limit).await {
         Ok(response) => {
             let StreamLimits { idle, total } = chat.stream_limits;
             let total = engine.before_madre(context).map_or(total, |left| total.min(left));
             Opened::Stream(Upstream::new(response, StreamLimits { idle, total }))
         }
-        Err(error) => Opened::Whole(engine.fall_back(question, context, &error).await),
+        Err(error) => Opened::Whole(engine.fall_back(question, context, &error).await.map(Reply::Answer)),
     }
 }
 
@@ -107,17 +116,23 @@ async fn fall_back(
     question: &Question,
     context: &RequestContext,
     broken: Broken,
-) -> Result<Answer, ApiError> {
+) -> Result<Reply<Answer>, ApiError> {
     if broken.switch_is_gone {
         chat.engine.switch.stream_failed();
     }
-    chat.engine.fall_back_because(question, context, broken.reason.to_owned()).await
+    chat.engine.fall_back_because(question, context, broken.reason.to_owned()).await.map(Reply::Answer)
 }
 
 /// The last frames of an answer that came whole, or of none.
-async fn conclude(chat: &Chat, asked: &Accepted, answer: Result<Answer, ApiError>, started: Instant) -> Vec<Bytes> {
+async fn conclude(
+    chat: &Chat,
+    asked: &Accepted,
+    answer: Result<Reply<Answer>, ApiError>,
+    started: Instant,
+) -> Vec<Bytes> {
     match answer {
-        Ok(answer) => whole(chat.finish(asked, answer, started).await),
+        Ok(Reply::Answer(answer)) => whole(chat.finish(asked, answer, started).await),
+        Ok(Reply::Held(held)) => vec![bytes(&ChatFrame::Held(chat.hold(asked, held, started).await))],
         Err(error) => {
             let error = chat.give_up(asked, error, started).await;
             tracing::warn!(code = error.code().as_str(), cause = error.cause(), "chat stream failed");
@@ -164,6 +179,10 @@ enum Step {
     /// Ready to be sent.
     Text(Bytes),
     Done(Box<SwitchChatResponse>),
+    /// A rule holds it for a person.
+    Held(Box<Held>),
+    /// A rule refuses it, and so nobody else may answer it.
+    Refused(Box<ErrorBody>),
     Broken(Broken),
 }
 
@@ -206,6 +225,8 @@ fn step(data: &[u8]) -> Step {
         Ok(SwitchFrame::Token { content }) => Step::Text(bytes(&ChatFrame::Token { content })),
         Ok(SwitchFrame::Reasoning { content }) => Step::Text(bytes(&ChatFrame::Reasoning { content })),
         Ok(SwitchFrame::Done(answer)) if answer.status == "ok" => Step::Done(Box::new(answer)),
+        Ok(SwitchFrame::Held(held)) => Step::Held(Box::new(held)),
+        Ok(SwitchFrame::Error(error)) if is_of_a_rule(error.error.code) => Step::Refused(Box::new(error)),
         Ok(SwitchFrame::Error(_)) => broken("stream_failed"),
         Ok(SwitchFrame::Done(_)) | Err(_) => broken("invalid_answer"),
     }

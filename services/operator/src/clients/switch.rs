@@ -1,17 +1,22 @@
 //! The switch, as operator calls it: gated by its health, guarded by a breaker, bounded by a limit.
 
+use std::borrow::Cow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use vx11_chassis::RequestContext;
-use vx11_chassis::client::{CallError, ServiceClient};
-use vx11_contracts::ErrorCode;
+use vx11_chassis::client::{Accepted, CallError, ServiceClient};
+use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
+use vx11_contracts::{ErrorCode, headers};
 use vx11_http_client::Response;
 use vx11_resilience::Breaker;
 
 use super::HealthGate;
 use super::limit::{Limit, Verdict, verdict};
+
+const CHAT: &str = "/switch/chat";
 
 /// The switch. Cheap to clone; clones share gate and breaker.
 #[derive(Clone, Debug)]
@@ -39,14 +44,35 @@ impl SwitchError {
         }
     }
 
-    /// The envelope of an answer that is the caller's to mend, such as an unknown provider: no other engine can help.
-    pub(crate) fn callers_fault(&self) -> Option<&vx11_contracts::ErrorBody> {
+    /// The envelope of an answer that no other engine may give another one in place of: one that is the caller's to mend,
+    /// such as an unknown provider, or one of a rule that wants a person's approval first.
+    pub(crate) fn is_final(&self) -> Option<&vx11_contracts::ErrorBody> {
+        self.body().filter(|body| {
+            let code = body.error.code;
+            matches!(code, ErrorCode::UnknownProvider | ErrorCode::ModelNotFound) || is_of_a_rule(code)
+        })
+    }
+
+    /// The envelope of what it answered, where it did.
+    pub(crate) fn body(&self) -> Option<&vx11_contracts::ErrorBody> {
         match self {
-            Self::Failed(CallError::Status { body: Some(body), .. }) => {
-                matches!(body.error.code, ErrorCode::UnknownProvider | ErrorCode::ModelNotFound).then_some(&**body)
-            }
+            Self::Failed(CallError::Status { body, .. }) => body.as_deref(),
             _ => None,
         }
+    }
+}
+
+/// Whether a rule of the gateway keeps the request from being answered.
+pub(crate) fn is_of_a_rule(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(code, E::HeldRejected | E::HeldExpired | E::HeldPending | E::HoldUnavailable)
+}
+
+/// What a failed call says about the switch. A rule's refusal is its daily work, whatever its status.
+fn judge(error: &CallError, limit: Limit) -> Verdict {
+    match error {
+        CallError::Status { body: Some(body), .. } if is_of_a_rule(body.error.code) => Verdict::Well,
+        error => verdict(error, limit),
     }
 }
 
@@ -66,7 +92,8 @@ impl Switch {
         self.gate.is_healthy()
     }
 
-    /// Asks for a whole answer.
+    /// Asks for a whole answer, or hears that a person looks at the request first. `intervention`: the one by which it
+    /// was approved.
     ///
     /// # Errors
     /// When it is not worth asking, or the call fails.
@@ -74,13 +101,17 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
+        intervention: Option<&HeaderValue>,
         limit: Limit,
-    ) -> Result<SwitchChatResponse, SwitchError> {
+    ) -> Result<Accepted<SwitchChatResponse, Held>, SwitchError> {
+        let client = self.client_with(intervention);
         let call = pin!(async {
-            let answer: SwitchChatResponse = self.client.post("/switch/chat", request, context, limit.wait).await?;
-            match answer.status.as_str() {
-                "ok" => Ok(answer),
-                other => Err(CallError::Schema(format!("status is `{other}`"))),
+            let answer = client.post_or_later::<SwitchChatResponse, Held>(CHAT, request, context, limit.wait).await?;
+            match &answer {
+                Accepted::Answer(answer) if answer.status != "ok" => {
+                    Err(CallError::Schema(format!("status is `{}`", answer.status)))
+                }
+                _ => Ok(answer),
             }
         });
         self.guarded(call, limit, request.provider.is_some()).await
@@ -95,10 +126,22 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
+        intervention: Option<&HeaderValue>,
         limit: Limit,
     ) -> Result<Response, SwitchError> {
-        let call = pin!(self.client.post_stream("/switch/chat", request, context, limit.wait));
+        let client = self.client_with(intervention);
+        let call = pin!(client.post_stream(CHAT, request, context, limit.wait));
         self.guarded(call, limit, request.provider.is_some()).await
+    }
+
+    fn client_with(&self, intervention: Option<&HeaderValue>) -> Cow<'_, ServiceClient> {
+        match intervention {
+            None => Cow::Borrowed(&self.client),
+            Some(id) => {
+                let name = HeaderName::from_static(headers::INTERVENTION);
+                Cow::Owned(self.client.clone().with_header(name, id.clone()))
+            }
+        }
     }
 
     /// A stream of the switch's broke off without a word.
@@ -124,7 +167,7 @@ impl Switch {
                 Ok(answer)
             }
             Err(error) => {
-                match verdict(&error, limit) {
+                match judge(&error, limit) {
                     Verdict::Well => _ = permit.success(),
                     Verdict::Unwell if pinned => {}
                     Verdict::Unwell => _ = permit.failure(),

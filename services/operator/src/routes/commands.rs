@@ -15,6 +15,7 @@ use vx11_contracts::{ErrorBody, ErrorCode};
 
 use super::performance::Recorded;
 use super::{madre_error, status, window};
+use crate::chat::Reply;
 use crate::clients::{Limit, MadreError};
 use crate::state::State;
 
@@ -83,7 +84,10 @@ async fn message(
     let asked = state.chat.accept(request, context)?;
     state.chat.admit(&asked)?;
     http.extensions_mut().insert(Recorded);
-    to_value(state.chat.answer(&asked, started).await?)
+    match state.chat.answer(&asked, started).await? {
+        Reply::Answer(answer) => to_value(answer),
+        Reply::Held(held) => to_value(held),
+    }
 }
 
 fn arguments<T: serde::de::DeserializeOwned>(args: Map<String, Value>) -> Result<T, ApiError> {

@@ -46,6 +46,7 @@ pub(crate) async fn replay(
         context: extras.context,
         metadata: extras.metadata,
         provider: Provider::parse(provider.as_deref()),
+        intervention: None,
     };
     let asked = Accepted {
         request: ChatRequest {
@@ -61,6 +62,7 @@ pub(crate) async fn replay(
         known_session: true,
         provider: question.provider.clone(),
         context,
+        intervention: None,
     };
     let replayed = state.chat.rehearse(&asked, &question).await?;
     let original = Turn::from(turn);

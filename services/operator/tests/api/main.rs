@@ -8,6 +8,7 @@ mod event_stream;
 mod events;
 mod failures;
 mod fake;
+mod holds;
 mod hurry;
 mod identity;
 mod interventions;
