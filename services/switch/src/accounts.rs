@@ -112,6 +112,14 @@ impl Accounts {
         labels.all().iter().map(|label| self.metrics.model(provider.clone(), label.clone())).collect()
     }
 
+    /// `caller` as the keys in force know it; `None` where its key was withdrawn.
+    pub(crate) fn current(&self, caller: Caller) -> Option<Caller> {
+        let Caller::Key(account) = caller else { return Some(caller) };
+        let terms = self.terms();
+        let same = |other: &&Arc<Account>| other.key == account.key && other.org == account.org;
+        terms.keys.all().find(same).cloned().map(Caller::Key)
+    }
+
     /// Whose the requests of `caller` are: what is one tenant's is no other's.
     pub(crate) fn tenant<'a>(&'a self, caller: &'a Caller) -> &'a str {
         match caller {

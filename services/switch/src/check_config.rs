@@ -96,6 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_could_not_hold_what_it_should_is_refused() {
+        let rule = |fields: &str| checked(&format!("[[switch.holds]]\nname = \"r\"\n{fields}"), &[]);
+        for (fields, expected) in [
+            ("pattern = \"(\"", "switch.holds[0].pattern: regex parse error"),
+            ("pattern = '(\\w{300}){300}'", "switch.holds[0].pattern: Compiled regex exceeds size limit"),
+            ("models = [\"a*b\"]", "switch.holds[0].models[0]: a `*` stands only at the end of a pattern"),
+            ("wait_sec = 4000", "switch.holds[0].wait_sec: must be 0 to 3600"),
+            ("expires_in_sec = -1", "switch.holds[0].expires_in_sec: must not be negative"),
+            ("allow = []", "switch.holds[0].allow: 1 to 4 of"),
+            ("required_role = \"ADMIN\"\non_timeout = \"approve\"", "switch.holds[0].on_timeout: what only an ADMIN"),
+            ("[[switch.holds]]\nname = \"r\"", "switch.holds[1].name: another rule has the same name"),
+            ("[[switch.holds]]\nname = \"a b\"", "switch.holds[1].name: must be 1 to 64"),
+            ("modles = []", "unknown field: found `modles`"),
+        ] {
+            let refused = rule(fields).expect_err(fields);
+            assert!(refused.contains(expected), "{fields}: {refused}");
+        }
+        let said = rule("keys = [\"alcie\", \"internal\"]\nmin_cost_usd = 0.5").expect("can be used");
+        assert!(said.ends_with("\nwarning: switch.holds[0].keys: there is no key `alcie` in `switch.keys`"), "{said}");
+    }
+
+    #[test]
     fn a_mistake_is_shown_with_its_line() {
         let refused = checked("[switch.retries]\nratio = 0.1\nattempts = 3", &[]).expect_err("too many");
         assert_eq!(refused, "switch.retries.attempts: must be 0 to 2, in FILE, line 3");

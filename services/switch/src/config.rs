@@ -6,6 +6,7 @@
 
 mod accounts;
 mod cache;
+mod hold;
 mod model;
 mod provider;
 mod retries;
@@ -24,6 +25,8 @@ use vx11_chassis::process::Section;
 
 pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
 pub use cache::CacheConfig;
+pub(crate) use hold::LONGEST_WAIT;
+pub use hold::{DecidedByConfig, HoldConfig, HoldLimitsConfig, PatternIn};
 pub use model::{ModelConfig, OnDivergence, StrategyConfig};
 pub use provider::{BreakerLimits, ConcurrencyConfig, ProviderConfig, ProviderKind};
 pub use retries::RetryConfig;
@@ -61,6 +64,11 @@ pub struct SwitchConfig {
     /// Organisations that keys belong to, as far as they have budgets or teams.
     #[serde(skip_serializing)]
     pub orgs: BTreeMap<String, OrgConfig>,
+    /// Requests that wait for a person, by rules.
+    #[serde(skip_serializing)]
+    pub holds: Vec<HoldConfig>,
+    /// How many of them there may be.
+    pub hold_limits: HoldLimitsConfig,
     /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
     pub assumed_output_tokens: u64,
     /// Where replicas share limits, budgets and what they know of providers, such as `redis://redis:6379`. Absent: each
@@ -83,6 +91,8 @@ impl Default for SwitchConfig {
             prices: BTreeMap::new(),
             keys: BTreeMap::new(),
             orgs: BTreeMap::new(),
+            holds: Vec::new(),
+            hold_limits: HoldLimitsConfig::default(),
             assumed_output_tokens: 1000,
             redis_url: None,
             redis_timeout: Duration::from_millis(100),
@@ -156,6 +166,7 @@ impl Section for SwitchConfig {
         if self.redis_timeout.is_zero() {
             return Err(ConfigError::unusable("switch.redis_timeout", "must be longer than zero"));
         }
+        self.hold_rules()?;
         self.cache.check()?;
         self.retries.check()
     }

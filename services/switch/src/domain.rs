@@ -13,6 +13,7 @@ pub(crate) mod ending;
 pub(crate) mod failover;
 pub(crate) mod fields;
 pub(crate) mod halves;
+pub(crate) mod hold;
 pub(crate) mod json_text;
 pub(crate) mod keys;
 pub(crate) mod latency;

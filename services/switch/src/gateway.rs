@@ -35,6 +35,7 @@ use crate::cache::{Cache, Passage};
 use crate::config::OnDivergence;
 use crate::domain::answer::{self, Read};
 use crate::domain::failover::{Answered, Failure, Retries, Turn, Unanswered, first_answer, time_of};
+use crate::domain::hold::Rules;
 use crate::domain::operation::Operation;
 use crate::domain::outcome::{Health, Outcome};
 use crate::domain::request::ChatRequest;
@@ -42,6 +43,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
 use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
+use crate::hold::Desk;
 use crate::metrics::Metrics;
 use crate::providers::{Form, Limits, ModelLive, Registry};
 use crate::replicas::Replicas;
@@ -81,6 +83,10 @@ pub(crate) struct Shared {
     pub(crate) replicas: Option<Arc<Replicas>>,
     /// Answers that are kept, where any are.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// The rules by which requests wait for a person, where there are any.
+    pub(crate) holds: Option<Rules>,
+    /// Where they wait.
+    pub(crate) desk: Arc<Desk>,
     /// What happens when a stream's second answer differs from its first, by the model's name.
     pub(crate) on_divergence: BTreeMap<String, OnDivergence>,
 }

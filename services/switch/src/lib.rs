@@ -5,7 +5,8 @@
 //! the calls, `providers` knows where each provider is and how it is asked, and `wire` translates between what both
 //! speak. `accounts` keeps who may ask how much, and what was spent, in the service's own `store`; what the gateway
 //! knows of its providers' health is lost when it stops, and learnt anew within a few calls, or from other `replicas`
-//! through `redis`. `cache` keeps answers for who asks the same again.
+//! through `redis`. `cache` keeps answers for who asks the same again. What a rule holds for a person, `hold` puts to the
+//! operator and waits for.
 
 mod accounts;
 mod cache;
@@ -15,6 +16,7 @@ mod domain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gateway;
+mod hold;
 mod metrics;
 mod named;
 mod providers;
@@ -47,6 +49,7 @@ pub use config::SwitchConfig;
 use domain::retry::RetryPolicy;
 use domain::routing::{Labels, Routes};
 use gateway::{Listed, Shared, Worker};
+use hold::{Desk, HoldMetrics};
 use metrics::Metrics;
 use providers::Registry;
 use redis::Redis;
@@ -71,7 +74,9 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let redis = Redis::open(&config, service_metrics.registry()).await?;
     let accounts = Accounts::open(&config, &common, redis.clone(), service_metrics.registry()).await?;
     let replicas = redis.map(|redis| Arc::new(Replicas::new(redis)));
-    let shared = Shared { replicas: replicas.clone(), ..share(&config, &common, &metrics, accounts.clone(), None)? };
+    let desk = Desk::new(&common, config.hold_limits, HoldMetrics::new(service_metrics.registry())?, shutdown.clone())?;
+    let shared = share(&config, &common, &metrics, accounts.clone(), Arc::new(desk), None)?;
+    let shared = Shared { replicas: replicas.clone(), ..shared };
     // Each worker makes its own clients, where a failure cannot be reported any more.
     shared.registry.clients(None)?;
     let current = Arc::new(Current::new(shared));
@@ -116,6 +121,7 @@ fn share(
     common: &Common,
     metrics: &Metrics,
     accounts: Arc<Accounts>,
+    desk: Arc<Desk>,
     before: Option<&Shared>,
 ) -> anyhow::Result<Shared> {
     // What a file says was checked when it was read; what a program put together was not.
@@ -136,6 +142,10 @@ fn share(
     let shadows = before.map(|before| before.shadows.clone());
     let shadows = shadows.unwrap_or_else(|| Arc::new(Semaphore::new(gateway::MOST_SHADOWS)));
     let cache = Cache::new(&config.cache, &metrics.cache, before.and_then(|before| before.cache.as_ref()));
+    let holds = config.hold_rules()?;
+    if let Some(holds) = &holds {
+        holds.all().for_each(|rule| desk.metrics.expect(rule));
+    }
     let on_divergence = config.all_models().into_iter().map(|(name, model)| (name, model.on_divergence)).collect();
     Ok(Shared {
         registry,
@@ -149,6 +159,8 @@ fn share(
         replicas: before.and_then(|before| before.replicas.clone()),
         cache,
         on_divergence,
+        holds,
+        desk,
     })
 }
 

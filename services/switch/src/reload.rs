@@ -104,7 +104,8 @@ async fn put_in_force(current: &Arc<Current>, common: &Common, watched: &mut Wat
     let made = spawn_blocking(move || {
         let accounts = in_force.accounts.clone();
         let terms = Terms::new(&config, &common.secrets, Some(&accounts.terms()))?;
-        let shared = crate::share(&config, &common, &in_force.metrics, accounts, Some(&in_force))?;
+        let shared =
+            crate::share(&config, &common, &in_force.metrics, accounts, in_force.desk.clone(), Some(&in_force))?;
         // Each worker makes its own clients, where a failure cannot be reported any more.
         shared.registry.clients(None)?;
         anyhow::Ok((shared, terms))

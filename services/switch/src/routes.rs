@@ -10,6 +10,7 @@ mod embeddings;
 mod events;
 mod failures;
 mod headers;
+mod held;
 mod maintenance;
 mod messages;
 mod messages_stream;
@@ -74,7 +75,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         usage::usage,
         maintenance::run_maintenance,
     ),
-    components(schemas(vx11_contracts::switch::SwitchFrame)),
+    components(schemas(vx11_contracts::switch::SwitchFrame, vx11_contracts::intervention::Held)),
     modifiers(&Headers)
 )]
 pub(crate) struct Document;

@@ -41,6 +41,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) started: Instant,
     /// Whether the answer is kept already, so that nothing will be spent.
     pub(crate) is_kept: bool,
+    /// The intervention that it was held by.
+    pub(crate) intervention: Option<Arc<str>>,
 }
 
 /// Why a request is not let in.
@@ -80,6 +82,7 @@ struct Open {
     correlation_id: Arc<str>,
     started: Instant,
     at_ms: i64,
+    intervention: Option<Arc<str>>,
     request: Bytes,
     operation: Operation,
     /// The request's tokens, about.
@@ -144,6 +147,7 @@ impl Accounts {
             correlation_id: asked.correlation_id.clone(),
             started: asked.started,
             at_ms,
+            intervention: asked.intervention,
             request: asked.body.clone(),
             operation: asked.operation,
             prompt,
@@ -151,6 +155,13 @@ impl Accounts {
             reservation: Mutex::new(reservation),
             spent: Mutex::default(),
         })))
+    }
+}
+
+impl Accounts {
+    /// What a request that leads to `models` is expected to cost: of the models that it may end at, the dearest.
+    pub(crate) fn expected_cost<'m>(&self, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Usd {
+        expected(&self.terms(), estimate::tokens_in(asked.body), asked, models).money
     }
 }
 
@@ -200,6 +211,7 @@ impl Bill {
             correlation_id: open.correlation_id.clone(),
             started: Instant::now(),
             at_ms: now_ms(),
+            intervention: open.intervention.clone(),
             request: open.request.clone(),
             operation: open.operation,
             prompt: open.prompt.clone(),
@@ -285,6 +297,7 @@ impl Drop for Open {
             from_cache: spent.from_cache,
             cost: spent.cost,
             latency_ms: self.started.elapsed().as_millis() as u64,
+            intervention: self.intervention.take(),
         };
         if let Err(error) = self.accounts.ledger.add(row) {
             self.accounts.metrics.row_lost();

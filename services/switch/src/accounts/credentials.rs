@@ -10,7 +10,7 @@ use vx11_contracts::headers;
 use super::account::{Account, Unit};
 use super::meters::Level;
 use super::period::now_ms;
-use super::{Accounts, local};
+use super::{Accounts, INTERNAL, local};
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -26,6 +26,21 @@ impl Caller {
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let account = request.extensions().get::<Arc<Account>>().cloned();
         account.map_or(Self::Internal, Self::Key)
+    }
+
+    /// Lets `request` be this caller's from here on.
+    pub(crate) fn put(self, request: &HttpRequest) {
+        if let Self::Key(account) = self {
+            request.extensions_mut().insert(account);
+        }
+    }
+
+    /// The name of its key.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Internal => INTERNAL,
+            Self::Key(account) => &account.key,
+        }
     }
 
     /// The tenant of its key: what a caller with a key says of itself in headers counts for nothing.

@@ -2,14 +2,23 @@
 //! neither.
 
 use super::{StrategyConfig, SwitchConfig};
-use crate::accounts::PriceTable;
+use crate::accounts::{INTERNAL, PriceTable};
 use crate::domain::name_pattern::NamePattern;
 
 impl SwitchConfig {
     /// What somebody should look at, each with its field.
     pub(crate) fn warnings(&self, prices: &PriceTable) -> Vec<String> {
         let unpriced = self.targets_without_price(prices).chain(self.models_beyond_budgets(prices));
-        self.orgs_without_entry().chain(unpriced).collect()
+        self.orgs_without_entry().chain(unpriced).chain(self.holds_of_nobody()).collect()
+    }
+
+    /// A rule for a key that there is not holds nothing.
+    fn holds_of_nobody(&self) -> impl Iterator<Item = String> {
+        let rules = self.holds.iter().enumerate();
+        rules.flat_map(|(place, rule)| {
+            let unknown = rule.keys.iter().filter(|key| *key != INTERNAL && !self.keys.contains_key(*key));
+            unknown.map(move |key| format!("switch.holds[{place}].keys: there is no key `{key}` in `switch.keys`"))
+        })
     }
 
     /// An organisation without an entry is one without a budget; beside others that have entries it may be a misspelt

@@ -1,21 +1,23 @@
 //! The one place where a request's bill is opened, and what a caller is told whose request is not let in.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 
-use crate::accounts::{Asked, Bill, Caller, Denied, Level, Refused};
+use crate::accounts::{Asked, Bill, Caller, Denied, Level, Refused, Usd};
 use crate::cache::Passage;
 use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
 
-/// Opens the bill of `request`, which leads to `targets`, unless its answer is kept.
+/// Opens the bill of `request`, which leads to `targets`, unless its answer is kept. `intervention`: who approved it.
 ///
 /// # Errors
 /// When the key may not use the model, or a limit is reached.
+#[expect(clippy::too_many_arguments, reason = "two routes put it together from what they have")]
 pub(super) async fn open_bill(
     gateway: &Gateway,
     http: &HttpRequest,
@@ -24,20 +26,32 @@ pub(super) async fn open_bill(
     targets: &[Target],
     passage: &Passage,
     started: Instant,
+    intervention: Option<Arc<str>>,
 ) -> Result<Bill, ApiError> {
     let model = request.model.as_str();
-    let asked = Asked {
-        model,
+    let asked = Asked { is_kept: passage.is_kept(), intervention, ..asked(request, &context.correlation_id, started) };
+    let models = targets.iter().map(|target| &*target.model);
+    gateway.shared.accounts.bill(Caller::of(http), asked, models).await.map_err(|denied| refuse(denied, model))
+}
+
+/// What `request`, which leads to `targets`, is expected to cost.
+pub(super) fn expected_cost(gateway: &Gateway, request: &ChatRequest, targets: &[Target]) -> Usd {
+    let models = targets.iter().map(|target| &*target.model);
+    gateway.shared.accounts.expected_cost(&asked(request, &"".into(), Instant::now()), models)
+}
+
+fn asked<'a>(request: &'a ChatRequest, correlation_id: &'a Arc<str>, started: Instant) -> Asked<'a> {
+    Asked {
+        model: &request.model,
         body: request.body(),
         operation: request.operation,
         max_output: request.max_output,
         candidates: request.candidates,
-        correlation_id: &context.correlation_id,
+        correlation_id,
         started,
-        is_kept: passage.is_kept(),
-    };
-    let models = targets.iter().map(|target| &*target.model);
-    gateway.shared.accounts.bill(Caller::of(http), asked, models).await.map_err(|denied| refuse(denied, model))
+        is_kept: false,
+        intervention: None,
+    }
 }
 
 fn refuse(denied: Denied, model: &str) -> ApiError {

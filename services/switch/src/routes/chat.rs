@@ -3,15 +3,19 @@
 use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Map, Value};
 use tracing::Instrument;
 use vx11_chassis::context::is_valid_id;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Json, parse};
 use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::error::ErrorBody;
+use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
 use super::arrange::{Said, arrange};
 use super::billing::open_bill;
+use super::held::{self, Pass, Shape, Stay, Touched};
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
 use crate::accounts::Caller;
@@ -19,6 +23,7 @@ use crate::cache::Passage;
 use crate::config::DEFAULT_MODEL;
 use crate::domain::answer;
 use crate::domain::failover::Unanswered;
+use crate::domain::hold::{self, Content, Rules};
 use crate::domain::request::{ChatRequest, MAX_MODEL};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
@@ -27,7 +32,8 @@ use crate::gateway::{Call, Gateway};
 /// Answers a conversation.
 ///
 /// Without a model the route `default` serves it; `provider` pins one provider, with no failover. With `stream: true`
-/// the answer is `text/event-stream` of `SwitchFrame`s.
+/// the answer is `text/event-stream` of `SwitchFrame`s. Where a rule holds it for a person, the answer is 202, or the one
+/// frame `held`, at once; a caller that can wait says so with `prefer: wait=N`.
 #[utoipa::path(
     post,
     path = "/switch/chat",
@@ -35,6 +41,7 @@ use crate::gateway::{Call, Gateway};
     request_body = SwitchChatRequest,
     responses(
         (status = 200, body = SwitchChatResponse),
+        (status = 202, body = Held, description = "A rule holds it for a person; see Location."),
         (status = 404, body = ErrorBody, description = "Unknown provider or model."),
         (status = 429, body = ErrorBody, description = "Every provider is at its limit."),
         (status = 502, body = ErrorBody, description = "No provider answered."),
@@ -53,11 +60,106 @@ pub(super) async fn chat(
     check(&chat)?;
     let wishes = Wishes { is_chat: true, ..wishes::read(&http, &context)? };
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return answer(&gateway, &context, &chat, &http, &wishes, started).await;
+        return Asked { gateway, context, chat, http, wishes, started }.serve().await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    answer(&gateway, &context, &chat, &http, &wishes, started).instrument(span).await
+    Asked { gateway, context, chat, http, wishes, started }.serve().instrument(span).await
+}
+
+/// A conversation that has come in.
+struct Asked {
+    gateway: Gateway,
+    context: RequestContext,
+    chat: SwitchChatRequest,
+    http: HttpRequest,
+    wishes: Wishes,
+    started: Instant,
+}
+
+impl Asked {
+    async fn serve(self) -> Result<HttpResponse, ApiError> {
+        match answer(&self, None).await? {
+            Outcome::Answered(response) => Ok(response),
+            Outcome::Held(stay) => {
+                let go_on = move |pass| Box::pin(self.go_on(pass)) as LocalBoxFuture<'static, _>;
+                // In a box: who is not held carries nothing of it.
+                Box::pin(held::serve(*stay, Box::new(go_on))).await
+            }
+        }
+    }
+
+    /// Answers what was approved, under the configuration that is in force by now.
+    async fn go_on(mut self, pass: Pass) -> Result<HttpResponse, ApiError> {
+        self.gateway = held::current_gateway(&self.http).await?;
+        if let Some(edited) = &pass.edited {
+            self.chat = self.edited(edited)?;
+            check(&self.chat)?;
+        }
+        self.started = Instant::now();
+        match answer(&self, Some(Box::new(pass))).await? {
+            Outcome::Answered(response) => Ok(response),
+            Outcome::Held(_) => Err(ApiError::internal("a request was held twice")),
+        }
+    }
+
+    /// The chat that a pilot has made of it. Which conversation it belongs to is not the pilot's to say.
+    fn edited(&self, body: &[u8]) -> Result<SwitchChatRequest, ApiError> {
+        let mut edited: Map<String, Value> = parse(body)?;
+        for (name, id) in [("session_id", &self.chat.session_id), ("correlation_id", &self.chat.correlation_id)] {
+            edited.insert(name.to_owned(), id.as_str().into());
+        }
+        parse(Value::Object(edited).to_string().as_bytes())
+    }
+
+    /// How it waits, where one of the `rules` holds it.
+    fn held(
+        &self,
+        rules: &Rules,
+        pass: Option<&Pass>,
+        request: &ChatRequest,
+        targets: &[Target],
+    ) -> Result<Option<Box<Stay>>, ApiError> {
+        let Self { gateway, context, chat, http, wishes, .. } = self;
+        let touched = Touched {
+            gateway,
+            http,
+            request,
+            targets,
+            tag: &|name| chat.metadata.get(name)?.as_str().map(str::to_owned),
+            content: &|| hold::parse(request.body()).map(|body| Content::of(&body)),
+        };
+        let Some(rule) = held::rule(rules, &touched, pass)? else { return Ok(None) };
+        let body = match serde_json::to_value(chat).map_err(ApiError::internal)? {
+            Value::Object(mut members) => {
+                // It is another one when the same is asked again.
+                members.remove("correlation_id");
+                members
+            }
+            _ => Map::new(),
+        };
+        Ok(Some(Box::new(Stay {
+            rule,
+            shape: Shape::Switch,
+            stream: chat.stream,
+            body,
+            beside: Vec::new(),
+            pinned: pinned_provider(http).map(str::to_owned),
+            model: request.model.clone(),
+            wishes: *wishes,
+            context: context.clone(),
+            http: http.clone(),
+            desk: gateway.shared.desk.clone(),
+            ping_interval: gateway.shared.ping_interval,
+        })))
+    }
+}
+
+/// What comes of a conversation.
+enum Outcome {
+    Answered(HttpResponse),
+    /// A person looks at it first.
+    Held(Box<Stay>),
 }
 
 /// Checks what the types do not.
@@ -74,14 +176,9 @@ fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn answer(
-    gateway: &Gateway,
-    context: &RequestContext,
-    chat: &SwitchChatRequest,
-    http: &HttpRequest,
-    wishes: &Wishes,
-    started: Instant,
-) -> Result<HttpResponse, ApiError> {
+async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiError> {
+    let Asked { gateway, context, chat, http, wishes, started } = asked;
+    let started = *started;
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(http));
     let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let targets = match &chat.model {
@@ -94,9 +191,19 @@ async fn answer(
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
     let said = Said { bytes: request.bytes(), stream: chat.stream, tag: &tag, session: &session, can: &|_| true };
     let targets: &[Target] = &arrange(gateway, http, model, pinned, targets, said);
+    if let Some(rules) = &gateway.shared.holds
+        && let Some(stay) = asked.held(rules, pass.as_deref(), &request, targets)?
+    {
+        return Ok(Outcome::Held(stay));
+    }
     // A conversation is between its two sides, and operator repeats what it means to repeat.
     let passage = &Passage::bypass();
-    let bill = open_bill(gateway, http, context, &request, targets, passage, started).await?;
+    let held_by = pass.as_ref().map(|pass| pass.id());
+    let bill = open_bill(gateway, http, context, &request, targets, passage, started, held_by).await?;
+    if let Some(pass) = pass {
+        // Nothing else can refuse it any more: an approval is taken once, and not for nothing.
+        Box::pin(pass.redeem()).await?;
+    }
     let call = Call { request: &request, targets, context, wishes, started, bill: &bill, passage };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
         refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill, passage })
@@ -105,14 +212,14 @@ async fn answer(
     if chat.stream {
         let answered = match gateway.stream(&call).await {
             Ok(answered) => answered,
-            Err(unanswered) => return Ok(refuse(unanswered)),
+            Err(unanswered) => return Ok(Outcome::Answered(refuse(unanswered))),
         };
         let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
-        return Ok(chat_stream::respond(answered.answer, way, draft(way), context));
+        return Ok(Outcome::Answered(chat_stream::respond(answered.answer, way, draft(way), context)));
     }
     let answered = match gateway.complete(&call, answer::reply).await {
         Ok(answered) => answered,
-        Err(unanswered) => return Ok(refuse(unanswered)),
+        Err(unanswered) => return Ok(Outcome::Answered(refuse(unanswered))),
     };
     let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
     let mut whole = draft(way);
@@ -126,7 +233,7 @@ async fn answer(
     whole.latency_ms = started.elapsed().as_millis() as u64;
     let mut response = HttpResponse::Ok();
     response.insert_header((header_names::COST_USD, bill.cost().to_string()));
-    Ok(way.tell(response.json(whole), answered.answer.request_id.as_deref()))
+    Ok(Outcome::Answered(way.tell(response.json(whole), answered.answer.request_id.as_deref())))
 }
 
 /// The answer as far as the way to it tells.

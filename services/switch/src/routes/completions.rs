@@ -6,7 +6,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::completions_stream::{self, Shape};
 use super::failures::Failures;
-use super::order::Arrival;
+use super::order::{Arrival, Stop};
 use crate::domain::answer;
 use crate::domain::request::ChatRequest;
 
@@ -27,11 +27,15 @@ use crate::domain::request::ChatRequest;
     )
 )]
 pub(super) async fn create_chat_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    arrival.serve(respond).await
+}
+
+async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     let request = ChatRequest::read(arrival.body.clone())?;
     let order = arrival.order(request).await?;
     order.cast_shadow();
     if order.request().stream {
-        return completions_stream::answer(&order, Shape::Chat).await;
+        return Ok(completions_stream::answer(&order, Shape::Chat).await?);
     }
-    order.whole(answer::check, |answer| Ok(answer.body)).await
+    Ok(order.whole(answer::check, |answer| Ok(answer.body)).await?)
 }

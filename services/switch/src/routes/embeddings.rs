@@ -5,7 +5,7 @@ use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
 
 use super::failures::Failures;
-use super::order::Arrival;
+use super::order::{Arrival, Stop};
 use crate::domain::answer;
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
@@ -25,6 +25,11 @@ use crate::domain::request::ChatRequest;
     )
 )]
 pub(super) async fn create_embedding(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    arrival.serve(respond).await
+}
+
+async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     let request = ChatRequest::read_for(Operation::Embeddings, arrival.body.clone())?;
-    arrival.order(request).await?.whole(answer::embeddings, |answer| Ok(answer.body)).await
+    let order = arrival.order(request).await?;
+    Ok(order.whole(answer::embeddings, |answer| Ok(answer.body)).await?)
 }

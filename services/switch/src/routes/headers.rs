@@ -37,11 +37,13 @@ enum Of {
     AskingV1,
     /// What a provider has answered.
     Answered,
+    /// Those that say: a person looks at it first.
+    Held,
     /// Those that say: later.
     Later,
 }
 
-const OF_REQUESTS: [Described; 14] = [
+const OF_REQUESTS: [Described; 17] = [
     said(headers::PROVIDER, Type::String, "Ask this provider and no other.", Of::Asking),
     said(headers::MODEL, Type::String, "Route by this model in place of the body's.", Of::AskingV1),
     said(headers::FALLBACK, Type::String, "`off`: ask nobody but the first choice.", Of::Asking),
@@ -56,9 +58,12 @@ const OF_REQUESTS: [Described; 14] = [
     said(headers::TTFT_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's first token.", Of::Asking),
     said(headers::CONNECT_TIMEOUT_MS, Type::Integer, "Longest wait for a new connection.", Of::Asking),
     said(headers::IDLE_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's next token.", Of::Asking),
+    said(headers::INTERVENTION, Type::String, "The intervention that a held request comes back with.", Of::Asking),
+    said(headers::PREFER, Type::String, "`respond-async`, `wait=N`: how long a held request waits.", Of::Asking),
+    said("idempotency-key", Type::String, "A held request of the same name is asked about once.", Of::Asking),
 ];
 
-const OF_ANSWERS: [Described; 18] = [
+const OF_ANSWERS: [Described; 21] = [
     said(headers::CORRELATION_ID, Type::String, "Ties together everything that the request caused.", Of::Every),
     said(
         headers::REQUEST_ID,
@@ -76,6 +81,9 @@ const OF_ANSWERS: [Described; 18] = [
     said(headers::COST_USD, Type::Number, "What the answer cost in US dollars; not on a stream.", Of::Answered),
     said("retry-after", Type::String, "When it makes sense to ask again: in seconds, or a date.", Of::Later),
     said(headers::RETRY_AFTER_MS, Type::Integer, "In how many milliseconds it does.", Of::Later),
+    said("location", Type::String, "Where it is decided.", Of::Held),
+    said(headers::PREFERENCE_APPLIED, Type::String, "What was heeded of `prefer`.", Of::Held),
+    said(headers::INTERVENTION, Type::String, "The intervention that holds it, or has let it go on.", Of::Held),
     said(headers::RATELIMIT_REQUESTS[0], Type::Integer, "The limit of the key with the least requests left.", Of::V1),
     said(headers::RATELIMIT_REQUESTS[1], Type::Integer, "How many requests it has left.", Of::V1),
     said(headers::RATELIMIT_REQUESTS[2], Type::String, "When it is whole again, such as `41s`.", Of::V1),
@@ -98,7 +106,7 @@ impl Of {
             Self::V1 => is_v1,
             Self::V1OrAsking => is_v1 || asks,
             Self::Anthropic => path.starts_with("/v1/messages"),
-            Self::Asking | Self::Answered => asks,
+            Self::Asking | Self::Answered | Self::Held => asks,
             Self::AskingV1 => asks && is_v1,
         }
     }
@@ -110,7 +118,8 @@ impl Of {
             && match self {
                 Self::Asking | Self::AskingV1 => !says_nothing_of_the_way,
                 Self::Answered => status == "200" && !says_nothing_of_the_way,
-                Self::Later => matches!(status, "429" | "503" | "default"),
+                Self::Held => matches!(status, "200" | "202") && !says_nothing_of_the_way,
+                Self::Later => matches!(status, "202" | "429" | "503" | "default"),
                 Self::Every | Self::V1 | Self::V1OrAsking | Self::Anthropic => true,
             }
     }

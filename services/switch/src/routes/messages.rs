@@ -7,7 +7,7 @@ use vx11_contracts::anthropic::{AnthropicError, TokenCount};
 
 use super::failures::Failures;
 use super::messages_stream;
-use super::order::Arrival;
+use super::order::{Arrival, Stop};
 use crate::domain::answer::{self, Read};
 use crate::domain::request::ChatRequest;
 use crate::gateway::Completed;
@@ -31,11 +31,15 @@ use crate::wire::anthropic::inbound;
     )
 )]
 pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    arrival.serve(respond).await
+}
+
+async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     let request = request(&arrival)?;
     let order = arrival.order(request).await?;
     order.cast_shadow();
     if order.request().stream {
-        return order.stream(messages_stream::write).await;
+        return Ok(order.stream(messages_stream::write).await?);
     }
     let write = |Completed { body, is_native, read, estimate, .. }: Completed<Value>| match (is_native, read.usage) {
         (true, _) => body,
@@ -46,7 +50,7 @@ pub(super) async fn create_message(arrival: Arrival) -> Result<HttpResponse, Api
             inbound::with_usage(read.answer, estimate).to_string().into()
         }
     };
-    order.whole(read, |answer| Ok(write(answer))).await
+    Ok(order.whole(read, |answer| Ok(write(answer))).await?)
 }
 
 /// The tokens of a prompt: counted by a provider of the kind `anthropic`, else in a vocabulary, else estimated.
@@ -67,7 +71,7 @@ pub(super) async fn count_tokens(arrival: Arrival) -> Result<HttpResponse, ApiEr
     let mut request = request(&arrival)?;
     // Nothing is written.
     request.max_output = Some(0);
-    let order = arrival.order(request).await?;
+    let order = arrival.order_of_nothing(request).await?;
     match order.count_tokens().await {
         Ok(input_tokens) => Ok(HttpResponse::Ok().json(TokenCount { input_tokens })),
         Err(unanswered) => Ok(order.refuse(&unanswered)),

@@ -11,19 +11,22 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::LocalBoxFuture;
 use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::Usage;
 
 use super::billing::open_bill;
-use super::way::Way;
+use super::held::{self, Pass, Shape, Stay, Touched};
+use super::way::{Way, pinned_provider};
 use super::{events, passage, refusal, targets, wishes};
 use crate::accounts::Bill;
 use crate::cache::Passage;
 use crate::domain::answer::Read;
 use crate::domain::cost::with_own_cost;
 use crate::domain::failover::{Answered, Reason, Unanswered};
-use crate::domain::request::ChatRequest;
+use crate::domain::hold::{self, Content, Rules};
+use crate::domain::request::{BadRequest, ChatRequest};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::{AnswerStream, Call, Completed, Gateway};
@@ -37,6 +40,34 @@ pub(super) struct Arrival {
     pub(super) http: HttpRequest,
     pub(super) body: Bytes,
     started: Instant,
+    /// What lets it pass the rules that hold requests for a person.
+    pass: Option<Box<Pass>>,
+}
+
+/// Why an arrival does not become an order, or not yet.
+pub(super) enum Stop {
+    /// It is refused.
+    Refused(ApiError),
+    /// A person looks at it first.
+    Held(Box<Waiting>),
+}
+
+/// An arrival that waits for a person.
+pub(super) struct Waiting {
+    stay: Stay,
+    arrival: Arrival,
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<BadRequest> for Stop {
+    fn from(bad: BadRequest) -> Self {
+        Self::Refused(bad.into())
+    }
 }
 
 /// A request that may be made.
@@ -60,25 +91,140 @@ impl FromRequest for Arrival {
         let parts = <(Gateway, RequestContext, HttpRequest, Body)>::from_request(http, payload);
         Box::pin(async move {
             let (gateway, context, http, Body(body)) = parts.await?;
-            Ok(Self { gateway, context, http, body, started: Instant::now() })
+            Ok(Self { gateway, context, http, body, started: Instant::now(), pass: None })
         })
     }
 }
 
 impl Arrival {
+    /// What `answer` answers, at once or once a person has approved it.
+    ///
+    /// # Errors
+    /// As `answer`, and where a person does not approve.
+    pub(super) async fn serve<A>(self, answer: impl Fn(Self) -> A + 'static) -> Result<HttpResponse, ApiError>
+    where
+        A: Future<Output = Result<HttpResponse, Stop>> + 'static,
+    {
+        match answer(self).await {
+            Ok(response) => Ok(response),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(Stop::Held(waiting)) => {
+                let Waiting { stay, arrival } = *waiting;
+                let go_on = move |pass| Box::pin(arrival.go_on(pass, answer)) as LocalBoxFuture<'static, _>;
+                // In a box: who is not held carries nothing of it.
+                Box::pin(held::serve(stay, Box::new(go_on))).await
+            }
+        }
+    }
+
+    /// Answers what was approved, under the configuration and the keys that are in force by now.
+    async fn go_on<A>(self, pass: Pass, answer: impl Fn(Self) -> A) -> Result<HttpResponse, ApiError>
+    where
+        A: Future<Output = Result<HttpResponse, Stop>>,
+    {
+        let gateway = held::current_gateway(&self.http).await?;
+        let body = pass.edited.as_ref().map_or(self.body, |edited| edited.clone());
+        let arrival = Self { gateway, body, started: Instant::now(), pass: Some(Box::new(pass)), ..self };
+        match answer(arrival).await {
+            Ok(response) => Ok(response),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(Stop::Held(_)) => Err(ApiError::internal("a request was held twice")),
+        }
+    }
+
     /// Finds out where `request`, which was read from the body, may go, and opens its bill.
     ///
     /// # Errors
-    /// When a header is wrong, the model leads nowhere, or the caller may not ask for it.
-    pub(super) async fn order(self, mut request: ChatRequest) -> Result<Order, ApiError> {
-        let Self { gateway, context, http, started, .. } = self;
-        let wishes = wishes::read(&http, &context)?;
-        wishes::reroute(&http, &mut request)?;
-        let targets = targets::find(&gateway, &http, &request)?;
+    /// When a header is wrong, the model leads nowhere, or the caller may not ask for it; or where a rule holds it.
+    pub(super) async fn order(self, mut request: ChatRequest) -> Result<Order, Stop> {
+        let wishes = self.wishes(&mut request)?;
+        let targets = targets::find(&self.gateway, &self.http, &request)?;
+        if let Some(rules) = &self.gateway.shared.holds
+            && let Some(stay) = self.held(rules, &request, &targets, &wishes)?
+        {
+            return Err(Stop::Held(Box::new(Waiting { stay, arrival: self })));
+        }
+        Ok(self.place(request, targets, wishes).await?)
+    }
+
+    /// The same for what asks no model anything, and so is never held.
+    pub(super) async fn order_of_nothing(self, mut request: ChatRequest) -> Result<Order, ApiError> {
+        let wishes = self.wishes(&mut request)?;
+        let targets = targets::find(&self.gateway, &self.http, &request)?;
+        self.place(request, targets, wishes).await
+    }
+
+    /// What the request asks of the gateway, and its model where a header names one.
+    fn wishes(&self, request: &mut ChatRequest) -> Result<Wishes, ApiError> {
+        match &self.pass {
+            // The time that it waited is its caller's.
+            Some(pass) => {
+                if pass.edited.is_none() {
+                    wishes::reroute(&self.http, request)?;
+                }
+                Ok(pass.wishes)
+            }
+            None => {
+                let wishes = wishes::read(&self.http, &self.context)?;
+                wishes::reroute(&self.http, request)?;
+                Ok(wishes)
+            }
+        }
+    }
+
+    async fn place(self, request: ChatRequest, targets: Arc<[Target]>, wishes: Wishes) -> Result<Order, ApiError> {
+        let Self { gateway, context, http, started, pass, .. } = self;
         let request = in_its_words(&gateway, request, &targets);
         let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
-        let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started).await?;
+        let held_by = pass.as_ref().map(|pass| pass.id());
+        let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started, held_by).await?;
+        if let Some(pass) = pass {
+            // Nothing else can refuse it any more: an approval is taken once, and not for nothing.
+            Box::pin(pass.redeem()).await?;
+        }
         Ok(Order { gateway, context, request, targets, wishes, started, bill, passage })
+    }
+
+    /// How it waits, where one of the `rules` holds it.
+    fn held(
+        &self,
+        rules: &Rules,
+        request: &ChatRequest,
+        targets: &[Target],
+        wishes: &Wishes,
+    ) -> Result<Option<Stay>, ApiError> {
+        let touched = Touched {
+            gateway: &self.gateway,
+            http: &self.http,
+            request,
+            targets,
+            tag: &|name| request.tag(name),
+            content: &|| hold::parse(&self.body).map(|body| Content::of(&body)),
+        };
+        let Some(rule) = held::rule(rules, &touched, self.pass.as_deref())? else { return Ok(None) };
+        let mut body = hold::parse(&self.body)?;
+        body.insert("model".to_owned(), request.model.as_str().into());
+        let shape = match request.wire {
+            Wire::Anthropic => Shape::Anthropic,
+            Wire::Responses => Shape::Responses,
+            Wire::OpenAi | Wire::Gemini => Shape::OpenAi,
+        };
+        let beside = request.headers.iter().map(|(name, said)| format!("{name}: {said}")).collect();
+        let pinned = pinned_provider(&self.http).map(str::to_owned);
+        Ok(Some(Stay {
+            rule,
+            shape,
+            stream: request.stream,
+            body,
+            beside,
+            pinned,
+            model: request.model.clone(),
+            wishes: *wishes,
+            context: self.context.clone(),
+            http: self.http.clone(),
+            desk: self.gateway.shared.desk.clone(),
+            ping_interval: self.gateway.shared.ping_interval,
+        }))
     }
 }
 

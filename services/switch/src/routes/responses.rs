@@ -10,7 +10,7 @@ use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::OpenAiError;
 
 use super::failures::Failures;
-use super::order::Arrival;
+use super::order::{Arrival, Stop};
 use super::responses_stream;
 use crate::domain::responses::{Builder, ResponsesRequest};
 use crate::gateway::Completed;
@@ -34,12 +34,16 @@ use crate::gateway::Completed;
     )
 )]
 pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    arrival.serve(respond).await
+}
+
+async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     let ResponsesRequest { request, echo } = ResponsesRequest::read(arrival.body.clone())?;
     let order = arrival.order(request).await?;
     order.cast_shadow();
     let builder = Builder::new(new_key(), unix_seconds(), &order.request().model, echo);
     if order.request().stream {
-        return order.stream(|stream, bill| responses_stream::write(stream, bill, builder)).await;
+        return Ok(order.stream(|stream, bill| responses_stream::write(stream, bill, builder)).await?);
     }
     let write =
         |body: &[u8]| builder.whole(body, unix_seconds()).map(|response| String::from(Box::<str>::from(response)));
@@ -48,7 +52,7 @@ pub(super) async fn create_response(arrival: Arrival) -> Result<HttpResponse, Ap
         true => Ok(body),
         false => write(&body).map(Into::into).ok_or_else(no_chat),
     };
-    order.whole(Builder::check, write).await
+    Ok(order.whole(Builder::check, write).await?)
 }
 
 /// What the ids of one response end with.

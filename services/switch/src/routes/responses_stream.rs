@@ -113,6 +113,6 @@ fn translate(
     }
 }
 
-fn write_event(event: &Event) -> Bytes {
+pub(super) fn write_event(event: &Event) -> Bytes {
     sse::event(None, Some(event.name), &event.data)
 }

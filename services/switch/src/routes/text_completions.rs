@@ -7,7 +7,7 @@ use vx11_contracts::openai::OpenAiError;
 
 use super::completions_stream::{self, Shape};
 use super::failures::Failures;
-use super::order::Arrival;
+use super::order::{Arrival, Stop};
 use crate::domain::operation::Operation;
 use crate::domain::request::ChatRequest;
 use crate::domain::{answer, text_completion};
@@ -28,12 +28,16 @@ use crate::domain::{answer, text_completion};
     )
 )]
 pub(super) async fn create_completion(arrival: Arrival) -> Result<HttpResponse, ApiError> {
+    arrival.serve(respond).await
+}
+
+async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     let request = ChatRequest::read_for(Operation::TextCompletion, arrival.body.clone())?;
     let order = arrival.order(request).await?;
     order.cast_shadow();
     if order.request().stream {
-        return completions_stream::answer(&order, Shape::Text).await;
+        return Ok(completions_stream::answer(&order, Shape::Text).await?);
     }
     let as_text = |body: Bytes| text_completion::from_completion(&body).unwrap_or(body);
-    order.whole(answer::check, |answer| Ok(as_text(answer.body))).await
+    Ok(order.whole(answer::check, |answer| Ok(as_text(answer.body))).await?)
 }

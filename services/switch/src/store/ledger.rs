@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use vx11_store::{Connection, Sink, insert};
 
 use super::days;
@@ -31,6 +31,8 @@ pub(crate) struct LedgerRow {
     pub(crate) from_cache: bool,
     pub(crate) cost: Usd,
     pub(crate) latency_ms: u64,
+    /// The intervention that it was held by.
+    pub(crate) intervention: Option<Arc<str>>,
 }
 
 /// Writes rows, and what their days come to.
@@ -67,6 +69,7 @@ struct Entry<'a> {
     from_cache: bool,
     cost_picos: i64,
     latency_ms: i64,
+    intervention: Option<&'a str>,
 }
 insert! {
     Entry<'_> into usage_ledger {
@@ -87,6 +90,7 @@ insert! {
         from_cache: Bool,
         cost_picos: BigInt,
         latency_ms: BigInt,
+        intervention: Nullable<Text>,
     }
 }
 
@@ -110,6 +114,7 @@ impl<'a> From<&'a LedgerRow> for Entry<'a> {
             from_cache: row.from_cache,
             cost_picos: whole(row.cost.picos()),
             latency_ms: whole(row.latency_ms),
+            intervention: row.intervention.as_deref(),
         }
     }
 }

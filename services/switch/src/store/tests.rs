@@ -12,7 +12,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let path = dir.path().join("switch.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
-    for _ in ["before", "days", "ids"] {
+    for _ in ["interventions", "before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.batch_execute(
@@ -28,7 +28,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let by_rows =
         usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
     assert_eq!(by_rows.expect("sums"), before);
-    for _ in ["before", "days", "ids"] {
+    for _ in ["interventions", "before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
@@ -49,6 +49,7 @@ fn row(at: &str, key: &str, picos: u64) -> LedgerRow {
         tokens: Tokens { prompt: 3, completion: 2, ..Tokens::default() },
         estimated: true,
         from_cache: false,
+        intervention: None,
         cost: Usd::from_picos(picos),
         latency_ms: 1,
     }

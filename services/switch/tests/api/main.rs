@@ -17,6 +17,7 @@ mod completions_stream;
 mod counted;
 mod deadline;
 mod embeddings;
+mod holds;
 mod keys;
 mod kinds;
 mod kinds_rescue;

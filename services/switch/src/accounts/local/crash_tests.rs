@@ -123,6 +123,7 @@ fn row(number: usize, tokens: u64) -> LedgerRow {
         tokens: Tokens { prompt: tokens, ..Tokens::default() },
         estimated: false,
         from_cache: false,
+        intervention: None,
         cost: Usd::from_picos(tokens),
         latency_ms: 1,
     }

@@ -1,0 +1,252 @@
+//! Requests that a rule holds for a person: asked, waited for, answered 202 meanwhile, and let go on once approved.
+
+mod asking;
+mod pass;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use vx11_chassis::{ApiError, RequestContext, header_names};
+use vx11_contracts::ErrorCode;
+use vx11_contracts::intervention::{Held, HeldStatus};
+
+use super::billing::expected_cost;
+use crate::accounts::Caller;
+use crate::config::LONGEST_WAIT;
+use crate::domain::hold::{Asker, Content, Preference, Rule, Rules, edited_body};
+use crate::domain::request::{BadRequest, ChatRequest};
+use crate::domain::routing::Target;
+use crate::domain::wishes::Wishes;
+use crate::gateway::Gateway;
+use crate::hold::{Decided, Desk, Ended, Ticket};
+pub(super) use pass::Pass;
+use pass::used;
+
+/// When it makes sense to come again, in seconds.
+const COME_AGAIN: u64 = 5;
+/// What is kept of a caller's time for the 202 itself.
+const SPARE: Duration = Duration::from_millis(250);
+
+/// A request, as rules look at it.
+pub(super) struct Touched<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) http: &'a HttpRequest,
+    pub(super) request: &'a ChatRequest,
+    pub(super) targets: &'a [Target],
+    pub(super) tag: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) content: &'a dyn Fn() -> Result<Content, BadRequest>,
+}
+
+/// In which words a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    OpenAi,
+    Responses,
+    Anthropic,
+    /// `/switch/chat`.
+    Switch,
+}
+
+/// A request that a rule holds.
+pub(super) struct Stay {
+    pub(super) rule: Arc<Rule>,
+    pub(super) shape: Shape,
+    pub(super) stream: bool,
+    /// What is asked, as the gateway understands it.
+    pub(super) body: Map<String, Value>,
+    /// What else is asked.
+    pub(super) beside: Vec<String>,
+    pub(super) pinned: Option<String>,
+    pub(super) model: String,
+    pub(super) wishes: Wishes,
+    pub(super) context: RequestContext,
+    pub(super) http: HttpRequest,
+    pub(super) desk: Arc<Desk>,
+    pub(super) ping_interval: Duration,
+}
+
+/// Answers a request that was approved.
+pub(super) type GoOn = Box<dyn FnOnce(Pass) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>>>;
+
+/// The rule that holds a request, which may have a `pass` already.
+///
+/// # Errors
+/// When it cannot be read; or an edit has made something of it that needs a higher role than its approval.
+pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) -> Result<Option<Arc<Rule>>, ApiError> {
+    let Touched { gateway, http, request, targets, tag, content } = touched;
+    let caller = Caller::of(http);
+    if !caller.may_use(&request.model) || pass.is_some_and(|pass| pass.edited.is_none()) {
+        return Ok(None);
+    }
+    let asker = Asker {
+        org: caller.org(|| header(http, &header_names::ORG)),
+        key: caller.key(),
+        any_model: &|fits| fits(&request.model) || targets.iter().any(|target| fits(&target.model)),
+        tag: *tag,
+        cost: &|| expected_cost(gateway, request, targets),
+        content: *content,
+    };
+    let Some(rule) = rules.find(&asker)? else { return Ok(None) };
+    match pass {
+        None => Ok(Some(rule.clone())),
+        Some(pass) if rule.terms.required_role > pass.ticket.role() => {
+            let detail = format!(
+                "{} was edited into a request that the rule `{}` leaves to the role {}",
+                pass.ticket.id(),
+                rule.name,
+                rule.terms.required_role
+            );
+            Err(ApiError::new(ErrorCode::HeldRejected, detail))
+        }
+        Some(_) => Ok(None),
+    }
+}
+
+/// The gateway in force, for a request whose key is still good.
+pub(super) async fn current_gateway(http: &HttpRequest) -> Result<Gateway, ApiError> {
+    let gateway = Gateway::extract(http).await?;
+    let caller = gateway.shared.accounts.current(Caller::of(http));
+    let withdrawn = || ApiError::new(ErrorCode::InvalidToken, "the key was withdrawn while the request was held");
+    caller.ok_or_else(withdrawn)?.put(http);
+    Ok(gateway)
+}
+
+/// Puts a request to a person, and lets it `go_on` once it is approved.
+///
+/// # Errors
+/// When nobody can be asked, or it is not approved.
+pub(super) async fn serve(stay: Stay, go_on: GoOn) -> Result<HttpResponse, ApiError> {
+    let preference =
+        Preference::read(stay.http.headers().get_all(header_names::PREFER).filter_map(|v| v.to_str().ok()));
+    let mut until = stay.waits_until(preference);
+    let place = if until > Instant::now() { stay.desk.place() } else { None };
+    if place.is_none() {
+        if until > Instant::now() && stay.stream && !preference.is_async {
+            let detail = "as many requests wait for a person as may; `Prefer: respond-async` waits elsewhere";
+            let error = ApiError::new(ErrorCode::HoldUnavailable, detail).with_retry_after(COME_AGAIN);
+            return Err(stay.refuse(Ended::Unavailable, error));
+        }
+        until = Instant::now();
+    }
+    let mut ticket = stay.ticket().await?;
+    if place.is_none() || preference.is_async {
+        ticket.stay();
+    }
+    let applied = preference.applied();
+    // Who comes back may be answered at once.
+    let mut decided = ticket.decided(Instant::now()).await;
+    if decided == Decided::Pending && place.is_some() {
+        if stay.stream {
+            return Ok(stream::respond(stay, ticket, until, place, go_on));
+        }
+        decided = ticket.decided(until).await;
+    }
+    drop(place);
+    if decided == Decided::Pending {
+        let held = stay.pending(&mut ticket);
+        if stay.shape == Shape::Switch && stay.stream {
+            return Ok(stream::held_frame(&held));
+        }
+        return Ok(accepted(&held, applied.as_deref()));
+    }
+    stay.conclude(ticket, decided, go_on).await
+}
+
+impl Stay {
+    /// Until when its caller waits. Of `/switch/chat` that is a service with limits of its own, which is answered at
+    /// once unless it says otherwise.
+    fn waits_until(&self, preference: Preference) -> Instant {
+        let otherwise = if self.shape == Shape::Switch { 0 } else { self.rule.terms.wait_seconds };
+        let mut wait = Duration::from_secs(preference.seconds(otherwise).min(LONGEST_WAIT));
+        if let Some(deadline) = self.wishes.begins_by() {
+            wait = wait.min(deadline.remaining().saturating_sub(SPARE));
+        }
+        Instant::now() + wait
+    }
+
+    /// What the caller is told while nobody has decided.
+    pub(super) fn pending(&self, ticket: &mut Ticket) -> Held {
+        ticket.ended(Ended::Pending);
+        let intervention = ticket.intervention();
+        let detail = format!(
+            "the rule `{}` holds the request for a person; the same request with the header {}: {} goes on once it is approved",
+            self.rule.name,
+            header_names::INTERVENTION,
+            intervention.id,
+        );
+        let correlation_id = self.context.correlation_id.to_string();
+        Held { status: HeldStatus::Held, detail, intervention, retry_after: COME_AGAIN, correlation_id }
+    }
+
+    /// Goes on with what was decided.
+    ///
+    /// # Errors
+    /// When it was not approved.
+    pub(super) async fn conclude(
+        self,
+        mut ticket: Ticket,
+        decided: Decided,
+        go_on: GoOn,
+    ) -> Result<HttpResponse, ApiError> {
+        let id = ticket.id().to_owned();
+        let (ended, error) = match decided {
+            Decided::Approved(args) => {
+                let edited = args.map(|args| Bytes::from(edited_body(args, &self.body)));
+                let pass = Pass { ticket, rule: self.rule, edited, wishes: self.wishes };
+                let mut response = go_on(pass).await?;
+                if let Ok(id) = HeaderValue::from_str(&id) {
+                    response.headers_mut().insert(header_names::INTERVENTION, id);
+                }
+                return Ok(response);
+            }
+            Decided::Rejected(why) => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                let detail = format!("a person did not approve the request ({id}){why}");
+                (Ended::Rejected, ApiError::new(ErrorCode::HeldRejected, detail))
+            }
+            Decided::Expired => {
+                let detail = format!("nobody decided on the request in time ({id})");
+                (Ended::Expired, ApiError::new(ErrorCode::HeldExpired, detail))
+            }
+            Decided::Pending => {
+                let detail = format!("the request still waits for a person ({id})");
+                (Ended::Pending, ApiError::new(ErrorCode::HeldPending, detail).with_retry_after(COME_AGAIN))
+            }
+            Decided::Used => (Ended::Mismatched, used(&id)),
+            Decided::Other => {
+                let detail = format!("{id} holds another request than this one, or was asked of a lower role");
+                (Ended::Mismatched, ApiError::new(ErrorCode::Conflict, detail))
+            }
+            Decided::Unknown => {
+                let detail = format!("{} names no intervention of this caller", header_names::INTERVENTION);
+                (Ended::Mismatched, ApiError::new(ErrorCode::NotFound, detail))
+            }
+        };
+        ticket.ended(ended);
+        Err(error)
+    }
+}
+
+/// 202: where the request waits.
+fn accepted(held: &Held, applied: Option<&str>) -> HttpResponse {
+    let mut response = HttpResponse::Accepted();
+    response
+        .insert_header((LOCATION, held.intervention.href.as_str()))
+        .insert_header((RETRY_AFTER, held.retry_after))
+        .insert_header((header_names::INTERVENTION, held.intervention.id.as_str()));
+    if let Some(applied) = applied {
+        response.insert_header((header_names::PREFERENCE_APPLIED, applied));
+    }
+    response.json(held)
+}
+
+fn header<'r>(http: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
+    http.headers().get(name).and_then(|value| value.to_str().ok())
+}
