@@ -11,6 +11,7 @@ mod crash_ledger;
 mod edge;
 mod events;
 mod failures;
+mod holds;
 mod interventions;
 mod metrics;
 mod one_process;
