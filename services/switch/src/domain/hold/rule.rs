@@ -81,6 +81,9 @@ pub(crate) enum DecidedBy {
     Caller,
 }
 
+/// Whether a name is meant.
+type NameTest<'t> = &'t dyn Fn(&str) -> bool;
+
 /// What a request says of itself. Only what a rule asks for is looked up, the cheapest first.
 pub(crate) struct Asker<'a> {
     /// The caller's organisation.
@@ -88,7 +91,7 @@ pub(crate) struct Asker<'a> {
     /// The name of the caller's key.
     pub(crate) key: &'a str,
     /// Whether one of the models that it may end at, or the one that it asks for, fits.
-    pub(crate) any_model: &'a dyn Fn(&dyn Fn(&str) -> bool) -> bool,
+    pub(crate) any_model: &'a dyn Fn(NameTest<'_>) -> bool,
     /// An entry of `metadata`.
     pub(crate) tag: &'a dyn Fn(&str) -> Option<String>,
     /// What it is expected to cost.
