@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::intervention::StandsAt;
+use crate::unit::UnitStandsAt;
 
 /// Declares [`ErrorCode`] from one table, so that code, status and meaning cannot drift apart.
 macro_rules! error_codes {
@@ -105,6 +106,9 @@ pub struct ErrorInfo {
     /// Where the intervention stands that was decided before; only with `conflict`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub intervention: Option<Box<StandsAt>>,
+    /// Where the unit of work stands, and what it is blocked by; only with `conflict`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unit: Option<Box<UnitStandsAt>>,
 }
 
 /// What is off, why, and what to do about it.

@@ -14,12 +14,12 @@ mod history;
 mod insight;
 mod kind;
 mod langchain;
-mod limits;
+pub(crate) mod limits;
 mod metrics;
 mod page;
 mod record;
 mod socket;
-mod words;
+pub(crate) mod words;
 
 pub use answer::Answer;
 pub use create::{CreateAction, CreateBody, CreateIntervention};

@@ -22,5 +22,6 @@ pub mod operator;
 pub mod power;
 pub mod switch;
 pub mod time;
+pub mod unit;
 
 pub use error::{ErrorBody, ErrorCode};

@@ -12,6 +12,7 @@ use vx11_contracts::anthropic::AnthropicError;
 use vx11_contracts::error::{ErrorBody, ErrorCode, ErrorInfo, PolicyRefusal};
 use vx11_contracts::intervention::StandsAt;
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::unit::UnitStandsAt;
 
 use crate::header_names::RETRY_AFTER_MS;
 
@@ -31,6 +32,7 @@ struct Parts {
     retry_after: Option<u64>,
     policy: Option<PolicyRefusal>,
     intervention: Option<Box<StandsAt>>,
+    unit: Option<Box<UnitStandsAt>>,
     allow: Option<String>,
     cause: Option<String>,
 }
@@ -47,6 +49,7 @@ impl ApiError {
             retry_after: None,
             policy: None,
             intervention: None,
+            unit: None,
             allow: None,
             cause: None,
         }))
@@ -97,6 +100,13 @@ impl ApiError {
     pub fn stands_at(detail: impl Into<String>, stands_at: StandsAt) -> Self {
         let mut error = Self::new(ErrorCode::Conflict, detail);
         error.0.intervention = Some(Box::new(stands_at));
+        error
+    }
+
+    /// 409: a unit of work stands elsewhere than this needs, or a guardian's rule has stopped it.
+    pub fn unit_stands_at(detail: impl Into<String>, stands_at: UnitStandsAt) -> Self {
+        let mut error = Self::new(ErrorCode::Conflict, detail);
+        error.0.unit = Some(Box::new(stands_at));
         error
     }
 
@@ -152,6 +162,7 @@ impl ApiError {
                 known: self.0.known.clone(),
                 policy: self.0.policy.clone(),
                 intervention: self.0.intervention.clone(),
+                unit: self.0.unit.clone(),
             },
             retry_after: self.0.retry_after,
             correlation_id: correlation_id.to_owned(),
@@ -235,9 +246,9 @@ impl ApiError {
 /// What another service answered, to be passed on under the request's own correlation id.
 impl From<ErrorBody> for ApiError {
     fn from(body: ErrorBody) -> Self {
-        let ErrorInfo { code, field, known, policy, intervention } = body.error;
+        let ErrorInfo { code, field, known, policy, intervention, unit } = body.error;
         let parts = *Self::new(code, body.detail).0;
-        Self(Box::new(Parts { field, known, policy, intervention, retry_after: body.retry_after, ..parts }))
+        Self(Box::new(Parts { field, known, policy, intervention, unit, retry_after: body.retry_after, ..parts }))
     }
 }
 

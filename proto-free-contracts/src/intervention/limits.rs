@@ -27,7 +27,7 @@ pub const ESCALATION_STEPS: usize = 8;
 /// Most pilots of one step.
 pub(super) const PILOTS: usize = 32;
 /// Longest id, of a request, a unit or a pilot, in characters.
-pub(super) const ID_CHARS: usize = 128;
+pub(crate) const ID_CHARS: usize = 128;
 /// Longest address, in characters.
 pub(super) const URL_CHARS: usize = 2048;
 
@@ -49,7 +49,7 @@ impl InvalidField {
 }
 
 /// At most `most` characters.
-pub(super) fn at_most(field: &str, text: &str, most: usize) -> Result<(), InvalidField> {
+pub(crate) fn at_most(field: &str, text: &str, most: usize) -> Result<(), InvalidField> {
     // Bytes are never fewer than characters, and they need no counting.
     if text.len() > most && text.chars().count() > most {
         return Err(InvalidField::new(field, format!("at most {most} characters")));
@@ -62,7 +62,7 @@ pub(super) fn at_most(field: &str, text: &str, most: usize) -> Result<(), Invali
 }
 
 /// 1 to `most` characters, not only white space.
-pub(super) fn filled(field: &str, text: &str, most: usize) -> Result<(), InvalidField> {
+pub(crate) fn filled(field: &str, text: &str, most: usize) -> Result<(), InvalidField> {
     if text.trim().is_empty() {
         return Err(InvalidField::new(field, format!("1 to {most} characters, not only white space")));
     }
@@ -70,7 +70,7 @@ pub(super) fn filled(field: &str, text: &str, most: usize) -> Result<(), Invalid
 }
 
 /// 1 to 128 of letters, digits, `.`, `_`, `:` and `-`: safe in an address, a log line and a cursor.
-pub(super) fn id(field: &str, text: &str) -> Result<(), InvalidField> {
+pub(crate) fn id(field: &str, text: &str) -> Result<(), InvalidField> {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'-');
     if (1..=ID_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(());
@@ -79,7 +79,7 @@ pub(super) fn id(field: &str, text: &str) -> Result<(), InvalidField> {
 }
 
 /// At most `most` bytes of JSON.
-pub(super) fn json(field: &str, object: &Map<String, Value>, most: usize) -> Result<(), InvalidField> {
+pub(crate) fn json(field: &str, object: &Map<String, Value>, most: usize) -> Result<(), InvalidField> {
     let bytes = if object.is_empty() { 2 } else { serde_json::to_vec(object).map_or(usize::MAX, |json| json.len()) };
     if bytes > most {
         return Err(InvalidField::new(field, format!("at most {most} bytes of JSON")));
