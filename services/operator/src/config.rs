@@ -22,6 +22,8 @@ pub struct OperatorConfig {
     pub events: EventsConfig,
     /// Interventions.
     pub interventions: InterventionsConfig,
+    /// Units of work.
+    pub units: UnitsConfig,
     /// Webhooks.
     pub webhooks: WebhooksConfig,
 }
@@ -102,6 +104,24 @@ pub struct InterventionsConfig {
     pub metrics_interval: Duration,
 }
 
+/// `[operator.units]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnitsConfig {
+    /// How long an active unit may be silent before it is a zombie; and a zombie, before it is dead.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_timeout: Duration,
+    /// How often silent units are looked for.
+    #[serde(with = "humantime_serde")]
+    pub sweep_interval: Duration,
+}
+
+impl Default for UnitsConfig {
+    fn default() -> Self {
+        Self { heartbeat_timeout: Duration::from_secs(300), sweep_interval: Duration::from_secs(60) }
+    }
+}
+
 /// `[operator.webhooks]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -151,6 +171,7 @@ impl Default for OperatorConfig {
             chat: ChatConfig::default(),
             events: EventsConfig::default(),
             interventions: InterventionsConfig::default(),
+            units: UnitsConfig::default(),
             webhooks: WebhooksConfig::default(),
         }
     }
@@ -201,6 +222,8 @@ impl Section for OperatorConfig {
             ("operator.interventions.claim", self.interventions.claim),
             ("operator.interventions.socket_ping", self.interventions.socket_ping),
             ("operator.interventions.metrics_interval", self.interventions.metrics_interval),
+            ("operator.units.heartbeat_timeout", self.units.heartbeat_timeout),
+            ("operator.units.sweep_interval", self.units.sweep_interval),
             ("operator.webhooks.timeout", self.webhooks.timeout),
             ("operator.webhooks.retry_base", self.webhooks.retry_base),
         ];

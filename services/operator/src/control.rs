@@ -15,6 +15,7 @@ mod schema;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -27,6 +28,7 @@ use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::Bearer;
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
+pub(crate) use units::{Done, Moved, Report, UnitError, Units};
 
 const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("control/sqlite"), postgres: embed_migrations!("control/postgres") };
@@ -60,6 +62,11 @@ impl Control {
     /// The interventions of one organisation.
     pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
         Interventions::new(self.database.clone(), org.into())
+    }
+
+    /// The units of work of one organisation.
+    pub(crate) fn units(&self, org: impl Into<Arc<str>>) -> Units {
+        Units::new(self.database.clone(), org.into())
     }
 
     /// The webhooks of one organisation.

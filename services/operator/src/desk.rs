@@ -6,6 +6,7 @@
 mod metrics;
 mod refusals;
 mod trail;
+mod units;
 mod waiters;
 
 use std::sync::Arc;
@@ -298,13 +299,18 @@ impl Desk {
                 if let Err(error) = self.control.clear_archived(self.archive_days, Timestamp::now()).await {
                     tracing::warn!(%error, "old interventions cannot be removed");
                 }
+                if let Err(error) = self.control.clear_units(self.archive_days, Timestamp::now()).await {
+                    tracing::warn!(%error, "old units cannot be removed");
+                }
             }
             let _ = tokio::time::timeout(SWEEP_EVERY, shutdown.begun()).await;
         }
     }
 
     fn announce(&self, changed: Changed) -> Intervention {
-        let Changed { after, transitions } = changed;
+        let Changed { after, transitions, units, others } = changed;
+        self.tell_units(units);
+        others.into_iter().for_each(|other| drop(self.announce(other)));
         self.metrics.happened(&transitions);
         if after.callback_url.is_some() {
             self.webhooks.wake();

@@ -8,3 +8,4 @@ pub(crate) mod intervention;
 pub(crate) mod key_terms;
 pub(crate) mod minute_summary;
 pub(crate) mod period;
+pub(crate) mod unit;

@@ -7,16 +7,19 @@ mod circuit_breakers;
 mod commands;
 mod config;
 mod events;
+mod guard_rules;
 mod interventions;
 mod maintenance;
 mod metrics;
 mod performance;
+mod pilot;
 mod replay;
 mod rules;
 mod sessions;
 mod socket;
 mod status;
 mod turns;
+mod units;
 mod webhooks;
 mod window;
 
@@ -61,6 +64,9 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(webhooks::list)
             .service(webhooks::retry)
             .configure(interventions::routes)
+            .configure(units::routes)
+            .configure(pilot::routes)
+            .configure(guard_rules::routes)
             .configure(account::routes),
     );
     // Where older clients look for them.
@@ -73,10 +79,13 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 #[openapi(
     // What receivers of webhooks get: no route answers with it.
     components(schemas(vx11_contracts::intervention::WebhookEvent)),
-    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; interventions, which people decide; and who may call."),
+    info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; interventions, which people decide; units of work, which people stop; and who may call."),
     nest(
         (path = "/operator/api", api = ScopeApi),
         (path = "/operator/api", api = interventions::InterventionsApi),
+        (path = "/operator/api", api = units::UnitsApi),
+        (path = "/operator/api", api = pilot::PilotApi),
+        (path = "/operator/api", api = guard_rules::GuardRulesApi),
         (path = "/operator/api", api = account::AccountApi),
         (path = "/ws", api = socket::SocketApi),
     )

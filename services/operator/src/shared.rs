@@ -189,6 +189,9 @@ impl Shared {
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().look_for_waiters(self.shutdown.clone()).instrument(span.clone()));
+        let (units, shutdown) = (&self.config.units, self.shutdown.clone());
+        let sweep = self.desk.clone().sweep_units(units.heartbeat_timeout, units.sweep_interval, shutdown);
+        tasks.spawn(sweep.instrument(span.clone()));
         tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));

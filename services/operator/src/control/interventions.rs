@@ -14,8 +14,10 @@ use vx11_store::{AnyConnection, Database, Scope, StoreError};
 use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
 use super::sweep::settle;
+use super::units::{self, Moved};
 use super::{counts, deliveries, history, list};
 use crate::domain::intervention::{Actor, Change, Command, Refusal, TIMEOUT, Transition, decide, seen_at};
+use crate::domain::unit;
 
 /// The requests of one organisation.
 #[derive(Clone, Debug)]
@@ -53,6 +55,18 @@ pub(crate) struct Changed {
     pub(crate) after: Intervention,
     /// What happened, in order.
     pub(crate) transitions: Vec<Transition>,
+    /// What the decision did to units.
+    pub(crate) units: Vec<Moved>,
+    /// What became of other requests with it.
+    pub(crate) others: Vec<Changed>,
+}
+
+impl Changed {
+    /// A change that does nothing to units.
+    pub(super) fn alone(change: Change) -> Self {
+        let Change { after, transitions, .. } = change;
+        Self { after, transitions, units: Vec::new(), others: Vec::new() }
+    }
 }
 
 /// A request as somebody saw it.
@@ -78,6 +92,9 @@ pub(crate) enum DecideError {
         /// What time had changed and nobody had written: it is written now, so that what the refusal says stays true.
         settled: Option<Box<Changed>>,
     },
+    /// The unit that it would change stands where that is not possible.
+    #[error(transparent)]
+    Unit(#[from] unit::Refusal),
     /// The database does not answer, or refuses a query.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -180,25 +197,9 @@ impl Interventions {
         now: Timestamp,
     ) -> Result<Changed, DecideError> {
         let (org, id) = (self.org.clone(), id.to_owned());
-        let change = move |conn: &mut AnyConnection| {
-            for _ in 0..ROUNDS {
-                let stored = find(conn, &org, &id)?.ok_or(DecideError::NotFound)?;
-                let change = match decide(&stored, &command, &actor, now) {
-                    Ok(change) => change,
-                    Err(refusal) if seen_at(&stored, now).version == stored.version => return Err(refusal.into()),
-                    Err(refusal) => match settle_if_due(conn, &org, &id, now)? {
-                        Some(settled) => return Ok(Err((refusal, settled))),
-                        None => continue,
-                    },
-                };
-                if apply(conn, &stored, &change)? {
-                    return Ok(Ok(Changed { after: change.after, transitions: change.transitions }));
-                }
-            }
-            Err(StoreError::Busy("the request never stands still".to_owned()).into())
-        };
+        let change = move |conn: &mut AnyConnection| decide_in(conn, &org, &id, &command, &actor, now);
         // What is written beside a refusal is kept, so it is no failure of the transaction.
-        let changed = self.database.write::<_, DecideError, _>(self.scope(), change).await?;
+        let changed = self.database.write(self.scope(), change).await?;
         changed.map_err(|(refusal, settled)| DecideError::Refused { refusal, settled: Some(Box::new(settled)) })
     }
 
@@ -251,8 +252,50 @@ fn settle_if_due(conn: &mut AnyConnection, org: &str, id: &str, now: Timestamp) 
     match settle(conn, org, id, now) {
         Ok(settled) => Ok(settled),
         Err(DecideError::Store(error)) => Err(error),
-        Err(DecideError::NotFound | DecideError::Refused { .. }) => Ok(None),
+        Err(DecideError::NotFound | DecideError::Refused { .. } | DecideError::Unit(_)) => Ok(None),
     }
+}
+
+/// Carries `command` out with everything that it does to units, or nothing of it. A refusal beside which something is
+/// written, because it was due, comes with that.
+pub(super) fn decide_in(
+    conn: &mut AnyConnection,
+    org: &str,
+    id: &str,
+    command: &Command,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Result<Changed, (Refusal, Changed)>, DecideError> {
+    for _ in 0..ROUNDS {
+        let stored = find(conn, org, id)?.ok_or(DecideError::NotFound)?;
+        let change = match decide(&stored, command, actor, now) {
+            Ok(change) => change,
+            Err(refusal) if seen_at(&stored, now).version == stored.version => return Err(refusal.into()),
+            Err(refusal) => match settle_if_due(conn, org, id, now)? {
+                Some(settled) => return Ok(Err((refusal, settled))),
+                None => continue,
+            },
+        };
+        if let Some(changed) = carry_out(conn, &stored, change, now)? {
+            return Ok(Ok(changed));
+        }
+    }
+    Err(StoreError::Busy("the request never stands still".to_owned()).into())
+}
+
+/// Writes `change` and what it does to units; nothing where somebody was faster.
+pub(super) fn carry_out(
+    conn: &mut AnyConnection,
+    stored: &Intervention,
+    mut change: Change,
+    now: Timestamp,
+) -> Result<Option<Changed>, DecideError> {
+    let effects = units::plan(conn, &stored.org_id, &mut change, now)?;
+    if !apply(conn, stored, &change)? {
+        return Ok(None);
+    }
+    let done = units::carry_out(conn, effects, now)?;
+    Ok(Some(Changed { units: done.moved, others: done.changed, ..Changed::alone(change) }))
 }
 
 /// What an idempotency key brought before.
@@ -267,7 +310,8 @@ fn known(conn: &mut AnyConnection, org: &str, key: Option<&Idempotency>) -> Quer
     Ok(find(conn, org, &id)?.map(|request| Created::Before(Box::new(request))))
 }
 
-fn insert(
+/// Keeps a request that is new.
+pub(super) fn insert(
     conn: &mut AnyConnection,
     org: &str,
     request: &Intervention,

@@ -140,3 +140,37 @@ diesel::table! {
         good_until -> Text,
     }
 }
+
+diesel::table! {
+    units (org_id, uow_id) {
+        org_id -> Text,
+        uow_id -> Text,
+        instance_id -> Text,
+        status -> Text,
+        created_at -> Text,
+        heartbeat_at -> Text,
+        clock_at -> Nullable<Text>,
+        ended_at -> Nullable<Text>,
+        version -> BigInt,
+        record -> Text,
+    }
+}
+
+diesel::table! {
+    unit_events (id) {
+        id -> BigInt,
+        org_id -> Text,
+        uow_id -> Text,
+        record -> Text,
+    }
+}
+
+diesel::table! {
+    guard_rules (org_id, rule_id) {
+        org_id -> Text,
+        rule_id -> Text,
+        record -> Text,
+        updated_by -> Text,
+        updated_at -> Text,
+    }
+}

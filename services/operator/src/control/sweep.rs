@@ -6,7 +6,7 @@ use vx11_contracts::intervention::{Intervention, Status};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
-use super::interventions::{Changed, DecideError, apply, find};
+use super::interventions::{Changed, DecideError, carry_out, find};
 use super::schema::{idempotency_keys, intervention_history, interventions};
 use super::{Control, counts, deliveries, row};
 use crate::domain::intervention::{Actor, Command, Refusal, decide, seen_at};
@@ -42,7 +42,7 @@ impl Control {
                     swept.is_full = false;
                 }
                 // Somebody was faster.
-                Err(DecideError::NotFound | DecideError::Refused { .. }) => {}
+                Err(DecideError::NotFound | DecideError::Refused { .. } | DecideError::Unit(_)) => {}
             }
         }
         Ok(swept)
@@ -106,10 +106,7 @@ pub(super) fn settle(
 ) -> Result<Option<Changed>, DecideError> {
     let stored = find(conn, org, id)?.ok_or(DecideError::NotFound)?;
     match decide(&stored, &Command::Expire, &Actor::timeout(), now) {
-        Ok(change) if apply(conn, &stored, &change)? => {
-            Ok(Some(Changed { after: change.after, transitions: change.transitions }))
-        }
-        Ok(_) => Ok(None),
+        Ok(change) => carry_out(conn, &stored, change, now),
         Err(Refusal::NotDue) => {
             lapse(conn, &stored, now)?;
             Ok(None)

@@ -107,6 +107,7 @@ pub(in crate::control) use on_both;
 
 mod deliveries;
 mod races;
+mod units;
 
 on_both!(
     a_request_is_made_once_and_found,

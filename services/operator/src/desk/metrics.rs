@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use vx11_contracts::intervention::Status;
+use vx11_contracts::unit::{UnitAction, UnitEvent};
 
 use crate::domain::intervention::Transition;
 
@@ -11,6 +12,7 @@ pub(crate) struct DeskMetrics {
     asked: IntCounter,
     ended: IntCounterVec,
     waiting: IntGauge,
+    units: IntCounterVec,
 }
 
 /// Counts one who waits, until it is dropped.
@@ -33,11 +35,19 @@ impl DeskMetrics {
                 &["status"],
             )?,
             waiting: IntGauge::new("vx11_interventions_waiting", "Callers that wait for a decision over HTTP.")?,
+            units: IntCounterVec::new(
+                Opts::new("vx11_units_events_total", "What happened to units of work."),
+                &["action"],
+            )?,
         };
         // What is counted for the first time must be seen to have grown.
         for status in ENDS {
             metrics.ended.with_label_values(&[status.as_str()]);
         }
+        for action in UnitAction::ALL {
+            metrics.units.with_label_values(&[action.as_str()]);
+        }
+        registry.register(Box::new(metrics.units.clone()))?;
         registry.register(Box::new(metrics.asked.clone()))?;
         registry.register(Box::new(metrics.ended.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
@@ -52,6 +62,11 @@ impl DeskMetrics {
     pub(super) fn happened(&self, transitions: &[Transition]) {
         let ended = transitions.iter().filter(|step| step.from.is_open() && !step.to.is_open());
         ended.for_each(|step| self.ended.with_label_values(&[step.to.as_str()]).inc());
+    }
+
+    /// Counts what happened to a unit.
+    pub(super) fn happened_to_unit(&self, events: &[UnitEvent]) {
+        events.iter().for_each(|event| self.units.with_label_values(&[event.action.as_str()]).inc());
     }
 
     pub(super) fn wait(&self) -> Waiting {

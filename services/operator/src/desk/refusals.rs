@@ -34,12 +34,17 @@ impl Refusals {
 
     /// Notes that `principal` wanted to do `what` with the request `id`, and `why` nothing came of it.
     pub(super) fn note(&self, principal: &Principal, id: &str, what: &str, why: &str) {
+        self.note_as(principal, id, &format!("intervention_{what}"), why);
+    }
+
+    /// The same of anything else that has an id.
+    pub(super) fn note_as(&self, principal: &Principal, id: &str, name: &str, why: &str) {
         if self.limit.check((principal.org.as_str(), &*principal.subject)).is_err() {
             return;
         }
-        let request = name_of(principal.org.as_str(), id);
-        let mut row = action(request.as_str(), &format!("intervention_{what}"), "access", why);
-        row.target = Some(request);
+        let target = name_of(principal.org.as_str(), id);
+        let mut row = action(target.as_str(), name, "access", why);
+        row.target = Some(target);
         row.notes = Some(by(principal));
         // The writer keeps it, or counts that it had no room.
         let _ = self.trail.try_enqueue(Record::Action(row));

@@ -1,4 +1,4 @@
-//! What the trail, and the event stream that is its tail, say of interventions.
+//! What the trail, and the event stream that is its tail, say of interventions and of units of work.
 //!
 //! The trail is the platform's: it has neither the context of a request nor the arguments of an action, which stay in
 //! the tenant's own rows. Of another organisation's request it has no word that anybody there wrote, because whoever
@@ -11,7 +11,8 @@ use vx11_contracts::intervention::{Intervention, Push};
 use vx11_identity::Sha256;
 use vx11_store::Writer;
 
-use crate::domain::event::INTERVENTION;
+use crate::control::Moved;
+use crate::domain::event::{INTERVENTION, UNIT, UNIT_STATUS_CHANGED};
 use crate::hub::News;
 use crate::store::{Record, action};
 
@@ -32,6 +33,34 @@ pub(super) fn name_of(org: &str, id: &str) -> String {
     let mut name = Sha256::of_parts([org.as_bytes(), b"/", id.as_bytes()]).to_string();
     name.truncate(32);
     format!("sha256:{name}")
+}
+
+/// Leaves a row for each thing that happened to a unit, without waiting for it.
+pub(super) fn leave_unit(writer: &Writer<Record>, Moved { unit, events }: &Moved) {
+    let name = name_of(&unit.org_id, &unit.uow_id);
+    for event in events {
+        let id = unit.correlation_id.as_ref().unwrap_or(&name);
+        let mut row = action(id.as_str(), UNIT_STATUS_CHANGED, UNIT, event.new_status.as_str());
+        let mut notes = json!({
+            "org_id": unit.org_id,
+            "uow_id": name,
+            "action": event.action,
+            "old_status": event.old_status,
+            "new_status": event.new_status,
+            "version": event.version,
+        });
+        if unit.org_id == OrgId::PLATFORM {
+            notes["instance_id"] = json!(unit.instance_id);
+            notes["step"] = json!(event.step);
+            notes["rule_id"] = json!(event.rule_id);
+            notes["by"] = json!(event.by);
+        }
+        row.target = Some(name.clone());
+        row.notes = Some(notes.to_string());
+        if let Err(error) = writer.try_enqueue(Record::Action(row)) {
+            tracing::warn!(%error, "the event stream misses a change of a unit");
+        }
+    }
 }
 
 fn row(push: &Push, request: &Intervention) -> Action {

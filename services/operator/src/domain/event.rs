@@ -5,6 +5,10 @@ use vx11_contracts::event::Action;
 
 /// The class of the rows that tell of interventions, and what their events' names begin with.
 pub(crate) const INTERVENTION: &str = "intervention";
+/// The class of the rows that tell of units of work.
+pub(crate) const UNIT: &str = "unit";
+/// The event that tells of one.
+pub(crate) const UNIT_STATUS_CHANGED: &str = "unit_status_changed";
 
 /// The SSE event's name and data for `action`.
 ///
@@ -38,6 +42,7 @@ pub(crate) fn frame(action: &Action) -> (&'static str, Value) {
             Some(name) => (name, with_timestamp(notes, &action.timestamp)),
             None => ("copilot_action", json!(action)),
         },
+        UNIT if action.action == UNIT_STATUS_CHANGED => (UNIT_STATUS_CHANGED, with_timestamp(notes, &action.timestamp)),
         _ => ("copilot_action", json!(action)),
     }
 }
@@ -97,6 +102,17 @@ mod tests {
         assert_eq!(name, "intervention_status_changed");
         assert_eq!(data, json!({"request_id": "r", "old_status": "PENDING", "timestamp": "2026-11-21T04:05:06.789Z"}));
         assert_eq!(frame(&named("intervention_of_a_later_version")).0, "copilot_action");
+    }
+
+    #[test]
+    fn units_have_an_event_of_their_own() {
+        let row = Action {
+            action: UNIT_STATUS_CHANGED.to_owned(),
+            ..action("unit", "u-1", "PAUSED", Some(r#"{"uow_id":"u-1"}"#))
+        };
+        let data = json!({"uow_id": "u-1", "timestamp": "2026-11-21T04:05:06.789Z"});
+        assert_eq!(frame(&row), (UNIT_STATUS_CHANGED, data));
+        assert_eq!(frame(&action("unit", "u-1", "PAUSED", None)).0, "copilot_action");
     }
 
     #[test]

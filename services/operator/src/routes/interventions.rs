@@ -14,7 +14,7 @@ use vx11_contracts::ErrorCode;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Intervention, StandsAt};
 
-use super::store_error;
+use super::{store_error, units};
 use crate::control::DecideError;
 use crate::domain::intervention::{Refusal, RefusalClass};
 
@@ -77,6 +77,7 @@ pub(super) fn refused(error: DecideError) -> ApiError {
         DecideError::NotFound => ApiError::not_found("intervention"),
         DecideError::Store(error) => store_error(error),
         DecideError::Refused { refusal, .. } => refusal_error(refusal),
+        DecideError::Unit(refusal) => units::refusal_error(refusal),
     }
 }
 

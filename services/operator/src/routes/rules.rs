@@ -12,7 +12,7 @@ use super::socket::PATHS;
 /// Declares the rules; those of interventions hold at both of their addresses.
 macro_rules! rules {
     (
-        operator { $($method:ident $path:literal $access:ident $(($permission:ident))?;)+ }
+        operator { $($method:ident $path:literal $access:ident $(($($permission:ident),+))?;)+ }
         interventions { $($their_method:ident $their_path:literal $their_access:ident ($($their_permission:ident),+);)+ }
     ) => {
         /// The rules of the operator.
@@ -21,7 +21,7 @@ macro_rules! rules {
             Rule::new(Method::GET, PATHS[0], Access::Public),
             Rule::new(Method::GET, PATHS[1], Access::Public),
             Rule::new(Method::GET, PATHS[2], Access::Public),
-            $(Rule::new(Method::$method, concat!("/operator/api", $path), Access::$access $((Permission::$permission))?),)+
+            $(Rule::new(Method::$method, concat!("/operator/api", $path), Access::$access $(($(Permission::$permission),+))?),)+
             $(
                 Rule::new(
                     Method::$their_method,
@@ -60,6 +60,19 @@ rules! {
         POST "/turns" Needs(ManagePower);
         GET "/webhooks/deliveries" Needs(ManagePolicies);
         POST "/webhooks/deliveries/{id}/retry" Needs(ManagePolicies);
+        POST "/units" Needs(ReportUnits);
+        GET "/units" Needs(ReadUnits);
+        GET "/units/{id}" NeedsForOwn(ReadUnits, ReportUnits);
+        POST "/units/{id}/transitions" Needs(ReportUnits);
+        POST "/units/{id}/heartbeat" Needs(ReportUnits);
+        POST "/pilot/kill-switch" Needs(KillSwitch);
+        POST "/pilot/clarification/{uow_id}" Needs(Clarify);
+        POST "/pilot/waive/{uow_id}/{guard_rule_id}" Needs(Waive);
+        POST "/pilot/resume/{uow_id}" Needs(Resume);
+        POST "/pilot/cancel/{uow_id}" Needs(CancelUnit);
+        GET "/guard-rules" Needs(ReadUnits);
+        PUT "/guard-rules/{rule_id}" Needs(ManagePolicies);
+        DELETE "/guard-rules/{rule_id}" Needs(ManagePolicies);
         POST "/orgs" Needs(ManageOrgs);
         GET "/orgs" Needs(ManageOrgs);
         POST "/orgs/{id}/close" Needs(ManageOrgs);

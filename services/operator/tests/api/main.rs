@@ -18,4 +18,5 @@ mod requests;
 mod sockets;
 mod stream;
 mod trail;
+mod units;
 mod webhooks;

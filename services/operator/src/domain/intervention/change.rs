@@ -48,6 +48,15 @@ impl Change {
         self.transitions.push(Transition { from, to, by, at, version: request.version });
     }
 
+    /// Takes the decision, once.
+    pub(crate) fn redeemed(&mut self, by: &str, at: &str) {
+        if let Some(decision) = &mut self.after.decision {
+            decision.redeemed_by = Some(by.to_owned());
+            decision.redeemed_at = Some(at.to_owned());
+        }
+        self.step(Status::Completed, by, at);
+    }
+
     /// Ends the wait: for good, but for redeeming.
     pub(super) fn end(&mut self, to: Status, by: &str, at: &str, reason: Option<String>) {
         self.step(to, by, at);

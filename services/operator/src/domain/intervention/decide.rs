@@ -174,11 +174,7 @@ impl On<'_> {
                 return Err(Refusal::WrongDigest { current: Some(runnable.args_digest) });
             }
         }
-        if let Some(decision) = &mut self.change.after.decision {
-            decision.redeemed_by = Some(self.actor.subject.clone());
-            decision.redeemed_at = Some(self.at.clone());
-        }
-        self.step(Status::Completed);
+        self.change.redeemed(&self.actor.subject, &self.at);
         Ok(())
     }
 

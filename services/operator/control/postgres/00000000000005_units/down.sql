@@ -1,0 +1,3 @@
+DROP TABLE guard_rules;
+DROP TABLE unit_events;
+DROP TABLE units;

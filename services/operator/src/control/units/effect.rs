@@ -1,0 +1,143 @@
+//! What a decision does to units, and what the end of a unit does to decisions: in one transaction.
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+use vx11_contracts::intervention::{CancelBody, Role, Status};
+use vx11_contracts::unit::UnitStatus;
+use vx11_store::AnyConnection;
+
+use super::super::interventions::{self, Changed, DecideError};
+use super::super::schema::{interventions as requests, units};
+use super::{Done, UnitError, row};
+use crate::domain::intervention::{self as deciding, Actor, Command, decide};
+use crate::domain::unit::{Change, Effect, Needs, PilotAction, act, applied, effect};
+
+/// Most open interventions that are withdrawn with their unit.
+const WITHDRAWN: i64 = 100;
+
+/// What the decision in `change` does to units, which are held from now on. `change` says then that it was done.
+///
+/// # Errors
+/// That the unit stands where this is not possible: nothing is decided then.
+pub(in crate::control) fn plan(
+    conn: &mut AnyConnection,
+    org: &str,
+    change: &mut deciding::Change,
+    now: Timestamp,
+) -> Result<Vec<Change>, DecideError> {
+    let Some(effect) = effect(change) else { return Ok(Vec::new()) };
+    let Some(by) = decider(change) else { return Ok(Vec::new()) };
+    let changes = match effect {
+        Effect::Instance { instance_id, reason } => kill(conn, org, &instance_id, &reason, &by, now)?,
+        Effect::Unit { uow_id, action, needs } => {
+            let Some(unit) = row::held(conn, org, &uow_id)? else { return Ok(Vec::new()) };
+            let asked_by = unit.parked.as_ref().and_then(|hold| hold.request_id.as_deref());
+            if needs == Needs::Own && asked_by != Some(change.after.request_id.as_str()) {
+                return Ok(Vec::new());
+            }
+            match act(&unit, &action, &by, now) {
+                Ok(change) => vec![change],
+                Err(refusal) if needs == Needs::Fit => return Err(refusal.into()),
+                Err(_) => return Ok(Vec::new()),
+            }
+        }
+    };
+    applied(change);
+    Ok(changes)
+}
+
+fn decider(change: &deciding::Change) -> Option<String> {
+    let decision = change.after.decision.as_ref().map(|decision| decision.by.clone());
+    decision.or_else(|| change.transitions.last().map(|step| step.by.clone()))
+}
+
+/// A kill switch: what it makes of every active unit of an instance, which are held from now on, in one order.
+pub(super) fn kill(
+    conn: &mut AnyConnection,
+    org: &str,
+    instance: &str,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+) -> QueryResult<Vec<Change>> {
+    use units::dsl;
+    let active = units::table
+        .filter(dsl::org_id.eq(org))
+        .filter(dsl::instance_id.eq(instance))
+        .filter(dsl::status.eq(UnitStatus::Active.as_str()));
+    let ids: Vec<String> = active.order(dsl::uow_id).select(dsl::uow_id).load(conn)?;
+    let action = PilotAction::KillSwitch { reason: reason.to_owned() };
+    let mut changes = Vec::with_capacity(ids.len());
+    for id in ids {
+        let unit = row::held(conn, org, &id)?;
+        // One that is not active any more has stopped by itself.
+        changes.extend(unit.and_then(|unit| act(&unit, &action, by, now).ok()));
+    }
+    Ok(changes)
+}
+
+/// Writes `changes`. What asks for decisions on a unit that has failed is withdrawn: there is nothing left to decide.
+pub(in crate::control) fn carry_out(
+    conn: &mut AnyConnection,
+    changes: Vec<Change>,
+    now: Timestamp,
+) -> Result<Done, DecideError> {
+    let mut done = Done::default();
+    for change in changes {
+        let moved = row::apply(conn, change)?;
+        if moved.unit.status == UnitStatus::Failed {
+            let last = moved.events.last();
+            let by = last.map_or("", |event| event.by.as_str());
+            let reason = last.and_then(|event| event.reason.as_deref()).unwrap_or("no reason was given");
+            let reason = format!("the unit has failed: {reason}");
+            done.changed.extend(withdraw(conn, &moved.unit.org_id, &moved.unit.uow_id, by, &reason, now)?);
+        }
+        done.moved.push(moved);
+    }
+    Ok(done)
+}
+
+/// What can be done to a unit that is not registered here, such as a plan of madre's: what asks for decisions on it is
+/// withdrawn, and whoever asked ends it.
+pub(super) fn unregistered(
+    conn: &mut AnyConnection,
+    org: &str,
+    id: &str,
+    action: &PilotAction,
+    by: &str,
+    now: Timestamp,
+) -> Result<Done, UnitError> {
+    let PilotAction::Cancel { reason } = action else { return Err(UnitError::NotFound) };
+    let changed = withdraw(conn, org, id, by, &format!("the unit is cancelled: {reason}"), now)?;
+    if changed.is_empty() { Err(UnitError::NotFound) } else { Ok(Done { changed, ..Done::default() }) }
+}
+
+fn withdraw(
+    conn: &mut AnyConnection,
+    org: &str,
+    unit: &str,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<Changed>, DecideError> {
+    use requests::dsl;
+    let open = requests::table
+        .filter(dsl::org_id.eq(org))
+        .filter(dsl::uow_id.eq(unit))
+        .filter(dsl::status.eq_any([Status::Pending.as_str(), Status::InProgress.as_str()]));
+    let ids: Vec<String> = open.order(dsl::request_id).limit(WITHDRAWN).select(dsl::request_id).load(conn)?;
+    let reason = reason.chars().take(vx11_contracts::intervention::REASON_CHARS).collect();
+    let command = Command::Cancel(CancelBody { reason: Some(reason) });
+    // In the name of whoever ended the unit, and with the right to.
+    let actor = Actor::new(by, Role::Admin);
+    let mut withdrawn = Vec::new();
+    for id in ids {
+        let Some(stored) = interventions::find(conn, org, &id)? else { continue };
+        let Ok(change) = decide(&stored, &command, &actor, now) else { continue };
+        // One that is decided at this moment is its decider's.
+        if interventions::apply(conn, &stored, &change)? {
+            withdrawn.push(Changed::alone(change));
+        }
+    }
+    Ok(withdrawn)
+}
