@@ -62,6 +62,28 @@ async fn an_approval_runs_the_plan_and_its_session_has_the_result() {
 }
 
 #[tokio::test]
+async fn a_plan_is_cancelled_as_the_unit_of_work_that_it_is() {
+    let chain = Chain::start().expect("starts");
+    let edge = chain.edge();
+    let (plan_id, id, session) = waiting(&edge).await;
+    listed(&edge, &id).await;
+    let body = json!({ "reason": "not today" });
+    let cancelled = edge.post(&format!("/operator/api/pilot/cancel/{plan_id}"), &body).await;
+    assert_eq!(cancelled.body["data"]["withdrawn"], json!([id]), "{}", cancelled.body);
+    let plan = wait_until("the plan ends", async || {
+        let plan = edge.get(&format!("/madre/plans/{plan_id}")).await.body;
+        Some(plan).filter(|plan| plan["status"] != "WAITING")
+    })
+    .await;
+    assert_eq!(plan["status"], "ERROR", "{plan}");
+    let detail = wait_until("the session is told", async || {
+        let detail = edge.get(&format!("/operator/api/sessions/{session}")).await.body;
+        Some(detail.to_string()).filter(|detail| detail.contains("not today"))
+    });
+    assert!(detail.await.contains("nothing was done"));
+}
+
+#[tokio::test]
 async fn nothing_is_lost_when_the_operator_and_then_madre_are_killed() {
     let mut chain = Chain::start().expect("starts");
     chain.kill9("operator").expect("it ran");

@@ -19,6 +19,7 @@ mod replicas;
 mod rotation;
 mod shutdown;
 mod trace;
+mod units;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
