@@ -108,7 +108,6 @@ pub struct Criterion {
     pub op: ComparedAs,
     /// With what; `exists` needs none.
     #[serde(default)]
-    #[schema(value_type = Object)]
     pub value: Value,
 }
 
