@@ -10,6 +10,7 @@ pub mod access_token;
 pub mod api_key;
 pub mod audit_chain;
 mod base62;
+pub mod id_token;
 pub mod login_state;
 pub mod login_throttle;
 pub mod password;
@@ -23,6 +24,7 @@ pub mod stored_key;
 
 pub use access_token::{AccessTokens, Claimed, Grant, TokenError};
 pub use api_key::{ApiKeyTerms, NewApiKey, PresentedKey};
+pub use id_token::{IdToken, IdTokenError, ProviderKeys};
 pub use login_state::LoginState;
 pub use login_throttle::LoginThrottle;
 pub use password::Passwords;

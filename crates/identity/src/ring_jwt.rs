@@ -1,16 +1,21 @@
 //! The cryptography that `jsonwebtoken` works with: ring's, which TLS brings along anyway.
 //!
-//! Its own choices would add RSA and four curves, or another cryptographic library in C. Only the two algorithms that
-//! VX11 signs with are here; a token that names any other finds nothing that could verify it.
+//! Its own choices would add RSA and four curves, or another cryptographic library in C. What signs here are the two
+//! algorithms that VX11 signs with; what verifies are these and those that identity providers sign with. A token that
+//! names any other finds nothing that could verify it, and which of them is tried is said by the key, never by the token.
 
 use std::sync::Once;
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, new_error};
 use jsonwebtoken::signature::{self, Signer, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::hmac;
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory, verifier_factory, key_utils: KeyUtils::new_unimplemented() };
@@ -36,12 +41,61 @@ fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn Jw
 }
 
 fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    let curve = |scheme: &'static dyn VerificationAlgorithm| -> Result<Box<dyn JwtVerifier>, Error> {
+        let key = UnparsedPublicKey::new(scheme, key.try_get_as_bytes()?.to_vec());
+        Ok(Box::new(CurveVerifier { algorithm: *algorithm, key }))
+    };
     match (algorithm, key.family()) {
-        (Algorithm::EdDSA, AlgorithmFamily::Ed) => {
-            Ok(Box::new(EdDsaVerifier(UnparsedPublicKey::new(&ED25519, key.try_get_as_bytes()?.to_vec()))))
-        }
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => curve(&ED25519),
+        (Algorithm::ES256, AlgorithmFamily::Ec) => curve(&ECDSA_P256_SHA256_FIXED),
+        (Algorithm::ES384, AlgorithmFamily::Ec) => curve(&ECDSA_P384_SHA384_FIXED),
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?))),
+        (algorithm, AlgorithmFamily::Rsa) => RsaVerifier::new(*algorithm, key),
         _ => Err(new_error(ErrorKind::UnsupportedAlgorithm)),
+    }
+}
+
+/// RSA of 2048 bits or more; ring refuses shorter keys.
+fn rsa_scheme(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &RSA_PSS_2048_8192_SHA384,
+        Algorithm::PS512 => &RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
+struct RsaVerifier {
+    algorithm: Algorithm,
+    scheme: &'static RsaParameters,
+    key: RsaPublicKeyComponents<Vec<u8>>,
+}
+
+impl RsaVerifier {
+    #[expect(clippy::new_ret_no_self, reason = "as the factory answers")]
+    fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+        let scheme = rsa_scheme(algorithm).ok_or_else(|| new_error(ErrorKind::UnsupportedAlgorithm))?;
+        let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() else {
+            return Err(new_error(ErrorKind::InvalidKeyFormat));
+        };
+        // ring wants none of the zeros that some write before a number.
+        let number = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
+        Ok(Box::new(Self { algorithm, scheme, key: RsaPublicKeyComponents { n: number(n), e: number(e) } }))
+    }
+}
+
+impl Verifier<Vec<u8>> for RsaVerifier {
+    fn verify(&self, message: &[u8], sent: &Vec<u8>) -> Result<(), signature::Error> {
+        self.key.verify(self.scheme, message, sent).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for RsaVerifier {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 }
 
@@ -59,17 +113,20 @@ impl JwtSigner for EdDsaSigner {
     }
 }
 
-struct EdDsaVerifier(UnparsedPublicKey<Vec<u8>>);
+struct CurveVerifier {
+    algorithm: Algorithm,
+    key: UnparsedPublicKey<Vec<u8>>,
+}
 
-impl Verifier<Vec<u8>> for EdDsaVerifier {
+impl Verifier<Vec<u8>> for CurveVerifier {
     fn verify(&self, message: &[u8], sent: &Vec<u8>) -> Result<(), signature::Error> {
-        self.0.verify(message, sent).map_err(|_| signature::Error::new())
+        self.key.verify(message, sent).map_err(|_| signature::Error::new())
     }
 }
 
-impl JwtVerifier for EdDsaVerifier {
+impl JwtVerifier for CurveVerifier {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
+        self.algorithm
     }
 }
 
