@@ -173,10 +173,9 @@ fn signs_with(key: &Jwk, algorithm: Algorithm) -> bool {
         AlgorithmParameters::RSA(_) => {
             matches!(algorithm, A::RS256 | A::RS384 | A::RS512 | A::PS256 | A::PS384 | A::PS512)
         }
-        AlgorithmParameters::EllipticCurve(curve) => matches!(
-            (&curve.curve, algorithm),
-            (EllipticCurve::P256, A::ES256) | (EllipticCurve::P384, A::ES384)
-        ),
+        AlgorithmParameters::EllipticCurve(curve) => {
+            matches!((&curve.curve, algorithm), (EllipticCurve::P256, A::ES256) | (EllipticCurve::P384, A::ES384))
+        }
         AlgorithmParameters::OctetKeyPair(pair) => pair.curve == EllipticCurve::Ed25519 && algorithm == A::EdDSA,
         _ => false,
     };

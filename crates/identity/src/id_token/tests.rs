@@ -28,8 +28,8 @@ struct Provider {
 impl Provider {
     fn new() -> Self {
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &SystemRandom::new()).expect("it");
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &SystemRandom::new())
+            .expect("it");
         Self { pair, login: LoginState::begin("corp", "/", now()) }
     }
 
@@ -125,7 +125,8 @@ fn a_token_that_nobody_or_somebody_else_signed_is_refused() {
     let (provider, other) = (Provider::new(), Provider::new());
     let mut forged = provider.token(json!({}));
     let claims = base64(json!({"iss": "https://id.example", "sub": "admin"}).to_string());
-    forged = format!("{}.{claims}.{}", forged.split('.').next().expect("a head"), forged.rsplit('.').next().expect("one"));
+    forged =
+        format!("{}.{claims}.{}", forged.split('.').next().expect("a head"), forged.rsplit('.').next().expect("one"));
     assert_eq!(provider.refused(&forged), E::Invalid);
     assert_eq!(provider.refused(&other.sign(json!({"alg": "ES256", "kid": "k1"}), &provider.claims())), E::Invalid);
     assert_eq!(provider.refused(&other.sign(json!({"alg": "ES256", "kid": "k2"}), &provider.claims())), E::UnknownKey);
@@ -196,7 +197,8 @@ fn rsa_is_the_standards() {
                      _eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rq\
                      Vt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
     let key = DecodingKey::from_rsa_components(n, "AQAB").expect("a key");
-    let verify = |algorithm, signature: &str| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key, algorithm);
+    let verify =
+        |algorithm, signature: &str| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key, algorithm);
     assert!(verify(Algorithm::RS256, signature).expect("taken"));
     assert!(!verify(Algorithm::RS384, signature).expect("taken"));
     assert!(!verify(Algorithm::PS256, signature).expect("taken"));
