@@ -42,8 +42,10 @@ error_codes! {
     MalformedRequest, "malformed_request", 400, "The request cannot be read: broken JSON, invalid UTF-8, a bad header or query string.";
     MissingToken, "missing_token", 401, "No token was sent in `x-vx11-token` or `Authorization: Bearer`.";
     TokenExpired, "token_expired", 401, "The access token was good once; a refresh token brings a new one.";
+    LoginFailed, "login_failed", 401, "The login was refused, or has ended; log in anew.";
     InvalidToken, "invalid_token", 403, "A token was sent, and it is not the right one.";
     Forbidden, "forbidden", 403, "It is known who calls, and neither its role nor its key's scopes allow this.";
+    CrossSite, "cross_site", 403, "The request relies on a cookie, and does not come from a page of this origin.";
     OffByPolicy, "off_by_policy", 403, "The current policy keeps this off; the body names the service and what to do.";
     ModelNotAllowed, "model_not_allowed", 403, "The API key may not use this model; the body lists those that it may.";
     HeldRejected, "held_rejected", 403, "A rule of the gateway held the request for a person, who did not approve it; the sentence says why.";

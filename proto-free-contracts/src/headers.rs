@@ -40,6 +40,8 @@ pub const INTERVENTION: &str = "x-vx11-intervention";
 pub const PREFER: &str = "prefer";
 /// RFC 7240: which of these was heeded.
 pub const PREFERENCE_APPLIED: &str = "preference-applied";
+/// The client's address as the edge knows it, for the routes that log people in. A client's own is dropped there.
+pub const CLIENT_ADDRESS: &str = "x-vx11-client-address";
 /// How many provider calls the answer took.
 pub const ATTEMPTS: &str = "x-vx11-attempts";
 /// Milliseconds, with fractions, that the gateway itself took until an answer's head.

@@ -1,4 +1,4 @@
-//! Organisations and keys, kept on the database itself: for the command line, also while services run.
+//! Organisations, people and keys, kept on the database itself: for the command line, also while services run.
 //!
 //! Whoever can open the database needs no leave. What is done is in the audit log of the data directory.
 
@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use vx11_chassis::config::Common;
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::{ApiKey, NewKey, Org, OrgId};
-use vx11_identity::NewApiKey;
+use vx11_contracts::identity::{ApiKey, NewKey, Org, OrgId, Pilot, PilotChange, Role};
+use vx11_identity::{KeyKind, NewApiKey, Passwords, StoredKey};
 use vx11_store::StoreError;
 
 use crate::control::Control;
 use crate::domain::key_terms::{KeyTerms, NAME_RULE, name_for_people};
+use crate::login::{LOGIN_RULE, is_login};
 use crate::shared;
 use crate::store::{Record, Store, action};
 
@@ -20,7 +21,7 @@ const BY: &str = "vx11";
 /// Rows of one look into the database.
 const PAGE: u32 = 500;
 
-/// Keeps organisations and keys.
+/// Keeps organisations, people and keys.
 #[derive(Clone, Debug)]
 pub struct Admin {
     control: Control,
@@ -110,6 +111,76 @@ impl Admin {
         let revoked = revoked.ok_or_else(missing)?;
         self.note("key_revoke", revoked.subject.clone()).await;
         Ok(revoked)
+    }
+
+    /// Makes a pilot who logs in with this password, or gives one who does another: its sessions end then.
+    ///
+    /// # Errors
+    /// When the name or the password can't be one, or there is no such organisation.
+    pub async fn set_password(
+        &self,
+        org: &OrgId,
+        login: &str,
+        role: Role,
+        password: SecretString,
+    ) -> Result<Pilot, AdminError> {
+        if !is_login(login) {
+            return Err(AdminError::Refused(format!("the name {LOGIN_RULE}")));
+        }
+        let hash = Passwords::default().hash(&password).map_err(|error| AdminError::Refused(error.to_string()))?;
+        let set = self.control.pilots(org).set_password(login, role, hash, Timestamp::now()).await?;
+        let set =
+            set.ok_or_else(|| AdminError::Refused(format!("there is no organisation `{org}`, or it is closed")))?;
+        self.note("password_set", set.pilot_id.clone()).await;
+        Ok(set)
+    }
+
+    /// Every pilot, or those of one organisation, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_pilots(&self, org: Option<OrgId>) -> Result<Vec<Pilot>, AdminError> {
+        let orgs = match org {
+            Some(org) => vec![org],
+            None => self.orgs().await?,
+        };
+        let mut pilots: Vec<Pilot> = Vec::new();
+        for org in orgs {
+            let (of_org, mut after) = (self.control.pilots(&org), None);
+            loop {
+                let page = of_org.list(after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.pilot_id.clone());
+                pilots.extend(page);
+            }
+        }
+        Ok(pilots)
+    }
+
+    /// Changes a pilot; one that is shut out loses its sessions.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub async fn change_pilot(&self, org: &OrgId, id: &str, change: PilotChange) -> Result<Pilot, AdminError> {
+        let changed = self.control.pilots(org).change(id, change, Timestamp::now()).await?;
+        let changed = changed.ok_or_else(|| AdminError::Refused(format!("there is no pilot `{id}` in `{org}`")))?;
+        self.note("pilot_change", changed.pilot_id.clone()).await;
+        Ok(changed)
+    }
+
+    /// Makes the key that is to sign access tokens next, five minutes from now; those of before verify until their last
+    /// token has expired. Its id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rotate_signing_key(&self) -> Result<String, AdminError> {
+        let now = Timestamp::now();
+        // Where there is none yet, this makes the first.
+        self.control.signing_keys(now).await?;
+        let key = StoredKey::next(KeyKind::EdDsa, now);
+        self.control.add_signing_key(&key).await?;
+        self.note("signing_key_rotate", key.id.clone()).await;
+        Ok(key.id)
     }
 
     async fn orgs(&self) -> Result<Vec<OrgId>, AdminError> {

@@ -1,5 +1,7 @@
 //! The operator's configuration section.
 
+mod login;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use vx11_chassis::config::ConfigError;
 use vx11_chassis::process::Section;
 use vx11_resilience::BreakerConfig;
+
+pub(crate) use login::{LoginConfig, ProviderConfig, ProviderKind, is_loopback};
 
 /// `[operator]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -26,6 +30,8 @@ pub struct OperatorConfig {
     pub units: UnitsConfig,
     /// Webhooks.
     pub webhooks: WebhooksConfig,
+    /// How people log in.
+    pub login: LoginConfig,
 }
 
 /// `[operator.chat]`
@@ -173,6 +179,7 @@ impl Default for OperatorConfig {
             interventions: InterventionsConfig::default(),
             units: UnitsConfig::default(),
             webhooks: WebhooksConfig::default(),
+            login: LoginConfig::default(),
         }
     }
 }
@@ -232,7 +239,7 @@ impl Section for OperatorConfig {
             None if self.chat.max_message_chars == 0 => {
                 Err(ConfigError::unusable("operator.chat.max_message_chars", "must be at least 1"))
             }
-            None => Ok(()),
+            None => self.login.check(),
         }
     }
 }

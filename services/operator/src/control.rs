@@ -26,7 +26,7 @@ use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
-pub(crate) use identity::Bearer;
+pub(crate) use identity::{Bearer, Entry, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id};
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
 pub(crate) use units::{Done, Moved, Report, UnitError, Units};
 

@@ -14,6 +14,7 @@ mod events;
 mod feed;
 mod health_watch;
 mod hub;
+mod login;
 mod metrics;
 mod metrics_cache;
 mod routes;
@@ -31,6 +32,14 @@ pub use serve::serve;
 
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "operator";
+
+/// Checks what the configuration names and does not hold: the secrets of providers that people log in at.
+///
+/// # Errors
+/// When one is missing or cannot be read.
+pub fn check_config(config: &OperatorConfig, common: &vx11_chassis::config::Common) -> anyhow::Result<()> {
+    login::check(&config.login, &common.secrets)
+}
 
 /// The document of the service's routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {

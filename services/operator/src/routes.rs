@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod auth;
 mod chat;
 mod circuit_breakers;
 mod commands;
@@ -67,8 +68,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .configure(units::routes)
             .configure(pilot::routes)
             .configure(guard_rules::routes)
-            .configure(account::routes),
+            .configure(account::routes)
+            .configure(auth::routes),
     );
+    config.service(account::well_known_keys);
     // Where older clients look for them.
     config.service(web::scope("/api").configure(interventions::routes));
     config.configure(socket::routes);
@@ -77,6 +80,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 /// The document of every route.
 #[derive(OpenApi)]
 #[openapi(
+    paths(account::well_known_keys),
     // What receivers of webhooks get: no route answers with it.
     components(schemas(vx11_contracts::intervention::WebhookEvent)),
     info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; interventions, which people decide; units of work, which people stop; and who may call."),
@@ -87,6 +91,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         (path = "/operator/api", api = pilot::PilotApi),
         (path = "/operator/api", api = guard_rules::GuardRulesApi),
         (path = "/operator/api", api = account::AccountApi),
+        (path = "/operator/api/auth", api = auth::AuthApi),
         (path = "/ws", api = socket::SocketApi),
     )
 )]
@@ -119,7 +124,7 @@ pub(crate) struct OperatorApi;
 struct ScopeApi;
 
 /// A store that does not answer, to the caller of a route that needs it.
-fn store_error(error: StoreError) -> ApiError {
+pub(crate) fn store_error(error: StoreError) -> ApiError {
     if error.is_unfit_text() {
         // In an address or in a body: PostgreSQL alone minds.
         return ApiError::new(ErrorCode::InvalidField, "a text has the character U+0000, which cannot be kept");

@@ -27,6 +27,7 @@ use crate::desk::{Desk, DeskLimits, DeskMetrics};
 use crate::events::EventHub;
 use crate::feed::Feeds;
 use crate::health_watch::HealthWatch;
+use crate::login::{Login, LoginMetrics};
 use crate::metrics::Metrics;
 use crate::routes::Callers;
 use crate::state::{Peer, Places, State};
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     rows_total: Arc<crate::row_total::RowTotal>,
     control: Control,
     pub(crate) verifier: Verifier,
+    login: Login,
     desk: Desk,
     feeds: Feeds,
     callers: Callers,
@@ -100,6 +102,9 @@ impl Shared {
         let limits = DeskLimits { waits: config.interventions.max_waits_per_org, archive_days };
         let desk = Desk::new(control.clone(), store.writer.clone(), told, webhooks.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
+        let verifier = Verifier::new(control.clone(), store.writer.clone(), secret);
+        let told = LoginMetrics::new(registry)?;
+        let login = Login::new(&config.login, &common.secrets, control.clone(), verifier.clone(), told)?;
         let chat = &config.chat;
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
@@ -116,7 +121,8 @@ impl Shared {
             feeds,
             callers: Callers::default(),
             webhooks,
-            verifier: Verifier::new(control.clone(), store.writer.clone(), secret),
+            verifier,
+            login,
             control,
             config: Arc::new(config),
             common: Arc::new(common),
@@ -158,6 +164,7 @@ impl Shared {
             store: self.store.clone(),
             control: self.control.clone(),
             verifier: self.verifier.clone(),
+            login: self.login.clone(),
             desk: self.desk.clone(),
             feeds: self.feeds.clone(),
             callers: self.callers.clone(),

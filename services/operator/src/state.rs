@@ -12,6 +12,7 @@ use crate::control::Control;
 use crate::desk::Desk;
 use crate::events::EventHub;
 use crate::feed::Feeds;
+use crate::login::Login;
 use crate::metrics_cache::MetricsCache;
 use crate::routes::Callers;
 use crate::row_total::RowTotal;
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) control: Control,
     /// Who calls.
     pub(crate) verifier: Verifier,
+    /// How people come in.
+    pub(crate) login: Login,
     /// Requests for people's decisions.
     pub(crate) desk: Desk,
     /// What dashboards are sent of them.

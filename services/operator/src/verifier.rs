@@ -22,10 +22,10 @@ use vx11_chassis::{RequestContext, Shutdown};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::{OrgId, Principal};
 use vx11_identity::api_key::should_note_use;
-use vx11_identity::{PresentedKey, StoredKey, TokenError};
+use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
 use vx11_store::{StoreError, Writer};
 
-use crate::control::{Bearer, Control};
+use crate::control::{Bearer, Control, Standing};
 use crate::store::{Record, action};
 use known_keys::KnownKeys;
 
@@ -44,7 +44,7 @@ pub(crate) struct Verifier {
     /// By a key's id; `None` for what is nobody's.
     keys: Cache<String, Option<Arc<Remembered>>>,
     /// By a token's organisation, its pilot and its id: whether it still counts. Without an id: whether its pilot does.
-    standing: Cache<(OrgId, Arc<str>, String), bool>,
+    standing: Cache<(OrgId, Arc<str>, String), Standing>,
 }
 
 #[derive(Debug)]
@@ -76,6 +76,17 @@ impl Verifier {
     /// Forgets what is known of a key: it was revoked here.
     pub(crate) fn forget(&self, key_id: &str) {
         self.keys.invalidate(key_id);
+    }
+
+    /// Forgets what is known of a token: it was revoked here.
+    pub(crate) fn forget_token(&self, token: &Claimed) {
+        let Principal { org, subject, .. } = &token.principal;
+        self.standing.invalidate(&(org.clone(), subject.clone(), token.id.clone()));
+    }
+
+    /// Forgets what is known of all tokens: a pilot was changed here, or its sessions were ended.
+    pub(crate) fn forget_tokens(&self) {
+        self.standing.invalidate_all();
     }
 
     /// Forgets what is known of all keys and tokens: an organisation was closed here.
@@ -121,17 +132,26 @@ impl Verifier {
     /// Who comes with an access token.
     async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
         let claimed = self.tokens.verify(token, Timestamp::now()).await?;
-        if self.counts(&claimed.principal, &claimed.id).await? { Ok(claimed.principal) } else { Err(Refusal::Invalid) }
+        self.counts(&claimed.principal, &claimed.id, Some(claimed.issued_at)).await?;
+        Ok(claimed.principal)
     }
 
-    async fn counts(&self, principal: &Principal, id: &str) -> Result<bool, Refusal> {
+    async fn counts(&self, principal: &Principal, id: &str, issued_at: Option<Timestamp>) -> Result<(), Refusal> {
         let place = (principal.org.clone(), principal.subject.clone(), id.to_owned());
-        if let Some(counts) = self.standing.get(&place) {
-            return Ok(counts);
+        let standing = match self.standing.get(&place) {
+            Some(standing) => standing,
+            None => {
+                let standing = self.control.stands(principal, id, issued_at).await.map_err(unavailable)?;
+                self.standing.insert(place, standing);
+                standing
+            }
+        };
+        match standing {
+            Standing::Good => Ok(()),
+            // As one whose time is over: another one may be had with the refresh token.
+            Standing::Overtaken => Err(Refusal::Expired),
+            Standing::Out => Err(Refusal::Invalid),
         }
-        let counts = self.control.stands(principal, id).await.map_err(unavailable)?;
-        self.standing.insert(place, counts);
-        Ok(counts)
     }
 }
 
@@ -150,13 +170,9 @@ impl auth::Verifier for Verifier {
     }
 
     async fn stands(&self, principal: &Principal) -> Result<(), Refusal> {
-        let stands = match principal.subject.strip_prefix("key:") {
-            Some(id) => {
-                let key = self.key(id).await?;
-                key.bearer.terms.org == principal.org && key.bearer.terms.is_good(Timestamp::now())
-            }
-            None => self.counts(principal, "").await?,
-        };
+        let Some(id) = principal.subject.strip_prefix("key:") else { return self.counts(principal, "", None).await };
+        let key = self.key(id).await?;
+        let stands = key.bearer.terms.org == principal.org && key.bearer.terms.is_good(Timestamp::now());
         if stands { Ok(()) } else { Err(Refusal::Invalid) }
     }
 

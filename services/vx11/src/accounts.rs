@@ -1,14 +1,17 @@
-//! `vx11 org`, `vx11 key`, `vx11 admin`: organisations and keys, kept on the database itself, also while services run.
+//! `vx11 org`, `vx11 key`, `vx11 pilot`, `vx11 admin`, `vx11 signing-key`: who may call, kept on the database itself,
+//! also while services run.
 //!
 //! What a script wants stands on stdout alone: a key that was made, a list. What people want to know beside it stands
 //! on stderr.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Settings;
-use vx11_contracts::identity::{ApiKey, NewKey, OrgId, Role, Scope};
+use vx11_contracts::identity::{ApiKey, NewKey, OrgId, Pilot, PilotChange, Role, Scope};
 use vx11_operator::{Admin, AdminError};
 
 #[derive(Subcommand)]
@@ -54,6 +57,54 @@ pub(crate) enum AdminCommand {
         #[arg(long)]
         expires: Option<String>,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PilotCommand {
+    /// Let somebody log in with a password, or give it another one, which is read from standard input; with
+    /// `operator.login.passwords = true` it is good for something.
+    SetPassword {
+        /// Its name: letters, digits and `-`, `_`, `.`.
+        login: String,
+        /// ADMIN, OPERATOR or VIEWER.
+        #[arg(long)]
+        role: Role,
+        /// Whose pilot.
+        #[arg(long, default_value = OrgId::PLATFORM)]
+        org: OrgId,
+        /// Read the password from this file.
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+    },
+    /// List pilots: id, organisation, role, state, last login, address for mail, name; tabs between.
+    List {
+        /// Of this organisation only.
+        #[arg(long)]
+        org: Option<OrgId>,
+    },
+    /// Change a pilot; running services know within five seconds.
+    Set {
+        /// Its id, as in the list.
+        id: String,
+        /// Whose pilot.
+        #[arg(long, default_value = OrgId::PLATFORM)]
+        org: OrgId,
+        /// ADMIN, OPERATOR or VIEWER.
+        #[arg(long)]
+        role: Option<Role>,
+        /// Shut it out, and end its sessions.
+        #[arg(long)]
+        disable: bool,
+        /// Let it in again.
+        #[arg(long, conflicts_with = "disable")]
+        enable: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SigningKeyCommand {
+    /// Make the key that signs access tokens from five minutes on, and print its id.
+    Rotate,
 }
 
 #[derive(Args)]
@@ -112,6 +163,48 @@ pub(crate) fn admin(command: AdminCommand) -> anyhow::Result<()> {
     create(&NewKey { name, role: Role::Admin, scopes, expires_at: expires, org: Some(org) })
 }
 
+pub(crate) fn pilot(command: PilotCommand) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        PilotCommand::SetPassword { login, role, org, password_file } => {
+            let password = password(password_file)?;
+            let set = done(async |admin| admin.set_password(&org, &login, role, password.clone()).await)?;
+            Ok(writeln!(out, "{}", pilot_line(&set))?)
+        }
+        PilotCommand::List { org } => {
+            let pilots = done(async |admin| admin.list_pilots(org).await)?;
+            pilots.iter().try_for_each(|pilot| writeln!(out, "{}", pilot_line(pilot)))?;
+            Ok(out.flush()?)
+        }
+        PilotCommand::Set { id, org, role, disable, enable } => {
+            let change = PilotChange { role, disabled: (disable || enable).then_some(disable) };
+            let changed = done(async |admin| admin.change_pilot(&org, &id, change).await)?;
+            Ok(writeln!(out, "{}", pilot_line(&changed))?)
+        }
+    }
+}
+
+pub(crate) fn signing_key(command: SigningKeyCommand) -> anyhow::Result<()> {
+    let SigningKeyCommand::Rotate = command;
+    let id = done(async |admin| admin.rotate_signing_key().await)?;
+    Ok(writeln!(std::io::stdout(), "{id}")?)
+}
+
+/// A password, of which the last line's end is none. Never an argument: those are in histories and process lists.
+fn password(file: Option<PathBuf>) -> anyhow::Result<SecretString> {
+    /// More than any password has.
+    const MOST: u64 = 64 * 1024;
+    let mut text = String::new();
+    match file {
+        Some(file) => {
+            let open = std::fs::File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            open.take(MOST).read_to_string(&mut text)?
+        }
+        None => std::io::stdin().take(MOST).read_to_string(&mut text)?,
+    };
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}
+
 fn create(asked: &NewKey) -> anyhow::Result<()> {
     let (key, plain): (ApiKey, SecretString) = done(async |admin| admin.create_key(asked).await)?;
     writeln!(std::io::stderr(), "{}\nThe key is shown this once:", line(&key))?;
@@ -135,4 +228,11 @@ fn line(key: &ApiKey) -> String {
     };
     let used = key.last_used_at.as_ref().map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
     [key.id.as_str(), key.org.as_str(), key.role.as_str(), &scopes.join(","), &state, &used, &key.name].join("\t")
+}
+
+fn pilot_line(pilot: &Pilot) -> String {
+    let state = pilot.disabled_at.as_ref().map_or_else(|| "good".to_owned(), |at| format!("shut out {at}"));
+    let last = pilot.last_login.as_ref().map_or_else(|| "never logged in".to_owned(), |at| format!("logged in {at}"));
+    let email = pilot.email.as_deref().unwrap_or("-");
+    [&pilot.pilot_id, pilot.org.as_str(), pilot.role.as_str(), &state, &last, email, &pilot.name].join("\t")
 }

@@ -10,7 +10,8 @@ use vx11_chassis::process::section;
 pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let settings = Settings::of_process(file)?;
     section::<vx11_tentaculo::TentaculoConfig>(&settings)?;
-    section::<vx11_operator::OperatorConfig>(&settings)?;
+    let operator = section::<vx11_operator::OperatorConfig>(&settings)?;
+    vx11_operator::check_config(&operator, &settings.common()?)?;
     section::<vx11_madre::MadreConfig>(&settings)?;
     section::<vx11_mock_provider::MockProviderConfig>(&settings)?;
     Ok(writeln!(std::io::stdout(), "{}", vx11_switch::check_config(file)?)?)

@@ -40,6 +40,12 @@ enum Command {
     /// Keep API keys.
     #[command(subcommand)]
     Key(accounts::KeyCommand),
+    /// Keep people.
+    #[command(subcommand)]
+    Pilot(accounts::PilotCommand),
+    /// Keep the keys that sign access tokens.
+    #[command(subcommand)]
+    SigningKey(accounts::SigningKeyCommand),
     /// Let the first administrator in.
     #[command(subcommand)]
     Admin(accounts::AdminCommand),
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
         Command::Org(command) => accounts::org(command),
         Command::Key(command) => accounts::key(command),
+        Command::Pilot(command) => accounts::pilot(command),
+        Command::SigningKey(command) => accounts::signing_key(command),
         Command::Admin(command) => accounts::admin(command),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),

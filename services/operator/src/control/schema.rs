@@ -104,6 +104,36 @@ diesel::table! {
         oauth_provider -> Nullable<Text>,
         oauth_id -> Nullable<Text>,
         disabled_at -> Nullable<Text>,
+        tokens_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pilot_passwords (org_id, pilot_id) {
+        org_id -> Text,
+        pilot_id -> Text,
+        hash -> Text,
+        set_at -> Text,
+    }
+}
+
+diesel::table! {
+    refresh_families (org_id, family_id) {
+        org_id -> Text,
+        family_id -> Text,
+        pilot_id -> Text,
+        started_at -> Text,
+        revoked_at -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (hash) {
+        hash -> Text,
+        org_id -> Text,
+        family_id -> Text,
+        expires_at -> Text,
+        replaced_at -> Nullable<Text>,
     }
 }
 

@@ -1,7 +1,8 @@
-//! Who may call: organisations, API keys, the caller itself, and the public keys of access tokens.
+//! Who may call: organisations, pilots, API keys, the caller itself, and the public keys of access tokens.
 
 mod keys;
 mod orgs;
+mod pilots;
 mod whoami;
 
 use actix_web::web;
@@ -15,6 +16,8 @@ use crate::state::State;
 use crate::store::{Record, action};
 use crate::verifier::by;
 
+pub(super) use whoami::{__path_well_known_keys, well_known_keys};
+
 /// Adds the routes, within the scope that is asked for.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -24,6 +27,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(keys::create)
         .service(keys::list)
         .service(keys::revoke)
+        .service(pilots::list)
+        .service(pilots::change)
+        .service(pilots::end_sessions)
         .service(whoami::whoami)
         .service(whoami::jwks);
 }
@@ -37,6 +43,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     keys::create,
     keys::list,
     keys::revoke,
+    pilots::list,
+    pilots::change,
+    pilots::end_sessions,
     whoami::whoami,
     whoami::jwks
 ))]

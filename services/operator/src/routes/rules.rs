@@ -21,6 +21,7 @@ macro_rules! rules {
             Rule::new(Method::GET, PATHS[0], Access::Public),
             Rule::new(Method::GET, PATHS[1], Access::Public),
             Rule::new(Method::GET, PATHS[2], Access::Public),
+            Rule::new(Method::GET, "/.well-known/jwks.json", Access::Public),
             $(Rule::new(Method::$method, concat!("/operator/api", $path), Access::$access $(($(Permission::$permission),+))?),)+
             $(
                 Rule::new(
@@ -79,8 +80,17 @@ rules! {
         POST "/keys" Needs(ManageKeys);
         GET "/keys" Needs(ManageKeys);
         DELETE "/keys/{id}" Needs(ManageKeys);
+        GET "/pilots" Needs(ReadPilots);
+        PATCH "/pilots/{id}" Needs(ManagePilots);
+        DELETE "/pilots/{id}/sessions" Needs(ManagePilots);
         GET "/whoami" Known;
         GET "/jwks" Public;
+        GET "/auth/providers" Public;
+        GET "/auth/login/{provider}" Public;
+        GET "/auth/callback/{provider}" Public;
+        POST "/auth/login" Public;
+        POST "/auth/refresh" Public;
+        POST "/auth/logout" Public;
     }
     interventions {
         POST "" Needs(OpenInterventions);

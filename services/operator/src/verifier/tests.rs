@@ -90,7 +90,7 @@ async fn a_use_is_noted_once_in_a_while() {
 async fn a_token_counts_until_it_expires_or_is_revoked() {
     let home = home();
     home.verifier.tokens.jwks().await.expect("keys");
-    let tokens = home.verifier.tokens.tokens().expect("keys");
+    let tokens = home.verifier.tokens.tokens().await.expect("keys");
     let now = Timestamp::now();
     let grant = tokens.grant(&pilot(), now).expect("made");
     assert_eq!(home.verifier.verify(grant.token.expose_secret()).await, Ok(pilot()));
@@ -109,9 +109,9 @@ async fn a_token_counts_until_it_expires_or_is_revoked() {
 async fn what_is_remembered_of_one_pilots_token_says_nothing_of_anothers() {
     let home = home();
     let bob = Principal { subject: "github:bob".into(), ..pilot() };
-    home.verifier.standing.insert((pilot().org, pilot().subject, "the same id".to_owned()), false);
-    assert_eq!(home.verifier.counts(&pilot(), "the same id").await, Ok(false));
-    assert_eq!(home.verifier.counts(&bob, "the same id").await, Ok(true));
+    home.verifier.standing.insert((pilot().org, pilot().subject, "the same id".to_owned()), Standing::Out);
+    assert_eq!(home.verifier.counts(&pilot(), "the same id", None).await, Err(Refusal::Invalid));
+    assert_eq!(home.verifier.counts(&bob, "the same id", None).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,21 +4,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 use vx11_http_client::{Client, Connector, Request, Response};
 
 use super::reach::Reach;
 use super::signature::{SigningKeys, sign};
+use crate::clients::system_certificates;
 use crate::control::Due;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -138,12 +136,6 @@ impl Sender {
             .header(WEBHOOK_SIGNATURE, value(&signature)?)
             .body(Bytes::from(due.body.clone())))
     }
-}
-
-fn system_certificates() -> anyhow::Result<Arc<ClientConfig>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions()?.with_platform_verifier();
-    Ok(Arc::new(builder.context("cannot read the system's certificates")?.with_no_client_auth()))
 }
 
 fn judge(response: &Response) -> Result<(), Failure> {

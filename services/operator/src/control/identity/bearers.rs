@@ -10,9 +10,9 @@ use vx11_identity::{ApiKeyTerms, Claimed};
 use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::super::Control;
-use super::super::schema::{api_keys, pilots, revoked_tokens};
+use super::super::schema::{api_keys, revoked_tokens};
 use super::keys::Row;
-use super::orgs;
+use super::{orgs, pilots};
 
 /// A key of an organisation that is open.
 #[derive(Clone, Debug)]
@@ -23,6 +23,17 @@ pub(crate) struct Bearer {
     pub(crate) subject: Arc<str>,
     /// When it was last used, to the minute.
     pub(crate) last_used_at: Option<Timestamp>,
+}
+
+/// Whether an access token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It does.
+    Good,
+    /// It was good until the pilot's role changed, or its sessions were ended: another one may be had for it.
+    Overtaken,
+    /// It lets nobody in.
+    Out,
 }
 
 impl Control {
@@ -56,22 +67,35 @@ impl Control {
     }
 
     /// Whether the access token `id`, whose signature is right, still counts: it was not revoked, its organisation is
-    /// open, and its pilot may still come in. Without an `id` it is asked of the pilot alone.
+    /// open, and its pilot may still come in, as what the token says. Without an `id` it is asked of the pilot alone, as
+    /// it is without the time that the token was made at.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn stands(&self, principal: &Principal, id: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn stands(
+        &self,
+        principal: &Principal,
+        id: &str,
+        issued_at: Option<Timestamp>,
+    ) -> Result<Standing, StoreError> {
         let (org, id) = (principal.org.as_str().to_owned(), id.to_owned());
-        let subject = principal.subject.as_ref().to_owned();
+        let (subject, role) = (principal.subject.as_ref().to_owned(), principal.role);
         let read = move |conn: &mut AnyConnection| {
             let revoked = revoked_tokens::table.find((&org, id)).select(revoked_tokens::jti);
             if revoked.first::<String>(conn).optional()?.is_some() || !orgs::is_open(conn, &org)? {
-                return Ok(false);
+                return Ok(Standing::Out);
             }
-            // What is no pilot, such as a service that shares the secret, is known by its token alone.
-            let pilot = pilots::table.find((&org, subject)).select(pilots::disabled_at);
-            let disabled: Option<Option<String>> = pilot.first(conn).optional()?;
-            Ok::<_, StoreError>(disabled.flatten().is_none())
+            let Some(pilot) = pilots::find(conn, &org, &subject)? else {
+                // What is no pilot, such as a service that shares the secret, is known by its token alone.
+                return Ok(Standing::Good);
+            };
+            let ended: Option<Timestamp> = pilot.tokens_from.as_deref().and_then(|text| text.parse().ok());
+            let is_of_before = ended.zip(issued_at).is_some_and(|(ended, issued_at)| issued_at <= ended);
+            Ok::<_, StoreError>(match pilot.disabled_at {
+                Some(_) => Standing::Out,
+                None if is_of_before || pilot.role != role.as_str() => Standing::Overtaken,
+                None => Standing::Good,
+            })
         };
         self.database.read(Scope::Platform, read).await
     }
@@ -80,7 +104,6 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    #[cfg_attr(not(test), expect(dead_code, reason = "logging out revokes"))]
     pub(crate) async fn revoke_token(&self, token: &Claimed, now: Timestamp) -> Result<(), StoreError> {
         let (org, id) = (token.principal.org.as_str().to_owned(), token.id.clone());
         let (until, now) = (time::render(token.expires_at), time::render(now));

@@ -14,7 +14,7 @@ use super::super::schema::signing_keys;
 const PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl Control {
-    /// Every key there is. The first is made where there is none, the next where the newest has signed for a month, and
+    /// Every key there is. The first of each kind is made where there is none, the next for tokens where the newest has signed for a month, and
     /// those whose last token has expired are deleted: whichever replica comes first does it.
     ///
     /// # Errors
@@ -34,8 +34,10 @@ impl Control {
         self.database.write(Scope::Platform, write).await
     }
 
-    /// A key that another replica made.
-    #[cfg(test)]
+    /// Adds a key: one that is to follow those in use before their time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
     pub(crate) async fn add_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
         let key = key.clone();
         self.database.write(Scope::Platform, move |conn| Ok::<_, StoreError>(insert(conn, &key)?)).await
@@ -44,24 +46,28 @@ impl Control {
 
 /// What is to be done about the keys.
 struct Change {
-    made: Option<StoredKey>,
+    made: Vec<StoredKey>,
     spent: Vec<String>,
 }
 
 impl Change {
     fn of(stored: &[StoredKey], now: Timestamp) -> Option<Self> {
-        let Ok(keys) = SigningKeys::new(stored) else {
-            return Some(Self { made: Some(StoredKey::first(KeyKind::EdDsa, now)), spent: Vec::new() });
-        };
-        let made = keys.is_due(PERIOD, now).then(|| StoredKey::next(KeyKind::EdDsa, now));
-        let spent: Vec<_> = keys.spent(now).map(str::to_owned).collect();
-        (made.is_some() || !spent.is_empty()).then_some(Self { made, spent })
+        let (mut made, mut spent) = (Vec::new(), Vec::new());
+        match SigningKeys::new(stored) {
+            Ok(keys) => {
+                made.extend(keys.is_due(PERIOD, now).then(|| StoredKey::next(KeyKind::EdDsa, now)));
+                spent.extend(keys.spent(now).map(str::to_owned));
+            }
+            Err(_) => made.push(StoredKey::first(KeyKind::EdDsa, now)),
+        }
+        if !stored.iter().any(|key| key.kind == KeyKind::Seal) {
+            made.push(StoredKey::first(KeyKind::Seal, now));
+        }
+        (!made.is_empty() || !spent.is_empty()).then_some(Self { made, spent })
     }
 
     fn write(self, conn: &mut AnyConnection) -> QueryResult<()> {
-        if let Some(key) = self.made {
-            insert(conn, &key)?;
-        }
+        self.made.iter().try_for_each(|key| insert(conn, key))?;
         diesel::delete(signing_keys::table.filter(signing_keys::id.eq_any(self.spent))).execute(conn).map(drop)
     }
 }

@@ -52,6 +52,20 @@ pub(crate) struct JsonWebKey {
 ))]
 #[get("/jwks")]
 pub(crate) async fn jwks(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    public_keys(&state).await
+}
+
+/// The same keys, where libraries look for them.
+#[utoipa::path(operation_id = "well_known_keys", tag = "identity", security(()), responses(
+    (status = 200, body = JsonWebKeySet),
+    (status = 503, body = ErrorBody),
+))]
+#[get("/.well-known/jwks.json")]
+pub(crate) async fn well_known_keys(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    public_keys(&state).await
+}
+
+async fn public_keys(state: &State) -> Result<HttpResponse, ApiError> {
     let keys = state.verifier.tokens().jwks().await;
     let keys = keys.ok_or_else(|| ApiError::new(ErrorCode::StoreUnavailable, "the keys cannot be read"))?;
     // Shorter than the five minutes that a new key is known before it signs.

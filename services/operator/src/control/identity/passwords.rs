@@ -1,0 +1,69 @@
+//! Passwords of pilots who have one here, as hashes.
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+use vx11_contracts::identity::{Pilot, Role};
+use vx11_contracts::time;
+use vx11_store::{AnyConnection, StoreError};
+
+use super::super::schema::{pilot_passwords, pilots};
+use super::pilots::{Pilots, Row, find};
+use super::{PASSWORD_PROVIDER, orgs, sessions};
+
+impl Pilots {
+    /// Makes a pilot who comes with a password, of which `hash` was made; or gives one who does another password.
+    /// `None`: there is no such organisation, or it is closed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn set_password(
+        &self,
+        login: &str,
+        role: Role,
+        hash: String,
+        now: Timestamp,
+    ) -> Result<Option<Pilot>, StoreError> {
+        let (org, at) = (self.org.as_str().to_owned(), time::render(now));
+        let (id, name) = (local_id(login), login.to_owned());
+        let write = move |conn: &mut AnyConnection| {
+            if !orgs::is_open(conn, &org)? {
+                return Ok(None);
+            }
+            if find(conn, &org, &id)?.is_some() {
+                // Whoever knew the password of before is out with it.
+                sessions::end_all(conn, &org, &id, &at)?;
+                diesel::update(pilots::table.find((&org, &id))).set(pilots::role.eq(role.as_str())).execute(conn)?;
+            } else {
+                diesel::insert_into(pilots::table).values(Row::new(&org, &id, &name, role, &at)).execute(conn)?;
+            }
+            diesel::delete(pilot_passwords::table.find((&org, &id))).execute(conn)?;
+            let row = (
+                pilot_passwords::org_id.eq(&org),
+                pilot_passwords::pilot_id.eq(&id),
+                pilot_passwords::hash.eq(&hash),
+                pilot_passwords::set_at.eq(&at),
+            );
+            diesel::insert_into(pilot_passwords::table).values(row).execute(conn)?;
+            Ok::<_, StoreError>(find(conn, &org, &id)?.and_then(|row| row.shown()))
+        };
+        self.database.write(self.scope(), write).await
+    }
+
+    /// The hash of the password of `login`; `None` for who has none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn password(&self, login: &str) -> Result<Option<String>, StoreError> {
+        let key = (self.org.as_str().to_owned(), local_id(login));
+        let read = move |conn: &mut AnyConnection| {
+            let hash = pilot_passwords::table.find(key).select(pilot_passwords::hash);
+            Ok::<_, StoreError>(hash.first(conn).optional()?)
+        };
+        self.database.read(self.scope(), read).await
+    }
+}
+
+/// The id of a pilot who comes with a password.
+pub(crate) fn local_id(login: &str) -> String {
+    format!("{PASSWORD_PROVIDER}:{login}")
+}
