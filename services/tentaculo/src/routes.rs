@@ -11,11 +11,15 @@ use vx11_contracts::operator::CircuitBreakers;
 
 use crate::proxy::proxy;
 use crate::state::State;
-use crate::upstream::TABLE;
+use crate::upstream::{OPEN, TABLE};
 
 /// Adds every route.
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
     app.service(index).service(circuits);
+    // Under patterns of their own, first, because rules are found by them.
+    for pattern in OPEN {
+        app.route(pattern, web::to(proxy));
+    }
     for (prefix, _) in TABLE {
         app.route(prefix, web::to(proxy));
         app.route(&format!("{prefix}/{{path:.*}}"), web::to(proxy));

@@ -12,8 +12,9 @@ use vx11_http_client::{Client, Connector, InvalidAddress};
 use vx11_resilience::{Breaker, BreakerConfig};
 
 /// Path prefixes and the services they lead to. The only place that knows them.
-pub(crate) const TABLE: [(&str, Name); 5] = [
+pub(crate) const TABLE: [(&str, Name); 6] = [
     ("/operator", Name::Operator),
+    (KEYS, Name::Operator),
     (SOCKETS, Name::Operator),
     ("/madre", Name::Madre),
     ("/switch", Name::Switch),
@@ -24,8 +25,21 @@ pub(crate) const TABLE: [(&str, Name); 5] = [
 /// callers are passed on with what they bring, and are never lent the services' token.
 pub(crate) const SOCKETS: &str = "/ws";
 
-/// What the edge asks of who opens one.
+/// Where operator's public keys are, for libraries that look for them there.
+const KEYS: &str = "/.well-known/jwks.json";
+
+/// Addresses of operator's that are open to all, or ask for a cookie: people who log in, and public keys. As above, nobody
+/// is lent the services' token there.
+pub(crate) const OPEN: [&str; 3] = [LOGIN_PATTERN, "/operator/api/jwks", KEYS];
+const LOGIN_PATTERN: &str = "/operator/api/auth/{path:.*}";
+const LOGIN: &str = "/operator/api/auth";
+
+/// What the edge asks of callers without the token.
 pub(crate) const RULES: &[Rule] = &[
+    Rule::new(Method::GET, LOGIN_PATTERN, Access::Public),
+    Rule::new(Method::POST, LOGIN_PATTERN, Access::Public),
+    Rule::new(Method::GET, OPEN[1], Access::Public),
+    Rule::new(Method::GET, KEYS, Access::Public),
     Rule::new(Method::GET, SOCKETS, Access::Public),
     Rule::new(Method::GET, "/ws/{path:.*}", Access::Public),
     // Stream tokens are proven by the edge itself: by whom they were made they open the operator, and nothing else does.
@@ -33,8 +47,18 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// Whether the service at `path` asks itself who calls.
+pub(crate) fn asks_itself(path: &str) -> bool {
+    is_socket(path) || is_login(path) || path == OPEN[1] || path == KEYS
+}
+
+/// Whether operator's WebSockets are at `path`.
 pub(crate) fn is_socket(path: &str) -> bool {
     is_below(SOCKETS, path)
+}
+
+/// Whether people log in at `path`, so that the service has to know from where.
+pub(crate) fn is_login(path: &str) -> bool {
+    is_below(LOGIN, path)
 }
 
 fn is_below(prefix: &str, path: &str) -> bool {

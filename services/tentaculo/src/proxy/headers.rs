@@ -12,13 +12,14 @@ use vx11_telemetry::TraceContext;
 
 use crate::own_secrets;
 use crate::state::State;
-use crate::upstream::is_socket;
+use crate::upstream::{asks_itself, is_login};
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
 const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
 const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
 const TRACESTATE: HeaderName = HeaderName::from_static(headers::TRACESTATE);
 const DEADLINE_MS: HeaderName = HeaderName::from_static(headers::DEADLINE_MS);
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static(headers::CLIENT_ADDRESS);
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -43,7 +44,7 @@ pub(super) struct Outgoing<'r> {
 impl Outgoing<'_> {
     /// Writes them to `out`, which has those of the edge's own client already.
     pub(super) fn write(&self, out: &mut HeaderMap) {
-        let keeps_own = own_secrets::is_own(self.http) || is_socket(self.http.uri().path());
+        let keeps_own = own_secrets::is_own(self.http) || asks_itself(self.http.uri().path());
         self.pass_on(out, keeps_own);
         if let Some(token) = self.state.token.as_ref().filter(|_| !keeps_own) {
             set(out, TOKEN, token.expose_secret());
@@ -62,6 +63,12 @@ impl Outgoing<'_> {
             if let Some(host) = forwarded.host {
                 set(out, X_FORWARDED_HOST, host);
             }
+        }
+        if is_login(self.http.uri().path())
+            && let Some(client) = self.state.trusted.client(self.http)
+        {
+            // Only here it is known which of the addresses in the chain is to be believed.
+            set(out, CLIENT_ADDRESS, &client.to_string());
         }
         if self.is_upgrade {
             out.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -147,6 +154,7 @@ fn is_replaced(name: &str) -> bool {
             | headers::TRACEPARENT
             | headers::TRACESTATE
             | headers::DEADLINE_MS
+            | headers::CLIENT_ADDRESS
             | "forwarded"
             | "x-forwarded-for"
             | "x-forwarded-host"

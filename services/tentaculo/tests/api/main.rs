@@ -11,6 +11,7 @@ mod cancel;
 mod guard;
 mod headers;
 mod limits;
+mod login;
 mod malformed;
 mod outage;
 mod own_secrets;
