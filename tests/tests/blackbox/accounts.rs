@@ -79,3 +79,48 @@ async fn a_key_made_on_the_command_line_is_no_more_behind_the_edge_than_it_is() 
         assert!(!output.stderr.is_empty(), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn a_password_set_on_the_command_line_lets_in_and_the_pilot_is_kept_there() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut env = base_env(data.path());
+    env.insert("VX11_OPERATOR__LOGIN__PUBLIC_URL".to_owned(), "http://localhost:8000".to_owned());
+    env.insert("VX11_OPERATOR__LOGIN__PASSWORDS".to_owned(), "true".to_owned());
+    let file = data.path().join("password");
+    std::fs::write(&file, "correct horse battery staple\n").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let set = ["pilot", "set-password", "root", "--role", "ADMIN", "--password-file", file];
+    assert!(said(&env, &set).starts_with("local:root\tdefault\tADMIN\tgood\tnever logged in"));
+    let key = said(&env, &["signing-key", "rotate"]);
+
+    let mut running = Process::start("vx11", &env, &["up"]).expect("starts");
+    let addresses = running.addresses(&["tentaculo", "operator"]).expect("all listen");
+    running.line("Ctrl-C").expect("the summary's last line");
+    let edge = Caller::new(format!("http://{}", addresses["tentaculo"]), None);
+    let log_in = async || {
+        let request = edge.request(Method::POST, "/operator/api/auth/login");
+        let body = json!({"login": "root", "password": "correct horse battery staple"});
+        let answer = request.json(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.expect("JSON"))
+    };
+    let (status, granted) = log_in().await;
+    assert_eq!((status, &granted["data"]["role"]), (200, &json!("ADMIN")), "{granted}");
+    let keys = edge.request(Method::GET, "/operator/api/jwks").send().await.expect("an answer");
+    assert!(keys.text().await.expect("a text").contains(&key), "it is known before it signs");
+
+    assert!(said(&env, &["pilot", "list"]).contains("logged in 20"));
+    assert!(said(&env, &["pilot", "set", "local:root", "--role", "VIEWER", "--disable"]).contains("VIEWER\tshut out"));
+    assert_eq!(log_in().await.0, 401);
+    said(&env, &["pilot", "set", "local:root", "--enable"]);
+    assert_eq!(log_in().await.1["data"]["role"], "VIEWER");
+    for refused in [
+        &["pilot", "set", "local:nobody", "--disable"][..],
+        &["pilot", "set", "local:root", "--disable", "--enable"],
+        &["pilot", "set-password", "no name", "--role", "ADMIN", "--password-file", file],
+        &["pilot", "set-password", "root", "--role", "ADMIN", "--password-file", "/no/such/file"],
+        &["pilot", "set-password", "root", "--role", "ADMIN"],
+    ] {
+        let output = vx11(&env, refused);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{refused:?}");
+    }
+}

@@ -13,6 +13,7 @@ mod events;
 mod failures;
 mod holds;
 mod interventions;
+mod login;
 mod metrics;
 mod one_process;
 mod replicas;
