@@ -4,6 +4,7 @@
 
 mod account;
 mod login;
+mod introspection;
 mod org;
 mod permission;
 mod pilot;
@@ -13,6 +14,7 @@ mod scope;
 
 pub use account::{ApiKey, KeyMade, MAX_NAME_CHARS, NewKey, NewOrg, Org, Whoami};
 pub use login::{LoginProvider, LoginWays, PasswordLogin, TokenGranted};
+pub use introspection::{Introspect, Introspected, IntrospectedCaller};
 pub use org::{BadOrgId, OrgId};
 pub use permission::Permission;
 pub use pilot::{Pilot, PilotChange};

@@ -110,6 +110,9 @@ impl Guard {
         let access = Access::of(self.rules, request.request());
         match self.identify(request).await {
             Ok(principal) if access.is_some_and(|access| access.permits(&principal)) => {
+                if self.verifier.as_ref().is_some_and(|verifier| !verifier.let_in(request.request(), &principal)) {
+                    return Err(Refusal::Unavailable.into());
+                }
                 request.extensions_mut().insert(principal);
                 Ok(())
             }

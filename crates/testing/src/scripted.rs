@@ -62,6 +62,18 @@ impl Scripted {
     /// # Panics
     /// When there is no port.
     pub async fn start(script: impl Fn(usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::run(move |number, _| script(number)).await
+    }
+
+    /// Does what `script` says for a request, which it is shown as it came.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub async fn replying(script: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::run(move |_, request| script(request)).await
+    }
+
+    async fn run(script: impl Fn(usize, &str) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let seen: Arc<Seen> = Arc::default();
@@ -135,7 +147,7 @@ pub fn nobody() -> String {
     format!("http://127.0.0.1:{}", vx11_testing_servers::lasting_port())
 }
 
-async fn serve(mut connection: TcpStream, script: Arc<impl Fn(usize) -> Vec<Act>>, seen: Arc<Seen>) {
+async fn serve(mut connection: TcpStream, script: Arc<impl Fn(usize, &str) -> Vec<Act>>, seen: Arc<Seen>) {
     loop {
         let request = match read_request(&mut connection).await {
             Read::Whole(request) => request,
@@ -147,10 +159,10 @@ async fn serve(mut connection: TcpStream, script: Arc<impl Fn(usize) -> Vec<Act>
         };
         let number = {
             let mut requests = seen.requests.lock().expect("no panic");
-            requests.push(request);
+            requests.push(request.clone());
             requests.len() - 1
         };
-        let acts = script(number);
+        let acts = script(number, &request);
         let says_close = |act: &Act| matches!(act, Act::Say(text) if text.contains("\r\nconnection: close\r\n"));
         let is_last = acts.iter().any(says_close);
         for act in acts {

@@ -4,6 +4,7 @@
 //! remembered for a few seconds, so a caller costs it one look in that time, and what was revoked anywhere is out
 //! within it.
 
+mod introspection;
 mod known_keys;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ mod account;
 mod bill;
 mod credentials;
 mod estimate;
+mod identities;
 mod keys;
 mod local;
 mod meters;
@@ -20,6 +21,7 @@ mod period;
 mod prices;
 mod shared;
 mod tally;
+mod tenants;
 mod terms;
 mod tier;
 mod tokens;
@@ -37,6 +39,7 @@ use crate::domain::routing::Labels;
 use crate::redis::Redis;
 use crate::store::{Ledger, Spending};
 use account::{Account, Meter, Unit};
+use identities::Identities;
 use local::LocalMeters;
 use meters::Meters;
 use metrics::Metrics;
@@ -46,7 +49,7 @@ use shared::SharedMeters;
 use tally::Tally;
 
 pub(crate) use bill::{Asked, Bill, Charge, Denied};
-pub(crate) use credentials::Caller;
+pub(crate) use credentials::{Caller, Callers};
 pub(crate) use estimate::{ATTACHMENT, tokens as estimate_tokens};
 pub(crate) use keys::digest_of_hex;
 pub(crate) use meters::{Level, Refused};
@@ -73,6 +76,10 @@ pub(crate) struct Accounts {
     ledger: Ledger,
     tally: Tally,
     metrics: Metrics,
+    /// Callers whom the operator knows.
+    identities: Identities,
+    /// Held while new counters are filled: nobody else's may be filled twice.
+    restoring: tokio::sync::Mutex<()>,
 }
 
 impl Accounts {
@@ -99,9 +106,11 @@ impl Accounts {
             meters,
             ledger: Ledger::open(common, registry)?,
             tally: Tally::default(),
+            identities: Identities::new(&config.identities, common, metrics.questions.clone())?,
+            restoring: tokio::sync::Mutex::default(),
             metrics,
         });
-        accounts.restore(&accounts.terms(), now_ms()).await?;
+        accounts.restore(accounts.terms().keys.all()).await?;
         accounts.metrics.watch(registry, Arc::downgrade(&accounts))?;
         Ok(accounts)
     }
@@ -110,14 +119,6 @@ impl Accounts {
     pub(crate) fn expect_models(&self, provider: &str, labels: &Labels) -> Box<[ModelSpent]> {
         let provider: Arc<str> = provider.into();
         labels.all().iter().map(|label| self.metrics.model(provider.clone(), label.clone())).collect()
-    }
-
-    /// `caller` as the keys in force know it; `None` where its key was withdrawn.
-    pub(crate) fn current(&self, caller: Caller) -> Option<Caller> {
-        let Caller::Key(account) = caller else { return Some(caller) };
-        let terms = self.terms();
-        let same = |other: &&Arc<Account>| other.key == account.key && other.org == account.org;
-        terms.keys.all().find(same).cloned().map(Caller::Key)
     }
 
     /// Whose the requests of `caller` are: what is one tenant's is no other's.
@@ -147,7 +148,7 @@ impl Accounts {
     /// # Errors
     /// When the ledger does not answer; the terms before stay.
     pub(crate) async fn replace(&self, terms: Terms) -> anyhow::Result<()> {
-        self.restore(&terms, now_ms()).await?;
+        self.restore(terms.keys.all()).await?;
         *self.terms.write() = Arc::new(terms);
         Ok(())
     }
@@ -158,7 +159,7 @@ impl Accounts {
     }
 
     /// What `/ready` says of limits and ledger.
-    pub(crate) fn dependencies(&self) -> [(String, DependencyState); 2] {
+    pub(crate) fn dependencies(&self) -> [(String, DependencyState); 3] {
         let ledger = match self.ledger.health() {
             WriterHealth::Ok => DependencyState::up(),
             WriterHealth::Degraded { reason, backlog_rows, .. } => {
@@ -167,7 +168,8 @@ impl Accounts {
             WriterHealth::Stopped => DependencyState::degraded("the writer has stopped"),
         };
         let limits = self.meters.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
-        [("ledger".to_owned(), ledger), ("limits".to_owned(), limits)]
+        let identities = self.identities.trouble().map_or_else(DependencyState::up, DependencyState::degraded);
+        [("ledger".to_owned(), ledger), ("limits".to_owned(), limits), ("identities".to_owned(), identities)]
     }
 
     /// Waits until everything is counted, settled and written, at most this long each: after the last request.
@@ -178,9 +180,13 @@ impl Accounts {
     }
 
     /// Fills the process's own counters that are new with what was spent before they began.
-    async fn restore(&self, terms: &Terms, now_ms: i64) -> anyhow::Result<()> {
+    async fn restore(&self, accounts: impl Iterator<Item = &Arc<Account>>) -> anyhow::Result<()> {
+        let mut fresh =
+            accounts.filter(|account| account.meters.iter().any(|meter| local::is_new(&account.tenant, meter)));
+        let Some(first) = fresh.next() else { return Ok(()) };
+        let (_alone, now_ms) = (self.restoring.lock().await, now_ms());
         let mut known: Vec<(Window, Vec<Spending>)> = Vec::new();
-        for account in terms.keys.all() {
+        for account in std::iter::once(first).chain(fresh) {
             for meter in account.meters.iter().filter(|meter| local::is_new(&account.tenant, meter)) {
                 let window = meter.period.window(now_ms);
                 let at = match known.iter().position(|(other, _)| *other == window) {

@@ -7,6 +7,7 @@
 mod accounts;
 mod cache;
 mod hold;
+mod identities;
 mod model;
 mod provider;
 mod retries;
@@ -27,6 +28,7 @@ pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig
 pub use cache::CacheConfig;
 pub(crate) use hold::LONGEST_WAIT;
 pub use hold::{DecidedByConfig, HoldConfig, HoldLimitsConfig, PatternIn};
+pub use identities::IdentitiesConfig;
 pub use model::{ModelConfig, OnDivergence, StrategyConfig};
 pub use provider::{BreakerLimits, ConcurrencyConfig, ProviderConfig, ProviderKind};
 pub use retries::RetryConfig;
@@ -61,7 +63,8 @@ pub struct SwitchConfig {
     /// Keys that callers of `/v1` may present in place of the shared token.
     #[serde(skip_serializing)]
     pub keys: BTreeMap<String, KeyConfig>,
-    /// Organisations that keys belong to, as far as they have budgets or teams.
+    /// Organisations that keys belong to, as far as they have limits, budgets or teams; the operator's organisations by
+    /// their ids.
     #[serde(skip_serializing)]
     pub orgs: BTreeMap<String, OrgConfig>,
     /// Requests that wait for a person, by rules.
@@ -69,6 +72,8 @@ pub struct SwitchConfig {
     pub holds: Vec<HoldConfig>,
     /// How many of them there may be.
     pub hold_limits: HoldLimitsConfig,
+    /// What is taken for granted of callers with an API key or access token of the operator's.
+    pub identities: IdentitiesConfig,
     /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
     pub assumed_output_tokens: u64,
     /// Where replicas share limits, budgets and what they know of providers, such as `redis://redis:6379`. Absent: each
@@ -93,6 +98,7 @@ impl Default for SwitchConfig {
             orgs: BTreeMap::new(),
             holds: Vec::new(),
             hold_limits: HoldLimitsConfig::default(),
+            identities: IdentitiesConfig::default(),
             assumed_output_tokens: 1000,
             redis_url: None,
             redis_timeout: Duration::from_millis(100),
@@ -168,6 +174,7 @@ impl Section for SwitchConfig {
         }
         self.hold_rules()?;
         self.cache.check()?;
+        self.identities.check()?;
         self.retries.check()
     }
 }

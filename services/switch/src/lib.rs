@@ -41,7 +41,7 @@ use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
 use vx11_telemetry::ServiceMetrics;
 
-use accounts::{Accounts, PriceTable};
+use accounts::{Accounts, Callers, PriceTable};
 use cache::Cache;
 pub use check_config::check_config;
 use config::RetryConfig;
@@ -85,7 +85,9 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
 
     let dependencies = dependencies(current.clone());
     let service = Service {
-        credentials: Some(accounts.clone()),
+        credentials: Some(Arc::new(Callers(accounts.clone()))),
+        verifier: Some(Arc::new(Callers(accounts.clone()))),
+        rules: routes::RULES,
         ..Service::new(NAME, &common, service_metrics, dependencies, routes::Document::openapi())
     };
     let upkeep = tokio::spawn(accounts.ledger().clone().keep_bounded());

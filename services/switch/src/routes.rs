@@ -22,6 +22,7 @@ mod providers;
 mod refusal;
 mod responses;
 mod responses_stream;
+mod rules;
 mod targets;
 mod text_completions;
 mod usage;
@@ -32,6 +33,7 @@ use actix_web::web::{self, ServiceConfig};
 use vx11_chassis::extract::BodyLimit;
 
 use headers::Headers;
+pub(crate) use rules::RULES;
 
 /// Largest body of what is asked of a model: images travel in it.
 const COMPLETION_BYTES: usize = 8 * 1024 * 1024;

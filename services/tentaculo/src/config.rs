@@ -27,7 +27,7 @@ pub struct TentaculoConfig {
     /// Largest request body on `/v1` and `/switch`, in bytes.
     pub max_model_body: usize,
     /// Whether `/v1` is open to the keys of `[switch.keys]` too: what is not the token is then passed on, and switch
-    /// says whose it is.
+    /// says whose it is. The operator's API keys and access tokens need no leave: they are told by their form.
     pub switch_keys: bool,
     /// Requests of one address.
     pub address_limit: RateLimitConfig,

@@ -1,8 +1,8 @@
 //! Passes callers on whose secret is not the token, with the secret that they came with: the service behind the edge
 //! says whose it is, and refuses what is nobody's.
 //!
-//! `/v1` takes the keys of switch's configuration, where the edge is told so. `/operator` takes access tokens and API
-//! keys, which are told by their form, and stream tokens that were made for their bearer. Neither lets anybody in
+//! `/v1` and `/operator` take access tokens and API keys, which are told by their form; `/v1` the keys of switch's
+//! configuration too, where the edge is told so; `/operator` stream tokens that were made for their bearer. Neither lets anybody in
 //! anywhere else, and neither is lent the services' token: who may read must not decide, because the edge could.
 
 use actix_web::http::header::HeaderMap;
@@ -17,17 +17,14 @@ use vx11_identity::{PresentedKey, access_token};
 
 use crate::upstream::is_straight;
 
-/// Marks a request whose secret is for a service to judge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judge {
-    Switch,
-    Operator,
-}
+/// Marks a request whose secret is for the service behind the edge to judge.
+#[derive(Clone, Copy, Debug)]
+struct Judged;
 
 /// The edge's part in secrets that are not the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnSecrets {
-    /// Whether `/v1` takes keys of switch's.
+    /// Whether `/v1` takes keys of switch's configuration.
     pub(crate) switch_keys: bool,
 }
 
@@ -35,16 +32,17 @@ impl Credentials for OwnSecrets {
     fn accept(&self, request: &HttpRequest, secret: &str) -> bool {
         // As the client wrote it: what only looks like `/v1` once it is resolved is not.
         let path = request.uri().path();
-        let judge = if self.switch_keys && path.starts_with("/v1/") {
-            Judge::Switch
-        } else if path.starts_with("/operator/") && is_of_a_caller(secret) {
-            Judge::Operator
+        let is_judged = if path.starts_with("/v1/") {
+            self.switch_keys || is_of_a_caller(secret)
         } else {
-            return false;
+            path.starts_with("/operator/") && is_of_a_caller(secret)
         };
+        if !is_judged {
+            return false;
+        }
         let is_straight = is_straight(path);
         if is_straight {
-            request.extensions_mut().insert(judge);
+            request.extensions_mut().insert(Judged);
         }
         is_straight
     }
@@ -60,18 +58,15 @@ fn is_of_a_caller(secret: &str) -> bool {
 /// Whether `request` came in with a secret of its own, and not with the token.
 pub(crate) fn is_own(request: &HttpRequest) -> bool {
     let known = request.extensions();
-    known.contains::<Judge>() || known.contains::<Principal>()
+    known.contains::<Judged>() || known.contains::<Principal>()
 }
 
-/// Whether the service that judged the request's secret says that it is nobody's.
+/// Whether the service that judged the request's secret says that it is nobody's. One that has only expired was no guess.
 pub(crate) fn was_wrong(request: &HttpRequest, response: &Response) -> bool {
-    let judged_by = |judge| request.extensions().get::<Judge>() == Some(&judge);
-    match response.status() {
-        StatusCode::UNAUTHORIZED => judged_by(Judge::Switch),
-        // 403 is also for who is known and may not.
-        StatusCode::FORBIDDEN if judged_by(Judge::Operator) => {
-            response.headers().get(WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes() == INVALID_TOKEN.as_bytes())
-        }
-        _ => false,
-    }
+    let says_invalid =
+        || response.headers().get(WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes() == INVALID_TOKEN.as_bytes());
+    // 403 is also for who is known and may not.
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        && request.extensions().contains::<Judged>()
+        && says_invalid()
 }

@@ -116,7 +116,7 @@ pub(crate) struct NewKeyArguments {
     #[arg(long)]
     role: Role,
     /// What it is for, with commas between: gateway, chat, read, agent, pilot, admin.
-    #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
+    #[arg(long, visible_alias = "scope", value_delimiter = ',', required = true, value_parser = scope)]
     scopes: Vec<Scope>,
     /// For people.
     #[arg(long, default_value = "made by vx11")]

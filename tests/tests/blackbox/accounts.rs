@@ -124,3 +124,45 @@ async fn a_password_set_on_the_command_line_lets_in_and_the_pilot_is_kept_there(
         assert!(!output.status.success() && output.stdout.is_empty(), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_for_the_gateway_calls_models_through_the_edge_within_its_organisations_budget_until_it_is_revoked() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut env = base_env(data.path());
+    env.insert("VX11_SWITCH__ORGS__ACME__REQUESTS_PER_DAY".to_owned(), "3".to_owned());
+    let mut running = Process::start("vx11", &env, &["up"]).expect("starts");
+    let addresses = running.addresses(&["tentaculo", "operator", "switch"]).expect("all listen");
+    running.line("Ctrl-C").expect("the summary's last line");
+    let ask_at = async |service: &str, key: &str| {
+        let caller = Caller::new(format!("http://{}", addresses[service]), None);
+        let request = caller.request(Method::POST, "/v1/chat/completions").bearer_auth(key);
+        let body = json!({"model": "default", "messages": [{"role": "user", "content": "hello"}]});
+        let answer = request.json(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let key =
+        |org: &str, scope: &str| said(&env, &["key", "create", "--org", org, "--role", "OPERATOR", "--scope", scope]);
+    for org in ["acme", "globex"] {
+        assert_eq!(said(&env, &["org", "create", org]), org);
+    }
+    let (one, two, other) = (key("acme", "gateway"), key("acme", "gateway"), key("globex", "gateway"));
+    for (service, key) in [("tentaculo", &one), ("switch", &one), ("tentaculo", &two)] {
+        let (status, body) = ask_at(service, key).await;
+        assert_eq!(status, 200, "{service}: {body}");
+    }
+    for key in [&one, &two] {
+        let (status, body) = ask_at("tentaculo", key).await;
+        assert!(status == 429 && body.contains("org `acme`"), "{status} {body}");
+    }
+    let (status, body) = ask_at("tentaculo", &key("acme", "read")).await;
+    assert!(status == 403 && body.contains("permission_error"), "{status} {body}");
+
+    assert_eq!(ask_at("tentaculo", &other).await.0, 200, "another organisation has its own limits");
+    assert!(said(&env, &["key", "revoke", &other["vx11_".len()..][..8]]).contains("revoked"));
+    let refused = wait_until("the revoked key is out", async || {
+        let (status, body) = ask_at("tentaculo", &other).await;
+        (status == 401).then_some(body)
+    })
+    .await;
+    assert!(refused.contains("invalid_api_key"), "{refused}");
+}

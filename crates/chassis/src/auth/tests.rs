@@ -73,6 +73,9 @@ impl Verifier for Known {
         self.asked.fetch_add(1, Ordering::Relaxed);
         match secret {
             "the key of an agent" => return Ok(principal("acme", Role::Operator, [Scope::Agent])),
+            "the key of a guest" => {
+                return Ok(Principal { subject: "guest".into(), ..principal("acme", Role::Viewer, Scope::ALL) });
+            }
             "of a store that is down" => return Err(Refusal::Unavailable),
             _ => {}
         }
@@ -86,6 +89,11 @@ impl Verifier for Known {
 
     fn may_be_in_address(&self, secret: &str) -> bool {
         secret != "the key of an agent"
+    }
+
+    /// Guests have gone by the time that they are let in.
+    fn let_in(&self, _: &HttpRequest, principal: &Principal) -> bool {
+        &*principal.subject != "guest"
     }
 
     fn denied(&self, _: &HttpRequest, _: &Principal) {
@@ -246,6 +254,7 @@ async fn what_is_nobodys_is_refused_and_counted_and_what_expired_is_not_a_guess(
     let expired = fixture.tokens.grant(&pilot(Role::Admin), long_ago).expect("granted");
     assert_eq!(fixture.status(Method::GET, "/me", expired.token.expose_secret()).await, 401);
     assert_eq!(fixture.status(Method::GET, "/me", "of a store that is down").await, 503);
+    assert_eq!(fixture.status(Method::GET, "/me", "the key of a guest").await, 503, "its service knows nothing of it");
     assert_eq!(fixture.status(Method::GET, "/me", "").await, 401);
     assert_eq!(fixture.counted.0.load(Ordering::Relaxed), 2);
 }

@@ -34,6 +34,12 @@ pub trait Verifier: Send + Sync {
         Ok(())
     }
 
+    /// `principal`, whom `request` has proven just now, is let in. What the service keeps of its callers may be left in
+    /// the request's extensions. `false`: it isn't let in after all, because that can't be told any more.
+    fn let_in(&self, _request: &HttpRequest, _principal: &Principal) -> bool {
+        true
+    }
+
     /// `principal` asked for a route that it may not use; for the audit log.
     fn denied(&self, request: &HttpRequest, principal: &Principal) {
         let (org, subject, role) = (principal.org.as_str(), &*principal.subject, principal.role.as_str());
@@ -58,9 +64,10 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::Expired => Self::new(ErrorCode::TokenExpired, "the access token has expired"),
             Refusal::Invalid => Self::new(ErrorCode::InvalidToken, "the token is not the right one"),
-            Refusal::Unavailable => {
-                Self::new(ErrorCode::StoreUnavailable, "it cannot be told who calls: the database does not answer")
-            }
+            Refusal::Unavailable => Self::new(
+                ErrorCode::StoreUnavailable,
+                "it cannot be told who calls: what knows the keys does not answer",
+            ),
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Who may call: organisations, pilots, API keys, the caller itself, and the public keys of access tokens.
+//! Who may call: organisations, pilots, API keys, the caller itself, whom another service asks about, and the public
+//! keys of access tokens.
 
+mod introspection;
 mod keys;
 mod orgs;
 mod pilots;
@@ -30,6 +32,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(pilots::list)
         .service(pilots::change)
         .service(pilots::end_sessions)
+        .service(introspection::introspect)
         .service(whoami::whoami)
         .service(whoami::jwks);
 }
@@ -46,6 +49,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     pilots::list,
     pilots::change,
     pilots::end_sessions,
+    introspection::introspect,
     whoami::whoami,
     whoami::jwks
 ))]

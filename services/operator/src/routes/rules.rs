@@ -83,6 +83,7 @@ rules! {
         GET "/pilots" Needs(ReadPilots);
         PATCH "/pilots/{id}" Needs(ManagePilots);
         DELETE "/pilots/{id}/sessions" Needs(ManagePilots);
+        POST "/introspect" Services;
         GET "/whoami" Known;
         GET "/jwks" Public;
         GET "/auth/providers" Public;

@@ -1,7 +1,7 @@
 //! Who may call what: keys, organisations, and every cell of the table of routes.
 
 use reqwest::{Method, RequestBuilder};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App};
@@ -98,6 +98,28 @@ async fn a_key_is_shown_once_lets_in_and_is_revoked() {
     let out = whoami().await;
     assert_eq!((out.status, out.code()), (403, "invalid_token"));
     assert_eq!(Answer::of(app.request(Method::DELETE, "/operator/api/keys/unknown")).await.status, 404);
+}
+
+#[tokio::test]
+async fn services_are_told_who_comes_with_a_secret_as_it_is_now() {
+    let app = App::start().await;
+    org(&app, "acme").await;
+    let (id, secret) = key(&app, "acme", "OPERATOR", &["gateway"]).await;
+    let told = async |token: &str| app.post("/operator/api/introspect", json!({ "token": token })).await;
+    for _ in 0..2 {
+        let answer = told(&secret).await;
+        let caller = json!({"org": "acme", "subject": format!("key:{id}"), "role": "OPERATOR", "scopes": ["gateway"],
+            "expires_at": null});
+        assert_eq!(answer.data(), &json!({"caller": caller, "expired": false}));
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let own = with(&secret, app.anyone(Method::POST, "/operator/api/introspect").json(&json!({"token": secret}))).await;
+    assert_eq!((own.status, own.code()), (403, "forbidden"), "not even of itself");
+    assert_eq!(Answer::of(app.request(Method::DELETE, &format!("/operator/api/keys/{id}"))).await.status, 200);
+    let nobody = json!({"caller": null, "expired": false});
+    for secret in [&secret, "", "sk-mallory", "a.b.c", vx11_identity::NewApiKey::make().plain.expose_secret()] {
+        assert_eq!(told(secret).await.data(), &nobody, "{secret}");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,21 @@
 //! Lets callers in by their key, on `/v1` alone, and tells them on every answer what is left of their limits.
+//!
+//! Keys of the configuration, and callers of the operator's who are believed to be known, come in by a look into a
+//! table. Who else comes with something of the operator's waits until it is asked.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
-use vx11_chassis::auth::Credentials;
+use async_trait::async_trait;
+use vx11_chassis::auth::{Credentials, Refusal, Verifier, presented_token};
 use vx11_contracts::headers;
+use vx11_contracts::identity::Principal;
+use vx11_identity::{PresentedKey, access_token};
 
 use super::account::{Account, Unit};
+use super::keys::sha256;
 use super::meters::Level;
 use super::period::now_ms;
 use super::{Accounts, INTERNAL, local};
@@ -84,14 +92,25 @@ impl Caller {
     }
 }
 
-impl Credentials for Accounts {
+/// Who may come in, as the guard asks it.
+#[derive(Clone, Debug)]
+pub(crate) struct Callers(pub(crate) Arc<Accounts>);
+
+impl Credentials for Callers {
     fn accept(&self, request: &HttpRequest, secret: &str) -> bool {
         if !request.path().starts_with("/v1/") {
             return false;
         }
-        let terms = self.terms();
-        let Some(account) = terms.keys.find(secret) else { return false };
+        let (terms, digest) = (self.0.terms(), sha256(secret));
+        if let Some(account) = terms.keys.find(&digest) {
+            request.extensions_mut().insert(account.clone());
+            return true;
+        }
+        let now = Instant::now();
+        let Some(known) = self.0.identities.believed(&digest, &terms, now) else { return false };
+        let Some(account) = &known.account else { return false };
         request.extensions_mut().insert(account.clone());
+        self.0.keep_known(&known, digest, secret, now);
         true
     }
 
@@ -102,6 +121,50 @@ impl Credentials for Accounts {
             write(answer, &levels, Unit::Tokens, TOKENS);
         }
     }
+}
+
+#[async_trait]
+impl Verifier for Callers {
+    async fn verify(&self, secret: &str) -> Result<Principal, Refusal> {
+        if !is_of_the_operators(secret) {
+            return Err(Refusal::Invalid);
+        }
+        let known = self.0.identify(sha256(secret), secret).await?;
+        Ok(known.principal.clone())
+    }
+
+    fn let_in(&self, request: &HttpRequest, _: &Principal) -> bool {
+        let digest = presented_token(request.headers()).map(sha256);
+        let known = digest.and_then(|digest| self.0.identities.remembered(&digest));
+        let Some(account) = known.and_then(|known| known.account.clone()) else { return false };
+        request.extensions_mut().insert(account);
+        true
+    }
+}
+
+impl Accounts {
+    /// Who makes `request`, which was let in some time ago, as the keys in force and the operator know it now.
+    ///
+    /// # Errors
+    /// When its key was withdrawn, or that cannot be told.
+    pub(crate) async fn current(self: &Arc<Self>, request: &HttpRequest) -> Result<Caller, Refusal> {
+        let Caller::Key(account) = Caller::of(request) else { return Ok(Caller::Internal) };
+        let terms = self.terms();
+        let same = |other: &&Arc<Account>| other.key == account.key && other.org == account.org;
+        if let Some(account) = terms.keys.all().find(same) {
+            return Ok(Caller::Key(account.clone()));
+        }
+        let secret = presented_token(request.headers()).filter(|secret| is_of_the_operators(secret));
+        let secret = secret.ok_or(Refusal::Invalid)?;
+        let known = self.identify(sha256(secret), secret).await?;
+        known.account.clone().map(Caller::Key).ok_or(Refusal::Invalid)
+    }
+}
+
+/// Whether `secret` has the form of an API key or an access token. What has not is nobody's, and no question to the
+/// operator.
+fn is_of_the_operators(secret: &str) -> bool {
+    PresentedKey::parse(secret).is_some() || access_token::has_form(secret)
 }
 
 const REQUESTS: [HeaderName; 3] = names(headers::RATELIMIT_REQUESTS);

@@ -21,6 +21,8 @@ pub(super) struct Metrics {
     spent: SpentMetrics,
     refusals: IntCounterVec,
     rows_lost: IntCounter,
+    /// Questions to the operator who calls.
+    pub(super) questions: Questions,
     /// Settlements that became part of others.
     pub(super) settlements_folded: IntCounter,
 }
@@ -40,7 +42,16 @@ impl Metrics {
         for unit in Unit::ALL {
             refusals.with_label_values(&[unit.as_str()]);
         }
+        let questions = counters(
+            "vx11_identity_questions_total",
+            "Questions to the operator who comes with a key or token, by what it said.",
+            &["answer"],
+        )?;
+        for answer in Questions::ANSWERS {
+            questions.with_label_values(&[answer]);
+        }
         Ok(Self {
+            questions: Questions(questions),
             spent: SpentMetrics::new(registry)?,
             refusals,
             rows_lost: counter("vx11_ledger_rows_lost_total", "Requests that the ledger could not take.")?,
@@ -69,6 +80,19 @@ impl Metrics {
 
     pub(super) fn row_lost(&self) {
         self.rows_lost.inc();
+    }
+}
+
+/// Questions to the operator who comes with a key or token.
+#[derive(Clone, Debug)]
+pub(super) struct Questions(IntCounterVec);
+
+impl Questions {
+    const ANSWERS: [&str; 3] = ["known", "nobody", "no_answer"];
+
+    /// One was answered so, as [`Questions::ANSWERS`] has it.
+    pub(super) fn count(&self, answer: &str) {
+        self.0.with_label_values(&[answer]).inc();
     }
 }
 

@@ -90,6 +90,14 @@ pub struct KeyConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OrgConfig {
+    /// Requests of all of its keys together in each minute.
+    pub requests_per_minute: Option<u64>,
+    /// The same in each day, UTC.
+    pub requests_per_day: Option<u64>,
+    /// Tokens of all of its keys together in each minute.
+    pub tokens_per_minute: Option<u64>,
+    /// The same in each day, UTC.
+    pub tokens_per_day: Option<u64>,
     /// What all of its keys may spend together.
     pub budget: Option<BudgetConfig>,
     /// Its teams.

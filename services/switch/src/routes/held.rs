@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use vx11_chassis::auth::Refusal;
 use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::intervention::{Held, HeldStatus};
@@ -112,9 +113,13 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
 /// The gateway in force, for a request whose key is still good.
 pub(super) async fn current_gateway(http: &HttpRequest) -> Result<Gateway, ApiError> {
     let gateway = Gateway::extract(http).await?;
-    let caller = gateway.shared.accounts.current(Caller::of(http));
-    let withdrawn = || ApiError::new(ErrorCode::InvalidToken, "the key was withdrawn while the request was held");
-    caller.ok_or_else(withdrawn)?.put(http);
+    let caller = gateway.shared.accounts.current(http).await.map_err(|refusal| match refusal {
+        Refusal::Unavailable => refusal.into(),
+        Refusal::Invalid | Refusal::Expired => {
+            ApiError::new(ErrorCode::InvalidToken, "the key was withdrawn while the request was held")
+        }
+    })?;
+    caller.put(http);
     Ok(gateway)
 }
 

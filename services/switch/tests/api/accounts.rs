@@ -2,6 +2,7 @@
 
 mod budgets;
 mod costs;
+mod identities;
 mod keys;
 mod limits;
 mod stream_costs;

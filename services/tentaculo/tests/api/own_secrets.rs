@@ -1,4 +1,4 @@
-//! Access tokens and API keys of callers, which the edge passes on to the operator as they came.
+//! Access tokens and API keys of callers, which the edge passes on to operator and switch as they came.
 
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -12,16 +12,21 @@ use crate::service::{Service, answer};
 const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 
 #[tokio::test]
-async fn a_callers_own_secret_reaches_the_operator_without_the_services_token() {
+async fn a_callers_own_secret_reaches_operator_and_gateway_without_the_services_token() {
     let service = Service::well().await;
     let edge = Edge::in_front_of(&service.url, &[]).await;
     let key = NewApiKey::make();
     for secret in [key.plain.expose_secret(), JWT] {
         let bearer = format!("Bearer {secret}");
         for (name, value) in [("authorization", &*bearer), ("x-api-key", secret), ("x-vx11-token", secret)] {
-            for method in [Method::GET, Method::POST, Method::DELETE] {
-                let got = Answer::of(edge.stranger(method, "/operator/api/keys").header(name, value)).await;
-                assert_eq!((got.status, service.header(name)), (200, vec![value.to_owned()]), "{name}");
+            for (method, path) in [
+                (Method::GET, "/operator/api/keys"),
+                (Method::DELETE, "/operator/api/keys"),
+                (Method::POST, "/v1/chat/completions"),
+                (Method::GET, "/v1/models"),
+            ] {
+                let got = Answer::of(edge.stranger(method, path).header(name, value)).await;
+                assert_eq!((got.status, service.header(name)), (200, vec![value.to_owned()]), "{name} {path}");
                 assert!(!service.last().contains(TOKEN), "{}", service.last());
             }
         }
@@ -29,18 +34,27 @@ async fn a_callers_own_secret_reaches_the_operator_without_the_services_token() 
 }
 
 #[tokio::test]
-async fn it_opens_nothing_but_the_operator_and_guesses_are_still_refused_here() {
+async fn it_opens_nothing_but_these_two_and_guesses_are_still_refused_here() {
     let service = Service::well().await;
     let edge = Edge::in_front_of(&service.url, &[]).await;
     let key = NewApiKey::make();
     for secret in [key.plain.expose_secret(), JWT] {
-        for path in
-            ["/madre/plans", "/switch/usage", "/v1/models", "/", "/tentaculo/circuits", "/operator", "/operatorx/a"]
-        {
+        for path in [
+            "/madre/plans",
+            "/switch/usage",
+            "/v1",
+            "/v1x/models",
+            "/",
+            "/tentaculo/circuits",
+            "/operator",
+            "/operatorx/a",
+        ] {
             let got = Answer::of(edge.stranger(Method::GET, path).bearer_auth(secret)).await;
             assert!(matches!(got.status, 401 | 403), "{path}: {}", got.status);
         }
-        for path in ["/operator/../madre/plans", "/operator/%2e%2e/madre/plans", "/operator/..\\madre"] {
+        for path in
+            ["/operator/../madre/plans", "/operator/%2e%2e/madre/plans", "/operator/..\\madre", "/v1/../switch/usage"]
+        {
             let got =
                 edge.raw(&[&format!("GET {path} HTTP/1.1"), &format!("authorization: Bearer {secret}")], "").await;
             let got = got.lines().next().unwrap_or_default();

@@ -43,7 +43,8 @@ async fn only_v1_is_open_to_keys_and_only_where_it_is_configured() {
 
 #[tokio::test]
 async fn who_guesses_keys_is_slowed_down_like_who_guesses_tokens() {
-    let service = Service::always([answer(401, "", "{}")]).await;
+    let refusal = "www-authenticate: Bearer error=\"invalid_token\"\r\n";
+    let service = Service::always([answer(401, refusal, "{}")]).await;
     let edge = Edge::in_front_of(&service.url, &[ON, ("VX11_TENTACULO__WRONG_TOKENS_PER_MINUTE", "3")]).await;
     let guess = async |n: usize| Answer::of(edge.stranger(Method::GET, "/v1/models").bearer_auth(n)).await.status;
     for n in 0..3 {

@@ -1,0 +1,43 @@
+//! Who comes with a secret, for another service that was shown it: as the database has it now.
+//!
+//! The service that asks believes the answer for some seconds, so nothing may be remembered here as well: what was
+//! revoked has to be out within five seconds of both together.
+
+use jiff::Timestamp;
+use vx11_chassis::auth::Refusal;
+use vx11_contracts::identity::Principal;
+use vx11_identity::PresentedKey;
+
+use super::Verifier;
+
+impl Verifier {
+    /// Who comes with `secret`, and until when it is good, where that is limited.
+    ///
+    /// # Errors
+    /// [`Refusal`] when that isn't proven.
+    pub(crate) async fn introspect(&self, secret: &str) -> Result<(Principal, Option<Timestamp>), Refusal> {
+        match PresentedKey::parse(secret) {
+            Some(key) => self.introspect_key(&key).await,
+            None => self.introspect_token(secret).await,
+        }
+    }
+
+    async fn introspect_key(&self, presented: &PresentedKey<'_>) -> Result<(Principal, Option<Timestamp>), Refusal> {
+        let id = presented.id();
+        // That there is no such key is remembered: ids are random, and nobody asks for one before it is made.
+        if self.keys.get(id).is_some_and(|remembered| remembered.is_some()) {
+            self.keys.invalidate(id);
+        }
+        let principal = self.holder(presented).await?;
+        let expires_at = self.key(id).await?.bearer.terms.expires_at;
+        Ok((principal, expires_at))
+    }
+
+    async fn introspect_token(&self, token: &str) -> Result<(Principal, Option<Timestamp>), Refusal> {
+        let claimed = self.tokens.verify(token, Timestamp::now()).await?;
+        let place = (claimed.principal.org.clone(), claimed.principal.subject.clone(), claimed.id.clone());
+        self.standing.invalidate(&place);
+        self.counts(&claimed.principal, &claimed.id, Some(claimed.issued_at)).await?;
+        Ok((claimed.principal, Some(claimed.expires_at)))
+    }
+}
