@@ -3,8 +3,8 @@
 //! Plain data and one table. How a caller proves who it is stands in `vx11-identity`.
 
 mod account;
-mod login;
 mod introspection;
+mod login;
 mod org;
 mod permission;
 mod pilot;
@@ -13,8 +13,8 @@ mod role;
 mod scope;
 
 pub use account::{ApiKey, KeyMade, MAX_NAME_CHARS, NewKey, NewOrg, Org, Whoami};
-pub use login::{LoginProvider, LoginWays, PasswordLogin, TokenGranted};
 pub use introspection::{Introspect, Introspected, IntrospectedCaller};
+pub use login::{LoginProvider, LoginWays, PasswordLogin, TokenGranted};
 pub use org::{BadOrgId, OrgId};
 pub use permission::Permission;
 pub use pilot::{Pilot, PilotChange};
