@@ -10,6 +10,10 @@ async fn broken_once(how: &'static [Act]) -> Service {
     Service::start(move |number| if number == 0 { how.to_vec() } else { vec![answer(200, "", "ok")] }).await
 }
 
+fn but_for_its_deadline(request: &str) -> Vec<&str> {
+    request.lines().filter(|line| !line.starts_with("x-vx11-deadline-ms: ")).collect()
+}
+
 #[tokio::test]
 async fn a_read_that_broke_off_is_tried_once_more() {
     for how in [&[Act::Reset][..], &[Act::Close]] {
@@ -19,7 +23,8 @@ async fn a_read_that_broke_off_is_tried_once_more() {
             let got = Answer::of(edge.stranger(method.clone(), "/operator/x").bearer_auth(TOKEN)).await;
             assert_eq!(got.status, 200, "{method} {how:?}");
             let [first, second] = service.requests().try_into().expect("two requests");
-            assert_eq!(first, second, "{method} {how:?}");
+            // The second one has less time.
+            assert_eq!(but_for_its_deadline(&first), but_for_its_deadline(&second), "{method} {how:?}");
             assert_eq!(edge.metric("vx11_upstream_retries_total").await, 1.0);
         }
     }
