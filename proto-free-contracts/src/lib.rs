@@ -8,6 +8,7 @@
 //! during a rolling upgrade.
 
 pub mod anthropic;
+pub mod audit;
 pub mod chat;
 pub mod error;
 pub mod event;

@@ -39,6 +39,11 @@ impl CanonicalRow {
         self
     }
 
+    /// What is hashed, for a database that makes the hash itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         self.0.extend_from_slice(bytes);
@@ -109,6 +114,8 @@ pub enum Flaw {
     Missing,
     /// Its number was there already: it was put in, or moved.
     OutOfOrder,
+    /// It stands behind what the store knows as the end.
+    BehindTheEnd,
 }
 
 impl fmt::Display for Flaw {
@@ -117,41 +124,85 @@ impl fmt::Display for Flaw {
             Self::Changed => "was changed",
             Self::Missing => "is missing",
             Self::OutOfOrder => "was put in or moved",
+            Self::BehindTheEnd => "was put in behind the end",
         })
     }
 }
 
-/// Verifies that `entries` follow `start`, in the order that they were written, and that `known`, an end of the same
-/// chain that was seen earlier, is among them; one from before `start` proves nothing.
-///
-/// It holds one row at a time, so the log may be as long as it likes. Old rows can be taken out by retention: then
-/// `start` is the end of what was taken out.
-///
-/// # Errors
-/// [`Broken`] names the first row that is wrong.
-pub fn verify(start: Head, entries: impl IntoIterator<Item = Entry>, known: Option<Head>) -> Result<Verified, Broken> {
-    let mut head = start;
-    let meets = |head: Head| known.is_none_or(|known| known.sequence != head.sequence || known.hash == head.hash);
-    if !meets(start) {
-        return Err(Broken { at: start.sequence, why: Flaw::Changed });
+/// A verification under way. It is fed one row after the other and keeps none of them, so the log may be as long as it
+/// likes.
+#[derive(Debug)]
+pub struct Verification {
+    start: Head,
+    head: Head,
+    /// Ends of the same chain that were seen earlier, and that the verification has not come to; the last is the next.
+    known: Vec<Head>,
+}
+
+impl Verification {
+    /// Begins behind `start`: [`Head::START`], or what an earlier verification ended at. Each of `known`, ends of the
+    /// same chain that were seen earlier, must be among the rows; one from before `start` proves nothing.
+    ///
+    /// # Errors
+    /// When `start` isn't what is known of it.
+    pub fn begin(start: Head, known: impl IntoIterator<Item = Head>) -> Result<Self, Broken> {
+        let mut known: Vec<_> = known.into_iter().filter(|known| known.sequence >= start.sequence).collect();
+        known.sort_by_key(|known| std::cmp::Reverse(known.sequence));
+        let mut verification = Self { start, head: start, known };
+        verification.meet()?;
+        Ok(verification)
     }
-    for entry in entries {
-        let expected = head.sequence + 1;
+
+    /// Takes the next row, in the order that they were written.
+    ///
+    /// # Errors
+    /// [`Broken`] names the row that is wrong, or missing before this one. The verification is of no use then.
+    pub fn feed(&mut self, entry: &Entry) -> Result<(), Broken> {
+        let expected = self.head.sequence + 1;
         if entry.sequence > expected {
             return Err(Broken { at: expected, why: Flaw::Missing });
         }
         if entry.sequence < expected {
             return Err(Broken { at: entry.sequence, why: Flaw::OutOfOrder });
         }
-        head = Head { sequence: expected, hash: link(head.hash, expected, &entry.row) };
-        if head.hash != entry.hash || !meets(head) {
+        self.head = Head { sequence: expected, hash: link(self.head.hash, expected, &entry.row) };
+        if self.head.hash != entry.hash {
             return Err(Broken { at: expected, why: Flaw::Changed });
         }
+        self.meet()
     }
-    if known.is_some_and(|known| known.sequence > head.sequence) {
-        return Err(Broken { at: head.sequence + 1, why: Flaw::Missing });
+
+    /// Ends behind the last row.
+    ///
+    /// # Errors
+    /// When there were more rows once.
+    pub fn end(self) -> Result<Verified, Broken> {
+        if self.known.is_empty() {
+            return Ok(Verified { rows: self.head.sequence - self.start.sequence, head: self.head });
+        }
+        Err(Broken { at: self.head.sequence + 1, why: Flaw::Missing })
     }
-    Ok(Verified { rows: head.sequence - start.sequence, head })
+
+    /// Compares with what is known of this place.
+    fn meet(&mut self) -> Result<(), Broken> {
+        while let Some(known) = self.known.pop_if(|known| known.sequence == self.head.sequence) {
+            if known.hash != self.head.hash {
+                return Err(Broken { at: known.sequence, why: Flaw::Changed });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Verifies that `entries` follow `start`, in the order that they were written, and that `known`, an end of the same
+/// chain that was seen earlier, is among them; one from before `start` proves nothing.
+///
+/// # Errors
+/// [`Broken`] names the first row that is wrong.
+pub fn verify(start: Head, entries: impl IntoIterator<Item = Entry>, known: Option<Head>) -> Result<Verified, Broken> {
+    let mut verification = Verification::begin(start, known)?;
+    entries.into_iter().try_for_each(|entry| verification.feed(&entry))?;
+    verification.end()
 }
 
 #[cfg(test)]
@@ -289,6 +340,21 @@ mod tests {
                 entries.iter_mut().zip(1..).for_each(|(entry, sequence)| entry.sequence = sequence);
             }
             prop_assert!(check(entries, known).is_err());
+        }
+
+        #[test]
+        fn every_end_that_was_seen_must_be_among_the_rows(rows in rows(), seen: Vec<Index>, wrong: Index) {
+            let entries = chain(&rows);
+            let mut known: Vec<_> = seen.iter().map(|seen| end(&entries[..seen.index(rows.len() + 1)])).collect();
+            let run = |known: Vec<Head>| {
+                let mut verification = Verification::begin(Head::START, known)?;
+                entries.iter().try_for_each(|entry| verification.feed(entry))?;
+                verification.end()
+            };
+            prop_assert!(run(known.clone()).is_ok());
+            let wrong = wrong.index(rows.len()) as u64 + 1;
+            known.push(Head { sequence: wrong, hash: Sha256::of(b"other") });
+            prop_assert_eq!(run(known), Err(Broken { at: wrong, why: Flaw::Changed }));
         }
 
         #[test]

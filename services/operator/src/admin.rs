@@ -1,16 +1,24 @@
 //! Organisations, people and keys, kept on the database itself: for the command line, also while services run.
 //!
-//! Whoever can open the database needs no leave. What is done is in the audit log of the data directory.
+//! Whoever can open the database needs no leave. What is done is in the audit log, by `vx11`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufReader;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use vx11_chassis::config::Common;
+use vx11_contracts::audit::{AuditRow, AuditVerdict};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::{ApiKey, NewKey, Org, OrgId, Pilot, PilotChange, Role};
+use vx11_identity::audit_chain::Head;
 use vx11_identity::{KeyKind, NewApiKey, Passwords, StoredKey};
 use vx11_store::StoreError;
 
+use crate::audit;
 use crate::control::Control;
+use crate::domain::intervention::Actor;
 use crate::domain::key_terms::{KeyTerms, NAME_RULE, name_for_people};
 use crate::login::{LOGIN_RULE, is_login};
 use crate::shared;
@@ -25,6 +33,7 @@ const PAGE: u32 = 500;
 #[derive(Clone, Debug)]
 pub struct Admin {
     control: Control,
+    heads: PathBuf,
     store: Store,
 }
 
@@ -46,7 +55,8 @@ impl Admin {
     /// When it cannot be opened.
     pub fn open(common: &Common) -> Result<Self, StoreError> {
         let store = Store::open(shared::store_config(common))?;
-        Ok(Self { control: Control::open(shared::control_config(common))?, store })
+        let control = Control::open(shared::control_config(common))?;
+        Ok(Self { control, heads: shared::heads_file(common), store })
     }
 
     /// Makes an organisation.
@@ -56,7 +66,7 @@ impl Admin {
     pub async fn create_org(&self, id: &OrgId, name: Option<&str>) -> Result<Org, AdminError> {
         let name = name_for_people(name.unwrap_or(id.as_str()));
         let name = name.ok_or_else(|| AdminError::Refused(format!("the name {NAME_RULE}")))?;
-        let made = self.control.make_org(id, &name, Timestamp::now()).await?;
+        let made = self.control.make_org(id, &name, &by(), Timestamp::now()).await?;
         let made = made.ok_or_else(|| AdminError::Refused(format!("there is an organisation `{id}`, or was")))?;
         self.note("org_create", id.to_string()).await;
         Ok(made)
@@ -71,7 +81,7 @@ impl Admin {
         let terms = KeyTerms::read(asked, BY, now).map_err(|unfit| AdminError::Refused(unfit.to_string()))?;
         let org = asked.org.clone().unwrap_or_else(OrgId::platform);
         let key = NewApiKey::make();
-        let made = self.control.keys(&org).make(&key, terms, now).await?;
+        let made = self.control.keys(&org).make(&key, terms, &by(), now).await?;
         let made =
             made.ok_or_else(|| AdminError::Refused(format!("there is no organisation `{org}`, or it is closed")))?;
         self.note("key_create", made.subject.clone()).await;
@@ -107,7 +117,7 @@ impl Admin {
     pub async fn revoke_key(&self, id: &str) -> Result<ApiKey, AdminError> {
         let missing = || AdminError::Refused(format!("there is no key `{id}`, or its organisation is closed"));
         let bearer = self.control.bearer(id).await?.ok_or_else(missing)?;
-        let revoked = self.control.keys(&bearer.terms.org).revoke(id, Timestamp::now()).await?;
+        let revoked = self.control.keys(&bearer.terms.org).revoke(id, &by(), Timestamp::now()).await?;
         let revoked = revoked.ok_or_else(missing)?;
         self.note("key_revoke", revoked.subject.clone()).await;
         Ok(revoked)
@@ -183,6 +193,70 @@ impl Admin {
         Ok(key.id)
     }
 
+    /// Proves the audit log of one organisation, or of each: every row, and that it goes through the ends that were noted
+    /// in the data directory and in `heads`, which are logs of services (`-` is the standard input). `told` hears what
+    /// was found of each.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a file cannot be read.
+    pub async fn verify_audit(
+        &self,
+        org: Option<OrgId>,
+        heads: &[PathBuf],
+        mut told: impl FnMut(AuditVerdict),
+    ) -> Result<(), AdminError> {
+        let mut known = self.known_heads(heads)?;
+        let orgs = match org {
+            Some(org) => BTreeSet::from([org]),
+            None => self.control.audited_orgs().await?.into_iter().chain(known.keys().cloned()).collect(),
+        };
+        for org in orgs {
+            told(audit::verify(&self.control, &org, known.remove(&org).unwrap_or_default()).await?);
+        }
+        Ok(())
+    }
+
+    fn known_heads(&self, files: &[PathBuf]) -> Result<BTreeMap<OrgId, Vec<Head>>, AdminError> {
+        let own = self.heads.exists().then_some(&self.heads);
+        let mut known: BTreeMap<OrgId, Vec<Head>> = BTreeMap::new();
+        for file in own.into_iter().chain(files) {
+            let unread = |error: std::io::Error| AdminError::Refused(format!("{}: {error}", file.display()));
+            let read = match file.as_os_str() == "-" {
+                true => audit::read_heads(std::io::stdin().lock()),
+                false => std::fs::File::open(file).and_then(|file| audit::read_heads(BufReader::new(file))),
+            };
+            for (org, head) in read.map_err(unread)? {
+                let of_org = known.entry(org).or_default();
+                // Most lines of a log repeat the one before, from another replica.
+                if of_org.last() != Some(&head) {
+                    of_org.push(head);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Every row of the audit log of one organisation, or of each, the oldest of each first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn export_audit(&self, org: Option<OrgId>, mut told: impl FnMut(AuditRow)) -> Result<(), AdminError> {
+        let orgs = match org {
+            Some(org) => BTreeSet::from([org]),
+            None => self.control.audited_orgs().await?,
+        };
+        for org in orgs {
+            let (log, mut from) = (self.control.audit_log(&org), 1);
+            loop {
+                let rows = log.rows_from(from, i64::from(PAGE)).await?;
+                let Some(last) = rows.last() else { break };
+                from = last.seq.cast_signed() + 1;
+                rows.into_iter().for_each(&mut told);
+            }
+        }
+        Ok(())
+    }
+
     async fn orgs(&self) -> Result<Vec<OrgId>, AdminError> {
         let mut ids: Vec<OrgId> = Vec::new();
         loop {
@@ -205,4 +279,9 @@ impl Admin {
             tracing::warn!(%error, action = what, "its row in the audit log is missing");
         }
     }
+}
+
+/// Who acts.
+fn by() -> Actor {
+    Actor::new(BY, Role::Admin)
 }

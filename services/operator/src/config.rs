@@ -32,6 +32,8 @@ pub struct OperatorConfig {
     pub webhooks: WebhooksConfig,
     /// How people log in.
     pub login: LoginConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
 }
 
 /// `[operator.chat]`
@@ -128,6 +130,21 @@ impl Default for UnitsConfig {
     }
 }
 
+/// `[operator.audit]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// How often the ends of the audit logs are noted in the log and in a file.
+    #[serde(with = "humantime_serde")]
+    pub heads_interval: Duration,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { heads_interval: Duration::from_secs(60) }
+    }
+}
+
 /// `[operator.webhooks]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -180,6 +197,7 @@ impl Default for OperatorConfig {
             units: UnitsConfig::default(),
             webhooks: WebhooksConfig::default(),
             login: LoginConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }
@@ -231,6 +249,7 @@ impl Section for OperatorConfig {
             ("operator.interventions.metrics_interval", self.interventions.metrics_interval),
             ("operator.units.heartbeat_timeout", self.units.heartbeat_timeout),
             ("operator.units.sweep_interval", self.units.sweep_interval),
+            ("operator.audit.heads_interval", self.audit.heads_interval),
             ("operator.webhooks.timeout", self.webhooks.timeout),
             ("operator.webhooks.retry_base", self.webhooks.retry_base),
         ];

@@ -3,6 +3,7 @@
 //! It is beside [`crate::store`], which keeps what happened. Here each change is a transaction that is durable when its
 //! caller hears of it, and each repository is of one organisation: there is no way to make one without.
 
+mod audit;
 mod counts;
 mod deliveries;
 mod ended;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
+pub(crate) use audit::Conditions;
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::{Bearer, Entry, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id};
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};

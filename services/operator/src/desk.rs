@@ -19,9 +19,12 @@ use vx11_chassis::Shutdown;
 use vx11_contracts::health::DependencyState;
 use vx11_contracts::identity::{OrgId, Principal};
 use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
+use vx11_contracts::time;
 use vx11_store::{StoreError, Writer};
 
+use crate::audit::Audit;
 use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions};
+use crate::domain::audit::{Entry, Origin};
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
 use crate::store::Record;
@@ -53,6 +56,7 @@ pub(crate) struct Desk {
     trail: Writer<Record>,
     metrics: DeskMetrics,
     webhooks: Webhooks,
+    audit: Audit,
     archive_days: u32,
     /// Whether the database answered when the sweeper last asked.
     is_reachable: Arc<AtomicBool>,
@@ -111,6 +115,7 @@ impl Desk {
         trail: Writer<Record>,
         metrics: DeskMetrics,
         webhooks: Webhooks,
+        audit: Audit,
         DeskLimits { waits, archive_days }: DeskLimits,
     ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
@@ -123,6 +128,7 @@ impl Desk {
             trail,
             metrics,
             webhooks,
+            audit,
             archive_days,
             is_reachable,
         }
@@ -205,25 +211,29 @@ impl Desk {
         Ok(Some(looked.request))
     }
 
-    /// Carries out what `principal` wants done with a request of its organisation.
+    /// Carries out what `principal` wants done with a request of its organisation. The audit log has it either way.
     ///
     /// # Errors
     /// Why nothing was changed.
     pub(crate) async fn act(
         &self,
         principal: &Principal,
+        origin: Origin,
         id: &str,
         command: Command,
     ) -> Result<Intervention, DecideError> {
-        let actor = Actor::new(principal.subject.as_ref(), principal.role);
-        let (interventions, name) = (self.interventions(principal), command.name());
-        match interventions.decide(id, command, actor, Timestamp::now()).await {
+        let actor = Actor::new(principal.subject.as_ref(), principal.role).from(origin);
+        let (now, name) = (Timestamp::now(), command.name());
+        match self.interventions(principal).decide(id, command, actor.clone(), now).await {
             Ok(changed) => Ok(self.announce(changed)),
             Err(mut error) => {
                 if let DecideError::Refused { refusal, settled } = &mut error {
                     self.refusals.note(principal, id, name, refusal.class().as_str());
                     settled.take().map(|settled| self.announce(*settled));
                 }
+                let entry = Entry::done(&actor, format!("intervention.{name}"), time::render(now));
+                let (outcome, why) = error.for_the_log();
+                self.audit.attempted(&principal.org, entry.to("intervention", id).ended(outcome, why));
                 Err(error)
             }
         }

@@ -1,5 +1,6 @@
 //! Rules on plain data: no clock, no network, no connection, no actix type.
 
+pub(crate) mod audit;
 pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod history;

@@ -4,6 +4,7 @@
 //! other services. Chat must answer whatever else fails: it goes on without the switch, and without the store.
 
 mod admin;
+mod audit;
 mod chat;
 mod clients;
 mod config;

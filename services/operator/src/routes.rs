@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod auth;
+mod audit_log;
 mod chat;
 mod circuit_breakers;
 mod commands;
@@ -12,6 +13,7 @@ mod guard_rules;
 mod interventions;
 mod maintenance;
 mod metrics;
+pub(crate) mod origin;
 mod performance;
 mod pilot;
 mod replay;
@@ -59,6 +61,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(turns::add)
             .service(audit::list)
             .service(audit::trail)
+            .service(audit_log::list)
+            .service(audit_log::verify)
             .service(replay::replay)
             .service(circuit_breakers::list)
             .service(maintenance::run)
@@ -115,6 +119,8 @@ pub(crate) struct OperatorApi;
     turns::add,
     audit::list,
     audit::trail,
+    audit_log::list,
+    audit_log::verify,
     replay::replay,
     circuit_breakers::list,
     maintenance::run,

@@ -40,7 +40,7 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
         rules: RULES,
         ..Service::new(crate::NAME, &shared.common, metrics, shared.dependencies(), OperatorApi::openapi())
     };
-    let writer = shared.store.writer.clone();
+    let (writer, audit) = (shared.store.writer.clone(), shared.audit.clone());
     let served = vx11_chassis::serve(service, listener, shutdown, move |app| match shared.worker_state() {
         Ok(state) => {
             app.app_data(Data::new(state)).configure(routes);
@@ -48,6 +48,9 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
         Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
     })
     .await;
+    if tokio::time::timeout(FLUSH_LIMIT, audit.close()).await.is_err() {
+        tracing::error!("stopping with refusals that are not in the audit log");
+    }
     if let Err(error) = writer.flush(FLUSH_LIMIT).await {
         tracing::error!(%error, "stopping with rows in memory");
     }

@@ -1,6 +1,7 @@
 //! What all workers of the operator share, and what runs beside them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use vx11_identity::StoredKey;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
 use vx11_store::{DatabaseConfig, DatabaseUrl, StoreConfig, WriterHealth};
 
+use crate::audit::Audit;
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
@@ -58,6 +60,11 @@ pub(crate) fn control_config(common: &Common) -> DatabaseConfig {
     DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"))
 }
 
+/// Where the ends of audit logs are noted.
+pub(crate) fn heads_file(common: &Common) -> PathBuf {
+    common.data_dir.0.join("audit-heads.jsonl")
+}
+
 /// One set for the whole service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
@@ -74,6 +81,7 @@ pub(crate) struct Shared {
     summaries: Arc<crate::metrics_cache::MetricsCache>,
     rows_total: Arc<crate::row_total::RowTotal>,
     control: Control,
+    pub(crate) audit: Audit,
     pub(crate) verifier: Verifier,
     login: Login,
     desk: Desk,
@@ -93,6 +101,7 @@ impl Shared {
         let store = Store::open(store_config(&common))?;
         store.writer.register(registry)?;
         let control = Control::open(control_config(&common))?;
+        let audit = Audit::new(control.clone(), heads_file(&common), config.audit.heads_interval, registry)?;
         let told = WebhookMetrics::new(registry)?;
         let webhooks = Webhooks::new(control.clone(), config.webhooks.clone(), common.secrets.clone(), told)?;
         let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
@@ -100,9 +109,10 @@ impl Shared {
         let secret = secret.map(|secret| StoredKey::from_configured(&secret)).transpose().context(JWT_SECRET)?;
         let told = DeskMetrics::new(registry)?;
         let limits = DeskLimits { waits: config.interventions.max_waits_per_org, archive_days };
-        let desk = Desk::new(control.clone(), store.writer.clone(), told, webhooks.clone(), limits);
+        let (trail, outbox) = (store.writer.clone(), webhooks.clone());
+        let desk = Desk::new(control.clone(), trail, told, outbox, audit.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
-        let verifier = Verifier::new(control.clone(), store.writer.clone(), secret);
+        let verifier = Verifier::new(control.clone(), store.writer.clone(), audit.clone(), secret);
         let told = LoginMetrics::new(registry)?;
         let login = Login::new(&config.login, &common.secrets, control.clone(), verifier.clone(), told)?;
         let chat = &config.chat;
@@ -124,6 +134,7 @@ impl Shared {
             verifier,
             login,
             control,
+            audit,
             config: Arc::new(config),
             common: Arc::new(common),
             store,
@@ -163,6 +174,7 @@ impl Shared {
             config: self.config.clone(),
             store: self.store.clone(),
             control: self.control.clone(),
+            audit: self.audit.clone(),
             verifier: self.verifier.clone(),
             login: self.login.clone(),
             desk: self.desk.clone(),
@@ -200,6 +212,7 @@ impl Shared {
         let sweep = self.desk.clone().sweep_units(units.heartbeat_timeout, units.sweep_interval, shutdown);
         tasks.spawn(sweep.instrument(span.clone()));
         tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.audit.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vx11_chassis::Shutdown;
 use vx11_chassis::client::ServiceClient;
 
+use crate::audit::Audit;
 use crate::chat::Chat;
 use crate::clients::Madre;
 use crate::config::OperatorConfig;
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) store: Store,
     /// Who may call, and what people decide.
     pub(crate) control: Control,
+    /// What was refused, and what proves the audit log.
+    pub(crate) audit: Audit,
     /// Who calls.
     pub(crate) verifier: Verifier,
     /// How people come in.

@@ -20,13 +20,19 @@ use moka::sync::Cache;
 use serde_json::json;
 use vx11_chassis::auth::{self, Refusal};
 use vx11_chassis::{RequestContext, Shutdown};
+use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::{OrgId, Principal};
+use vx11_contracts::{ErrorCode, time};
 use vx11_identity::api_key::should_note_use;
 use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
 use vx11_store::{StoreError, Writer};
 
+use crate::audit::Audit;
 use crate::control::{Bearer, Control, Standing};
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
+use crate::routes::origin::origin_of;
 use crate::store::{Record, action};
 use known_keys::KnownKeys;
 
@@ -41,6 +47,7 @@ pub(crate) struct Verifier {
     control: Control,
     /// Where it is noted who was refused.
     writer: Writer<Record>,
+    audit: Audit,
     tokens: Arc<KnownKeys>,
     /// By a key's id; `None` for what is nobody's.
     keys: Cache<String, Option<Arc<Remembered>>>,
@@ -57,11 +64,11 @@ struct Remembered {
 
 impl Verifier {
     /// `configured`: the secret of other programs whose tokens count as well.
-    pub(crate) fn new(control: Control, writer: Writer<Record>, configured: Option<StoredKey>) -> Self {
+    pub(crate) fn new(control: Control, writer: Writer<Record>, audit: Audit, configured: Option<StoredKey>) -> Self {
         let tokens = Arc::new(KnownKeys::new(control.clone(), configured));
         let keys = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
         let standing = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
-        Self { control, writer, tokens, keys, standing }
+        Self { control, writer, audit, tokens, keys, standing }
     }
 
     /// The keys that sign, and what is made of them.
@@ -177,13 +184,17 @@ impl auth::Verifier for Verifier {
         if stands { Ok(()) } else { Err(Refusal::Invalid) }
     }
 
-    /// In the audit log: who, and what it wanted.
+    /// In the audit log, and in the request's trail: who, and what it wanted.
     fn denied(&self, request: &HttpRequest, principal: &Principal) {
         let correlation_id = request.extensions().get::<RequestContext>().map(|known| known.correlation_id.to_string());
         let pattern = request.match_pattern().unwrap_or_else(|| "an unknown address".to_owned());
+        let target = format!("{} {pattern}", request.method());
+        let by = Actor::new(principal.subject.as_ref(), principal.role).from(origin_of(request));
+        let entry = Entry::done(&by, "access", time::now()).to("route", &target);
+        self.audit.attempted(&principal.org, entry.ended(AuditOutcome::Refused, ErrorCode::Forbidden.as_str()));
         let row = Action {
-            target: Some(format!("{} {pattern}", request.method())),
-            notes: Some(by(principal)),
+            target: Some(target),
+            notes: Some(self::by(principal)),
             ..action(correlation_id.unwrap_or_default(), "access", "access", "denied")
         };
         // The writer keeps it, or counts that it had no room.

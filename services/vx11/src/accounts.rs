@@ -212,7 +212,7 @@ fn create(asked: &NewKey) -> anyhow::Result<()> {
 }
 
 /// Opens the database of the configuration, and does `work` on it.
-fn done<T>(work: impl AsyncFnOnce(&Admin) -> Result<T, AdminError>) -> anyhow::Result<T> {
+pub(crate) fn done<T>(work: impl AsyncFnOnce(&Admin) -> Result<T, AdminError>) -> anyhow::Result<T> {
     let common = Settings::from_process()?.common()?;
     let admin = Admin::open(&common)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,6 +1,7 @@
 //! The command `vx11`.
 
 mod accounts;
+mod audit;
 mod check_config;
 mod documents;
 mod driver;
@@ -49,6 +50,9 @@ enum Command {
     /// Let the first administrator in.
     #[command(subcommand)]
     Admin(accounts::AdminCommand),
+    /// Prove the audit log, or write it out.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Write the OpenAPI document of every service into a directory.
     Openapi {
         /// The directory; it is made where it is missing.
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Pilot(command) => accounts::pilot(command),
         Command::SigningKey(command) => accounts::signing_key(command),
         Command::Admin(command) => accounts::admin(command),
+        Command::Audit(command) => audit::run(command),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),
     };

@@ -3,6 +3,7 @@
 mod accounts;
 mod anthropic_client;
 mod approval;
+mod audit;
 mod classic;
 mod clients;
 mod contracts;

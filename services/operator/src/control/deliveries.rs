@@ -15,8 +15,10 @@ use vx11_contracts::intervention::{
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
-use super::Control;
 use super::schema::webhook_deliveries::{self as deliveries, dsl};
+use super::{Control, audit};
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 
 /// Most rows that a look for what is due reads.
 const LOOK: i64 = 256;
@@ -255,7 +257,13 @@ impl Deliveries {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn retry(&self, id: String, now: Timestamp) -> Result<Option<(Delivery, bool)>, StoreError> {
+    pub(crate) async fn retry(
+        &self,
+        id: String,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<(Delivery, bool)>, StoreError> {
+        let noted = Entry::done(by, "webhook.retry", time::render(now)).to("webhook", &id);
         let org = self.org.clone();
         let retry = move |conn: &mut AnyConnection| {
             let row = deliveries::table.find((&*org, id));
@@ -263,6 +271,9 @@ impl Deliveries {
             let again = (dsl::state.eq(PENDING), dsl::attempts.eq(0), dsl::next_at.eq(time::render(now)));
             let is_done = diesel::update(dead).set(again).execute(conn)? == 1;
             let found: Option<Row> = row.select(Row::as_select()).first(conn).optional()?;
+            if is_done {
+                audit::append(conn, &org, &noted)?;
+            }
             Ok::<_, StoreError>(found.and_then(read).map(|delivery| (delivery, is_done)))
         };
         self.database.write(self.scope(), retry).await

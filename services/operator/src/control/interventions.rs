@@ -5,6 +5,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use jiff::Timestamp;
+use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::intervention::{
     Cursor, HistoryEntry, Intervention, InterventionMetrics, InterventionPage, ListInterventions,
 };
@@ -15,7 +16,8 @@ use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
 use super::sweep::settle;
 use super::units::{self, Moved};
-use super::{counts, deliveries, history, list};
+use super::{audit, counts, deliveries, history, list};
+use crate::domain::audit::step;
 use crate::domain::intervention::{Actor, Change, Command, Refusal, TIMEOUT, Transition, decide, seen_at};
 use crate::domain::unit;
 
@@ -98,6 +100,17 @@ pub(crate) enum DecideError {
     /// The database does not answer, or refuses a query.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl DecideError {
+    /// What came of the attempt, and why, as the audit log says it.
+    pub(crate) fn for_the_log(&self) -> (AuditOutcome, &'static str) {
+        match self {
+            Self::NotFound => (AuditOutcome::Refused, "not_found"),
+            Self::Refused { refusal, .. } => (AuditOutcome::Refused, refusal.class().as_str()),
+            Self::Store(_) => (AuditOutcome::Failed, "store_unavailable"),
+        }
+    }
 }
 
 impl From<Refusal> for DecideError {
@@ -276,22 +289,23 @@ pub(super) fn decide_in(
                 None => continue,
             },
         };
-        if let Some(changed) = carry_out(conn, &stored, change, now)? {
+        if let Some(changed) = carry_out(conn, &stored, change, (actor, command), now)? {
             return Ok(Ok(changed));
         }
     }
     Err(StoreError::Busy("the request never stands still".to_owned()).into())
 }
 
-/// Writes `change` and what it does to units; nothing where somebody was faster.
+/// Writes `change`, which somebody's command made, and what it does to units; nothing where somebody was faster.
 pub(super) fn carry_out(
     conn: &mut AnyConnection,
     stored: &Intervention,
     mut change: Change,
+    (actor, command): (&Actor, &Command),
     now: Timestamp,
 ) -> Result<Option<Changed>, DecideError> {
     let effects = units::plan(conn, &stored.org_id, &mut change, now)?;
-    if !apply(conn, stored, &change)? {
+    if !apply(conn, stored, &change, actor, command.name())? {
         return Ok(None);
     }
     let done = units::carry_out(conn, effects, now)?;
@@ -340,8 +354,14 @@ pub(super) fn find(conn: &mut AnyConnection, org: &str, id: &str) -> QueryResult
     record.map(|record| row::read(&record)).transpose()
 }
 
-/// Writes `change`, if the request still is what it was computed from; whether it was.
-pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Change) -> QueryResult<bool> {
+/// Writes `change`, which `command` of `actor` made, if the request still is what it was computed from; whether it was.
+pub(super) fn apply(
+    conn: &mut AnyConnection,
+    stored: &Intervention,
+    change: &Change,
+    actor: &Actor,
+    command: &str,
+) -> QueryResult<bool> {
     use interventions::dsl;
     let Change { after, history: entry, .. } = change;
     let row = Row::of(after)?;
@@ -363,6 +383,10 @@ pub(super) fn apply(conn: &mut AnyConnection, stored: &Intervention, change: &Ch
         {
             counts::decided(conn, &after.org_id, &decision.by, entry)?;
         }
+    }
+    // The last: from here to the end of the transaction nobody else appends.
+    for transition in &change.transitions {
+        audit::append(conn, &after.org_id, &step(actor, command, transition, after))?;
     }
     Ok(true)
 }

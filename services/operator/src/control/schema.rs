@@ -204,3 +204,31 @@ diesel::table! {
         updated_at -> Text,
     }
 }
+
+diesel::table! {
+    audit_log (org_id, seq) {
+        org_id -> Text,
+        seq -> BigInt,
+        at -> Text,
+        actor -> Text,
+        actor_kind -> Text,
+        action -> Text,
+        target_kind -> Nullable<Text>,
+        target_id -> Nullable<Text>,
+        outcome -> Text,
+        correlation_id -> Nullable<Text>,
+        client -> Nullable<Text>,
+        details -> Text,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    audit_heads (org_id) {
+        org_id -> Text,
+        seq -> BigInt,
+        hash -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(audit_log, audit_heads);

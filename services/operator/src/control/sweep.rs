@@ -105,8 +105,9 @@ pub(super) fn settle(
     now: Timestamp,
 ) -> Result<Option<Changed>, DecideError> {
     let stored = find(conn, org, id)?.ok_or(DecideError::NotFound)?;
-    match decide(&stored, &Command::Expire, &Actor::timeout(), now) {
-        Ok(change) => carry_out(conn, &stored, change, now),
+    let (actor, command) = (Actor::timeout(), Command::Expire);
+    match decide(&stored, &command, &actor, now) {
+        Ok(change) => carry_out(conn, &stored, change, (&actor, &command), now),
         Err(Refusal::NotDue) => {
             lapse(conn, &stored, now)?;
             Ok(None)

@@ -20,6 +20,7 @@ use crate::domain::intervention::{Actor, Asked, Command, Refusal, open};
 /// A database that lives as long as this.
 pub(in crate::control) struct Home {
     pub(in crate::control) control: Control,
+    config: DatabaseConfig,
     _dir: TempDir,
 }
 
@@ -32,15 +33,20 @@ impl Home {
             run_timeout: Duration::from_secs(20),
             ..DatabaseConfig::new(url, "operator", dir.path().join("control.sqlite3"))
         };
-        Self { control: Control::open(config).expect("a new database"), _dir: dir }
+        Self { control: Control::open(config.clone()).expect("a new database"), config, _dir: dir }
     }
 
-    fn of(&self, org: &str) -> Interventions {
+    /// What another replica has. Blocks.
+    pub(in crate::control) fn replica(&self) -> Control {
+        Control::open(self.config.clone()).expect("the same database")
+    }
+
+    pub(in crate::control) fn of(&self, org: &str) -> Interventions {
         self.control.interventions(org)
     }
 
     /// A request of `acme` that waits.
-    async fn asked(&self, id: &str) -> Intervention {
+    pub(in crate::control) async fn asked(&self, id: &str) -> Intervention {
         self.asked_with(id, |_| {}).await
     }
 
@@ -71,19 +77,19 @@ fn request(org: &str, id: &str, change: impl FnOnce(&mut CreateIntervention)) ->
     open(create, asked, start())
 }
 
-fn start() -> Timestamp {
+pub(in crate::control) fn start() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().expect("a time")
 }
 
-fn after(seconds: i64) -> Timestamp {
+pub(in crate::control) fn after(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
 }
 
-fn pilot(name: &str) -> Actor {
+pub(in crate::control) fn pilot(name: &str) -> Actor {
     Actor::new(name, Role::Operator)
 }
 
-fn approve(request: &Intervention) -> Command {
+pub(in crate::control) fn approve(request: &Intervention) -> Command {
     Command::Approve(DecisionBody { version: request.version, args_digest: None, reason: None })
 }
 

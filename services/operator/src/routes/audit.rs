@@ -104,7 +104,7 @@ pub(crate) async fn trail(
 }
 
 /// A caller's time in the form that the store compares.
-fn stored_time(field: &str, text: &str) -> Result<String, ApiError> {
+pub(super) fn stored_time(field: &str, text: &str) -> Result<String, ApiError> {
     let parsed: Result<Timestamp, _> = text.parse();
     parsed.map(time::render).map_err(|_| ApiError::invalid_field(field, "must be a time such as 2026-11-21T04:05:06Z"))
 }

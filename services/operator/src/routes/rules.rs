@@ -1,6 +1,6 @@
 //! What each route asks of callers that come with a token or key of their own.
 //!
-//! What has no organisation yet (sessions, the audit log, sums over all requests) is open to the platform's own
+//! What has no organisation yet (sessions, the trail of requests, sums over all of them) is open to the platform's own
 //! organisation only: a tenant would see what others did.
 
 use actix_web::http::Method;
@@ -55,6 +55,8 @@ rules! {
         GET "/sessions/{id}" NeedsOfPlatform(ReadSessions);
         GET "/audit" NeedsOfPlatform(ReadAudit);
         GET "/audit/{correlation_id}" NeedsOfPlatform(ReadAudit);
+        GET "/audit-log" Needs(ReadAudit);
+        GET "/audit-log/verify" Needs(VerifyAudit);
         POST "/replay/{correlation_id}" NeedsOfPlatform(Replay);
         GET "/circuit-breakers" Needs(ReadMetrics);
         POST "/maintenance" Needs(ManagePower);

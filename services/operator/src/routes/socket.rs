@@ -17,6 +17,8 @@ use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{CLOSE_NOBODY, CLOSE_WRONG_TOKEN};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
+use super::origin::origin_of;
+use crate::domain::audit::Origin;
 use crate::state::State;
 
 pub(crate) use callers::Callers;
@@ -60,19 +62,32 @@ async fn open(state: Data<State>, http: HttpRequest, proof: Proof, payload: Payl
     let (answer, session, messages) =
         handshake.map_err(|error| ApiError::new(ErrorCode::MalformedRequest, error.to_string()))?;
     let messages = messages.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
-    actix_web::rt::spawn(serve(state, proof, session, messages).in_current_span());
+    let origin = origin_of(&http);
+    actix_web::rt::spawn(serve(state, proof, origin, session, messages).in_current_span());
     Ok(answer)
 }
 
-async fn serve(state: Data<State>, proof: Proof, session: Session, mut messages: AggregatedMessageStream) {
+async fn serve(
+    state: Data<State>,
+    proof: Proof,
+    origin: Origin,
+    session: Session,
+    mut messages: AggregatedMessageStream,
+) {
     let closing = session.clone();
-    let end = live(&state, proof, session, &mut messages).await;
+    let end = live(&state, proof, origin, session, &mut messages).await;
     let reason = CloseReason { code: CloseCode::from(end.code()), description: Some(end.reason().to_owned()) };
     // A client that takes nothing is not waited for.
     let _ = tokio::time::timeout(CLOSING, closing.close(Some(reason))).await;
 }
 
-async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut AggregatedMessageStream) -> End {
+async fn live(
+    state: &State,
+    proof: Proof,
+    origin: Origin,
+    mut session: Session,
+    messages: &mut AggregatedMessageStream,
+) -> End {
     let sockets = state.chat.metrics.sockets();
     let unproven = match proof.is_proven() {
         true => None,
@@ -96,7 +111,7 @@ async fn live(state: &State, proof: Proof, mut session: Session, messages: &mut 
     // The shared token is many callers'.
     let own =
         (!standing.is_services_own()).then(|| state.callers.enter(&standing.caller().0, limits.max_sockets_per_caller));
-    live::Live::new(state, standing, own, session).run(messages).await
+    live::Live::new(state, standing, own, origin, session).run(messages).await
 }
 
 /// Why a socket is closed.

@@ -11,6 +11,7 @@ use vx11_contracts::intervention::{Delivery, DeliveryPage, ListDeliveries};
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::{ErrorBody, ErrorCode};
 
+use super::origin::CameFrom;
 use super::{page_size, store_error};
 use crate::state::State;
 
@@ -55,6 +56,7 @@ pub(crate) async fn list(
 pub(crate) async fn retry(
     state: Data<State>,
     caller: Caller,
+    from: CameFrom,
     id: Path<String>,
 ) -> Result<Json<Envelope<Delivery>>, ApiError> {
     let principal = caller.require(Permission::ManagePolicies)?;
@@ -62,7 +64,8 @@ pub(crate) async fn retry(
     if id.contains('\0') {
         return Err(ApiError::not_found("delivery"));
     }
-    let found = state.desk.deliveries(principal).retry(id.into_inner(), Timestamp::now()).await.map_err(store_error)?;
+    let (by, now) = (from.actor(principal), Timestamp::now());
+    let found = state.desk.deliveries(principal).retry(id.into_inner(), &by, now).await.map_err(store_error)?;
     let (delivery, is_done) = found.ok_or_else(|| ApiError::not_found("delivery"))?;
     if !is_done {
         let detail = format!("it is {}: only what is dead is sent again", delivery.state);

@@ -28,7 +28,10 @@ fn home() -> Home {
     let control = control.expect("a new database");
     let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a new store");
     let configured = StoredKey::from_configured(&SECRET.into()).expect("long enough");
-    let verifier = Verifier::new(control.clone(), store.writer.clone(), Some(configured));
+    let heads = dir.path().join("audit-heads.jsonl");
+    let audit = Audit::new(control.clone(), heads, Duration::from_secs(60), &prometheus::Registry::new());
+    let audit = audit.expect("new names");
+    let verifier = Verifier::new(control.clone(), store.writer.clone(), audit, Some(configured));
     Home { control, verifier, _store: store, _dir: dir }
 }
 
@@ -37,8 +40,8 @@ async fn key(home: &Home, expires_at: Option<Timestamp>) -> NewApiKey {
     let scopes = [Scope::Read].into_iter().collect();
     let (name, created_by) = ("ci".to_owned(), "ann".to_owned());
     let terms = KeyTerms { name, role: Role::Viewer, scopes, expires_at, created_by };
-    let keys = home.control.keys(&OrgId::platform());
-    keys.make(&key, terms, Timestamp::now()).await.expect("an answer").expect("made");
+    let (keys, by) = (home.control.keys(&OrgId::platform()), Actor::new("ann", Role::Admin));
+    keys.make(&key, terms, &by, Timestamp::now()).await.expect("an answer").expect("made");
     key
 }
 
@@ -54,7 +57,8 @@ async fn a_key_is_its_holders_until_it_is_revoked() {
     let principal = home.verifier.verify(key.plain.expose_secret()).await.expect("known");
     assert_eq!((&*principal.subject, principal.role), (&*format!("key:{}", key.id), Role::Viewer));
     assert!(!principal.scopes.contains(Scope::Admin));
-    home.control.keys(&OrgId::platform()).revoke(&key.id, Timestamp::now()).await.expect("an answer");
+    let by = Actor::new("ann", Role::Admin);
+    home.control.keys(&OrgId::platform()).revoke(&key.id, &by, Timestamp::now()).await.expect("an answer");
     home.verifier.forget(&key.id);
     assert_eq!(home.verifier.verify(key.plain.expose_secret()).await, Err(Refusal::Invalid));
     assert_eq!(home.verifier.verify(NewApiKey::make().plain.expose_secret()).await, Err(Refusal::Invalid));

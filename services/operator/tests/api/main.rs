@@ -2,6 +2,7 @@
 
 mod access;
 mod app;
+mod audit_log;
 mod chat;
 mod control;
 mod event_stream;

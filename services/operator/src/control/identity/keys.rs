@@ -7,8 +7,11 @@ use vx11_contracts::time;
 use vx11_identity::{ApiKeyTerms, NewApiKey};
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
+use super::super::audit;
 use super::super::schema::api_keys;
 use super::orgs;
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 use crate::domain::key_terms::KeyTerms;
 
 /// The API keys of one organisation.
@@ -48,8 +51,12 @@ impl Keys {
         &self,
         key: &NewApiKey,
         terms: KeyTerms,
+        by: &Actor,
         now: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
+        let noted = Entry::done(by, "key.create", time::render(now)).to("key", &key.id);
+        let noted =
+            noted.with("of_role", terms.role.as_str()).with("scopes", terms.scopes.to_string()).within(&self.org);
         let row = Row {
             id: key.id.clone(),
             org_id: self.org.as_str().to_owned(),
@@ -69,6 +76,7 @@ impl Keys {
                 return Ok(None);
             }
             diesel::insert_into(api_keys::table).values(&row).execute(conn)?;
+            audit::append(conn, &row.org_id, &noted)?;
             Ok::<_, StoreError>(shown(row))
         };
         self.database.write(self.scope(), write).await
@@ -97,13 +105,17 @@ impl Keys {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn revoke(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    pub(crate) async fn revoke(&self, id: &str, by: &Actor, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let noted = Entry::done(by, "key.revoke", time::render(now)).to("key", id);
         let (org, id, at) = (self.org.as_str().to_owned(), id.to_owned(), time::render(now));
         let write = move |conn: &mut AnyConnection| {
-            let own = api_keys::table.find(id).filter(api_keys::org_id.eq(org));
+            let own = api_keys::table.find(id).filter(api_keys::org_id.eq(org.clone()));
             let live = own.clone().filter(api_keys::revoked_at.is_null());
-            diesel::update(live).set(api_keys::revoked_at.eq(at)).execute(conn)?;
+            let is_revoked_now = diesel::update(live).set(api_keys::revoked_at.eq(at)).execute(conn)? == 1;
             let row: Option<Row> = own.select(Row::as_select()).first(conn).optional()?;
+            if is_revoked_now {
+                audit::append(conn, &org, &noted)?;
+            }
             Ok::<_, StoreError>(row.and_then(shown))
         };
         self.database.write(self.scope(), write).await

@@ -7,8 +7,10 @@ use vx11_contracts::identity::{Org, OrgId};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
-use super::super::Control;
 use super::super::schema::orgs;
+use super::super::{Control, audit};
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 
 type Row = (String, String, String, Option<String>);
 
@@ -17,7 +19,14 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn make_org(&self, id: &OrgId, name: &str, now: Timestamp) -> Result<Option<Org>, StoreError> {
+    pub(crate) async fn make_org(
+        &self,
+        id: &OrgId,
+        name: &str,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<Org>, StoreError> {
+        let noted = Entry::done(by, "org.create", time::render(now)).to("org", id.as_str());
         let created_at = time::render(now);
         let org = Org { id: id.clone(), name: name.to_owned(), created_at, closed_at: None };
         let write = move |conn: &mut AnyConnection| {
@@ -27,6 +36,7 @@ impl Control {
             let row =
                 (orgs::org_id.eq(org.id.as_str()), orgs::name.eq(&org.name), orgs::created_at.eq(&org.created_at));
             diesel::insert_into(orgs::table).values(row).execute(conn)?;
+            audit::append(conn, OrgId::PLATFORM, &noted)?;
             Ok::<_, StoreError>(Some(org))
         };
         match self.database.write(Scope::Platform, write).await {
@@ -53,12 +63,16 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn close_org(&self, id: &OrgId, now: Timestamp) -> Result<Option<Org>, StoreError> {
+    pub(crate) async fn close_org(&self, id: &OrgId, by: &Actor, now: Timestamp) -> Result<Option<Org>, StoreError> {
+        let noted = Entry::done(by, "org.close", time::render(now)).to("org", id.as_str());
         let (id, at) = (id.as_str().to_owned(), time::render(now));
         let write = move |conn: &mut AnyConnection| {
             let open = orgs::table.find(&id).filter(orgs::closed_at.is_null());
-            diesel::update(open).set(orgs::closed_at.eq(at)).execute(conn)?;
+            let is_closed_now = diesel::update(open).set(orgs::closed_at.eq(at)).execute(conn)? == 1;
             let row: Option<Row> = orgs::table.find(&id).first(conn).optional()?;
+            if is_closed_now {
+                audit::append(conn, OrgId::PLATFORM, &noted)?;
+            }
             Ok::<_, StoreError>(row.and_then(org))
         };
         self.database.write(Scope::Platform, write).await

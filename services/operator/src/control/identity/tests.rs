@@ -8,6 +8,7 @@ use vx11_testing_servers::Postgres;
 
 use super::{Keys, Standing};
 use crate::control::tests::{Home, on_both};
+use crate::domain::intervention::Actor;
 use crate::domain::key_terms::KeyTerms;
 
 mod sessions;
@@ -26,6 +27,10 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("in range")
 }
 
+fn by() -> Actor {
+    Actor::new("ann", Role::Admin)
+}
+
 fn org(id: &str) -> OrgId {
     id.parse().expect("an id")
 }
@@ -42,34 +47,34 @@ fn terms(name: &str) -> KeyTerms {
 
 /// Keys of an organisation that is made for it.
 async fn keys_of(home: &Home, id: &str) -> Keys {
-    home.control.make_org(&org(id), id, at(0)).await.expect("an answer").expect("made");
+    home.control.make_org(&org(id), id, &by(), at(0)).await.expect("an answer").expect("made");
     home.control.keys(&org(id))
 }
 
 async fn an_organisation_is_made_once_and_closed(home: Home) {
-    let made = home.control.make_org(&org("acme"), "Acme", at(0)).await.expect("an answer").expect("made");
+    let made = home.control.make_org(&org("acme"), "Acme", &by(), at(0)).await.expect("an answer").expect("made");
     assert_eq!((made.name.as_str(), made.closed_at), ("Acme", None));
-    assert_eq!(home.control.make_org(&org("acme"), "Other", at(1)).await.expect("an answer"), None);
+    assert_eq!(home.control.make_org(&org("acme"), "Other", &by(), at(1)).await.expect("an answer"), None);
     let ids = async |after: Option<&str>, limit| {
         let listed = home.control.list_orgs(after.map(str::to_owned), limit).await.expect("an answer");
         listed.into_iter().map(|org| org.id.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(None, 10).await, ["acme", "default"], "the platform's own is there from the beginning");
     assert_eq!((ids(None, 1).await, ids(Some("acme"), 1).await), (vec!["acme".to_owned()], vec!["default".to_owned()]));
-    let close = async |seconds| home.control.close_org(&org("acme"), at(seconds)).await.expect("an answer");
+    let close = async |seconds| home.control.close_org(&org("acme"), &by(), at(seconds)).await.expect("an answer");
     let closed = close(5).await.expect("found");
     assert!(closed.closed_at.is_some());
     assert_eq!(close(6).await, Some(closed), "once");
-    assert_eq!(home.control.close_org(&org("none"), at(5)).await.expect("an answer"), None);
-    let late = home.control.keys(&org("acme")).make(&NewApiKey::make(), terms("late"), at(7)).await;
+    assert_eq!(home.control.close_org(&org("none"), &by(), at(5)).await.expect("an answer"), None);
+    let late = home.control.keys(&org("acme")).make(&NewApiKey::make(), terms("late"), &by(), at(7)).await;
     assert_eq!(late.expect("an answer"), None, "a closed organisation gets no keys");
 }
 
 async fn a_key_lets_its_holder_in_until_it_is_revoked_or_its_organisation_closed(home: Home) {
     let (acme, umbrella) = (keys_of(&home, "acme").await, keys_of(&home, "umbrella").await);
     let (key, other) = (NewApiKey::make(), NewApiKey::make());
-    let shown = acme.make(&key, terms("ci"), at(0)).await.expect("an answer").expect("made");
-    umbrella.make(&other, terms("ci"), at(0)).await.expect("an answer").expect("made");
+    let shown = acme.make(&key, terms("ci"), &by(), at(0)).await.expect("an answer").expect("made");
+    umbrella.make(&other, terms("ci"), &by(), at(0)).await.expect("an answer").expect("made");
     assert_eq!((shown.subject, shown.scopes), (format!("key:{}", key.id), vec![Scope::Read, Scope::Agent]));
     let comes = async |key: &NewApiKey| {
         let presented = PresentedKey::parse(key.plain.expose_secret()).expect("a key");
@@ -79,20 +84,20 @@ async fn a_key_lets_its_holder_in_until_it_is_revoked_or_its_organisation_closed
     let principal = comes(&key).await.expect("it is known");
     assert_eq!((principal.org, principal.role), (org("acme"), Role::Operator));
     assert_eq!(comes(&NewApiKey::make()).await, None);
-    let revoked = acme.revoke(&key.id, at(2)).await.expect("an answer").expect("found");
-    assert_eq!(acme.revoke(&key.id, at(3)).await.expect("an answer"), Some(revoked), "once");
+    let revoked = acme.revoke(&key.id, &by(), at(2)).await.expect("an answer").expect("found");
+    assert_eq!(acme.revoke(&key.id, &by(), at(3)).await.expect("an answer"), Some(revoked), "once");
     assert_eq!(comes(&key).await, None);
     assert!(comes(&other).await.is_some());
-    home.control.close_org(&org("umbrella"), at(4)).await.expect("an answer");
+    home.control.close_org(&org("umbrella"), &by(), at(4)).await.expect("an answer");
     assert_eq!(comes(&other).await, None);
 }
 
 async fn keys_of_organisations_do_not_meet(home: Home) {
     let (acme, umbrella) = (keys_of(&home, "acme").await, keys_of(&home, "umbrella").await);
     let key = NewApiKey::make();
-    acme.make(&key, terms("ci"), at(0)).await.expect("an answer").expect("made");
+    acme.make(&key, terms("ci"), &by(), at(0)).await.expect("an answer").expect("made");
     assert_eq!(umbrella.list(None, 10).await.expect("an answer"), []);
-    assert_eq!(umbrella.revoke(&key.id, at(1)).await.expect("an answer"), None);
+    assert_eq!(umbrella.revoke(&key.id, &by(), at(1)).await.expect("an answer"), None);
     assert_eq!(acme.list(None, 10).await.expect("an answer")[0].revoked_at, None);
 }
 
@@ -100,7 +105,7 @@ async fn pages_of_keys_hold_each_once(home: Home) {
     let acme = keys_of(&home, "acme").await;
     for n in 0..7 {
         // Some at the same moment.
-        acme.make(&NewApiKey::make(), terms("ci"), at(n / 3)).await.expect("an answer").expect("made");
+        acme.make(&NewApiKey::make(), terms("ci"), &by(), at(n / 3)).await.expect("an answer").expect("made");
     }
     let (mut seen, mut before) = (Vec::new(), None);
     loop {
@@ -118,7 +123,7 @@ async fn pages_of_keys_hold_each_once(home: Home) {
 async fn a_use_is_noted_and_never_set_back(home: Home) {
     let acme = keys_of(&home, "acme").await;
     let key = NewApiKey::make();
-    acme.make(&key, terms("ci"), at(0)).await.expect("an answer").expect("made");
+    acme.make(&key, terms("ci"), &by(), at(0)).await.expect("an answer").expect("made");
     for seconds in [60, 30] {
         home.control.note_use(&key.id, at(seconds)).await.expect("an answer");
     }
@@ -144,7 +149,7 @@ async fn a_revoked_token_does_not_stand(home: Home) {
     assert!(!stands(token("t1", "acme")).await);
     assert!(stands(token("t2", "acme")).await);
     assert!(!stands(token("t2", "nowhere")).await, "there is no such organisation");
-    home.control.close_org(&org("acme"), at(2)).await.expect("an answer");
+    home.control.close_org(&org("acme"), &by(), at(2)).await.expect("an answer");
     assert!(!stands(token("t2", "acme")).await);
 }
 

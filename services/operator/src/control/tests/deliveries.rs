@@ -176,7 +176,7 @@ async fn what_is_given_up_is_listed_and_sent_again_when_asked_for(home: Home) {
     assert_eq!(dead[0].last_error.as_ref().map(String::len), Some(500));
     assert!(take(&home.control, after(1000)).await.iter().all(|due| due.id != dead[0].id));
     let retry = async |org: &str, id: &str| {
-        home.control.deliveries(org).retry(id.to_owned(), after(2000)).await.expect("an answer")
+        home.control.deliveries(org).retry(id.to_owned(), &pilot("ann"), after(2000)).await.expect("an answer")
     };
     assert_eq!(retry("globex", &dead[0].id).await, None);
     assert_eq!(retry("acme", "msg_none").await, None);

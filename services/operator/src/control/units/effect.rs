@@ -135,7 +135,7 @@ fn withdraw(
         let Some(stored) = interventions::find(conn, org, &id)? else { continue };
         let Ok(change) = decide(&stored, &command, &actor, now) else { continue };
         // One that is decided at this moment is its decider's.
-        if interventions::apply(conn, &stored, &change)? {
+        if interventions::apply(conn, &stored, &change, &actor, command.name())? {
             withdrawn.push(Changed::alone(change));
         }
     }

@@ -2,6 +2,8 @@
 
 use vx11_contracts::intervention::Role;
 
+use crate::domain::audit::Origin;
+
 /// Who is named where time decided.
 pub(crate) const TIMEOUT: &str = "system:timeout";
 
@@ -12,11 +14,19 @@ pub(crate) struct Actor {
     pub(crate) subject: String,
     /// What they may do.
     pub(crate) role: Role,
+    /// Where from, for the audit log; it decides nothing.
+    pub(crate) origin: Origin,
 }
 
 impl Actor {
     pub(crate) fn new(subject: impl Into<String>, role: Role) -> Self {
-        Self { subject: subject.into(), role }
+        Self { subject: subject.into(), role, origin: Origin::default() }
+    }
+
+    /// The same, from there.
+    #[must_use]
+    pub(crate) fn from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// The sweeper, which only lets time have its way.

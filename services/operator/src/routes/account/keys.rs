@@ -16,6 +16,7 @@ use vx11_identity::NewApiKey;
 
 use super::{Attempt, unfit};
 use crate::domain::key_terms::KeyTerms;
+use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
 
@@ -33,16 +34,17 @@ pub(crate) async fn create(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     body: Json<NewKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "key_create" };
-    let made = make(&state, &caller, &body.0).await;
+    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "key_create" };
+    let made = make(&attempt, &caller, &body.0).await;
     let target = made.as_ref().ok().map(|made| made.key.subject.clone());
     let made = attempt.end(target, made).await?;
     Ok(HttpResponse::Created().insert_header(("cache-control", "no-store")).json(Envelope::new(made)))
 }
 
-async fn make(state: &State, caller: &Caller, asked: &NewKey) -> Result<KeyMade, ApiError> {
+async fn make(attempt: &Attempt<'_>, caller: &Caller, asked: &NewKey) -> Result<KeyMade, ApiError> {
     let principal = caller.require(Permission::ManageKeys)?;
     let org = asked.org.as_ref().unwrap_or(&principal.org);
     if *org != principal.org {
@@ -54,7 +56,7 @@ async fn make(state: &State, caller: &Caller, asked: &NewKey) -> Result<KeyMade,
         return Err(ApiError::new(ErrorCode::Forbidden, "nobody makes a key that may more than oneself"));
     }
     let key = NewApiKey::make();
-    let shown = state.control.keys(org).make(&key, terms, now).await.map_err(store_error)?;
+    let shown = attempt.state.control.keys(org).make(&key, terms, &attempt.actor(), now).await.map_err(store_error)?;
     let shown = shown.ok_or_else(|| {
         ApiError::new(ErrorCode::Conflict, format!("there is no organisation `{org}`, or it is closed"))
     })?;
@@ -108,16 +110,18 @@ pub(crate) async fn revoke(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<ApiKey>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "key_revoke" };
-    let revoked = end(&state, &caller, &id).await;
+    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "key_revoke" };
+    let revoked = end(&attempt, &caller, &id).await;
     Ok(web::Json(Envelope::new(attempt.end(Some(format!("key:{id}")), revoked).await?)))
 }
 
-async fn end(state: &State, caller: &Caller, id: &str) -> Result<ApiKey, ApiError> {
+async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<ApiKey, ApiError> {
     let principal = caller.require(Permission::ManageKeys)?;
-    let revoked = state.control.keys(&principal.org).revoke(id, Timestamp::now()).await.map_err(store_error)?;
-    state.verifier.forget(id);
+    let keys = attempt.state.control.keys(&principal.org);
+    let revoked = keys.revoke(id, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
+    attempt.state.verifier.forget(id);
     revoked.ok_or_else(|| ApiError::not_found("key"))
 }

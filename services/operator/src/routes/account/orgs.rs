@@ -14,6 +14,7 @@ use vx11_contracts::{ErrorBody, ErrorCode};
 
 use super::{Attempt, unfit};
 use crate::domain::key_terms::{NAME_RULE, Unfit, name_for_people};
+use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
 
@@ -31,19 +32,25 @@ pub(crate) async fn create(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     body: Json<NewOrg>,
 ) -> Result<HttpResponse, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "org_create" };
-    let made = make(&state, &caller, &body.0).await;
+    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "org_create" };
+    let made = make(&attempt, &caller, &body.0).await;
     let org = attempt.end(Some(body.0.id.to_string()), made).await?;
     Ok(HttpResponse::Created().json(Envelope::new(org)))
 }
 
-async fn make(state: &State, caller: &Caller, asked: &NewOrg) -> Result<Org, ApiError> {
+async fn make(attempt: &Attempt<'_>, caller: &Caller, asked: &NewOrg) -> Result<Org, ApiError> {
     caller.require(Permission::ManageOrgs)?;
     let name = name_for_people(asked.name.as_deref().unwrap_or(asked.id.as_str()));
     let name = name.ok_or_else(|| unfit(Unfit { field: "name", detail: NAME_RULE }))?;
-    let made = state.control.make_org(&asked.id, &name, Timestamp::now()).await.map_err(store_error)?;
+    let made = attempt
+        .state
+        .control
+        .make_org(&asked.id, &name, &attempt.actor(), Timestamp::now())
+        .await
+        .map_err(store_error)?;
     made.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "there is an organisation of this id, or was"))
 }
 
@@ -91,21 +98,22 @@ pub(crate) async fn close(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<Org>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "org_close" };
-    let closed = end(&state, &caller, &id).await;
+    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "org_close" };
+    let closed = end(&attempt, &caller, &id).await;
     Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), closed).await?)))
 }
 
-async fn end(state: &State, caller: &Caller, id: &str) -> Result<Org, ApiError> {
+async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<Org, ApiError> {
     caller.require(Permission::ManageOrgs)?;
     let missing = || ApiError::not_found("organisation");
     let id: OrgId = id.parse().map_err(|_| missing())?;
     if id.is_platform() {
         return Err(ApiError::new(ErrorCode::Conflict, "the platform's own organisation cannot be closed"));
     }
-    let closed = state.control.close_org(&id, Timestamp::now()).await.map_err(store_error)?;
-    state.verifier.forget_all();
+    let closed = attempt.state.control.close_org(&id, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
+    attempt.state.verifier.forget_all();
     closed.ok_or_else(missing)
 }

@@ -15,15 +15,24 @@ use vx11_contracts::intervention::{
 use vx11_contracts::operator::Envelope;
 
 use super::refused;
+use crate::domain::audit::Origin;
 use crate::domain::intervention::Command;
+use crate::routes::origin::CameFrom;
 use crate::state::State;
 
 type Done = Result<web::Json<Envelope<Intervention>>, ApiError>;
 
 /// Carries out `command` for a caller that has `permission`.
-async fn act(state: &State, caller: &Caller, permission: Permission, id: &str, command: Command) -> Done {
+async fn act(
+    state: &State,
+    caller: &Caller,
+    origin: Origin,
+    permission: Permission,
+    id: &str,
+    command: Command,
+) -> Done {
     let principal = caller.require(permission)?;
-    let after = state.desk.act(principal, id, command).await.map_err(refused)?;
+    let after = state.desk.act(principal, origin, id, command).await.map_err(refused)?;
     Ok(web::Json(Envelope::new(after)))
 }
 
@@ -41,9 +50,15 @@ macro_rules! command {
             (status = 503, body = ErrorBody),
         ))]
         #[post($path)]
-        pub(crate) async fn $name(state: Data<State>, caller: Caller, id: Path<String>, body: Json<$body>) -> Done {
+        pub(crate) async fn $name(
+            state: Data<State>,
+            caller: Caller,
+            from: CameFrom,
+            id: Path<String>,
+            body: Json<$body>,
+        ) -> Done {
             let command = $command;
-            act(&state, &caller, Permission::$permission, &id, command(&state, body.0)).await
+            act(&state, &caller, from.0, Permission::$permission, &id, command(&state, body.0)).await
         }
     };
 }

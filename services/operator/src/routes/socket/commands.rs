@@ -5,12 +5,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
+use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Command, DecisionBody, Intervention, ListInterventions, PilotAction};
 use vx11_contracts::time;
 
 use super::frames::done;
-use crate::domain::intervention::Command as Act;
+use crate::domain::audit::{Entry, Origin};
+use crate::domain::intervention::{Actor, Command as Act};
 use crate::routes::interventions::refused;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
@@ -22,6 +24,7 @@ use crate::state::State;
 pub(super) async fn answer(
     state: &State,
     caller: &Caller,
+    origin: &Origin,
     id: Option<Value>,
     command: Command,
 ) -> Result<ByteString, ApiError> {
@@ -29,7 +32,7 @@ pub(super) async fn answer(
         Command::Ping {} => done("pong", id, json!({ "timestamp": time::now() })),
         Command::Action { request_id, action, reason, version, args_digest } => {
             let decision = Decide { action, reason, version, args_digest };
-            done("action", id, decide(state, caller, &request_id, decision).await?)
+            done("action", id, decide(state, caller, origin, &request_id, decision).await?)
         }
         read => {
             let interventions = state.desk.interventions(caller.require(Permission::ReadInterventions)?);
@@ -61,9 +64,18 @@ struct Decide {
     args_digest: Option<String>,
 }
 
-async fn decide(state: &State, caller: &Caller, id: &str, decide: Decide) -> Result<Intervention, ApiError> {
-    let principal = caller.require(Permission::DecideInterventions).inspect_err(|_| {
+async fn decide(
+    state: &State,
+    caller: &Caller,
+    origin: &Origin,
+    id: &str,
+    decide: Decide,
+) -> Result<Intervention, ApiError> {
+    let principal = caller.require(Permission::DecideInterventions).inspect_err(|error| {
         state.desk.denied(&caller.0, id, decide.action.as_str().to_ascii_lowercase().as_str());
+        let by = Actor::new(caller.0.subject.as_ref(), caller.0.role).from(origin.clone());
+        let entry = Entry::done(&by, "access", time::now()).to("route", "WebSocket action");
+        state.audit.attempted(&caller.0.org, entry.ended(AuditOutcome::Refused, error.code().as_str()));
     })?;
     let Decide { action, reason, version, args_digest } = decide;
     let act = match action {
@@ -78,7 +90,7 @@ async fn decide(state: &State, caller: &Caller, id: &str, decide: Decide) -> Res
             if action == PilotAction::Approve { Act::Approve(body) } else { Act::Reject(body) }
         }
     };
-    state.desk.act(principal, id, act).await.map_err(refused)
+    state.desk.act(principal, origin.clone(), id, act).await.map_err(refused)
 }
 
 async fn current_version(state: &State, caller: &Caller, id: &str) -> Result<i64, ApiError> {

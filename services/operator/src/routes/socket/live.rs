@@ -21,6 +21,7 @@ use super::End;
 use super::callers::Place;
 use super::commands::answer;
 use super::frames::{Frame, done, read, refused};
+use crate::domain::audit::Origin;
 use crate::feed::Pushed;
 use crate::state::State;
 
@@ -33,6 +34,7 @@ pub(super) struct Live<'s> {
     standing: Standing,
     /// Its place among the caller's own, where these are bounded.
     place: Option<Place>,
+    origin: Origin,
     session: Session,
     /// What is pushed, where the client has asked for it.
     feed: Option<Receiver<Pushed>>,
@@ -44,10 +46,16 @@ pub(super) struct Live<'s> {
 }
 
 impl<'s> Live<'s> {
-    pub(super) fn new(state: &'s State, standing: Standing, place: Option<Place>, session: Session) -> Self {
+    pub(super) fn new(
+        state: &'s State,
+        standing: Standing,
+        place: Option<Place>,
+        origin: Origin,
+        session: Session,
+    ) -> Self {
         let ping = state.config.interventions.socket_ping;
         let ping_at = Instant::now() + ping;
-        Self { state, standing, place, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
+        Self { state, standing, place, origin, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
     }
 
     /// Until it ends.
@@ -116,7 +124,7 @@ impl<'s> Live<'s> {
                 self.feed = None;
                 done("unsubscribe", id.clone(), serde_json::json!({}))
             }
-            command => answer(self.state, self.caller(), id.clone(), command).await,
+            command => answer(self.state, self.caller(), &self.origin, id.clone(), command).await,
         };
         reply.unwrap_or_else(|error| refused(id, &error))
     }

@@ -1,0 +1,176 @@
+//! What is in the audit log beside what is written with a change: refusals, gathered so that a flood of them costs
+//! nothing; and its ends, noted elsewhere, so that a log that was cut is found.
+
+mod heads;
+mod refusals;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntGauge, Registry};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use vx11_chassis::Shutdown;
+use vx11_contracts::audit::{AuditFlaw, AuditHead, AuditOutcome, AuditVerdict};
+use vx11_contracts::identity::OrgId;
+use vx11_identity::audit_chain::Head;
+use vx11_store::StoreError;
+
+use crate::control::Control;
+use crate::domain::audit::Entry;
+use heads::Heads;
+use refusals::{Gathered, Refusals};
+
+pub(crate) use heads::read_heads;
+
+/// How often it is looked whether a minute of refusals is over.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Rows of one transaction.
+const BATCH: usize = 200;
+
+/// The audit log, for what is not written with a change. Cheap to clone; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Audit {
+    control: Control,
+    refusals: Arc<Mutex<Refusals>>,
+    heads: Arc<tokio::sync::Mutex<Heads>>,
+    /// Verifications at a time.
+    verifying: Arc<Semaphore>,
+    wake: Arc<Notify>,
+    heads_interval: Duration,
+    metrics: AuditMetrics,
+}
+
+#[derive(Clone, Debug)]
+struct AuditMetrics {
+    uncounted: IntCounter,
+    broken: IntGauge,
+}
+
+impl Audit {
+    /// `heads`: the file in which the ends of logs are noted.
+    ///
+    /// # Errors
+    /// When a metric's name is taken.
+    pub(crate) fn new(
+        control: Control,
+        heads: PathBuf,
+        heads_interval: Duration,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        let metrics = AuditMetrics {
+            uncounted: IntCounter::new(
+                "vx11_audit_refusals_uncounted_total",
+                "Refused attempts that the audit log lacks, because too many were gathered.",
+            )?,
+            broken: IntGauge::new(
+                "vx11_audit_logs_broken",
+                "Organisations whose audit log does not go on from where it was noted.",
+            )?,
+        };
+        registry.register(Box::new(metrics.uncounted.clone()))?;
+        registry.register(Box::new(metrics.broken.clone()))?;
+        Ok(Self {
+            control,
+            refusals: Arc::default(),
+            heads: Arc::new(tokio::sync::Mutex::new(Heads::load(heads))),
+            verifying: Arc::new(Semaphore::new(1)),
+            wake: Arc::default(),
+            heads_interval,
+            metrics,
+        })
+    }
+
+    /// Notes an attempt that changed nothing, in the log of `org`. Nobody waits for it: the first of its kind is written
+    /// at once, and those of the minute that follows as one row.
+    pub(crate) fn attempted(&self, org: &OrgId, entry: Entry) {
+        match self.refusals.lock().add(org, entry, Instant::now()) {
+            Gathered::First => self.wake.notify_one(),
+            Gathered::Counted => {}
+            Gathered::NoRoom => self.metrics.uncounted.inc(),
+        }
+    }
+
+    /// Writes what is gathered, and notes ends, until the service stops.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let mut note_at = Instant::now();
+        while !shutdown.has_begun() {
+            let due = self.refusals.lock().take_due(Instant::now());
+            self.write(due).await;
+            if Instant::now() >= note_at {
+                note_at = Instant::now() + self.heads_interval;
+                self.note_heads().await;
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY.min(self.heads_interval)) => {}
+                () = shutdown.begun() => {}
+            }
+        }
+    }
+
+    /// Writes what is left, when nobody is served any more.
+    pub(crate) async fn close(&self) {
+        let left = self.refusals.lock().take_all(Instant::now());
+        self.write(left).await;
+        self.note_heads().await;
+    }
+
+    async fn write(&self, due: Vec<(OrgId, Entry, u64)>) {
+        let mut due = due.into_iter().peekable();
+        while let Some((org, ..)) = due.peek() {
+            let org = org.clone();
+            let mut batch = Vec::new();
+            while batch.len() < BATCH
+                && let Some((_, entry, count)) = due.next_if(|(next, ..)| *next == org)
+            {
+                batch.push((entry, count));
+            }
+            let rows = batch.iter().map(|(entry, count)| entry.clone().with("count", *count)).collect();
+            if let Err(error) = self.control.audit_log(&org).append(rows).await {
+                tracing::warn!(%error, %org, "refusals wait for the database");
+                let mut refusals = self.refusals.lock();
+                batch.into_iter().for_each(|(entry, count)| refusals.put_back(&org, entry, count, Instant::now()));
+            }
+        }
+    }
+
+    async fn note_heads(&self) {
+        match self.heads.lock().await.note(&self.control).await {
+            Ok(broken) => self.metrics.broken.set(i64::try_from(broken).unwrap_or(i64::MAX)),
+            Err(error) => tracing::debug!(%error, "the audit log's ends cannot be read"),
+        }
+    }
+
+    /// Proves the log of `org`, as far as this replica knows its ends. `None`: another one is being proven.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn verify(&self, org: &OrgId, known: Option<Head>) -> Result<Option<AuditVerdict>, StoreError> {
+        let Ok(_turn) = self.verifying.try_acquire() else { return Ok(None) };
+        let noted = self.heads.lock().await.of(org);
+        verify(&self.control, org, noted.into_iter().chain(known).collect()).await.map(Some)
+    }
+}
+
+/// Proves the log of `org`, through which all of `known` must go.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn verify(control: &Control, org: &OrgId, known: Vec<Head>) -> Result<AuditVerdict, StoreError> {
+    let compared_with = known.len() as u64;
+    let found = control.audit_log(org).verify(known).await?;
+    let head = found
+        .as_ref()
+        .ok()
+        .map(|verified| AuditHead { seq: verified.head.sequence, hash: verified.head.hash.to_string() });
+    let broken = found.err().map(|broken| AuditFlaw { seq: broken.at, flaw: broken.why.to_string() });
+    Ok(AuditVerdict { org_id: org.clone(), intact: broken.is_none(), head, broken, compared_with })
+}
+
+/// What an error is in the audit log's terms.
+pub(crate) fn outcome_of(status: u16) -> AuditOutcome {
+    if status >= 500 { AuditOutcome::Failed } else { AuditOutcome::Refused }
+}

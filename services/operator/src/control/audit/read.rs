@@ -1,0 +1,160 @@
+//! Rows as they are read: a page of them, as callers see them, or one after the other, as they are verified.
+
+use diesel::prelude::*;
+use vx11_contracts::audit::{AuditOutcome, AuditRow};
+use vx11_identity::audit_chain::{Entry, GENESIS, Head};
+use vx11_store::{AnyConnection, StoreError};
+
+use super::super::schema::audit_log;
+use super::AuditLog;
+use crate::domain::audit::Fields;
+
+/// Which rows; every condition must hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conditions {
+    pub(crate) actor: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) outcome: Option<AuditOutcome>,
+    /// At or after this time, as stored.
+    pub(crate) since: Option<String>,
+    /// Before this time, as stored.
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = audit_log)]
+pub(super) struct Row {
+    org_id: String,
+    pub(super) seq: i64,
+    at: String,
+    actor: String,
+    actor_kind: String,
+    action: String,
+    target_kind: Option<String>,
+    target_id: Option<String>,
+    outcome: String,
+    correlation_id: Option<String>,
+    client: Option<String>,
+    details: String,
+    hash: String,
+}
+
+impl AuditLog {
+    /// Up to `limit` rows that were appended before the row `before`, the newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn page(
+        &self,
+        conditions: Conditions,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let org = self.org.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let mut rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).into_boxed();
+            if let Some(before) = before {
+                rows = rows.filter(audit_log::seq.lt(before));
+            }
+            let Conditions { actor, action, target, outcome, since, until } = conditions;
+            if let Some(actor) = actor {
+                rows = rows.filter(audit_log::actor.eq(actor));
+            }
+            if let Some(action) = action {
+                rows = rows.filter(audit_log::action.eq(action));
+            }
+            if let Some(target) = target {
+                rows = rows.filter(audit_log::target_id.eq(target));
+            }
+            if let Some(outcome) = outcome {
+                rows = rows.filter(audit_log::outcome.eq(outcome.as_str()));
+            }
+            if let Some(since) = since {
+                rows = rows.filter(audit_log::at.ge(since));
+            }
+            if let Some(until) = until {
+                rows = rows.filter(audit_log::at.lt(until));
+            }
+            let rows = rows.order(audit_log::seq.desc()).limit(i64::from(limit)).select(Row::as_select());
+            Ok::<_, StoreError>(rows.load(conn)?.into_iter().filter_map(Row::shown).collect())
+        };
+        self.database.read(self.scope(), read).await
+    }
+
+    /// Up to `limit` rows from the row `from` on, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn rows_from(&self, from: i64, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = self.stored_from(Some(from), limit).await?;
+        Ok(rows.into_iter().filter_map(Row::shown).collect())
+    }
+
+    pub(super) async fn stored_from(&self, from: Option<i64>, limit: i64) -> Result<Vec<Row>, StoreError> {
+        let org = self.org.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let mut rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).into_boxed();
+            if let Some(from) = from {
+                rows = rows.filter(audit_log::seq.ge(from));
+            }
+            let rows = rows.order(audit_log::seq.asc()).limit(limit).select(Row::as_select());
+            Ok::<_, StoreError>(rows.load(conn)?)
+        };
+        self.database.read(self.scope(), read).await
+    }
+}
+
+impl Row {
+    /// The row as the chain has it.
+    pub(super) fn entry(&self) -> Entry {
+        let fields = Fields {
+            org: &self.org_id,
+            at: &self.at,
+            actor: &self.actor,
+            actor_kind: &self.actor_kind,
+            action: &self.action,
+            target_kind: self.target_kind.as_deref(),
+            target_id: self.target_id.as_deref(),
+            outcome: &self.outcome,
+            correlation_id: self.correlation_id.as_deref(),
+            client: self.client.as_deref(),
+            details: &self.details,
+        };
+        Entry {
+            sequence: sequence(self.seq),
+            row: fields.canonical(),
+            // What is no hash is none of this row.
+            hash: self.hash.parse().unwrap_or(GENESIS),
+        }
+    }
+
+    /// `None`: of a later version, or not as it was written.
+    fn shown(self) -> Option<AuditRow> {
+        Some(AuditRow {
+            org_id: self.org_id.parse().ok()?,
+            seq: sequence(self.seq),
+            at: self.at,
+            actor: self.actor,
+            actor_kind: self.actor_kind.parse().ok()?,
+            action: self.action,
+            target_kind: self.target_kind,
+            target_id: self.target_id,
+            outcome: self.outcome.parse().ok()?,
+            correlation_id: self.correlation_id,
+            client: self.client,
+            details: serde_json::from_str(&self.details).ok()?,
+            hash: self.hash,
+        })
+    }
+}
+
+/// A head as it is stored. One that cannot be read is no row's.
+pub(super) fn head((seq, hash): (i64, String)) -> Head {
+    Head { sequence: sequence(seq), hash: hash.parse().unwrap_or(GENESIS) }
+}
+
+/// No row has a number below 1: one that has was put in.
+fn sequence(seq: i64) -> u64 {
+    u64::try_from(seq).unwrap_or(0)
+}

@@ -1,0 +1,276 @@
+//! The audit log, on SQLite and on a real PostgreSQL.
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use vx11_contracts::audit::{ActorKind, AuditOutcome, AuditRow};
+use vx11_contracts::identity::{OrgId, Role};
+use vx11_contracts::intervention::Status;
+use vx11_contracts::time;
+use vx11_identity::audit_chain::{Broken, Flaw, Head, Verified};
+use vx11_store::{AnyConnection, Scope, StoreError};
+use vx11_testing_servers::Postgres;
+
+use super::super::schema::audit_log;
+use super::{Conditions, Entry};
+use crate::control::DecideError;
+use crate::control::tests::{Home, after, approve, on_both, pilot, start};
+use crate::domain::audit::Origin;
+use crate::domain::intervention::Actor;
+
+on_both!(
+    what_is_decided_is_in_the_log_with_it,
+    without_its_row_nothing_is_decided,
+    rows_are_neither_changed_nor_removed,
+    whatever_is_done_to_a_row_is_found_and_named,
+    an_end_that_was_cut_is_found_by_what_was_noted_of_it,
+    replicas_that_append_at_once_leave_no_gap_and_no_fork,
+    logs_of_organisations_do_not_meet,
+    pages_are_filtered,
+);
+
+fn org(id: &str) -> OrgId {
+    id.parse().expect("an id")
+}
+
+fn entry(number: usize) -> Entry {
+    let origin =
+        Origin { correlation_id: Some(format!("c{number}")), client: Some("203.0.113.7".to_owned()), org: None };
+    let actor = Actor::new(["ann", "key:aB3dE5fG"][number % 2], Role::Admin).from(origin);
+    Entry::done(&actor, "key.create", time::render(after(number as i64))).to("key", &format!("k{number}"))
+}
+
+impl Home {
+    /// Runs `sql` as an intruder would: with the rights of the service.
+    async fn execute(&self, sql: impl Into<String>) -> Result<(), StoreError> {
+        let sql = sql.into();
+        let run = move |conn: &mut AnyConnection| Ok::<_, StoreError>(conn.batch_execute(&sql)?);
+        self.control.database.write(Scope::Platform, run).await
+    }
+
+    /// Takes the triggers away.
+    async fn disarm(&self) {
+        let is_remote = self.control.database.name().starts_with("postgres:");
+        let sql = match is_remote {
+            true => "ALTER TABLE audit_log DISABLE TRIGGER USER; ALTER TABLE audit_heads DISABLE TRIGGER USER",
+            false => {
+                "DROP TRIGGER audit_log_is_not_updated; DROP TRIGGER audit_log_is_not_deleted;
+                 DROP TRIGGER audit_heads_go_on; DROP TRIGGER audit_heads_are_not_deleted"
+            }
+        };
+        self.execute(sql).await.expect("the owner may");
+    }
+
+    async fn verify(&self, known: Vec<Head>) -> Result<Verified, Broken> {
+        self.control.audit_log(&org("acme")).verify(known).await.expect("an answer")
+    }
+
+    async fn rows(&self, of: &str) -> Vec<AuditRow> {
+        self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer")
+    }
+
+    async fn append(&self, count: usize) {
+        let rows = (0..count).map(entry).collect();
+        self.control.audit_log(&org("acme")).append(rows).await.expect("appended");
+    }
+}
+
+async fn what_is_decided_is_in_the_log_with_it(home: Home) {
+    let asked = home.asked("r1").await;
+    let origin = Origin { correlation_id: Some("c1".to_owned()), client: Some("203.0.113.7".to_owned()), org: None };
+    home.of("acme").decide("r1", approve(&asked), pilot("ann").from(origin), after(1)).await.expect("decided");
+    let lost = home.of("acme").decide("r1", approve(&asked), pilot("bob"), after(2)).await;
+    assert!(matches!(lost, Err(DecideError::Refused { .. })), "{lost:?}");
+    home.asked("r2").await;
+    home.control.mark_expired(after(4000)).await.expect("swept");
+    let rows = home.rows("acme").await;
+    let said = |row: &AuditRow| (row.seq, row.actor.clone(), row.actor_kind, row.action.clone(), row.outcome);
+    let expected = [
+        (1, "ann".to_owned(), ActorKind::Pilot, "intervention.approve".to_owned(), AuditOutcome::Allowed),
+        (2, "system:timeout".to_owned(), ActorKind::System, "intervention.expire".to_owned(), AuditOutcome::Allowed),
+    ];
+    assert_eq!(rows.iter().map(said).collect::<Vec<_>>(), expected);
+    assert_eq!((rows[0].target_id.as_deref(), rows[0].correlation_id.as_deref()), (Some("r1"), Some("c1")));
+    assert_eq!((rows[0].client.as_deref(), &rows[0].details["to"]), (Some("203.0.113.7"), &"APPROVED".into()));
+    assert_eq!(rows[0].details["asked_by"], "agent-1");
+    assert!(rows[0].details["args_digest"].is_string() && rows[0].details["runs"] == "deploy");
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 2);
+}
+
+async fn without_its_row_nothing_is_decided(home: Home) {
+    let asked = home.asked("r1").await;
+    home.execute("ALTER TABLE audit_log RENAME TO gone").await.expect("renamed");
+    let failed = home.of("acme").decide("r1", approve(&asked), pilot("ann"), after(1)).await;
+    assert!(matches!(failed, Err(DecideError::Store(_))), "{failed:?}");
+    let made = home.control.make_org(&org("globex"), "Globex", &pilot("ann"), after(1)).await;
+    assert!(made.is_err(), "{made:?}");
+    let looked = home.of("acme").look("r1", after(1)).await.expect("an answer").expect("it is there");
+    assert_eq!(looked.request.status, Status::Pending);
+    home.execute("ALTER TABLE gone RENAME TO audit_log").await.expect("renamed");
+    assert!(home.control.make_org(&org("globex"), "Globex", &pilot("ann"), after(1)).await.expect("made").is_some());
+}
+
+async fn rows_are_neither_changed_nor_removed(home: Home) {
+    home.append(3).await;
+    for sql in [
+        "UPDATE audit_log SET actor = 'eve'",
+        "DELETE FROM audit_log WHERE seq = 3",
+        "UPDATE audit_heads SET seq = 1",
+        "UPDATE audit_heads SET org_id = 'other', seq = seq + 1",
+        "DELETE FROM audit_heads",
+    ] {
+        let refused = home.execute(sql).await.expect_err(sql).to_string();
+        assert!(refused.contains("append-only"), "{sql}: {refused}");
+    }
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 3);
+}
+
+/// More than two pages.
+const ROWS: usize = 16;
+
+async fn whatever_is_done_to_a_row_is_found_and_named(home: Home) {
+    home.append(ROWS).await;
+    home.disarm().await;
+    home.execute("CREATE TABLE saved AS SELECT * FROM audit_log").await.expect("copied");
+    let columns = [
+        "at = '2020-01-01T00:00:00.000Z'",
+        "actor = 'eve'",
+        "actor_kind = 'system'",
+        "action = 'key.revoke'",
+        "target_kind = NULL",
+        "target_id = 'other'",
+        "outcome = 'failed'",
+        "correlation_id = NULL",
+        "client = ''",
+        "details = '{}'",
+        "hash = 'none'",
+        "hash = (SELECT hash FROM saved WHERE seq = 1 + $at % 16)",
+    ];
+    let last = ROWS as u64;
+    for at in 1..=last {
+        let broken = |why| Broken { at, why };
+        let mut tampers: Vec<(String, Broken)> = Vec::new();
+        for column in columns {
+            let column = column.replace("$at", &at.to_string());
+            tampers.push((format!("UPDATE audit_log SET {column} WHERE seq = {at}"), broken(Flaw::Changed)));
+        }
+        tampers.push((format!("DELETE FROM audit_log WHERE seq = {at}"), broken(Flaw::Missing)));
+        tampers.push((format!("UPDATE audit_log SET org_id = 'other' WHERE seq = {at}"), broken(Flaw::Missing)));
+        // Put in, with those behind it numbered anew.
+        let copy =
+            "at, actor, actor_kind, action, target_kind, target_id, outcome, correlation_id, client, details, hash";
+        let make_room = format!(
+            "UPDATE audit_log SET seq = -seq - 1 WHERE seq > {at}; UPDATE audit_log SET seq = -seq WHERE seq < 0;"
+        );
+        let put_in = format!(
+            "INSERT INTO audit_log (org_id, seq, {copy}) SELECT org_id, {at} + 1, {copy} FROM saved WHERE seq = {at}"
+        );
+        let why = if at == last { Flaw::BehindTheEnd } else { Flaw::Changed };
+        tampers.push((format!("{make_room} {put_in}"), Broken { at: at + 1, why }));
+        if at < last {
+            let swap = format!(
+                "UPDATE audit_log SET seq = -{at} WHERE seq = {at};
+                 UPDATE audit_log SET seq = {at} WHERE seq = {at} + 1;
+                 UPDATE audit_log SET seq = {at} + 1 WHERE seq = -{at}"
+            );
+            tampers.push((swap, broken(Flaw::Changed)));
+        }
+        for (sql, expected) in tampers {
+            home.execute(sql.clone()).await.expect("an intruder may");
+            assert_eq!(home.verify(Vec::new()).await, Err(expected), "{sql}");
+            let restore = "DELETE FROM audit_log; INSERT INTO audit_log SELECT * FROM saved";
+            home.execute(restore).await.expect("restored");
+        }
+    }
+    let before = "UPDATE audit_log SET seq = 0 WHERE seq = 1";
+    home.execute(before).await.expect("an intruder may");
+    assert_eq!(home.verify(Vec::new()).await, Err(Broken { at: 0, why: Flaw::OutOfOrder }));
+    home.execute("UPDATE audit_log SET seq = 1 WHERE seq = 0").await.expect("restored");
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, last);
+}
+
+async fn an_end_that_was_cut_is_found_by_what_was_noted_of_it(home: Home) {
+    home.append(9).await;
+    let noted = home.verify(Vec::new()).await.expect("intact").head;
+    home.append(1).await;
+    assert_eq!(home.verify(vec![noted]).await.expect("intact").rows, 10);
+    home.disarm().await;
+    let cut = |to: u64| {
+        format!(
+            "DELETE FROM audit_log WHERE seq > {to};
+             UPDATE audit_heads SET seq = {to}, hash = (SELECT hash FROM audit_log WHERE seq = {to})"
+        )
+    };
+    home.execute(cut(9)).await.expect("an intruder may");
+    assert_eq!(home.verify(vec![noted]).await.expect("what was appended since then").rows, 9);
+    home.execute(cut(8)).await.expect("an intruder may");
+    assert_eq!(home.verify(Vec::new()).await.expect("a shorter log").rows, 8);
+    assert_eq!(home.verify(vec![noted]).await, Err(Broken { at: 9, why: Flaw::Missing }));
+    // It goes on, and is another log than the one that was noted.
+    home.append(3).await;
+    assert_eq!(home.verify(vec![noted]).await, Err(Broken { at: 9, why: Flaw::Changed }));
+    home.execute("DELETE FROM audit_log; DELETE FROM audit_heads").await.expect("an intruder may");
+    assert_eq!(home.verify(vec![noted]).await, Err(Broken { at: 1, why: Flaw::Missing }));
+    assert_eq!(home.verify(Vec::new()).await.expect("an empty log").rows, 0);
+}
+
+async fn replicas_that_append_at_once_leave_no_gap_and_no_fork(home: Home) {
+    let home = std::sync::Arc::new(home);
+    let replica = tokio::task::spawn_blocking({
+        let home = home.clone();
+        move || home.replica()
+    });
+    let replicas = [home.control.clone(), replica.await.expect("opened")];
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let log = replicas[number % 2].audit_log(&org("acme"));
+            tokio::spawn(async move { log.append(vec![entry(number), entry(number)]).await.expect("appended") })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it ends");
+    }
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 100);
+    let mut targets: Vec<_> = home.rows("acme").await.into_iter().filter_map(|row| row.target_id).collect();
+    targets.sort();
+    targets.dedup();
+    assert_eq!(targets.len(), 50);
+}
+
+async fn logs_of_organisations_do_not_meet(home: Home) {
+    home.append(3).await;
+    home.control.audit_log(&org("globex")).append(vec![entry(7)]).await.expect("appended");
+    assert_eq!((home.rows("acme").await.len(), home.rows("globex").await.len()), (3, 1));
+    let orgs = home.control.audited_orgs().await.expect("an answer");
+    assert_eq!(orgs.into_iter().collect::<Vec<_>>(), [org("acme"), org("globex")]);
+    // PostgreSQL shows one organisation nothing of another, whatever a query asks for.
+    let count = |conn: &mut AnyConnection| Ok::<i64, StoreError>(audit_log::table.select(count_star()).first(conn)?);
+    let seen = home.control.database.read(Scope::Org("globex".into()), count).await.expect("an answer");
+    let is_remote = home.control.database.name().starts_with("postgres:");
+    assert_eq!(seen, if is_remote { 1 } else { 4 });
+}
+
+async fn pages_are_filtered(home: Home) {
+    home.append(10).await;
+    let log = home.control.audit_log(&org("acme"));
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = log.page(Conditions::default(), before, 3).await.expect("an answer");
+        let Some(last) = page.last() else { break };
+        before = Some(last.seq.cast_signed());
+        seen.extend(page.iter().map(|row| row.seq));
+    }
+    assert_eq!(seen, (1..=10).rev().collect::<Vec<_>>());
+    let all = Conditions::default();
+    for (conditions, found) in [
+        (Conditions { actor: Some("ann".to_owned()), ..all.clone() }, vec![9, 7, 5, 3, 1]),
+        (Conditions { action: Some("org.create".to_owned()), ..all.clone() }, vec![]),
+        (Conditions { target: Some("k3".to_owned()), ..all.clone() }, vec![4]),
+        (Conditions { outcome: Some(AuditOutcome::Refused), ..all.clone() }, vec![]),
+        (Conditions { since: Some(time::render(after(8))), ..all.clone() }, vec![10, 9]),
+        (Conditions { until: Some(time::render(start())), ..all }, vec![]),
+    ] {
+        let page = log.page(conditions.clone(), None, 50).await.expect("an answer");
+        assert_eq!(page.iter().map(|row| row.seq).collect::<Vec<_>>(), found, "{conditions:?}");
+    }
+}

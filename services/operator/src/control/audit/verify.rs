@@ -1,0 +1,155 @@
+//! Proving a log: every row read, a page at a time, while it goes on growing.
+
+use std::collections::BTreeSet;
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use vx11_contracts::identity::OrgId;
+use vx11_identity::Sha256;
+use vx11_identity::audit_chain::{Broken, Flaw, Head, Verification, Verified};
+use vx11_store::{AnyConnection, Scope, StoreError};
+
+use super::super::Control;
+use super::super::schema::{audit_heads, audit_log};
+use super::AuditLog;
+use super::read::head;
+
+/// Rows that are held at a time; fewer in tests, which have several pages.
+const PAGE: i64 = if cfg!(test) { 7 } else { 1000 };
+/// Organisations of one look.
+const ORGS: i64 = 500;
+
+impl AuditLog {
+    /// Verifies every row up to the present end, and that each of `known`, ends that were noted earlier, is among them.
+    ///
+    /// # Errors
+    /// When the database does not answer. What is wrong with the log is the answer's inner error.
+    pub(crate) async fn verify(&self, mut known: Vec<Head>) -> Result<Result<Verified, Broken>, StoreError> {
+        let (end, last) = self.end().await?;
+        let goes_on = last > end.sequence;
+        if goes_on {
+            // What was noted of rows behind the end says nothing of where they come from.
+            known.retain(|known| known.sequence <= end.sequence);
+        }
+        known.push(end);
+        if let Err(broken) = self.run(known, end).await? {
+            return Ok(Err(broken));
+        }
+        if goes_on {
+            return Ok(Err(Broken { at: end.sequence + 1, why: Flaw::BehindTheEnd }));
+        }
+        Ok(Ok(Verified { rows: end.sequence, head: end }))
+    }
+
+    /// Verifies the rows up to `end`.
+    async fn run(&self, known: Vec<Head>, end: Head) -> Result<Result<Verified, Broken>, StoreError> {
+        let mut verification = match Verification::begin(Head::START, known) {
+            Ok(verification) => verification,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let mut before = None;
+        loop {
+            // The last row of the page before comes again, so that another one of its number would come too.
+            let rows = self.stored_from(before, PAGE).await?;
+            let again = rows.first().is_some_and(|row| before.is_some_and(|before| row.seq == before));
+            for row in &rows[usize::from(again)..] {
+                let entry = row.entry();
+                // What was appended since then is for the next time.
+                if entry.sequence > end.sequence {
+                    return Ok(verification.end());
+                }
+                if let Err(broken) = verification.feed(&entry) {
+                    return Ok(Err(broken));
+                }
+            }
+            if rows.len() < PAGE as usize {
+                return Ok(verification.end());
+            }
+            before = rows.last().map(|row| row.seq);
+        }
+    }
+
+    /// The end that the store knows, and the last number that there is: in one statement, so that nothing is appended in
+    /// between.
+    async fn end(&self) -> Result<(Head, u64), StoreError> {
+        let org = self.org.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let stored = audit_heads::table.find(org.as_str());
+            let rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str()));
+            let found: (Option<i64>, Option<String>, Option<i64>) = diesel::select((
+                stored.select(audit_heads::seq).single_value(),
+                stored.select(audit_heads::hash).single_value(),
+                rows.select(max(audit_log::seq)).single_value(),
+            ))
+            .get_result(conn)?;
+            let (seq, hash, last) = found;
+            let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
+            Ok::<_, StoreError>((seq.zip(hash).map_or(Head::START, head), last))
+        };
+        self.database.read(self.scope(), read).await
+    }
+
+    /// The hash of the row `seq`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn hash_of(&self, seq: u64) -> Result<Option<Sha256>, StoreError> {
+        let org = self.org.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let row = audit_log::table.find((org.as_str(), seq.cast_signed())).select(audit_log::hash);
+            let hash: Option<String> = row.first(conn).optional()?;
+            Ok::<_, StoreError>(hash.and_then(|hash| hash.parse().ok()))
+        };
+        self.database.read(self.scope(), read).await
+    }
+}
+
+impl Control {
+    /// The ends of all logs, up to a few hundred behind the organisation `after`, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn audit_heads(&self, after: Option<OrgId>) -> Result<Vec<(OrgId, Head)>, StoreError> {
+        let read = move |conn: &mut AnyConnection| {
+            let after = after.as_ref().map_or("", OrgId::as_str);
+            let heads = audit_heads::table.filter(audit_heads::org_id.gt(after)).order(audit_heads::org_id).limit(ORGS);
+            let heads: Vec<(String, i64, String)> = heads.load(conn)?;
+            let read = |(org, seq, hash): (String, _, _)| Some((org.parse().ok()?, head((seq, hash))));
+            Ok::<_, StoreError>(heads.into_iter().filter_map(read).collect())
+        };
+        self.database.read(Scope::Platform, read).await
+    }
+
+    /// Every organisation that has rows in a log, or a head.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn audited_orgs(&self) -> Result<BTreeSet<OrgId>, StoreError> {
+        let mut orgs = BTreeSet::new();
+        let mut last = None;
+        loop {
+            let heads = self.audit_heads(last).await?;
+            let Some((org, _)) = heads.last() else { break };
+            last = Some(org.clone());
+            orgs.extend(heads.into_iter().map(|(org, _)| org));
+        }
+        let mut last = None;
+        while let Some(org) = self.audited_org_after(last).await? {
+            orgs.insert(org.clone());
+            last = Some(org);
+        }
+        Ok(orgs)
+    }
+
+    /// A look into the index, however many rows there are.
+    async fn audited_org_after(&self, after: Option<OrgId>) -> Result<Option<OrgId>, StoreError> {
+        let read = move |conn: &mut AnyConnection| {
+            let after = after.as_ref().map_or("", OrgId::as_str);
+            let later = audit_log::table.filter(audit_log::org_id.gt(after));
+            let first = later.order((audit_log::org_id, audit_log::seq)).select(audit_log::org_id);
+            let org: Option<String> = first.first(conn).optional()?;
+            Ok::<_, StoreError>(org.and_then(|org| org.parse().ok()))
+        };
+        self.database.read(Scope::Platform, read).await
+    }
+}

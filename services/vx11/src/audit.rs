@@ -1,0 +1,83 @@
+//! `vx11 audit`: the audit log, proven and written out, on the database itself, also while services run.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use vx11_contracts::audit::AuditVerdict;
+use vx11_contracts::identity::OrgId;
+
+use crate::accounts::done;
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Prove that no row was changed, taken out or put in; fail where one was, and name the first.
+    Verify {
+        #[command(flatten)]
+        whose: Whose,
+        /// A log of the services, or what was kept of it: the log must go through the ends noted there too (`-`: standard
+        /// input). Those in the data directory are always looked at.
+        #[arg(long = "heads")]
+        heads: Vec<PathBuf>,
+    },
+    /// Write every row to standard output, a JSON object a line, the oldest first.
+    Export {
+        #[command(flatten)]
+        whose: Whose,
+    },
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct Whose {
+    /// Of this organisation only.
+    #[arg(long)]
+    org: Option<OrgId>,
+    /// Of each; so it is where neither is said.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn run(command: AuditCommand) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::Verify { whose, heads } => verify(whose.org, &heads),
+        AuditCommand::Export { whose } => {
+            let (mut out, mut written) = (std::io::stdout().lock(), Ok(()));
+            done(async |admin| {
+                let line = |row| {
+                    if written.is_ok() {
+                        let row = serde_json::to_writer(&mut out, &row).map_err(std::io::Error::from);
+                        written = row.and_then(|()| writeln!(out));
+                    }
+                };
+                admin.export_audit(whose.org, line).await
+            })?;
+            written?;
+            Ok(out.flush()?)
+        }
+    }
+}
+
+fn verify(org: Option<OrgId>, heads: &[PathBuf]) -> anyhow::Result<()> {
+    let mut verdicts = Vec::new();
+    done(async |admin| admin.verify_audit(org, heads, |verdict| verdicts.push(verdict)).await)?;
+    let mut out = std::io::stdout().lock();
+    verdicts.iter().try_for_each(|verdict| writeln!(out, "{}", line(verdict)))?;
+    out.flush()?;
+    match verdicts.iter().filter(|verdict| !verdict.intact).count() {
+        0 => Ok(()),
+        1 => bail!("an audit log is not what was written"),
+        broken => bail!("{broken} audit logs are not what was written"),
+    }
+}
+
+fn line(AuditVerdict { org_id, head, broken, compared_with, .. }: &AuditVerdict) -> String {
+    match (broken, head) {
+        (Some(broken), _) => format!("{org_id}\tbroken\trow {} {}", broken.seq, broken.flaw),
+        (None, Some(head)) => {
+            format!("{org_id}\tintact\t{} rows\t{}\tthrough {compared_with} noted ends", head.seq, head.hash)
+        }
+        (None, None) => format!("{org_id}\tintact"),
+    }
+}
