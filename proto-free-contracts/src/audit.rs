@@ -53,8 +53,8 @@ impl ActorKind {
 pub struct AuditRow {
     /// Whose log it is in.
     pub org_id: OrgId,
-    /// Its number there: from 1, without a gap.
-    pub seq: u64,
+    /// Its number there: from 1, without a gap. `null` until it is linked, about a second after it was written.
+    pub seq: Option<u64>,
     /// RFC 3339 UTC.
     pub at: String,
     /// Who tried.
@@ -75,8 +75,8 @@ pub struct AuditRow {
     pub client: Option<String>,
     /// More about it. Several refusals of one minute are one row, with their number in `count`.
     pub details: Map<String, Value>,
-    /// SHA-256, in hex, of the row before, the number, and everything else here.
-    pub hash: String,
+    /// SHA-256, in hex, of the row before, the number, and everything else here; `null` until it is linked.
+    pub hash: Option<String>,
 }
 
 /// `GET /operator/api/audit-log?…`: the newest first; every condition must hold.
@@ -131,6 +131,8 @@ pub struct AuditVerdict {
     pub head: Option<AuditHead>,
     /// The first row that is wrong, where it is not.
     pub broken: Option<AuditFlaw>,
+    /// Rows that are not linked yet, so that nothing is proven of them. One that waits for more than a minute is wrong.
+    pub unlinked: u64,
     /// How many ends of it that were noted elsewhere it was compared with.
     pub compared_with: u64,
 }

@@ -39,11 +39,6 @@ impl CanonicalRow {
         self
     }
 
-    /// What is hashed, for a database that makes the hash itself.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         self.0.extend_from_slice(bytes);
@@ -116,6 +111,8 @@ pub enum Flaw {
     OutOfOrder,
     /// It stands behind what the store knows as the end.
     BehindTheEnd,
+    /// It was written and has waited for its place in the chain for too long.
+    Unlinked,
 }
 
 impl fmt::Display for Flaw {
@@ -125,6 +122,7 @@ impl fmt::Display for Flaw {
             Self::Missing => "is missing",
             Self::OutOfOrder => "was put in or moved",
             Self::BehindTheEnd => "was put in behind the end",
+            Self::Unlinked => "has waited to be linked for more than a minute: does an operator run?",
         })
     }
 }

@@ -236,7 +236,8 @@ impl Admin {
         Ok(known)
     }
 
-    /// Every row of the audit log of one organisation, or of each, the oldest of each first.
+    /// Every row of the audit log of one organisation, or of each: as they are in its chain, and then those that are not
+    /// linked yet.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -249,8 +250,13 @@ impl Admin {
             let (log, mut from) = (self.control.audit_log(&org), 1);
             loop {
                 let rows = log.rows_from(from, i64::from(PAGE)).await?;
-                let Some(last) = rows.last() else { break };
-                from = last.seq.cast_signed() + 1;
+                let Some(last) = rows.last().and_then(|last| last.seq) else { break };
+                from = last.cast_signed() + 1;
+                rows.into_iter().for_each(&mut told);
+            }
+            let mut after = 0;
+            while let (rows, Some(last)) = log.unlinked_after(after, i64::from(PAGE)).await? {
+                after = last;
                 rows.into_iter().for_each(&mut told);
             }
         }
@@ -277,6 +283,10 @@ impl Admin {
         };
         if let Err(error) = self.store.writer.write(Record::Action(row)).await {
             tracing::warn!(%error, action = what, "its row in the audit log is missing");
+        }
+        // No operator may run that would do it soon.
+        if let Err(error) = self.control.link_audit().await {
+            tracing::debug!(%error, "the audit log is linked later");
         }
     }
 }

@@ -1,13 +1,16 @@
 //! What is in the audit log beside what is written with a change: refusals, gathered so that a flood of them costs
-//! nothing; and its ends, noted elsewhere, so that a log that was cut is found.
+//! nothing; its rows, linked into the chain once they are written; and its ends, noted elsewhere, so that a log that was
+//! cut is found.
 
 mod heads;
+mod linking;
 mod refusals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::sync::{Notify, Semaphore};
@@ -18,7 +21,7 @@ use vx11_contracts::identity::OrgId;
 use vx11_identity::audit_chain::Head;
 use vx11_store::StoreError;
 
-use crate::control::Control;
+use crate::control::{Control, Proof};
 use crate::domain::audit::Entry;
 use heads::Heads;
 use refusals::{Gathered, Refusals};
@@ -111,10 +114,11 @@ impl Audit {
         }
     }
 
-    /// Writes what is left, when nobody is served any more.
+    /// Writes and links what is left, when nobody is served any more.
     pub(crate) async fn close(&self) {
         let left = self.refusals.lock().take_all(Instant::now());
         self.write(left).await;
+        self.link().await;
         self.note_heads().await;
     }
 
@@ -161,13 +165,13 @@ impl Audit {
 /// When the database does not answer.
 pub(crate) async fn verify(control: &Control, org: &OrgId, known: Vec<Head>) -> Result<AuditVerdict, StoreError> {
     let compared_with = known.len() as u64;
-    let found = control.audit_log(org).verify(known).await?;
+    let Proof { found, unlinked } = control.audit_log(org).verify(known, Timestamp::now()).await?;
     let head = found
         .as_ref()
         .ok()
         .map(|verified| AuditHead { seq: verified.head.sequence, hash: verified.head.hash.to_string() });
     let broken = found.err().map(|broken| AuditFlaw { seq: broken.at, flaw: broken.why.to_string() });
-    Ok(AuditVerdict { org_id: org.clone(), intact: broken.is_none(), head, broken, compared_with })
+    Ok(AuditVerdict { org_id: org.clone(), intact: broken.is_none(), head, broken, unlinked, compared_with })
 }
 
 /// What an error is in the audit log's terms.

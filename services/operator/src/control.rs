@@ -26,7 +26,7 @@ use std::sync::Arc;
 use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
-pub(crate) use audit::Conditions;
+pub(crate) use audit::{Conditions, Proof};
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::{Bearer, Entry, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id};
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};

@@ -213,6 +213,7 @@ impl Shared {
         tasks.spawn(sweep.instrument(span.clone()));
         tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.audit.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.audit.clone().run_linking(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
         let urls = &self.common.urls;

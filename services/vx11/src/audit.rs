@@ -12,7 +12,7 @@ use crate::accounts::done;
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Prove that no row was changed, taken out or put in; fail where one was, and name the first.
+    /// Prove that no row was changed, taken out or put in; fail where one was, and name the first. It only reads.
     Verify {
         #[command(flatten)]
         whose: Whose,
@@ -72,12 +72,16 @@ fn verify(org: Option<OrgId>, heads: &[PathBuf]) -> anyhow::Result<()> {
     }
 }
 
-fn line(AuditVerdict { org_id, head, broken, compared_with, .. }: &AuditVerdict) -> String {
-    match (broken, head) {
+fn line(AuditVerdict { org_id, head, broken, unlinked, compared_with, .. }: &AuditVerdict) -> String {
+    let line = match (broken, head) {
         (Some(broken), _) => format!("{org_id}\tbroken\trow {} {}", broken.seq, broken.flaw),
         (None, Some(head)) => {
             format!("{org_id}\tintact\t{} rows\t{}\tthrough {compared_with} noted ends", head.seq, head.hash)
         }
         (None, None) => format!("{org_id}\tintact"),
+    };
+    match unlinked {
+        0 => line,
+        rows => format!("{line}\t{rows} rows are not linked yet"),
     }
 }

@@ -19,6 +19,26 @@ fn verified(env: &BTreeMap<String, String>, arguments: &[&str]) -> (bool, String
     (output.status.success(), String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
+/// What is said of the log, with which nothing may be wrong, once all of its rows are linked.
+fn all_linked(env: &BTreeMap<String, String>) -> Option<String> {
+    let (is_intact, said) = verified(env, &[]);
+    assert!(is_intact, "{said}");
+    Some(said).filter(|said| said.contains("\tintact\t") && !said.contains("not linked"))
+}
+
+/// Asks for a decision and approves it; whether both were answered.
+async fn decide(caller: &Caller, admin: &str, id: &str) -> bool {
+    let asked = json!({"request_id": id, "title": "May it run?"});
+    let approve = format!("/operator/api/interventions/{id}/approve");
+    for (path, body) in [("/operator/api/interventions", asked), (&*approve, json!({"version": 1}))] {
+        let request = caller.request(Method::POST, path).bearer_auth(admin).json(&body);
+        if !request.send().await.is_ok_and(|answer| answer.status().is_success()) {
+            return false;
+        }
+    }
+    true
+}
+
 #[tokio::test]
 async fn what_was_done_to_the_audit_log_is_found_from_the_command_line() {
     let postgres = tokio::task::spawn_blocking(Postgres::shared).await.expect("it starts");
@@ -45,8 +65,8 @@ async fn what_was_done_to_the_audit_log_is_found_from_the_command_line() {
     }
 
     // While it runs: the key, and three decisions.
-    let (is_intact, said) = verified(&env, &[]);
-    assert!(is_intact && said.starts_with("default\tintact\t4 rows\t"), "{said}");
+    wait_until("all is linked", async || all_linked(&env).filter(|said| said.starts_with("default\tintact\t4 rows\t")))
+        .await;
     let exported = vx11(&env, &["audit", "export", "--org", "default"]);
     let exported = String::from_utf8(exported.stdout).expect("UTF-8");
     assert_eq!(exported.lines().count(), 4);
@@ -70,7 +90,8 @@ async fn what_was_done_to_the_audit_log_is_found_from_the_command_line() {
         ("UPDATE audit_log SET actor = 'nobody' WHERE seq = 2", "row 2 was changed"),
         ("DELETE FROM audit_log WHERE seq = 3", "row 3 is missing"),
         (
-            "INSERT INTO audit_log SELECT org_id, 5, at, actor, actor_kind, action, target_kind, target_id, outcome, correlation_id, client, details, hash FROM saved WHERE seq = 4",
+            "INSERT INTO audit_log (org_id, seq, at, actor, actor_kind, action, outcome, details, written_at, hash)
+             SELECT org_id, 5, at, actor, actor_kind, action, outcome, details, written_at, hash FROM saved WHERE seq = 4",
             "row 5 was put in behind the end",
         ),
     ] {
@@ -87,4 +108,54 @@ async fn what_was_done_to_the_audit_log_is_found_from_the_command_line() {
     assert!(verified(&env, &[]).0, "a shorter log");
     let (is_intact, said) = verified(&env, &["--org", "default", "--heads", log]);
     assert!(!is_intact && said.contains("row 4 is missing"), "{said}");
+}
+
+/// Decisions that were answered when it is killed, while others are under way.
+const DECIDED: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_decision_that_was_answered_is_missing_after_kill_9() {
+    let postgres = tokio::task::spawn_blocking(Postgres::shared).await.expect("it starts");
+    let data = tempfile::tempdir().expect("a directory");
+    let mut env = base_env(data.path());
+    env.insert("VX11_DATABASE_URL".to_owned(), postgres.new_database());
+    let admin = vx11(&env, &["admin", "create"]);
+    let admin = String::from_utf8(admin.stdout).expect("UTF-8").trim().to_owned();
+    let mut running = Process::start("vx11", &env, &["up"]).expect("starts");
+    let operator = running.addresses(&["operator"]).expect("it listens")["operator"].clone();
+    let caller = Caller::new(format!("http://{operator}"), None);
+    let (answered, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let deciding = tokio::spawn(async move {
+        for number in 0.. {
+            let id = format!("r{number}");
+            if !decide(&caller, &admin, &id).await || answered.send(id).is_err() {
+                return;
+            }
+        }
+    });
+    let mut acknowledged = Vec::new();
+    while acknowledged.len() < DECIDED {
+        acknowledged.push(hear.recv().await.expect("it decides"));
+    }
+    running.kill9().expect("it ran");
+    deciding.await.expect("it ends");
+    while let Some(id) = hear.recv().await {
+        acknowledged.push(id);
+    }
+    // What was not linked is there all the same, and whoever starts next links it.
+    let targets = || {
+        let exported = vx11(&env, &["audit", "export", "--org", "default"]).stdout;
+        let rows = String::from_utf8(exported).expect("UTF-8");
+        let rows = rows.lines().map(|row| serde_json::from_str::<serde_json::Value>(row).expect("JSON"));
+        let approved = rows.filter(|row| row["action"] == "intervention.approve");
+        approved.map(|row| row["target_id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let all_are_there = || {
+        let written = targets();
+        assert!(acknowledged.iter().all(|id| written.contains(id)), "{acknowledged:?} {written:?}");
+    };
+    all_are_there();
+    let _running = Process::start("vx11", &env, &["up"]).expect("starts");
+    wait_until("all is linked", async || all_linked(&env)).await;
+    all_are_there();
 }

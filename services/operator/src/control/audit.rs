@@ -1,9 +1,11 @@
-//! The audit log: each organisation's a chain of hashes, appended to with the change that it tells of.
+//! The audit log: each organisation's a chain of hashes. A row is appended with the change that it tells of, and linked
+//! into the chain a moment later.
 //!
-//! Who appends holds the chain's head until the transaction ends, so that there is neither a gap nor a fork however many
-//! replicas there are. It is therefore the last thing that a transaction does.
+//! Who links holds the chain's head until the transaction ends, so that there is neither a gap nor a fork however many
+//! replicas there are. Who appends waits for nobody.
 
 mod append;
+mod link;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ use crate::domain::audit::Entry;
 
 pub(super) use append::append;
 pub(crate) use read::Conditions;
+pub(crate) use verify::Proof;
 
 /// The audit log of one organisation.
 #[derive(Clone, Debug)]

@@ -384,7 +384,6 @@ pub(super) fn apply(
             counts::decided(conn, &after.org_id, &decision.by, entry)?;
         }
     }
-    // The last: from here to the end of the transaction nobody else appends.
     for transition in &change.transitions {
         audit::append(conn, &after.org_id, &step(actor, command, transition, after))?;
     }

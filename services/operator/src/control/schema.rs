@@ -206,9 +206,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    audit_log (org_id, seq) {
+    audit_log (org_id, id) {
+        id -> BigInt,
         org_id -> Text,
-        seq -> BigInt,
+        seq -> Nullable<BigInt>,
         at -> Text,
         actor -> Text,
         actor_kind -> Text,
@@ -219,7 +220,8 @@ diesel::table! {
         correlation_id -> Nullable<Text>,
         client -> Nullable<Text>,
         details -> Text,
-        hash -> Text,
+        written_at -> Text,
+        hash -> Nullable<Text>,
     }
 }
 

@@ -45,10 +45,8 @@ pub(crate) async fn list(
         until: query.until.map(|text| stored_time("until", &text)).transpose()?,
     };
     let log = state.control.audit_log(&principal.org);
-    let items = log.page(conditions, before, limit).await.map_err(store_error)?;
-    let full = items.len() == limit as usize;
-    let next = items.last().filter(|_| full).map(|last| last.seq.to_string());
-    Ok(Json(Envelope::new(Page { items, next })))
+    let (items, next) = log.page(conditions, before, limit).await.map_err(store_error)?;
+    Ok(Json(Envelope::new(Page { items, next: next.map(|next| next.to_string()) })))
 }
 
 /// PostgreSQL takes no text with a NUL in it, and no row has one.

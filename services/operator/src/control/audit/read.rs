@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use vx11_contracts::audit::{AuditOutcome, AuditRow};
-use vx11_identity::audit_chain::{Entry, GENESIS, Head};
+use vx11_identity::audit_chain::{CanonicalRow, Entry, GENESIS, Head};
 use vx11_store::{AnyConnection, StoreError};
 
 use super::super::schema::audit_log;
@@ -25,8 +25,10 @@ pub(crate) struct Conditions {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = audit_log)]
 pub(super) struct Row {
+    pub(super) id: i64,
     org_id: String,
-    pub(super) seq: i64,
+    /// `None`: it is not linked yet.
+    pub(super) seq: Option<i64>,
     at: String,
     actor: String,
     actor_kind: String,
@@ -37,11 +39,12 @@ pub(super) struct Row {
     correlation_id: Option<String>,
     client: Option<String>,
     details: String,
-    hash: String,
+    hash: Option<String>,
 }
 
 impl AuditLog {
-    /// Up to `limit` rows that were appended before the row `before`, the newest first.
+    /// Up to `limit` rows that were begun before the row of the id `before`, the newest first, also such that are not
+    /// linked yet; and the id to go on from, where there may be more.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -50,12 +53,12 @@ impl AuditLog {
         conditions: Conditions,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<(Vec<AuditRow>, Option<i64>), StoreError> {
         let org = self.org.clone();
         let read = move |conn: &mut AnyConnection| {
             let mut rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).into_boxed();
             if let Some(before) = before {
-                rows = rows.filter(audit_log::seq.lt(before));
+                rows = rows.filter(audit_log::id.lt(before));
             }
             let Conditions { actor, action, target, outcome, since, until } = conditions;
             if let Some(actor) = actor {
@@ -76,13 +79,15 @@ impl AuditLog {
             if let Some(until) = until {
                 rows = rows.filter(audit_log::at.lt(until));
             }
-            let rows = rows.order(audit_log::seq.desc()).limit(i64::from(limit)).select(Row::as_select());
-            Ok::<_, StoreError>(rows.load(conn)?.into_iter().filter_map(Row::shown).collect())
+            let rows = rows.order(audit_log::id.desc()).limit(i64::from(limit)).select(Row::as_select());
+            let rows: Vec<Row> = rows.load(conn)?;
+            let next = rows.last().filter(|_| rows.len() == limit as usize).map(|last| last.id);
+            Ok::<_, StoreError>((rows.into_iter().filter_map(Row::shown).collect(), next))
         };
         self.database.read(self.scope(), read).await
     }
 
-    /// Up to `limit` rows from the row `from` on, the oldest first.
+    /// Up to `limit` linked rows from the row `from` on, the oldest first.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -91,13 +96,35 @@ impl AuditLog {
         Ok(rows.into_iter().filter_map(Row::shown).collect())
     }
 
+    /// Up to `limit` rows behind the id `after` that are not linked yet, the oldest first; and the last id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn unlinked_after(
+        &self,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<AuditRow>, Option<i64>), StoreError> {
+        let org = self.org.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).filter(audit_log::seq.is_null());
+            let rows = rows.filter(audit_log::id.gt(after)).order(audit_log::id.asc()).limit(limit);
+            let rows: Vec<Row> = rows.select(Row::as_select()).load(conn)?;
+            let last = rows.last().map(|last| last.id);
+            Ok::<_, StoreError>((rows.into_iter().filter_map(Row::shown).collect(), last))
+        };
+        self.database.read(self.scope(), read).await
+    }
+
+    /// Linked rows only.
     pub(super) async fn stored_from(&self, from: Option<i64>, limit: i64) -> Result<Vec<Row>, StoreError> {
         let org = self.org.clone();
         let read = move |conn: &mut AnyConnection| {
             let mut rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).into_boxed();
-            if let Some(from) = from {
-                rows = rows.filter(audit_log::seq.ge(from));
-            }
+            rows = match from {
+                Some(from) => rows.filter(audit_log::seq.ge(from)),
+                None => rows.filter(audit_log::seq.is_not_null()),
+            };
             let rows = rows.order(audit_log::seq.asc()).limit(limit).select(Row::as_select());
             Ok::<_, StoreError>(rows.load(conn)?)
         };
@@ -106,8 +133,8 @@ impl AuditLog {
 }
 
 impl Row {
-    /// The row as the chain has it.
-    pub(super) fn entry(&self) -> Entry {
+    /// What is hashed of it.
+    pub(super) fn canonical(&self) -> CanonicalRow {
         let fields = Fields {
             org: &self.org_id,
             at: &self.at,
@@ -121,11 +148,16 @@ impl Row {
             client: self.client.as_deref(),
             details: &self.details,
         };
+        fields.canonical()
+    }
+
+    /// The row as the chain has it.
+    pub(super) fn entry(&self) -> Entry {
         Entry {
-            sequence: sequence(self.seq),
-            row: fields.canonical(),
+            sequence: self.seq.map_or(0, sequence),
+            row: self.canonical(),
             // What is no hash is none of this row.
-            hash: self.hash.parse().unwrap_or(GENESIS),
+            hash: self.hash.as_deref().and_then(|hash| hash.parse().ok()).unwrap_or(GENESIS),
         }
     }
 
@@ -133,7 +165,7 @@ impl Row {
     fn shown(self) -> Option<AuditRow> {
         Some(AuditRow {
             org_id: self.org_id.parse().ok()?,
-            seq: sequence(self.seq),
+            seq: self.seq.map(sequence),
             at: self.at,
             actor: self.actor,
             actor_kind: self.actor_kind.parse().ok()?,

@@ -1,8 +1,11 @@
 //! The audit log, on SQLite and on a real PostgreSQL.
 
+use std::sync::Arc;
+
 use diesel::connection::SimpleConnection;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
+use jiff::{SignedDuration, Timestamp};
 use vx11_contracts::audit::{ActorKind, AuditOutcome, AuditRow};
 use vx11_contracts::identity::{OrgId, Role};
 use vx11_contracts::intervention::Status;
@@ -12,9 +15,9 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 use vx11_testing_servers::Postgres;
 
 use super::super::schema::audit_log;
-use super::{Conditions, Entry};
-use crate::control::DecideError;
+use super::{Conditions, Entry, Proof};
 use crate::control::tests::{Home, after, approve, on_both, pilot, start};
+use crate::control::{Control, DecideError};
 use crate::domain::audit::Origin;
 use crate::domain::intervention::Actor;
 
@@ -24,6 +27,10 @@ on_both!(
     rows_are_neither_changed_nor_removed,
     whatever_is_done_to_a_row_is_found_and_named,
     an_end_that_was_cut_is_found_by_what_was_noted_of_it,
+    a_row_is_there_before_it_is_linked_and_may_not_wait_for_long,
+    what_was_written_before_a_crash_is_linked_by_whoever_comes_next,
+    a_batch_is_linked_as_a_whole_or_not_at_all,
+    a_row_that_is_committed_late_has_a_later_number,
     replicas_that_append_at_once_leave_no_gap_and_no_fork,
     logs_of_organisations_do_not_meet,
     pages_are_filtered,
@@ -54,22 +61,38 @@ impl Home {
         let sql = match is_remote {
             true => "ALTER TABLE audit_log DISABLE TRIGGER USER; ALTER TABLE audit_heads DISABLE TRIGGER USER",
             false => {
-                "DROP TRIGGER audit_log_is_not_updated; DROP TRIGGER audit_log_is_not_deleted;
+                "DROP TRIGGER audit_log_is_only_linked; DROP TRIGGER audit_log_is_not_deleted;
                  DROP TRIGGER audit_heads_go_on; DROP TRIGGER audit_heads_are_not_deleted"
             }
         };
         self.execute(sql).await.expect("the owner may");
     }
 
-    async fn verify(&self, known: Vec<Head>) -> Result<Verified, Broken> {
-        self.control.audit_log(&org("acme")).verify(known).await.expect("an answer")
+    async fn prove(&self, known: Vec<Head>, now: Timestamp) -> Proof {
+        self.control.audit_log(&org("acme")).verify(known, now).await.expect("an answer")
     }
 
+    async fn verify(&self, known: Vec<Head>) -> Result<Verified, Broken> {
+        self.prove(known, Timestamp::now()).await.found
+    }
+
+    async fn link(&self) {
+        while self.control.link_audit().await.expect("an answer") {}
+    }
+
+    /// Those that are linked, after what is there was.
     async fn rows(&self, of: &str) -> Vec<AuditRow> {
+        self.link().await;
         self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer")
     }
 
     async fn append(&self, count: usize) {
+        self.write(count).await;
+        self.link().await;
+    }
+
+    /// Appends without linking.
+    async fn write(&self, count: usize) {
         let rows = (0..count).map(entry).collect();
         self.control.audit_log(&org("acme")).append(rows).await.expect("appended");
     }
@@ -84,7 +107,8 @@ async fn what_is_decided_is_in_the_log_with_it(home: Home) {
     home.asked("r2").await;
     home.control.mark_expired(after(4000)).await.expect("swept");
     let rows = home.rows("acme").await;
-    let said = |row: &AuditRow| (row.seq, row.actor.clone(), row.actor_kind, row.action.clone(), row.outcome);
+    let said =
+        |row: &AuditRow| (row.seq.expect("linked"), row.actor.clone(), row.actor_kind, row.action.clone(), row.outcome);
     let expected = [
         (1, "ann".to_owned(), ActorKind::Pilot, "intervention.approve".to_owned(), AuditOutcome::Allowed),
         (2, "system:timeout".to_owned(), ActorKind::System, "intervention.expire".to_owned(), AuditOutcome::Allowed),
@@ -112,9 +136,18 @@ async fn without_its_row_nothing_is_decided(home: Home) {
 
 async fn rows_are_neither_changed_nor_removed(home: Home) {
     home.append(3).await;
+    home.write(1).await;
     for sql in [
         "UPDATE audit_log SET actor = 'eve'",
         "DELETE FROM audit_log WHERE seq = 3",
+        "UPDATE audit_log SET seq = 4, hash = 'x' WHERE seq = 3",
+        "UPDATE audit_log SET seq = NULL, hash = NULL WHERE seq = 3",
+        "UPDATE audit_log SET actor = 'eve' WHERE seq IS NULL",
+        "UPDATE audit_log SET seq = 4, hash = 'x', client = NULL WHERE seq IS NULL",
+        "UPDATE audit_log SET seq = 4, hash = 'x', written_at = at WHERE seq IS NULL",
+        "UPDATE audit_log SET seq = 4 WHERE seq IS NULL",
+        "UPDATE audit_log SET hash = 'x' WHERE seq IS NULL",
+        "DELETE FROM audit_log WHERE seq IS NULL",
         "UPDATE audit_heads SET seq = 1",
         "UPDATE audit_heads SET org_id = 'other', seq = seq + 1",
         "DELETE FROM audit_heads",
@@ -122,7 +155,8 @@ async fn rows_are_neither_changed_nor_removed(home: Home) {
         let refused = home.execute(sql).await.expect_err(sql).to_string();
         assert!(refused.contains("append-only"), "{sql}: {refused}");
     }
-    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 3);
+    home.link().await;
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 4);
 }
 
 /// More than two pages.
@@ -155,10 +189,11 @@ async fn whatever_is_done_to_a_row_is_found_and_named(home: Home) {
             tampers.push((format!("UPDATE audit_log SET {column} WHERE seq = {at}"), broken(Flaw::Changed)));
         }
         tampers.push((format!("DELETE FROM audit_log WHERE seq = {at}"), broken(Flaw::Missing)));
+        let unlink = format!("UPDATE audit_log SET seq = NULL, hash = NULL WHERE seq = {at}");
+        tampers.push((unlink, broken(Flaw::Missing)));
         tampers.push((format!("UPDATE audit_log SET org_id = 'other' WHERE seq = {at}"), broken(Flaw::Missing)));
         // Put in, with those behind it numbered anew.
-        let copy =
-            "at, actor, actor_kind, action, target_kind, target_id, outcome, correlation_id, client, details, hash";
+        let copy = "at, actor, actor_kind, action, target_kind, target_id, outcome, correlation_id, client, details, written_at, hash";
         let make_room = format!(
             "UPDATE audit_log SET seq = -seq - 1 WHERE seq > {at}; UPDATE audit_log SET seq = -seq WHERE seq < 0;"
         );
@@ -214,22 +249,94 @@ async fn an_end_that_was_cut_is_found_by_what_was_noted_of_it(home: Home) {
     assert_eq!(home.verify(Vec::new()).await.expect("an empty log").rows, 0);
 }
 
+async fn a_row_is_there_before_it_is_linked_and_may_not_wait_for_long(home: Home) {
+    home.append(1).await;
+    home.write(2).await;
+    let log = home.control.audit_log(&org("acme"));
+    let seen = async || {
+        let (rows, _) = log.page(Conditions::default(), None, 10).await.expect("an answer");
+        rows.into_iter().map(|row| (row.seq, row.hash.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(seen().await, [(None, false), (None, false), (Some(1), true)]);
+    let (now, later) = (Timestamp::now(), Timestamp::now() + SignedDuration::from_secs(90));
+    let proof = home.prove(Vec::new(), now).await;
+    assert_eq!((proof.found.expect("intact").rows, proof.unlinked), (1, 2));
+    let proof = home.prove(Vec::new(), later).await;
+    assert_eq!((proof.found, proof.unlinked), (Err(Broken { at: 2, why: Flaw::Unlinked }), 2));
+    home.link().await;
+    assert_eq!(seen().await, [(Some(3), true), (Some(2), true), (Some(1), true)]);
+    let proof = home.prove(Vec::new(), later).await;
+    assert_eq!((proof.found.expect("intact").rows, proof.unlinked), (3, 0));
+}
+
+async fn what_was_written_before_a_crash_is_linked_by_whoever_comes_next(home: Home) {
+    home.append(2).await;
+    home.write(ROWS).await;
+    let home = Arc::new(home);
+    let [_, next] = replicas(&home).await;
+    while next.link_audit().await.expect("an answer") {}
+    let proof = next.audit_log(&org("acme")).verify(Vec::new(), Timestamp::now()).await.expect("an answer");
+    assert_eq!((proof.found.expect("intact").rows, proof.unlinked), (2 + ROWS as u64, 0));
+}
+
+async fn a_batch_is_linked_as_a_whole_or_not_at_all(home: Home) {
+    home.write(9).await;
+    home.disarm().await;
+    let fields = "at, actor, actor_kind, action, outcome, details, written_at";
+    let in_the_way = format!(
+        "INSERT INTO audit_log (id, org_id, seq, hash, {fields})
+         SELECT 1000, org_id, 5, 'x', {fields} FROM audit_log WHERE id = (SELECT min(id) FROM audit_log)"
+    );
+    home.execute(in_the_way).await.expect("an intruder may");
+    home.control.audit_log(&org("globex")).append(vec![entry(7)]).await.expect("appended");
+    assert!(!home.control.link_audit().await.expect("an answer"));
+    assert_eq!(home.prove(Vec::new(), Timestamp::now()).await.unlinked, 9);
+    assert_eq!(home.rows("globex").await.len(), 1, "another log is not held up");
+    home.execute("DELETE FROM audit_log WHERE seq = 5").await.expect("an intruder may");
+    assert_eq!(home.rows("acme").await.len(), 9);
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 9);
+}
+
+async fn a_row_that_is_committed_late_has_a_later_number(home: Home) {
+    home.append(2).await;
+    let fields = "org_id, at, actor, actor_kind, action, outcome, details, written_at";
+    let late = format!(
+        "INSERT INTO audit_log (id, target_id, {fields}) SELECT 0, 'late', {fields} FROM audit_log WHERE seq = 1"
+    );
+    home.execute(late).await.expect("written");
+    let rows = home.rows("acme").await;
+    let targets: Vec<_> = rows.iter().map(|row| (row.seq, row.target_id.as_deref())).collect();
+    assert_eq!(targets, [(Some(1), Some("k0")), (Some(2), Some("k1")), (Some(3), Some("late"))]);
+    assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 3);
+}
+
+/// Two that have the same database.
+async fn replicas(home: &Arc<Home>) -> [Control; 2] {
+    let other = home.clone();
+    let other = tokio::task::spawn_blocking(move || other.replica());
+    [home.control.clone(), other.await.expect("opened")]
+}
+
 async fn replicas_that_append_at_once_leave_no_gap_and_no_fork(home: Home) {
-    let home = std::sync::Arc::new(home);
-    let replica = tokio::task::spawn_blocking({
-        let home = home.clone();
-        move || home.replica()
+    let home = Arc::new(home);
+    let replicas = replicas(&home).await;
+    let linking = replicas.clone().map(|replica| {
+        tokio::spawn(async move {
+            for _ in 0..30 {
+                replica.link_audit().await.expect("an answer");
+            }
+        })
     });
-    let replicas = [home.control.clone(), replica.await.expect("opened")];
     let tasks: Vec<_> = (0..50)
         .map(|number| {
             let log = replicas[number % 2].audit_log(&org("acme"));
             tokio::spawn(async move { log.append(vec![entry(number), entry(number)]).await.expect("appended") })
         })
         .collect();
-    for task in tasks {
+    for task in tasks.into_iter().chain(linking) {
         task.await.expect("it ends");
     }
+    home.link().await;
     assert_eq!(home.verify(Vec::new()).await.expect("intact").rows, 100);
     let mut targets: Vec<_> = home.rows("acme").await.into_iter().filter_map(|row| row.target_id).collect();
     targets.sort();
@@ -255,10 +362,10 @@ async fn pages_are_filtered(home: Home) {
     let log = home.control.audit_log(&org("acme"));
     let (mut seen, mut before) = (Vec::new(), None);
     loop {
-        let page = log.page(Conditions::default(), before, 3).await.expect("an answer");
-        let Some(last) = page.last() else { break };
-        before = Some(last.seq.cast_signed());
-        seen.extend(page.iter().map(|row| row.seq));
+        let (page, next) = log.page(Conditions::default(), before, 3).await.expect("an answer");
+        seen.extend(page.iter().filter_map(|row| row.seq));
+        let Some(next) = next else { break };
+        before = Some(next);
     }
     assert_eq!(seen, (1..=10).rev().collect::<Vec<_>>());
     let all = Conditions::default();
@@ -270,7 +377,7 @@ async fn pages_are_filtered(home: Home) {
         (Conditions { since: Some(time::render(after(8))), ..all.clone() }, vec![10, 9]),
         (Conditions { until: Some(time::render(start())), ..all }, vec![]),
     ] {
-        let page = log.page(conditions.clone(), None, 50).await.expect("an answer");
-        assert_eq!(page.iter().map(|row| row.seq).collect::<Vec<_>>(), found, "{conditions:?}");
+        let (page, _) = log.page(conditions.clone(), None, 50).await.expect("an answer");
+        assert_eq!(page.iter().filter_map(|row| row.seq).collect::<Vec<_>>(), found, "{conditions:?}");
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use diesel::dsl::max;
+use diesel::dsl::{count_star, max};
 use diesel::prelude::*;
+use jiff::{SignedDuration, Timestamp};
 use vx11_contracts::identity::OrgId;
+use vx11_contracts::time;
 use vx11_identity::Sha256;
 use vx11_identity::audit_chain::{Broken, Flaw, Head, Verification, Verified};
 use vx11_store::{AnyConnection, Scope, StoreError};
@@ -16,16 +18,54 @@ use super::read::head;
 
 /// Rows that are held at a time; fewer in tests, which have several pages.
 const PAGE: i64 = if cfg!(test) { 7 } else { 1000 };
+/// How long a row may wait to be linked.
+const LINKED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// Organisations of one look.
 const ORGS: i64 = 500;
 
+type Number = Option<i64>;
+/// What is read of a [`State`], in its order; the end first, as number and hash.
+type Found = (Number, Option<String>, Number, Number, Number);
+
+/// What was found of a log.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// The chain's end, or what is wrong with the log.
+    pub(crate) found: Result<Verified, Broken>,
+    /// Rows that are in the log, and not in the chain yet.
+    pub(crate) unlinked: u64,
+}
+
+/// A log at some moment.
+struct State {
+    /// Its end, as the store knows it.
+    end: Head,
+    /// The last number that there is.
+    last: u64,
+    unlinked: u64,
+    /// How many of them should be linked by now.
+    overdue: u64,
+}
+
 impl AuditLog {
-    /// Verifies every row up to the present end, and that each of `known`, ends that were noted earlier, is among them.
+    /// Verifies every row up to the end at `now`, and that each of `known`, ends that were noted earlier, is among them.
     ///
     /// # Errors
-    /// When the database does not answer. What is wrong with the log is the answer's inner error.
-    pub(crate) async fn verify(&self, mut known: Vec<Head>) -> Result<Result<Verified, Broken>, StoreError> {
-        let (end, last) = self.end().await?;
+    /// When the database does not answer. What is wrong with the log is part of the answer.
+    pub(crate) async fn verify(&self, known: Vec<Head>, now: Timestamp) -> Result<Proof, StoreError> {
+        let state = self.state(now).await?;
+        let mut found = self.verify_chain(known, &state).await?;
+        if found.is_ok() && state.overdue > 0 {
+            found = Err(Broken { at: state.end.sequence + 1, why: Flaw::Unlinked });
+        }
+        Ok(Proof { found, unlinked: state.unlinked })
+    }
+
+    async fn verify_chain(
+        &self,
+        mut known: Vec<Head>,
+        &State { end, last, .. }: &State,
+    ) -> Result<Result<Verified, Broken>, StoreError> {
         let goes_on = last > end.sequence;
         if goes_on {
             // What was noted of rows behind the end says nothing of where they come from.
@@ -51,7 +91,7 @@ impl AuditLog {
         loop {
             // The last row of the page before comes again, so that another one of its number would come too.
             let rows = self.stored_from(before, PAGE).await?;
-            let again = rows.first().is_some_and(|row| before.is_some_and(|before| row.seq == before));
+            let again = rows.first().is_some_and(|row| before.is_some() && row.seq == before);
             for row in &rows[usize::from(again)..] {
                 let entry = row.entry();
                 // What was appended since then is for the next time.
@@ -65,26 +105,30 @@ impl AuditLog {
             if rows.len() < PAGE as usize {
                 return Ok(verification.end());
             }
-            before = rows.last().map(|row| row.seq);
+            before = rows.last().and_then(|row| row.seq);
         }
     }
 
-    /// The end that the store knows, and the last number that there is: in one statement, so that nothing is appended in
-    /// between.
-    async fn end(&self) -> Result<(Head, u64), StoreError> {
+    /// In one statement, so that nothing is linked in between.
+    async fn state(&self, now: Timestamp) -> Result<State, StoreError> {
         let org = self.org.clone();
+        let due = time::render(now.checked_sub(LINKED_WITHIN).unwrap_or(Timestamp::MIN));
         let read = move |conn: &mut AnyConnection| {
             let stored = audit_heads::table.find(org.as_str());
             let rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str()));
-            let found: (Option<i64>, Option<String>, Option<i64>) = diesel::select((
+            let unlinked = rows.filter(audit_log::seq.is_null());
+            let found: Found = diesel::select((
                 stored.select(audit_heads::seq).single_value(),
                 stored.select(audit_heads::hash).single_value(),
                 rows.select(max(audit_log::seq)).single_value(),
+                unlinked.select(count_star()).single_value(),
+                unlinked.filter(audit_log::written_at.lt(due)).select(count_star()).single_value(),
             ))
             .get_result(conn)?;
-            let (seq, hash, last) = found;
-            let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
-            Ok::<_, StoreError>((seq.zip(hash).map_or(Head::START, head), last))
+            let (seq, hash, last, unlinked, overdue) = found;
+            let number = |number: Number| number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+            let end = seq.zip(hash).map_or(Head::START, head);
+            Ok::<_, StoreError>(State { end, last: number(last), unlinked: number(unlinked), overdue: number(overdue) })
         };
         self.database.read(self.scope(), read).await
     }
@@ -96,9 +140,10 @@ impl AuditLog {
     pub(crate) async fn hash_of(&self, seq: u64) -> Result<Option<Sha256>, StoreError> {
         let org = self.org.clone();
         let read = move |conn: &mut AnyConnection| {
-            let row = audit_log::table.find((org.as_str(), seq.cast_signed())).select(audit_log::hash);
-            let hash: Option<String> = row.first(conn).optional()?;
-            Ok::<_, StoreError>(hash.and_then(|hash| hash.parse().ok()))
+            let row = audit_log::table.filter(audit_log::org_id.eq(org.as_str()));
+            let row = row.filter(audit_log::seq.eq(seq.cast_signed())).select(audit_log::hash);
+            let hash: Option<Option<String>> = row.first(conn).optional()?;
+            Ok::<_, StoreError>(hash.flatten().and_then(|hash| hash.parse().ok()))
         };
         self.database.read(self.scope(), read).await
     }
@@ -112,7 +157,8 @@ impl Control {
     pub(crate) async fn audit_heads(&self, after: Option<OrgId>) -> Result<Vec<(OrgId, Head)>, StoreError> {
         let read = move |conn: &mut AnyConnection| {
             let after = after.as_ref().map_or("", OrgId::as_str);
-            let heads = audit_heads::table.filter(audit_heads::org_id.gt(after)).order(audit_heads::org_id).limit(ORGS);
+            let heads = audit_heads::table.filter(audit_heads::org_id.gt(after)).filter(audit_heads::seq.gt(0));
+            let heads = heads.order(audit_heads::org_id).limit(ORGS);
             let heads: Vec<(String, i64, String)> = heads.load(conn)?;
             let read = |(org, seq, hash): (String, _, _)| Some((org.parse().ok()?, head((seq, hash))));
             Ok::<_, StoreError>(heads.into_iter().filter_map(read).collect())
@@ -146,7 +192,7 @@ impl Control {
         let read = move |conn: &mut AnyConnection| {
             let after = after.as_ref().map_or("", OrgId::as_str);
             let later = audit_log::table.filter(audit_log::org_id.gt(after));
-            let first = later.order((audit_log::org_id, audit_log::seq)).select(audit_log::org_id);
+            let first = later.order((audit_log::org_id, audit_log::id)).select(audit_log::org_id);
             let org: Option<String> = first.first(conn).optional()?;
             Ok::<_, StoreError>(org.and_then(|org| org.parse().ok()))
         };
