@@ -172,7 +172,7 @@ impl Admin {
     /// # Errors
     /// When there is none of this id.
     pub async fn change_pilot(&self, org: &OrgId, id: &str, change: PilotChange) -> Result<Pilot, AdminError> {
-        let changed = self.control.pilots(org).change(id, change, Timestamp::now()).await?;
+        let changed = self.control.pilots(org).change(id, change, &by(), Timestamp::now()).await?;
         let changed = changed.ok_or_else(|| AdminError::Refused(format!("there is no pilot `{id}` in `{org}`")))?;
         self.note("pilot_change", changed.pilot_id.clone()).await;
         Ok(changed)

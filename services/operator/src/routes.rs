@@ -2,8 +2,8 @@
 
 mod account;
 mod audit;
-mod auth;
 mod audit_log;
+mod auth;
 mod chat;
 mod circuit_breakers;
 mod commands;

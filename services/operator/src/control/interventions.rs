@@ -108,6 +108,7 @@ impl DecideError {
         match self {
             Self::NotFound => (AuditOutcome::Refused, "not_found"),
             Self::Refused { refusal, .. } => (AuditOutcome::Refused, refusal.class().as_str()),
+            Self::Unit(_) => (AuditOutcome::Refused, "conflict"),
             Self::Store(_) => (AuditOutcome::Failed, "store_unavailable"),
         }
     }

@@ -152,6 +152,7 @@ async fn a_program_that_shares_the_configured_secret_is_believed() {
 #[tokio::test]
 async fn who_asks_for_another_service_is_told_what_the_database_says_now() {
     let home = home();
+    let by = Actor::new("ann", Role::Admin);
     let soon = Timestamp::now() + SignedDuration::from_hours(1);
     let key = key(&home, Some(soon)).await;
     let secret = key.plain.expose_secret();
@@ -162,6 +163,6 @@ async fn who_asks_for_another_service_is_told_what_the_database_says_now() {
         (&*principal.subject, until.map(|at| at.as_second())),
         (&*format!("key:{}", key.id), Some(soon.as_second()))
     );
-    home.control.keys(&OrgId::platform()).revoke(&key.id, Timestamp::now()).await.expect("an answer");
+    home.control.keys(&OrgId::platform()).revoke(&key.id, &by, Timestamp::now()).await.expect("an answer");
     assert_eq!(home.verifier.introspect(secret).await, Err(Refusal::Invalid));
 }

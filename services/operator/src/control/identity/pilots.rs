@@ -7,9 +7,12 @@ use vx11_contracts::identity::{OrgId, Pilot, PilotChange, Role};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
+use super::super::audit;
 use super::super::schema::pilots;
 use super::orgs;
 use super::sessions::{self, Session};
+use crate::domain::audit::Entry as AuditEntry;
+use crate::domain::intervention::Actor;
 
 /// The pilots of one organisation.
 #[derive(Clone, Debug)]
@@ -132,8 +135,16 @@ impl Pilots {
         &self,
         pilot_id: &str,
         change: PilotChange,
+        by: &Actor,
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
+        let mut noted = AuditEntry::done(by, "pilot.change", time::render(now)).to("pilot", pilot_id);
+        if let Some(role) = change.role {
+            noted = noted.with("role_now", role.as_str());
+        }
+        if let Some(disabled) = change.disabled {
+            noted = noted.with("disabled", disabled);
+        }
         let (org, id, at) = (self.org.as_str().to_owned(), pilot_id.to_owned(), time::render(now));
         let write = move |conn: &mut AnyConnection| {
             let pilot = || pilots::table.find((&org, &id));
@@ -152,7 +163,11 @@ impl Pilots {
                 }
                 None => {}
             }
-            Ok::<_, StoreError>(find(conn, &org, &id)?.and_then(|row| row.shown()))
+            let changed = find(conn, &org, &id)?;
+            if changed.is_some() {
+                audit::append(conn, &org, &noted)?;
+            }
+            Ok::<_, StoreError>(changed.and_then(|row| row.shown()))
         };
         self.database.write(self.scope(), write).await
     }
@@ -161,11 +176,21 @@ impl Pilots {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn end_sessions(&self, pilot_id: &str, now: Timestamp) -> Result<Option<Pilot>, StoreError> {
+    pub(crate) async fn end_sessions(
+        &self,
+        pilot_id: &str,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<Pilot>, StoreError> {
+        let noted = AuditEntry::done(by, "sessions.end", time::render(now)).to("pilot", pilot_id);
         let (org, id, at) = (self.org.as_str().to_owned(), pilot_id.to_owned(), time::render(now));
         let write = move |conn: &mut AnyConnection| {
             sessions::end_all(conn, &org, &id, &at)?;
-            Ok::<_, StoreError>(find(conn, &org, &id)?.and_then(|row| row.shown()))
+            let ended = find(conn, &org, &id)?;
+            if ended.is_some() {
+                audit::append(conn, &org, &noted)?;
+            }
+            Ok::<_, StoreError>(ended.and_then(|row| row.shown()))
         };
         self.database.write(self.scope(), write).await
     }

@@ -13,6 +13,7 @@ use vx11_contracts::identity::{Permission, Pilot, PilotChange};
 use vx11_contracts::operator::{Envelope, Page};
 
 use super::Attempt;
+use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
 
@@ -61,19 +62,21 @@ pub(crate) async fn change(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
     body: Json<PilotChange>,
 ) -> Result<web::Json<Envelope<Pilot>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "pilot_change" };
-    let changed = make(&state, &caller, &id, body.0).await;
+    let attempt =
+        Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "pilot_change" };
+    let changed = make(&attempt, &caller, &id, body.0).await;
     Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), changed).await?)))
 }
 
-async fn make(state: &State, caller: &Caller, id: &str, asked: PilotChange) -> Result<Pilot, ApiError> {
+async fn make(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: PilotChange) -> Result<Pilot, ApiError> {
     let principal = caller.require(Permission::ManagePilots)?;
-    let pilots = state.control.pilots(&principal.org);
-    let changed = pilots.change(id, asked, Timestamp::now()).await.map_err(store_error)?;
-    state.verifier.forget_tokens();
+    let pilots = attempt.state.control.pilots(&principal.org);
+    let changed = pilots.change(id, asked, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
+    attempt.state.verifier.forget_tokens();
     changed.ok_or_else(|| ApiError::not_found("pilot"))
 }
 
@@ -89,16 +92,18 @@ pub(crate) async fn end_sessions(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<Pilot>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, principal: &caller.0, action: "sessions_end" };
-    let ended = end(&state, &caller, &id).await;
+    let attempt =
+        Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "sessions_end" };
+    let ended = end(&attempt, &caller, &id).await;
     Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), ended).await?)))
 }
 
-async fn end(state: &State, caller: &Caller, id: &str) -> Result<Pilot, ApiError> {
+async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<Pilot, ApiError> {
     let principal = caller.require(Permission::ManagePilots)?;
-    let ended = state.control.pilots(&principal.org).end_sessions(id, Timestamp::now()).await;
-    state.verifier.forget_tokens();
+    let ended = attempt.state.control.pilots(&principal.org).end_sessions(id, &attempt.actor(), Timestamp::now()).await;
+    attempt.state.verifier.forget_tokens();
     ended.map_err(store_error)?.ok_or_else(|| ApiError::not_found("pilot"))
 }

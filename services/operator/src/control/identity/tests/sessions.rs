@@ -8,6 +8,7 @@ use vx11_testing_servers::Postgres;
 use super::super::{Entry, Person, Refreshed, Session, Standing};
 use super::{at, org};
 use crate::control::tests::{Home, on_both};
+use crate::domain::intervention::Actor;
 
 on_both!(
     who_comes_first_is_made_a_pilot_and_is_known_again,
@@ -21,6 +22,10 @@ on_both!(
     a_password_is_kept_as_its_hash_and_set_anew,
     what_is_long_over_is_forgotten,
 );
+
+fn root() -> Actor {
+    Actor::new("root", Role::Admin)
+}
 
 fn person(login: &str, oauth_id: &str) -> Person {
     Person {
@@ -80,7 +85,7 @@ async fn who_comes_first_is_made_a_pilot_and_is_known_again(home: Home) {
     // Its role stays, and its id too where it has another name at the provider now.
     let pilots = home.control.pilots(&org("default"));
     let admin = PilotChange { role: Some(Role::Admin), disabled: None };
-    pilots.change("github:ada", admin, at(1)).await.expect("an answer").expect("found");
+    pilots.change("github:ada", admin, &root(), at(1)).await.expect("an answer").expect("found");
     let again = enter(&home, &person("countess", "1"), at(2)).await;
     assert!(!again.is_new);
     assert_eq!((again.pilot.pilot_id.as_str(), again.pilot.name.as_str()), ("github:ada", "countess"));
@@ -169,7 +174,7 @@ async fn a_session_ends_with_a_logout_a_shut_out_pilot_or_a_closed_organisation(
     let pilots = home.control.pilots(&org("default"));
     let disabled = async |is: bool, now| {
         let change = PilotChange { role: None, disabled: Some(is) };
-        pilots.change("github:ada", change, now).await.expect("an answer").expect("found")
+        pilots.change("github:ada", change, &root(), now).await.expect("an answer").expect("found")
     };
     let out = disabled(true, at(3)).await;
     assert!(out.disabled_at.is_some());
@@ -179,14 +184,14 @@ async fn a_session_ends_with_a_logout_a_shut_out_pilot_or_a_closed_organisation(
     assert_eq!(disabled(false, at(6)).await.disabled_at, None);
     assert_eq!(over(&home, &other, at(7)).await, RefreshVerdict::Revoked, "it does not come back with the pilot");
     let again = ada(&home, at(8)).await;
-    assert!(pilots.end_sessions("github:ada", at(9)).await.expect("an answer").is_some());
+    assert!(pilots.end_sessions("github:ada", &root(), at(9)).await.expect("an answer").is_some());
     assert_eq!(over(&home, &again, at(10)).await, RefreshVerdict::Revoked);
-    assert!(pilots.end_sessions("github:nobody", at(9)).await.expect("an answer").is_none());
+    assert!(pilots.end_sessions("github:nobody", &root(), at(9)).await.expect("an answer").is_none());
 
-    home.control.make_org(&org("acme"), "Acme", at(0)).await.expect("an answer").expect("made");
+    home.control.make_org(&org("acme"), "Acme", &root(), at(0)).await.expect("an answer").expect("made");
     let of_acme = home.control.pilots(&org("acme")).enter(&person("bob", "3"), Role::Viewer, at(0)).await;
     let Entry::In(of_acme) = of_acme.expect("an answer") else { panic!("it is not let in") };
-    home.control.close_org(&org("acme"), at(1)).await.expect("an answer");
+    home.control.close_org(&org("acme"), &root(), at(1)).await.expect("an answer");
     assert_eq!(over(&home, &of_acme.refresh.expect("a token"), at(2)).await, RefreshVerdict::Revoked);
 }
 
@@ -195,22 +200,22 @@ async fn what_an_admin_changes_overtakes_tokens_of_before(home: Home) {
     assert_eq!(standing(&home, &pilot, at(0)).await, Standing::Good);
     let pilots = home.control.pilots(&org("default"));
     let lower = PilotChange { role: Some(Role::Viewer), disabled: None };
-    let lower = pilots.change("github:ada", lower, at(1)).await.expect("an answer").expect("found");
+    let lower = pilots.change("github:ada", lower, &root(), at(1)).await.expect("an answer").expect("found");
     assert_eq!(standing(&home, &pilot, at(0)).await, Standing::Overtaken, "the token says another role");
     assert_eq!(standing(&home, &lower, at(0)).await, Standing::Good);
-    pilots.end_sessions("github:ada", at(2)).await.expect("an answer");
+    pilots.end_sessions("github:ada", &root(), at(2)).await.expect("an answer");
     assert_eq!(standing(&home, &lower, at(2)).await, Standing::Overtaken);
     assert_eq!(standing(&home, &lower, at(3)).await, Standing::Good);
 }
 
 async fn pilots_of_organisations_do_not_meet(home: Home) {
-    home.control.make_org(&org("acme"), "Acme", at(0)).await.expect("an answer").expect("made");
+    home.control.make_org(&org("acme"), "Acme", &root(), at(0)).await.expect("an answer").expect("made");
     enter(&home, &person("ada", "1"), at(0)).await;
     let acme = home.control.pilots(&org("acme"));
     assert_eq!(acme.list(None, 10).await.expect("an answer"), []);
     let change = PilotChange { role: Some(Role::Admin), disabled: Some(true) };
-    assert_eq!(acme.change("github:ada", change, at(1)).await.expect("an answer"), None);
-    assert_eq!(acme.end_sessions("github:ada", at(1)).await.expect("an answer"), None);
+    assert_eq!(acme.change("github:ada", change, &root(), at(1)).await.expect("an answer"), None);
+    assert_eq!(acme.end_sessions("github:ada", &root(), at(1)).await.expect("an answer"), None);
     assert_eq!(acme.password("ada").await.expect("an answer"), None);
     let still = enter(&home, &person("ada", "1"), at(2)).await.pilot;
     assert_eq!((still.role, still.disabled_at), (Role::Operator, None));
