@@ -60,7 +60,7 @@ permissions! {
     DecideInterventions, "interventions.decide", Operator, Pilot, Own, "Claim, release, approve, reject, edit and answer, up to the request's `required_role`.";
     ReadUnits, "units.read", Viewer, Read, Own, "Read units of work.";
     ReportUnits, "units.report", Operator, Agent, Own, "Register a unit of work, its heartbeats and its transitions.";
-    KillSwitch, "pilot.kill_switch", Admin, Pilot, Own, "Pause every active unit of an instance.";
+    KillSwitch, "pilot.kill_switch", Admin, Pilot, Own, "Pause every unit of an instance that is active, silent or about to begin.";
     Clarify, "pilot.clarification", Operator, Pilot, Own, "Give a stuck unit the text it waits for.";
     Waive, "pilot.waive", Admin, Pilot, Own, "Waive a guardian's rule once.";
     Resume, "pilot.resume", Operator, Pilot, Own, "Let a parked transition pass once.";

@@ -19,7 +19,7 @@ const MAX_CHARS: usize = 64;
 pub struct InterventionType(String);
 
 impl InterventionType {
-    /// Pauses every active unit of an instance.
+    /// Pauses every unit of an instance that is active, silent or about to begin.
     pub const KILL_SWITCH: &'static str = "kill_switch";
     /// Asks a question; the text is the answer.
     pub const CLARIFICATION: &'static str = "clarification";

@@ -11,7 +11,7 @@ use crate::intervention::{InvalidField, REASON_CHARS, limits};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillSwitchBody {
-    /// Whose active units are paused.
+    /// Whose units are paused.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     pub instance_id: String,
     /// Why: 1 to 1000 characters.

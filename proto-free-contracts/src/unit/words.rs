@@ -42,7 +42,7 @@ impl UnitStatus {
             Pending => matches!(next, Active | PendingPilotApproval | Paused | Failed | FailedSecurityBreach),
             Active => !matches!(next, Pending | ZombiedDead | Archived),
             PendingPilotApproval => matches!(next, Active | Paused | Failed),
-            ZombiedSoft => matches!(next, Active | ZombiedDead | Failed),
+            ZombiedSoft => matches!(next, Active | Paused | ZombiedDead | Failed),
             Paused => matches!(next, Active | Failed),
             ZombiedDead => matches!(next, Failed | Archived),
             Completed | Failed | FailedSecurityBreach => matches!(next, Archived),

@@ -84,7 +84,7 @@ impl Admin {
         let made = self.control.keys(&org).make(&key, terms, &by(), now).await?;
         let made =
             made.ok_or_else(|| AdminError::Refused(format!("there is no organisation `{org}`, or it is closed")))?;
-        self.note("key_create", made.subject.clone()).await;
+        self.note("key_create", made.id.clone()).await;
         Ok((made, key.plain))
     }
 
@@ -119,7 +119,7 @@ impl Admin {
         let bearer = self.control.bearer(id).await?.ok_or_else(missing)?;
         let revoked = self.control.keys(&bearer.terms.org).revoke(id, &by(), Timestamp::now()).await?;
         let revoked = revoked.ok_or_else(missing)?;
-        self.note("key_revoke", revoked.subject.clone()).await;
+        self.note("key_revoke", revoked.id.clone()).await;
         Ok(revoked)
     }
 
@@ -138,7 +138,7 @@ impl Admin {
             return Err(AdminError::Refused(format!("the name {LOGIN_RULE}")));
         }
         let hash = Passwords::default().hash(&password).map_err(|error| AdminError::Refused(error.to_string()))?;
-        let set = self.control.pilots(org).set_password(login, role, hash, Timestamp::now()).await?;
+        let set = self.control.pilots(org).set_password(login, role, hash, &by(), Timestamp::now()).await?;
         let set =
             set.ok_or_else(|| AdminError::Refused(format!("there is no organisation `{org}`, or it is closed")))?;
         self.note("password_set", set.pilot_id.clone()).await;
@@ -188,7 +188,7 @@ impl Admin {
         // Where there is none yet, this makes the first.
         self.control.signing_keys(now).await?;
         let key = StoredKey::next(KeyKind::EdDsa, now);
-        self.control.add_signing_key(&key).await?;
+        self.control.add_signing_key(&key, &by(), now).await?;
         self.note("signing_key_rotate", key.id.clone()).await;
         Ok(key.id)
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use vx11_chassis::Shutdown;
+use vx11_contracts::event::Action;
 use vx11_contracts::health::DependencyState;
 use vx11_contracts::identity::{OrgId, Principal};
 use vx11_contracts::intervention::{AnswerFormat, CreateIntervention, Intervention};
@@ -25,6 +26,7 @@ use vx11_store::{StoreError, Writer};
 use crate::audit::Audit;
 use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions};
 use crate::domain::audit::{Entry, Origin};
+use crate::domain::event::INTERVENTION;
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
 use crate::store::Record;
@@ -32,6 +34,7 @@ use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
 use refusals::Refusals;
+pub(crate) use trail::tried;
 use waiters::Waiters;
 
 /// How often it is looked, for all who wait, what other replicas did.
@@ -228,7 +231,9 @@ impl Desk {
             Ok(changed) => Ok(self.announce(changed)),
             Err(mut error) => {
                 if let DecideError::Refused { refusal, settled } = &mut error {
-                    self.refusals.note(principal, id, name, refusal.class().as_str());
+                    let what = format!("intervention_{name}");
+                    let status = refusal.class().as_str();
+                    self.refused(principal, tried(principal, &actor.origin, (INTERVENTION, &what, Some(id)), status));
                     settled.take().map(|settled| self.announce(*settled));
                 }
                 let entry = Entry::done(&actor, format!("intervention.{name}"), time::render(now));
@@ -239,9 +244,9 @@ impl Desk {
         }
     }
 
-    /// Notes that `principal` may not do with a request what it wanted, whatever it is.
-    pub(crate) fn denied(&self, principal: &Principal, id: &str, what: &str) {
-        self.refusals.note(principal, id, what, "denied");
+    /// Leaves `row` in the trail, which tells that `principal` was refused.
+    pub(crate) fn refused(&self, principal: &Principal, row: Action) {
+        self.refusals.leave(principal, row);
     }
 
     /// Waits until a request is not open any more, or until `deadline` or the `shutdown`; the request as it is then.

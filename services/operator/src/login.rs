@@ -35,6 +35,7 @@ use fetch::Fetch;
 pub(crate) use metrics::LoginMetrics;
 pub(crate) use password::{LOGIN_RULE, is_login};
 use provider::Provider;
+pub(crate) use session::REUSE;
 
 /// Logins at providers that are asked about at a time.
 const MOST_CALLS: usize = 16;

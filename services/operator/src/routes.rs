@@ -1,6 +1,7 @@
 //! The operator's addresses.
 
 mod account;
+mod attempt;
 mod audit;
 mod audit_log;
 mod auth;

@@ -309,7 +309,7 @@ pub(super) fn carry_out(
     if !apply(conn, stored, &change, actor, command.name())? {
         return Ok(None);
     }
-    let done = units::carry_out(conn, effects, now)?;
+    let done = units::carry_out(conn, effects, (actor, units::Withdraws::All), now)?;
     Ok(Some(Changed { units: done.moved, others: done.changed, ..Changed::alone(change) }))
 }
 

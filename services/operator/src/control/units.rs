@@ -14,18 +14,20 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use jiff::Timestamp;
-use vx11_contracts::intervention::{AnswerFormat, DecisionBody, Intervention};
+use vx11_contracts::intervention::{AnswerFormat, DecisionBody, Intervention, Role};
 use vx11_contracts::time;
 use vx11_contracts::unit::{
     ListUnits, Transition, UNITS_OF_INSTANCE, Unit, UnitCursor, UnitDetail, UnitEvent, UnitStatus, Verdict,
 };
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
+use super::audit;
 use super::interventions::{self, Changed, DecideError};
 use super::schema::units;
+use crate::domain::audit::Entry;
 use crate::domain::intervention::{Actor, Asked, Command, open, seen_at};
 use crate::domain::unit::{Beat, PilotAction, Refusal, act, heartbeat, parking, report};
-pub(super) use effect::{carry_out, plan};
+pub(super) use effect::{Withdraws, carry_out, plan};
 
 /// The units of one organisation.
 #[derive(Clone, Debug)]
@@ -221,21 +223,14 @@ impl Units {
     ) -> Result<Done, UnitError> {
         let (org, id) = (self.org.clone(), id.to_owned());
         let write = move |conn: &mut AnyConnection| {
-            let Some(unit) = row::held(conn, &org, &id)? else {
-                return effect::unregistered(conn, &org, &id, &action, &actor.subject, now);
-            };
-            let asked_by = unit.parked.as_ref().and_then(|hold| hold.request_id.clone());
-            match (&action, asked_by) {
-                (PilotAction::Resume { reason }, Some(request)) => {
-                    resume(conn, &org, &request, reason.clone(), &actor, now)
-                }
-                _ => Ok(carry_out(conn, vec![act(&unit, &action, &actor.subject, now)?], now)?),
-            }
+            let done = piloted(conn, &org, &id, &action, &actor, now)?;
+            audit::append(conn, &org, &action.entry(&id, &actor, now))?;
+            Ok(done)
         };
         self.database.write(self.scope(), write).await
     }
 
-    /// Pauses every active unit of an instance.
+    /// Pauses every unit of an instance that works or may begin to.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -247,10 +242,13 @@ impl Units {
         now: Timestamp,
     ) -> Result<Vec<Moved>, UnitError> {
         let (org, instance, reason) = (self.org.clone(), instance.to_owned(), reason.to_owned());
+        let entry = Entry::done(&actor, "instance.kill_switch", time::render(now)).to("instance", &instance);
         let write = move |conn: &mut AnyConnection| {
             let changes = effect::kill(conn, &org, &instance, &reason, &actor.subject, now)?;
             let moved = changes.into_iter().map(|change| row::apply(conn, change));
-            Ok(moved.collect::<Result<Vec<_>, StoreError>>()?)
+            let moved = moved.collect::<Result<Vec<_>, StoreError>>()?;
+            audit::append(conn, &org, &entry.with("paused", moved.len()))?;
+            Ok(moved)
         };
         self.database.write(self.scope(), write).await
     }
@@ -286,12 +284,34 @@ fn decide(
         };
         open(parking(&change.after, hold), asked, now)
     });
-    let mut done = carry_out(conn, vec![change], now)?;
+    let withdraws = if actor.role >= Role::Admin { Withdraws::All } else { Withdraws::Own };
+    let mut done = carry_out(conn, vec![change], (actor, withdraws), now)?;
     if let Some(request) = request {
         interventions::insert(conn, org, &request, None)?;
         done.opened = Some(Box::new(request));
     }
     Ok((done, verdict))
+}
+
+fn piloted(
+    conn: &mut AnyConnection,
+    org: &str,
+    id: &str,
+    action: &PilotAction,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Done, UnitError> {
+    let Some(unit) = row::held(conn, org, id)? else {
+        return effect::unregistered(conn, org, id, action, actor, now);
+    };
+    let asked_by = unit.parked.as_ref().and_then(|hold| hold.request_id.clone());
+    match (action, asked_by) {
+        (PilotAction::Resume { reason }, Some(request)) => resume(conn, org, &request, reason.clone(), actor, now),
+        _ => {
+            let change = act(&unit, action, &actor.subject, now)?;
+            Ok(carry_out(conn, vec![change], (actor, Withdraws::All), now)?)
+        }
+    }
 }
 
 /// Resumes a unit by approving the intervention that it is parked for, which does the rest: so that it is decided once,

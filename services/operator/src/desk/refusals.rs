@@ -1,4 +1,4 @@
-//! Who wanted to decide something and was refused, in the trail: each attempt counts there, allowed or not.
+//! Who wanted to do something and was refused, in the trail: each attempt counts there, allowed or not.
 //!
 //! A caller that is refused over and over leaves so many rows a minute and no more, so that it cannot push others' rows
 //! out or fill the store.
@@ -6,13 +6,12 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use vx11_contracts::event::Action;
 use vx11_contracts::identity::Principal;
 use vx11_resilience::{RateLimit, RateLimitConfig};
 use vx11_store::Writer;
 
-use super::trail::name_of;
-use crate::store::{Record, action};
-use crate::verifier::by;
+use crate::store::Record;
 
 /// Rows of one caller a minute, and at once.
 const EACH: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
@@ -32,22 +31,12 @@ impl Refusals {
         Self { trail, limit: Arc::new(RateLimit::new(limit)) }
     }
 
-    /// Notes that `principal` wanted to do `what` with the request `id`, and `why` nothing came of it.
-    pub(super) fn note(&self, principal: &Principal, id: &str, what: &str, why: &str) {
-        self.note_as(principal, id, &format!("intervention_{what}"), why);
-    }
-
-    /// The same of anything else that has an id.
-    pub(super) fn note_as(&self, principal: &Principal, id: &str, name: &str, why: &str) {
-        if self.limit.check((principal.org.as_str(), &*principal.subject)).is_err() {
-            return;
+    /// Leaves `row`, which tells that `principal` was refused.
+    pub(super) fn leave(&self, principal: &Principal, row: Action) {
+        if self.limit.check((principal.org.as_str(), &*principal.subject)).is_ok() {
+            // The writer keeps it, or counts that it had no room.
+            let _ = self.trail.try_enqueue(Record::Action(row));
         }
-        let target = name_of(principal.org.as_str(), id);
-        let mut row = action(target.as_str(), name, "access", why);
-        row.target = Some(target);
-        row.notes = Some(by(principal));
-        // The writer keeps it, or counts that it had no room.
-        let _ = self.trail.try_enqueue(Record::Action(row));
     }
 }
 

@@ -6,15 +6,17 @@
 
 use serde_json::{Value, json};
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::OrgId;
+use vx11_contracts::identity::{OrgId, Principal};
 use vx11_contracts::intervention::{Intervention, Push};
 use vx11_identity::Sha256;
 use vx11_store::Writer;
 
 use crate::control::Moved;
+use crate::domain::audit::Origin;
 use crate::domain::event::{INTERVENTION, UNIT, UNIT_STATUS_CHANGED};
 use crate::hub::News;
 use crate::store::{Record, action};
+use crate::verifier::by;
 
 /// Leaves a row for each thing that happened, without waiting for it: it is committed already, where it counts.
 pub(super) fn leave(writer: &Writer<Record>, news: &News) {
@@ -26,13 +28,27 @@ pub(super) fn leave(writer: &Writer<Record>, news: &News) {
 }
 
 /// What the platform's people call a request: its id, or a name that says nothing to others than its own people.
-pub(super) fn name_of(org: &str, id: &str) -> String {
+fn name_of(org: &str, id: &str) -> String {
     if org == OrgId::PLATFORM {
         return id.to_owned();
     }
     let mut name = Sha256::of_parts([org.as_bytes(), b"/", id.as_bytes()]).to_string();
     name.truncate(32);
     format!("sha256:{name}")
+}
+
+/// The row of what `principal` tried from `origin`: a sort of thing, what with it, and the id of which.
+pub(crate) fn tried(
+    principal: &Principal,
+    origin: &Origin,
+    (sort, what, target): (&str, &str, Option<&str>),
+    status: &str,
+) -> Action {
+    Action {
+        target: target.map(|target| name_of(principal.org.as_str(), target)),
+        notes: Some(by(principal)),
+        ..action(origin.correlation_id.clone().unwrap_or_default(), what, sort, status)
+    }
 }
 
 /// Leaves a row for each thing that happened to a unit, without waiting for it.

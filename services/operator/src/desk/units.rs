@@ -12,8 +12,6 @@ use crate::control::{Done, Moved, Report, UnitError, Units};
 use crate::domain::intervention::Actor;
 use crate::domain::unit::{PilotAction, Registered, register};
 use crate::hub::News;
-use crate::store::{Record, action};
-use crate::verifier::by;
 
 /// Most units that the answer to a kill switch shows.
 const SHOWN: usize = 100;
@@ -81,8 +79,14 @@ impl Desk {
     ///
     /// # Errors
     /// Why nothing was changed.
-    pub(crate) async fn pilot(&self, principal: &Principal, id: &str, action: PilotAction) -> Result<Unit, UnitError> {
-        let done = self.units(principal).pilot(id, action, actor(principal), Timestamp::now()).await?;
+    pub(crate) async fn pilot(
+        &self,
+        principal: &Principal,
+        by: Actor,
+        id: &str,
+        action: PilotAction,
+    ) -> Result<Unit, UnitError> {
+        let done = self.units(principal).pilot(id, action, by, Timestamp::now()).await?;
         self.announce_done(done).ok_or(UnitError::NotFound)
     }
 
@@ -90,44 +94,34 @@ impl Desk {
     ///
     /// # Errors
     /// Why nothing was changed.
-    pub(crate) async fn cancel(&self, principal: &Principal, id: &str, reason: &str) -> Result<Cancelled, UnitError> {
-        let action = PilotAction::Cancel { reason: reason.to_owned() };
-        let done = self.units(principal).pilot(id, action, actor(principal), Timestamp::now()).await?;
+    pub(crate) async fn cancel(
+        &self,
+        principal: &Principal,
+        by: Actor,
+        id: &str,
+        reason: String,
+    ) -> Result<Cancelled, UnitError> {
+        let done = self.units(principal).pilot(id, PilotAction::Cancel { reason }, by, Timestamp::now()).await?;
         let withdrawn = done.changed.iter().map(|changed| changed.after.request_id.clone()).collect();
         Ok(Cancelled { uow_id: id.to_owned(), unit: self.announce_done(done), withdrawn })
     }
 
-    /// Pauses every active unit of an instance.
+    /// Pauses every unit of an instance that works or may begin to.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn kill(&self, principal: &Principal, instance: &str, reason: &str) -> Result<Paused, UnitError> {
-        let moved = self.units(principal).kill(instance, reason, actor(principal), Timestamp::now()).await?;
+    pub(crate) async fn kill(
+        &self,
+        principal: &Principal,
+        by: Actor,
+        instance: &str,
+        reason: &str,
+    ) -> Result<Paused, UnitError> {
+        let moved = self.units(principal).kill(instance, reason, by, Timestamp::now()).await?;
         let units = moved.iter().take(SHOWN).map(|moved| moved.unit.clone()).collect();
         let paused = Paused { instance_id: instance.to_owned(), paused: moved.len() as u64, units };
         self.tell_units(moved);
         Ok(paused)
-    }
-
-    /// Notes in the audit log that `principal` has done this, by its name and the HTTP request that wanted it, with what
-    /// has this id; or `why` not.
-    pub(crate) async fn note(
-        &self,
-        principal: &Principal,
-        id: &str,
-        (name, correlation_id): (&str, &str),
-        why: Option<&str>,
-    ) {
-        if let Some(why) = why {
-            return self.refusals.note_as(principal, id, name, why);
-        }
-        let target = trail::name_of(principal.org.as_str(), id);
-        let mut row = action(correlation_id, name, "pilot", "ok");
-        row.target = Some(target);
-        row.notes = Some(by(principal));
-        if let Err(error) = self.trail.write(Record::Action(row)).await {
-            tracing::warn!(%error, name, "its row in the audit log is late");
-        }
     }
 
     /// Looks for units that are silent, until the service stops.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 use vx11_contracts::audit::{ActorKind, AuditOutcome};
 use vx11_contracts::identity::OrgId;
-use vx11_contracts::intervention::Intervention;
+use vx11_contracts::intervention::{Intervention, Role};
 use vx11_identity::audit_chain::CanonicalRow;
 
 use super::intervention::{Actor, TIMEOUT, Transition};
@@ -62,6 +62,12 @@ impl Entry {
                 false => Map::from_iter([("role".to_owned(), json!(actor.role))]),
             },
         }
+    }
+
+    /// Something that somebody tried who says to be `subject`, and has not proven it.
+    pub(crate) fn unproven(subject: &str, origin: Origin, action: impl Into<String>, at: String) -> Self {
+        let actor = Actor::new(subject, Role::Viewer).from(origin);
+        Self { details: Map::new(), ..Self::done(&actor, action, at) }
     }
 
     /// The same, done to this.

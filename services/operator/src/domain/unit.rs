@@ -26,7 +26,7 @@ pub(crate) use self::{
     change::Change,
     effect::{Effect, Needs, applied, effect},
     parking::parking,
-    pilot::{PilotAction, act},
+    pilot::{KILLED, PilotAction, act},
     refusal::Refusal,
     register::{Registered, register},
     report::report,

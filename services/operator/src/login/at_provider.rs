@@ -10,6 +10,7 @@ use vx11_identity::LoginState;
 use super::provider::Provider;
 use super::{Denied, Login, ProviderError, keys_missing, too_many, turn};
 use crate::control::{Entry, Session};
+use crate::domain::audit::Origin;
 
 /// Longest time for all that a provider is asked in one login.
 const PROVIDER_LIMIT: Duration = Duration::from_secs(25);
@@ -60,9 +61,10 @@ impl Login {
         id: &str,
         answered: Answered,
         address: &str,
+        origin: &Origin,
     ) -> Result<(Session, String), Denied> {
         let (provider, redirect) = (self.provider(id)?, self.redirect(id)?);
-        let finished = self.finish_at(provider, &redirect, answered, address).await;
+        let finished = self.finish_at(provider, &redirect, answered, address, origin).await;
         self.0.metrics.count(id, finished.as_ref().err().map(|denied| &denied.error));
         finished
     }
@@ -73,6 +75,7 @@ impl Login {
         redirect: &str,
         answered: Answered,
         address: &str,
+        origin: &Origin,
     ) -> Result<(Session, String), Denied> {
         self.check_address(address)?;
         let (now, text) = (Timestamp::now(), |text: Option<String>| text.unwrap_or_default());
@@ -92,7 +95,7 @@ impl Login {
             return Err(Denied::refused("not_admitted", detail.to_owned()).by(&provider.org, &person.pilot_id));
         }
         let pilots = self.0.control.pilots(&provider.org);
-        let entry = pilots.enter(&person, provider.role, now).await.map_err(Denied::store)?;
+        let entry = pilots.enter(&person, provider.role, origin, now).await.map_err(Denied::store)?;
         Ok((admitted(entry).map_err(|denied| denied.by(&provider.org, &person.pilot_id))?, login.return_to))
     }
 

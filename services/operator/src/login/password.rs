@@ -10,6 +10,7 @@ use vx11_contracts::identity::{OrgId, PasswordLogin};
 
 use super::{Denied, Login, PASSWORD, too_many, turn};
 use crate::control::{Entry, Session, local_id};
+use crate::domain::audit::Origin;
 
 /// Longest name.
 const MAX_LOGIN: usize = 64;
@@ -19,17 +20,22 @@ impl Login {
     ///
     /// # Errors
     /// When they don't fit, whichever of them it is; or when it was tried too often.
-    pub(crate) async fn with_password(&self, asked: PasswordLogin, address: &str) -> Result<Session, Denied> {
+    pub(crate) async fn with_password(
+        &self,
+        asked: PasswordLogin,
+        address: &str,
+        origin: Origin,
+    ) -> Result<Session, Denied> {
         self.public_url()?;
         if !self.0.with_passwords {
             return Err(ApiError::new(ErrorCode::NotFound, "nobody logs in with a password here").into());
         }
-        let opened = self.open_by_password(asked, address).await;
+        let opened = self.open_by_password(asked, address, origin).await;
         self.0.metrics.count(PASSWORD, opened.as_ref().err().map(|denied| &denied.error));
         opened
     }
 
-    async fn open_by_password(&self, asked: PasswordLogin, address: &str) -> Result<Session, Denied> {
+    async fn open_by_password(&self, asked: PasswordLogin, address: &str, origin: Origin) -> Result<Session, Denied> {
         let PasswordLogin { org, login, password } = asked;
         let (org, password) = (org.unwrap_or_else(OrgId::platform), SecretString::from(password));
         if !is_login(&login) {
@@ -39,16 +45,18 @@ impl Login {
         self.0.throttle.check(&account, address, Instant::now()).map_err(|wait| too_many(&wait))?;
         let pilots = self.0.control.pilots(&org);
         let stored = pilots.password(&login).await.map_err(Denied::store)?;
+        let is_known = stored.is_some();
         let is_right = self.is_right(password, stored).await?;
         // Whoever does not exist, is shut out, or is of a closed organisation gets the same answer.
         let wrong = |reason| {
             let detail = "the name or the password is wrong";
-            Denied::refused(reason, detail.to_owned()).by(&org, &local_id(&login))
+            let denied = Denied::refused(reason, detail.to_owned());
+            if is_known { denied.by(&org, &local_id(&login)) } else { denied }
         };
         if !is_right {
             return Err(wrong("wrong_password"));
         }
-        match pilots.open(&local_id(&login), Timestamp::now()).await.map_err(Denied::store)? {
+        match pilots.open(&local_id(&login), origin, Timestamp::now()).await.map_err(Denied::store)? {
             Entry::In(session) => Ok(*session),
             Entry::Disabled => Err(wrong("disabled")),
             Entry::NameTaken | Entry::NoOrg | Entry::Unknown => Err(wrong("no_organisation")),

@@ -8,22 +8,23 @@ use vx11_identity::{RefreshVerdict, access_token, refresh_token};
 
 use super::{Denied, Login, REFRESH, keys_missing};
 use crate::control::{Owner, Refreshed, Session};
+use crate::domain::audit::Origin;
 
 impl Login {
     /// The session that goes on with a refresh token.
     ///
     /// # Errors
     /// When it is over.
-    pub(crate) async fn refresh(&self, token: Option<&str>) -> Result<Session, Denied> {
-        let refreshed = self.go_on(token).await;
+    pub(crate) async fn refresh(&self, token: Option<&str>, origin: Origin) -> Result<Session, Denied> {
+        let refreshed = self.go_on(token, origin).await;
         self.0.metrics.count(REFRESH, refreshed.as_ref().err().map(|denied| &denied.error));
         refreshed
     }
 
-    async fn go_on(&self, token: Option<&str>) -> Result<Session, Denied> {
+    async fn go_on(&self, token: Option<&str>, origin: Origin) -> Result<Session, Denied> {
         let hash = token.and_then(refresh_token::hash_of);
         let hash = hash.ok_or_else(|| Denied::refused("no_session", "there is no session; log in".to_owned()))?;
-        match self.0.control.refresh(hash, Timestamp::now()).await.map_err(Denied::store)? {
+        match self.0.control.refresh(hash, origin, Timestamp::now()).await.map_err(Denied::store)? {
             Refreshed::On(session) => Ok(*session),
             Refreshed::Over(verdict, owner) => {
                 if verdict == RefreshVerdict::ReuseRevokesFamily {
@@ -43,10 +44,15 @@ impl Login {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn log_out(&self, refresh: Option<&str>, access: Option<&str>) -> Result<Option<Owner>, Denied> {
+    pub(crate) async fn log_out(
+        &self,
+        refresh: Option<&str>,
+        access: Option<&str>,
+        origin: Origin,
+    ) -> Result<Option<Owner>, Denied> {
         let (now, mut owner) = (Timestamp::now(), None);
         if let Some(hash) = refresh.and_then(refresh_token::hash_of) {
-            owner = self.0.control.log_out(hash, now).await.map_err(Denied::store)?;
+            owner = self.0.control.log_out(hash, origin, now).await.map_err(Denied::store)?;
         }
         if let Some(token) = access.filter(|token| access_token::has_form(token))
             && let Ok(claimed) = self.0.verifier.tokens().verify(token, now).await
@@ -85,10 +91,13 @@ impl Login {
     }
 }
 
+/// Why a session is over whose token came a second time, which the database has noted in the audit log.
+pub(crate) const REUSE: &str = "reuse";
+
 const fn verdict_name(verdict: RefreshVerdict) -> &'static str {
     use RefreshVerdict as V;
     match verdict {
-        V::ReuseRevokesFamily => "reuse",
+        V::ReuseRevokesFamily => REUSE,
         V::Expired => "expired",
         V::Unknown => "unknown",
         V::Revoked | V::Rotate | V::AccessOnly => "revoked",

@@ -15,8 +15,11 @@ use utoipa::OpenApi;
 use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
+use vx11_contracts::time;
 
-use crate::login::Denied;
+use crate::audit::outcome_of;
+use crate::domain::audit::{Entry, Origin};
+use crate::login::{Denied, REUSE};
 use crate::state::State;
 use crate::store::{Record, action};
 
@@ -63,6 +66,7 @@ struct Attempt<'a> {
     way: &'a str,
     /// From where.
     address: &'a str,
+    origin: &'a Origin,
 }
 
 impl Attempt<'_> {
@@ -70,9 +74,17 @@ impl Attempt<'_> {
         self.note("ok", Some((org, pilot_id)), if is_new { "first" } else { "known" }).await;
     }
 
-    /// Notes why it failed, and answers it.
+    /// Notes why it failed, and answers it: in the audit log too, where it is known who it should have been.
     async fn failed(&self, denied: Denied) -> ApiError {
         let Denied { error, reason, who } = denied;
+        if let Some((org, pilot_id)) = &who
+            && reason != REUSE
+        {
+            let entry = Entry::unproven(pilot_id, self.origin.clone(), format!("pilot.{}", self.action), time::now());
+            self.state
+                .audit
+                .attempted(org, entry.to("pilot", pilot_id).ended(outcome_of(error.code().status()), reason));
+        }
         let who = who.as_ref().map(|(org, pilot_id)| (org, pilot_id.as_str()));
         self.note(error.code().as_str(), who, reason).await;
         error

@@ -4,14 +4,16 @@ use actix_web::web::{self, Data, Path};
 use actix_web::{delete, get, put};
 use jiff::Timestamp;
 use utoipa::OpenApi;
+use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::Permission;
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::unit::{GuardRule, KeepRule, OrgRule, RULES_OF_ORG, is_id};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
+use super::attempt::Attempt;
+use super::origin::CameFrom;
 use super::store_error;
 use super::units::invalid;
 use crate::state::State;
@@ -52,23 +54,21 @@ pub(crate) async fn list(state: Data<State>, caller: Caller) -> Result<web::Json
 pub(crate) async fn keep(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
     body: Json<KeepRule>,
 ) -> Result<web::Json<Envelope<OrgRule>>, ApiError> {
+    let attempt = Attempt::new(&state, &caller, &from, "guard_rule.keep");
     let kept = async {
         let principal = caller.require(Permission::ManagePolicies)?;
         let rule = GuardRule { rule_id: id.clone(), guardian: body.0.guardian, otherwise: body.0.otherwise };
         rule.validate("").map_err(invalid)?;
         let units = state.desk.units(principal);
-        let kept = units.keep_rule(rule, &principal.subject, Timestamp::now()).await.map_err(store_error)?;
+        let kept = units.keep_rule(rule, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
         let full = || ApiError::new(ErrorCode::Conflict, format!("an organisation has at most {RULES_OF_ORG} rules"));
         kept.ok_or_else(full)
     };
-    let kept = kept.await;
-    let why = kept.as_ref().err().map(|error| error.code().as_str());
-    state.desk.note(&caller.0, &id, ("guard_rule_keep", &context.correlation_id), why).await;
-    Ok(web::Json(Envelope::new(kept?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), kept.await).await?)))
 }
 
 /// Remove a rule.
@@ -82,20 +82,19 @@ pub(crate) async fn keep(
 pub(crate) async fn remove(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<bool>>, ApiError> {
+    let attempt = Attempt::new(&state, &caller, &from, "guard_rule.remove");
     let removed = async {
         let principal = caller.require(Permission::ManagePolicies)?;
         let none = || ApiError::not_found("rule");
         if !is_id(&id) {
             return Err(none());
         }
-        let removed = state.desk.units(principal).remove_rule(&id).await.map_err(store_error)?;
+        let units = state.desk.units(principal);
+        let removed = units.remove_rule(&id, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
         if removed { Ok(true) } else { Err(none()) }
     };
-    let removed = removed.await;
-    let why = removed.as_ref().err().map(|error| error.code().as_str());
-    state.desk.note(&caller.0, &id, ("guard_rule_remove", &context.correlation_id), why).await;
-    Ok(web::Json(Envelope::new(removed?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), removed.await).await?)))
 }

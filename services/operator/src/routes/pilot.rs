@@ -3,9 +3,9 @@
 use actix_web::post;
 use actix_web::web::{self, Data, Path};
 use utoipa::OpenApi;
+use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::operator::Envelope;
@@ -13,6 +13,8 @@ use vx11_contracts::unit::{
     CancelUnitBody, Cancelled, ClarificationBody, KillSwitchBody, Paused, ResumeBody, Unit, WaiveBody,
 };
 
+use super::attempt::Attempt;
+use super::origin::CameFrom;
 use super::units::{invalid, known, refused};
 use crate::domain::unit::PilotAction;
 use crate::state::State;
@@ -29,35 +31,22 @@ pub(super) struct PilotApi;
 
 type Done = Result<web::Json<Envelope<Unit>>, ApiError>;
 
-/// Who tries to do what.
-struct Attempt<'a> {
-    state: &'a State,
-    caller: &'a Caller,
-    context: &'a RequestContext,
+/// Does with the unit `id` what is attempted.
+async fn on_unit(
+    attempt: Attempt<'_>,
+    caller: &Caller,
     permission: Permission,
+    id: &str,
+    action: Result<PilotAction, ApiError>,
+) -> Done {
+    let done = async {
+        let principal = caller.require(permission)?;
+        attempt.state.desk.pilot(principal, attempt.actor(), known(id)?, action?).await.map_err(refused)
+    };
+    Ok(web::Json(Envelope::new(attempt.end(Some(id), done.await).await?)))
 }
 
-impl Attempt<'_> {
-    /// Does `action` with the unit `id`.
-    async fn on_unit(self, id: &str, action: Result<PilotAction, ApiError>) -> Done {
-        let done = async {
-            let principal = self.caller.require(self.permission)?;
-            self.state.desk.pilot(principal, known(id)?, action?).await.map_err(refused)
-        };
-        let done = done.await;
-        self.note(id, done.as_ref().err()).await;
-        Ok(web::Json(Envelope::new(done?)))
-    }
-
-    /// Notes in the audit log what came of it.
-    async fn note(&self, target: &str, error: Option<&ApiError>) {
-        let why = error.map(|error| error.code().as_str());
-        let done = (self.permission.as_str(), &*self.context.correlation_id);
-        self.state.desk.note(&self.caller.0, target, done, why).await;
-    }
-}
-
-/// Pause every active unit of an instance.
+/// Pause every unit of an instance that is active, silent or about to begin.
 #[utoipa::path(operation_id = "kill_switch", tag = "pilot", request_body = KillSwitchBody, responses(
     (status = 200, body = Envelope<Paused>),
     (status = 400, body = ErrorBody),
@@ -69,19 +58,17 @@ impl Attempt<'_> {
 pub(crate) async fn kill_switch(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
+    from: CameFrom,
     body: Json<KillSwitchBody>,
 ) -> Result<web::Json<Envelope<Paused>>, ApiError> {
     let body = body.0;
-    let attempt = Attempt { state: &state, caller: &caller, context: &context, permission: Permission::KillSwitch };
+    let attempt = Attempt::new(&state, &caller, &from, "instance.kill_switch");
     let done = async {
-        let principal = caller.require(attempt.permission)?;
+        let principal = caller.require(Permission::KillSwitch)?;
         body.validate().map_err(invalid)?;
-        state.desk.kill(principal, &body.instance_id, &body.reason).await.map_err(refused)
+        state.desk.kill(principal, attempt.actor(), &body.instance_id, &body.reason).await.map_err(refused)
     };
-    let done = done.await;
-    attempt.note(&body.instance_id, done.as_ref().err()).await;
-    Ok(web::Json(Envelope::new(done?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&body.instance_id), done.await).await?)))
 }
 
 /// End a unit: it has failed, and what waits for a decision about it is withdrawn. Of a plan of madre's too, by its id.
@@ -98,20 +85,18 @@ pub(crate) async fn kill_switch(
 pub(crate) async fn cancel(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
+    from: CameFrom,
     id: Path<String>,
     body: Json<CancelUnitBody>,
 ) -> Result<web::Json<Envelope<Cancelled>>, ApiError> {
     let body = body.0;
-    let attempt = Attempt { state: &state, caller: &caller, context: &context, permission: Permission::CancelUnit };
+    let attempt = Attempt::new(&state, &caller, &from, "unit.cancel");
     let done = async {
-        let principal = caller.require(attempt.permission)?;
+        let principal = caller.require(Permission::CancelUnit)?;
         body.validate().map_err(invalid)?;
-        state.desk.cancel(principal, known(&id)?, &body.reason).await.map_err(refused)
+        state.desk.cancel(principal, attempt.actor(), known(&id)?, body.reason).await.map_err(refused)
     };
-    let done = done.await;
-    attempt.note(&id, done.as_ref().err()).await;
-    Ok(web::Json(Envelope::new(done?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), done.await).await?)))
 }
 
 /// Waive the rule that a paused unit is blocked by: once, for what it was about to do. After a kill switch the rule is
@@ -130,19 +115,19 @@ pub(crate) async fn cancel(
 pub(crate) async fn waive(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
+    from: CameFrom,
     path: Path<(String, String)>,
     body: Json<WaiveBody>,
 ) -> Done {
     let (id, rule_id) = path.into_inner();
-    let attempt = Attempt { state: &state, caller: &caller, context: &context, permission: Permission::Waive };
+    let attempt = Attempt::new(&state, &caller, &from, "unit.waive");
     let action = body.0.validate().map_err(invalid).map(|()| PilotAction::Waive { rule_id, reason: body.0.reason });
-    attempt.on_unit(&id, action).await
+    on_unit(attempt, &caller, Permission::Waive, &id, action).await
 }
 
 /// Declares a route that carries out one action on one unit.
 macro_rules! on_unit {
-    ($(#[doc = $doc:literal])+ $name:ident $path:literal $id:literal, $permission:ident, $body:ident => $action:expr) => {
+    ($(#[doc = $doc:literal])+ $name:ident $path:literal $id:literal $attempt:literal, $permission:ident, $body:ident => $action:expr) => {
         $(#[doc = $doc])+
         #[utoipa::path(operation_id = $id, tag = "pilot", params(("uow_id" = String, Path)), request_body = $body, responses(
             (status = 200, body = Envelope<Unit>),
@@ -157,26 +142,25 @@ macro_rules! on_unit {
         pub(crate) async fn $name(
             state: Data<State>,
             caller: Caller,
-    context: RequestContext,
-                    id: Path<String>,
+            from: CameFrom,
+            id: Path<String>,
             body: Json<$body>,
         ) -> Done {
-            let permission = Permission::$permission;
-            let attempt = Attempt { state: &state, caller: &caller, context: &context, permission };
+            let attempt = Attempt::new(&state, &caller, &from, $attempt);
             let action = body.0.validate().map_err(invalid).map(|()| ($action)(body.0));
-            attempt.on_unit(&id, action).await
+            on_unit(attempt, &caller, Permission::$permission, &id, action).await
         }
     };
 }
 
 on_unit! {
     /// Give a unit that nothing is heard of the text that it waits for.
-    clarification "/pilot/clarification/{uow_id}" "clarify_unit", Clarify, ClarificationBody =>
+    clarification "/pilot/clarification/{uow_id}" "clarify_unit" "unit.clarify", Clarify, ClarificationBody =>
         |body: ClarificationBody| PilotAction::Clarify { text: body.text }
 }
 
 on_unit! {
     /// Let what a unit is parked for pass, once. This decides its intervention too.
-    resume "/pilot/resume/{uow_id}" "resume_unit", Resume, ResumeBody =>
+    resume "/pilot/resume/{uow_id}" "resume_unit" "unit.resume", Resume, ResumeBody =>
         |body: ResumeBody| PilotAction::Resume { reason: body.reason }
 }

@@ -127,7 +127,7 @@ async fn a_key_that_another_replica_made_is_read_when_a_token_names_it_and_not_f
         AccessTokens::new(SigningKeys::new([&stranger]).expect("a key"), "vx11", "vx11", SignedDuration::from_mins(5));
     let token = foreign.grant(&pilot(), Timestamp::now()).expect("made").token;
     assert_eq!(home.verifier.verify(token.expose_secret()).await, Err(Refusal::Invalid));
-    home.control.add_signing_key(&stranger).await.expect("an answer");
+    home.control.add_signing_key(&stranger, &Actor::timeout(), Timestamp::now()).await.expect("an answer");
     assert_eq!(home.verifier.verify(token.expose_secret()).await, Err(Refusal::Invalid), "read a moment ago");
     tokio::time::advance(Duration::from_secs(11)).await;
     assert_eq!(home.verifier.verify(token.expose_secret()).await, Ok(pilot()));

@@ -160,6 +160,27 @@ async fn an_end_that_was_cut_is_found_by_the_noted_one() {
 }
 
 #[tokio::test]
+async fn an_end_that_went_back_is_not_noted_even_where_its_rows_are_still_there() {
+    let app = App::with(&[("VX11_OPERATOR__AUDIT__HEADS_INTERVAL", "20ms")]).await;
+    for id in ["r1", "r2", "r3"] {
+        decided(&app, id).await;
+    }
+    let noted = app.data_dir().join(OWN_FILE);
+    let is_noted = || std::fs::read_to_string(&noted).unwrap_or_default().contains(r#""audit.seq":3"#);
+    eventually("the end is noted", async || is_noted()).await;
+    tamper(
+        &app,
+        "DROP TRIGGER audit_log_is_not_deleted; DROP TRIGGER audit_heads_go_on;
+         UPDATE audit_heads SET seq = 2, hash = (SELECT hash FROM audit_log WHERE seq = 2)",
+    );
+    eventually("it is seen", async || app.metric("vx11_audit_logs_broken").await == 1.0).await;
+    tamper(&app, "DELETE FROM audit_log WHERE seq = 3");
+    assert!(is_noted());
+    let cut = verdict(&app).await;
+    assert_eq!((&cut["intact"], &cut["broken"]["seq"]), (&json!(false), &json!(3)), "{cut}");
+}
+
+#[tokio::test]
 async fn an_organisation_sees_its_own_log_only() {
     let app = App::start().await;
     decided(&app, "r1").await;

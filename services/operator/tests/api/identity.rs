@@ -220,7 +220,7 @@ async fn every_attempt_is_in_the_audit_log() {
     let rows = |condition: &str| app.count(&format!("SELECT count(*) FROM copilot_actions_log WHERE {condition}"));
     assert_eq!(rows("action = 'org_create' AND target = 'acme' AND status = 'ok'"), 1);
     assert_eq!(rows("action = 'org_create' AND target = 'acme' AND status = 'conflict'"), 1);
-    assert_eq!(rows(&format!("action = 'key_create' AND target = 'key:{id}' AND status = 'ok'")), 1);
+    assert_eq!(rows(&format!("action = 'key_create' AND target = '{id}' AND status = 'ok'")), 1);
     assert_eq!(rows("action = 'intervention_approve' AND target = 'r1' AND status = 'conflict'"), 1);
     assert_eq!(rows("action = 'intervention_cancel' AND target = 'r1' AND status = 'denied'"), 1);
     let flood = rows("action = 'intervention_reject' AND status = 'conflict'");

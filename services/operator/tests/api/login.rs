@@ -141,6 +141,16 @@ async fn who_logs_in_for_the_first_time_is_a_pilot_and_stays_until_it_leaves() {
         1
     );
     assert_eq!(rows("notes LIKE '%the-code%' OR notes LIKE '%the-access-token%'"), 0);
+    for (action, outcome) in [("pilot.login", "allowed"), ("pilot.logout", "allowed"), ("pilot.refresh", "refused")] {
+        eventually(action, async || logged(&app, action, outcome).await == 1).await;
+    }
+}
+
+/// How often this is in the audit log of Ada.
+async fn logged(app: &App, action: &str, outcome: &str) -> usize {
+    let query = format!("target=corp:ada@example.com&action={action}&outcome={outcome}");
+    let rows = app.get(&format!("/operator/api/audit-log?{query}")).await;
+    rows.data()["items"].as_array().map_or(0, Vec::len)
 }
 
 #[tokio::test]
@@ -158,6 +168,7 @@ async fn a_refresh_token_that_comes_again_ends_the_session() {
     assert_eq!((stolen.status, stolen.code()), (401, "login_failed"), "{}", stolen.body);
     assert_eq!(refresh(&app, &second).await.status, 401, "nobody knows which of them is the thief");
     assert_eq!(whoami(&app, &token).await.code(), "token_expired", "nor whose the tokens are");
+    assert!(logged(&app, "pilot.refresh", "refused").await >= 1);
     // Who logs in anew is not held back.
     let (token, _) = access(&app, &log_in(&app, &issuer, "corp").await).await;
     assert_eq!(whoami(&app, &token).await.status, 200);

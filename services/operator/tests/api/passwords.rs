@@ -7,7 +7,7 @@ use vx11_chassis::config::Settings;
 use vx11_contracts::identity::{OrgId, Role};
 use vx11_operator::Admin;
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, eventually};
 
 const PASSWORD: &str = "correct horse battery staple";
 const PATH: &str = "/operator/api/auth/login";
@@ -66,8 +66,17 @@ async fn the_right_password_lets_in_and_a_wrong_one_does_not_say_what_was_wrong(
     assert_eq!(wrong(json!({"login": "a b", "password": "x"})).await.field(), "login");
     app.written().await;
     let rows = "action = 'login' AND status = 'login_failed' AND target = 'local:root' AND notes LIKE '%10.0.0.2%'";
-    assert_eq!(app.count(&format!("SELECT count(*) FROM copilot_actions_log WHERE {rows}")), 3);
+    assert_eq!(app.count(&format!("SELECT count(*) FROM copilot_actions_log WHERE {rows}")), 2);
     assert_eq!(app.count("SELECT count(*) FROM copilot_actions_log WHERE notes LIKE '%horse%'"), 0);
+    let logged = async |query: &str| {
+        let rows = app.get(&format!("/operator/api/audit-log?target=local:root&{query}")).await;
+        rows.data()["items"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(logged("action=pilot.set_password").await, 1);
+    assert_eq!(logged("action=pilot.login&outcome=allowed").await, 1);
+    eventually("it is in the audit log", async || logged("action=pilot.login&outcome=refused").await > 0).await;
+    let all = app.get("/operator/api/audit-log?limit=500").await;
+    assert!(!all.body.contains("nobody"), "who is not there leaves nothing: {}", all.body);
 }
 
 #[tokio::test]

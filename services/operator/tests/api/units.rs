@@ -93,7 +93,7 @@ async fn what_a_rule_refuses_stops_the_unit_until_it_is_waived() {
     assert_eq!(report(&app, &id, json!({"step": "buy"})).await.status, 409);
     app.written().await;
     let rows = |condition: &str| app.count(&format!("SELECT count(*) FROM copilot_actions_log WHERE {condition}"));
-    let of_unit = format!("target = '{id}' AND action = 'pilot.waive' AND");
+    let of_unit = format!("target = '{id}' AND action = 'unit_waive' AND");
     assert_eq!(rows(&format!("{of_unit} status = 'ok'")), 1);
     assert_eq!(rows(&format!("{of_unit} status = 'invalid_field'")), 1, "tried with a blank reason");
     assert_eq!(rows(&format!("{of_unit} status = 'conflict'")), 1);
@@ -121,28 +121,27 @@ async fn an_organisations_guards_decide_and_a_breach_is_the_end() {
 }
 
 #[tokio::test]
-async fn a_kill_switch_pauses_what_is_active_and_everybody_hears_of_it() {
+async fn a_kill_switch_pauses_what_works_and_everybody_hears_of_it() {
     let app = App::start().await;
     let id = registered(&app).await;
     let waits = registered(&app).await;
     report(&app, &id, json!({"step": "build"})).await;
     let killed = app.post(&format!("{PILOT}/kill-switch"), json!({"instance_id": "i-1", "reason": "runaway"})).await;
-    assert_eq!((killed.status, &killed["data"]["paused"]), (200, &json!(1)), "{}", killed.body);
-    assert_eq!(killed["data"]["units"][0]["uow_id"], json!(id));
+    assert_eq!((killed.status, &killed["data"]["paused"]), (200, &json!(2)), "{}", killed.body);
     let beat = app.post(&format!("{UNITS}/{id}/heartbeat"), json!({})).await;
     assert_eq!(
         (beat.status, &beat["data"]["status"], &beat["data"]["reason"]),
         (200, &json!("PAUSED"), &json!("runaway"))
     );
-    assert_eq!(app.get(&format!("{UNITS}/{waits}")).await["data"]["status"], "PENDING");
+    assert_eq!(report(&app, &waits, json!({"step": "build"})).await.status, 409, "it does not begin");
     let listed = app.get(&format!("{UNITS}?status=PAUSED&instance_id=i-1")).await;
-    assert_eq!(listed["data"]["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed["data"]["items"].as_array().map(Vec::len), Some(2));
     app.written().await;
     let events = app.get("/operator/api/events?follow=false").await;
     let told = events.body.lines().filter(|line| *line == "event: unit_status_changed").count();
-    assert!(told >= 4, "{}", events.body);
+    assert!(told >= 5, "{}", events.body);
     assert!(events.body.contains("\"action\":\"kill_switch\"") && !events.body.contains("runaway"), "{}", events.body);
-    assert_eq!(app.metric("vx11_units_events_total{action=\"kill_switch\"}").await, 1.0);
+    assert_eq!(app.metric("vx11_units_events_total{action=\"kill_switch\"}").await, 2.0);
 }
 
 #[tokio::test]
@@ -281,4 +280,41 @@ async fn an_agents_key_reports_and_a_pilots_decides() {
 async fn pilots_subject(app: &App, key: &str) -> Value {
     let me = Answer::of(app.anyone(Method::GET, "/operator/api/whoami").bearer_auth(key)).await;
     me["data"]["subject"].clone()
+}
+
+#[tokio::test]
+async fn what_pilots_do_is_in_the_audit_log_allowed_or_not() {
+    let app = App::start().await;
+    let id = registered(&app).await;
+    report(&app, &id, json!({"step": "build", "data": {"cost": 500}})).await;
+    let reason = || json!({"reason": "a secret of ours"});
+    let rule = json!({"guardian": {"type": "PASS_THRU"}});
+    assert_eq!(app.post(&format!("{PILOT}/waive/{id}/budget"), reason()).await.status, 200);
+    assert_eq!(app.post(&format!("{PILOT}/resume/{id}"), reason()).await.status, 409);
+    assert_eq!(app.post(&format!("{PILOT}/cancel/{id}"), reason()).await.status, 200);
+    let killed = json!({"instance_id": "i-1", "reason": "runaway"});
+    assert_eq!(app.post(&format!("{PILOT}/kill-switch"), killed).await.status, 200);
+    let rules = "/operator/api/guard-rules/all";
+    assert_eq!(Answer::of(app.request(Method::PUT, rules).json(&rule)).await.status, 200);
+    for status in [200, 404] {
+        assert_eq!(Answer::of(app.request(Method::DELETE, rules)).await.status, status);
+    }
+    let log = async || app.get("/operator/api/audit-log").await;
+    let rows = |answer: &Answer| answer.data()["items"].as_array().expect("a list").clone();
+    eventually("refusals are in the log", async || rows(&log().await).len() >= 7).await;
+    let (logged, body) = (rows(&log().await), log().await.body);
+    assert!(!body.contains("a secret of ours"), "{body}");
+    let row = |action: &str, target: &str, outcome: &str| {
+        let fits = |row: &&Value| row["action"] == action && row["target_id"] == target && row["outcome"] == outcome;
+        let found: Vec<_> = logged.iter().filter(fits).collect();
+        assert_eq!(found.len(), 1, "{action} {target} {outcome}: {logged:?}");
+        found[0].clone()
+    };
+    assert_eq!(row("unit.waive", &id, "allowed")["details"]["rule"], "budget");
+    assert_eq!(row("unit.resume", &id, "refused")["details"]["why"], "conflict");
+    row("unit.cancel", &id, "allowed");
+    assert_eq!(row("instance.kill_switch", "i-1", "allowed")["details"]["paused"], 0);
+    row("guard_rule.keep", "all", "allowed");
+    row("guard_rule.remove", "all", "allowed");
+    row("guard_rule.remove", "all", "refused");
 }

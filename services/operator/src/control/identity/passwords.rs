@@ -6,9 +6,12 @@ use vx11_contracts::identity::{Pilot, Role};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, StoreError};
 
+use super::super::audit;
 use super::super::schema::{pilot_passwords, pilots};
 use super::pilots::{Pilots, Row, find};
 use super::{PASSWORD_PROVIDER, orgs, sessions};
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 
 impl Pilots {
     /// Makes a pilot who comes with a password, of which `hash` was made; or gives one who does another password.
@@ -21,10 +24,12 @@ impl Pilots {
         login: &str,
         role: Role,
         hash: String,
+        by: &Actor,
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
         let (org, at) = (self.org.as_str().to_owned(), time::render(now));
         let (id, name) = (local_id(login), login.to_owned());
+        let entry = Entry::done(by, "pilot.set_password", at.clone()).to("pilot", &id).with("role_now", role.as_str());
         let write = move |conn: &mut AnyConnection| {
             if !orgs::is_open(conn, &org)? {
                 return Ok(None);
@@ -44,6 +49,7 @@ impl Pilots {
                 pilot_passwords::set_at.eq(&at),
             );
             diesel::insert_into(pilot_passwords::table).values(row).execute(conn)?;
+            audit::append(conn, &org, &entry)?;
             Ok::<_, StoreError>(find(conn, &org, &id)?.and_then(|row| row.shown()))
         };
         self.database.write(self.scope(), write).await

@@ -11,7 +11,7 @@ use super::super::audit;
 use super::super::schema::pilots;
 use super::orgs;
 use super::sessions::{self, Session};
-use crate::domain::audit::Entry as AuditEntry;
+use crate::domain::audit::{Entry as AuditEntry, Origin};
 use crate::domain::intervention::Actor;
 
 /// The pilots of one organisation.
@@ -77,10 +77,16 @@ impl Pilots {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn enter(&self, person: &Person, role: Role, now: Timestamp) -> Result<Entry, StoreError> {
+    pub(crate) async fn enter(
+        &self,
+        person: &Person,
+        role: Role,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Entry, StoreError> {
         let attempt = async || {
-            let (org, person) = (self.org.as_str().to_owned(), person.clone());
-            self.database.write(self.scope(), move |conn| enter(conn, &org, person, role, now)).await
+            let (org, person, origin) = (self.org.as_str().to_owned(), person.clone(), origin.clone());
+            self.database.write(self.scope(), move |conn| enter(conn, &org, (person, role), origin, now)).await
         };
         match attempt().await {
             // Both of somebody's first two logins at once: the other one has made it.
@@ -93,7 +99,7 @@ impl Pilots {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn open(&self, pilot_id: &str, now: Timestamp) -> Result<Entry, StoreError> {
+    pub(crate) async fn open(&self, pilot_id: &str, origin: Origin, now: Timestamp) -> Result<Entry, StoreError> {
         let (org, id) = (self.org.as_str().to_owned(), pilot_id.to_owned());
         let write = move |conn: &mut AnyConnection| {
             if !orgs::is_open(conn, &org)? {
@@ -106,7 +112,7 @@ impl Pilots {
             let row = Row { last_login: Some(time::render(now)), ..row };
             let pilot = pilots::table.find((&org, &id));
             diesel::update(pilot).set(pilots::last_login.eq(&row.last_login)).execute(conn)?;
-            sessions::start(conn, row, false, now)
+            sessions::start(conn, row, false, origin, now)
         };
         self.database.write(self.scope(), write).await
     }
@@ -182,7 +188,7 @@ impl Pilots {
         by: &Actor,
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
-        let noted = AuditEntry::done(by, "sessions.end", time::render(now)).to("pilot", pilot_id);
+        let noted = AuditEntry::done(by, "pilot.end_sessions", time::render(now)).to("pilot", pilot_id);
         let (org, id, at) = (self.org.as_str().to_owned(), pilot_id.to_owned(), time::render(now));
         let write = move |conn: &mut AnyConnection| {
             sessions::end_all(conn, &org, &id, &at)?;
@@ -200,7 +206,13 @@ impl Pilots {
     }
 }
 
-fn enter(conn: &mut AnyConnection, org: &str, person: Person, role: Role, now: Timestamp) -> Result<Entry, StoreError> {
+fn enter(
+    conn: &mut AnyConnection,
+    org: &str,
+    (person, role): (Person, Role),
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Entry, StoreError> {
     if !orgs::is_open(conn, org)? {
         return Ok(Entry::NoOrg);
     }
@@ -240,7 +252,7 @@ fn enter(conn: &mut AnyConnection, org: &str, person: Person, role: Role, now: T
             row
         }
     };
-    sessions::start(conn, row, is_new, now)
+    sessions::start(conn, row, is_new, origin, now)
 }
 
 pub(super) fn find(conn: &mut AnyConnection, org: &str, pilot_id: &str) -> QueryResult<Option<Row>> {

@@ -2,19 +2,26 @@
 
 use diesel::prelude::*;
 use jiff::{SignedDuration, Timestamp};
+use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::identity::{OrgId, Pilot};
 use vx11_contracts::time;
 use vx11_identity::refresh_token::{FAMILY_LIFETIME, present};
 use vx11_identity::{NewRefreshToken, RefreshRow, RefreshVerdict, Sha256};
 use vx11_store::{AnyConnection, Scope, StoreError};
 
-use super::super::Control;
 use super::super::schema::{pilots, refresh_families, refresh_tokens};
+use super::super::{Control, audit};
 use super::orgs;
 use super::pilots::{Entry, Row, find};
+use crate::domain::audit::{Entry as AuditEntry, Origin};
+use crate::domain::intervention::Actor;
 
 /// How long a token is remembered after its time: whoever comes with it learns that the session is over.
 const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a login and its end are called in the audit log.
+const LOGIN: &str = "pilot.login";
+const LOGOUT: &str = "pilot.logout";
 
 /// A session that has just begun, or goes on.
 #[derive(Debug)]
@@ -53,7 +60,7 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn refresh(&self, token: Sha256, now: Timestamp) -> Result<Refreshed, StoreError> {
+    pub(crate) async fn refresh(&self, token: Sha256, origin: Origin, now: Timestamp) -> Result<Refreshed, StoreError> {
         // Strangers may come with as many tokens as they like; what is known to be nothing costs no write.
         let look = move |conn: &mut AnyConnection| {
             let found = Found::of(conn, token)?;
@@ -62,7 +69,7 @@ impl Control {
         };
         match self.database.read(Scope::Platform, look).await? {
             (RefreshVerdict::Rotate | RefreshVerdict::AccessOnly | RefreshVerdict::ReuseRevokesFamily, _) => {
-                self.database.write(Scope::Platform, move |conn| refresh(conn, token, now)).await
+                self.database.write(Scope::Platform, move |conn| refresh(conn, token, origin, now)).await
             }
             (verdict, owner) => Ok(Refreshed::Over(verdict, owner)),
         }
@@ -72,12 +79,19 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn log_out(&self, token: Sha256, now: Timestamp) -> Result<Option<Owner>, StoreError> {
+    pub(crate) async fn log_out(
+        &self,
+        token: Sha256,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Option<Owner>, StoreError> {
         let look = move |conn: &mut AnyConnection| Ok::<_, StoreError>(Found::of(conn, token)?);
         let found = self.database.read(Scope::Platform, look).await?;
         let Some(found) = found.filter(|found| !found.row.family_revoked) else { return Ok(None) };
         let write = move |conn: &mut AnyConnection| {
-            found.revoke(conn, &time::render(now))?;
+            let at = time::render(now);
+            found.revoke(conn, &at)?;
+            audit::append(conn, &found.org, &found.entry(LOGOUT, origin, at))?;
             Ok::<_, StoreError>(found.owner())
         };
         self.database.write(Scope::Platform, write).await
@@ -85,7 +99,13 @@ impl Control {
 }
 
 /// Begins a session of the pilot of `row`, and forgets those that are long over.
-pub(super) fn start(conn: &mut AnyConnection, row: Row, is_new: bool, now: Timestamp) -> Result<Entry, StoreError> {
+pub(super) fn start(
+    conn: &mut AnyConnection,
+    row: Row,
+    is_new: bool,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Entry, StoreError> {
     let before = |age| time::render(now.saturating_sub(age).unwrap_or(now));
     let expired = refresh_tokens::expires_at.lt(before(REMEMBERED_FOR));
     diesel::delete(refresh_tokens::table.filter(expired)).execute(conn)?;
@@ -102,11 +122,13 @@ pub(super) fn start(conn: &mut AnyConnection, row: Row, is_new: bool, now: Times
     diesel::insert_into(refresh_families::table).values(values).execute(conn)?;
     let token = NewRefreshToken::make(now, now);
     insert(conn, &row.org_id, &family, &token)?;
-    Ok(match session(row, is_new, Some(token), now) {
-        Some(session) => Entry::In(Box::new(session)),
-        // A role that a newer version knows.
-        None => Entry::Unknown,
-    })
+    let org = row.org_id.clone();
+    // None: a role that a newer version knows.
+    let Some(session) = session(row, is_new, Some(token), now) else { return Ok(Entry::Unknown) };
+    let Pilot { pilot_id, role, .. } = &session.pilot;
+    let entry = AuditEntry::done(&Actor::new(pilot_id, *role).from(origin), LOGIN, time::render(now));
+    audit::append(conn, &org, &entry.to("pilot", pilot_id).with("first", is_new))?;
+    Ok(Entry::In(Box::new(session)))
 }
 
 /// Ends every session of a pilot, and the access tokens that were made until now.
@@ -124,7 +146,7 @@ fn end_tokens(conn: &mut AnyConnection, org: &str, pilot_id: &str, at: &str) -> 
     diesel::update(pilots::table.find((org, pilot_id))).set(pilots::tokens_from.eq(at)).execute(conn).map(drop)
 }
 
-fn refresh(conn: &mut AnyConnection, token: Sha256, now: Timestamp) -> Result<Refreshed, StoreError> {
+fn refresh(conn: &mut AnyConnection, token: Sha256, origin: Origin, now: Timestamp) -> Result<Refreshed, StoreError> {
     let at = time::render(now);
     loop {
         let found = Found::of(conn, token)?;
@@ -137,6 +159,8 @@ fn refresh(conn: &mut AnyConnection, token: Sha256, now: Timestamp) -> Result<Re
             RefreshVerdict::ReuseRevokesFamily => {
                 found.revoke(conn, &at)?;
                 end_tokens(conn, &found.org, &found.pilot_id, &at)?;
+                let entry = found.entry("pilot.refresh", origin, at).ended(AuditOutcome::Refused, "reuse");
+                audit::append(conn, &found.org, &entry)?;
                 return over(verdict);
             }
             verdict => return over(verdict),
@@ -222,6 +246,11 @@ impl Found {
         let live =
             refresh_families::table.find((&self.org, &self.family)).filter(refresh_families::revoked_at.is_null());
         diesel::update(live).set(refresh_families::revoked_at.eq(at)).execute(conn).map(drop)
+    }
+
+    /// What somebody did who holds the token.
+    fn entry(&self, action: &str, origin: Origin, at: String) -> AuditEntry {
+        AuditEntry::unproven(&self.pilot_id, origin, action, at).to("pilot", &self.pilot_id)
     }
 
     fn owner(&self) -> Option<Owner> {

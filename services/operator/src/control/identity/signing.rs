@@ -3,12 +3,15 @@
 use diesel::prelude::*;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::time;
 use vx11_identity::{KeyKind, SigningKeys, StoredKey};
 use vx11_store::{AnyConnection, Scope, StoreError};
 
-use super::super::Control;
 use super::super::schema::signing_keys;
+use super::super::{Control, audit};
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 
 /// How long a key signs before another follows it.
 const PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -38,9 +41,14 @@ impl Control {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn add_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+    pub(crate) async fn add_signing_key(&self, key: &StoredKey, by: &Actor, now: Timestamp) -> Result<(), StoreError> {
+        let entry = Entry::done(by, "signing_key.rotate", time::render(now)).to("signing_key", &key.id);
         let key = key.clone();
-        self.database.write(Scope::Platform, move |conn| Ok::<_, StoreError>(insert(conn, &key)?)).await
+        let write = move |conn: &mut AnyConnection| {
+            insert(conn, &key)?;
+            Ok::<_, StoreError>(audit::append(conn, OrgId::PLATFORM, &entry)?)
+        };
+        self.database.write(Scope::Platform, write).await
     }
 }
 

@@ -3,10 +3,11 @@
 use vx11_contracts::unit::{GuardRule, ListUnits, Outcome, RegisterUnit, Transition, Unit, UnitAction, UnitStatus};
 
 use super::{
-    Actor, Command, Control, CreateIntervention, DecideError, DecisionBody, Duration, Home, Intervention, OnTimeout,
-    Postgres, Role, Status, after, found, json, pilot, start,
+    Actor, AnswerFormat, Asked, Command, Control, CreateIntervention, DecideError, DecisionBody, Duration, Home,
+    Intervention, OnTimeout, Postgres, Role, Status, after, found, json, pilot, start,
 };
 use crate::control::{Report, UnitError, Units};
+use crate::domain::intervention::open;
 use crate::domain::unit::{PilotAction, Registered, register};
 
 on_both!(
@@ -16,6 +17,7 @@ on_both!(
     of_many_who_resume_one_does_and_the_transition_passes_once,
     a_waiver_is_on_record_and_used_once,
     a_kill_switch_and_transitions_at_once_leave_nothing_active,
+    an_agent_that_fails_withdraws_what_is_its_own_only,
     a_decision_and_its_effect_are_one,
     time_approves_nothing_for_units,
     a_unit_that_fails_takes_its_requests_with_it,
@@ -229,8 +231,13 @@ async fn a_waiver_is_on_record_and_used_once(home: Home) {
 }
 
 async fn a_kill_switch_and_transitions_at_once_leave_nothing_active(home: Home) {
+    // Half of them begin to work while the switch is pulled.
     for number in 0..12 {
-        home.active(&format!("u{number}")).await;
+        let id = format!("u{number}");
+        match number % 2 {
+            0 => home.registered("acme", &id).await,
+            _ => drop(home.active(&id).await),
+        }
     }
     let steps = (0..12).map(|number| {
         let units = home.units("acme");
@@ -332,6 +339,28 @@ async fn a_unit_that_fails_takes_its_requests_with_it(home: Home) {
     }
 }
 
+async fn an_agent_that_fails_withdraws_what_is_its_own_only(home: Home) {
+    home.asked_with("own", |create| create.uow_id = Some("plan-1".to_owned())).await;
+    let theirs =
+        CreateIntervention { uow_id: Some("plan-1".to_owned()), ..CreateIntervention::new("A plan".to_owned()) };
+    let asked = Asked {
+        org_id: "acme".to_owned(),
+        by: "madre".to_owned(),
+        request_id: "theirs".to_owned(),
+        correlation_id: None,
+        format: AnswerFormat::Vx11,
+    };
+    home.of("acme").create(open(theirs, asked, start()), None).await.expect("created");
+    home.active("plan-1").await;
+    let failed = Transition { status: Some(UnitStatus::Failed), ..Transition::default() };
+    let report = Report { asked: failed, request_id: "none".to_owned(), correlation_id: None };
+    let agent = Actor::new("agent-1", Role::Operator);
+    let (done, _) = home.units("acme").report("plan-1", report, agent, after(12)).await.expect("failed");
+    let withdrawn: Vec<_> = done.changed.iter().map(|changed| changed.after.request_id.as_str()).collect();
+    assert_eq!(withdrawn, ["own"]);
+    assert_eq!(found(&home.of("acme"), "theirs", after(13)).await.expect("there").status, Status::Pending);
+}
+
 async fn what_is_not_registered_is_cancelled_by_its_requests(home: Home) {
     for id in ["r1", "r2"] {
         home.asked_with(id, |create| create.uow_id = Some("plan-1".to_owned())).await;
@@ -398,7 +427,7 @@ async fn an_organisations_rules_hold_for_every_unit(home: Home) {
     };
     home.active("u1").await;
     for step in ["first", "test"] {
-        units.keep_rule(rule(step), "root", start()).await.expect("an answer").expect("kept");
+        units.keep_rule(rule(step), &admin("root"), start()).await.expect("an answer").expect("kept");
     }
     let kept = units.rules().await.expect("an answer");
     assert_eq!((kept.len(), &kept[0].rule), (1, &rule("test")));
@@ -406,13 +435,13 @@ async fn an_organisations_rules_hold_for_every_unit(home: Home) {
     assert_eq!(home.report("acme", "u1", "first").await.expect("decided").0, Outcome::Allowed);
     let (outcome, unit) = home.report("acme", "u1", "test").await.expect("decided");
     assert_eq!((outcome, unit.blocked.map(|hold| hold.rule_id).as_deref()), (Outcome::Denied, Some("org")));
-    assert!(!home.units("globex").remove_rule("org").await.expect("an answer"));
-    assert!(units.remove_rule("org").await.expect("an answer"));
+    assert!(!home.units("globex").remove_rule("org", &admin("root"), start()).await.expect("an answer"));
+    assert!(units.remove_rule("org", &admin("root"), start()).await.expect("an answer"));
     for number in 0..64 {
         let rule = GuardRule { rule_id: format!("r{number}"), ..rule("x") };
-        assert!(units.keep_rule(rule, "root", start()).await.expect("an answer").is_some());
+        assert!(units.keep_rule(rule, &admin("root"), start()).await.expect("an answer").is_some());
     }
-    assert!(units.keep_rule(rule("x"), "root", start()).await.expect("an answer").is_none(), "one too many");
+    assert!(units.keep_rule(rule("x"), &admin("root"), start()).await.expect("an answer").is_none(), "one too many");
 }
 
 async fn pages_hold_every_unit_once(home: Home) {

@@ -10,7 +10,7 @@ use super::super::interventions::{self, Changed, DecideError};
 use super::super::schema::{interventions as requests, units};
 use super::{Done, UnitError, row};
 use crate::domain::intervention::{self as deciding, Actor, Command, decide};
-use crate::domain::unit::{Change, Effect, Needs, PilotAction, act, applied, effect};
+use crate::domain::unit::{Change, Effect, KILLED, Needs, PilotAction, act, applied, effect};
 
 /// Most open interventions that are withdrawn with their unit.
 const WITHDRAWN: i64 = 100;
@@ -51,7 +51,7 @@ fn decider(change: &deciding::Change) -> Option<String> {
     decision.or_else(|| change.transitions.last().map(|step| step.by.clone()))
 }
 
-/// A kill switch: what it makes of every active unit of an instance, which are held from now on, in one order.
+/// A kill switch: what it makes of every unit of an instance that works or may begin to, which are held from now on, in one order.
 pub(super) fn kill(
     conn: &mut AnyConnection,
     org: &str,
@@ -61,25 +61,36 @@ pub(super) fn kill(
     now: Timestamp,
 ) -> QueryResult<Vec<Change>> {
     use units::dsl;
-    let active = units::table
+    let working = units::table
         .filter(dsl::org_id.eq(org))
         .filter(dsl::instance_id.eq(instance))
-        .filter(dsl::status.eq(UnitStatus::Active.as_str()));
-    let ids: Vec<String> = active.order(dsl::uow_id).select(dsl::uow_id).load(conn)?;
+        .filter(dsl::status.eq_any(KILLED.map(UnitStatus::as_str)));
+    let ids: Vec<String> = working.order(dsl::uow_id).select(dsl::uow_id).load(conn)?;
     let action = PilotAction::KillSwitch { reason: reason.to_owned() };
     let mut changes = Vec::with_capacity(ids.len());
     for id in ids {
         let unit = row::held(conn, org, &id)?;
-        // One that is not active any more has stopped by itself.
+        // One that is none of these any more has stopped by itself.
         changes.extend(unit.and_then(|unit| act(&unit, &action, by, now).ok()));
     }
     Ok(changes)
 }
 
-/// Writes `changes`. What asks for decisions on a unit that has failed is withdrawn: there is nothing left to decide.
+/// What whoever ends a unit may withdraw with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Withdraws {
+    /// What one could withdraw alone: an agent does not get at others' requests by naming a unit like theirs.
+    Own,
+    /// Whatever asks about it: a pilot has ended it.
+    All,
+}
+
+/// Writes `changes`, which `actor` made. What asks for decisions on a unit that has failed is withdrawn: there is nothing
+/// left to decide.
 pub(in crate::control) fn carry_out(
     conn: &mut AnyConnection,
     changes: Vec<Change>,
+    by: (&Actor, Withdraws),
     now: Timestamp,
 ) -> Result<Done, DecideError> {
     let mut done = Done::default();
@@ -87,10 +98,9 @@ pub(in crate::control) fn carry_out(
         let moved = row::apply(conn, change)?;
         if moved.unit.status == UnitStatus::Failed {
             let last = moved.events.last();
-            let by = last.map_or("", |event| event.by.as_str());
             let reason = last.and_then(|event| event.reason.as_deref()).unwrap_or("no reason was given");
             let reason = format!("the unit has failed: {reason}");
-            done.changed.extend(withdraw(conn, &moved.unit.org_id, &moved.unit.uow_id, by, &reason, now)?);
+            done.changed.extend(withdraw(conn, (&moved.unit.org_id, &moved.unit.uow_id), by, &reason, now)?);
         }
         done.moved.push(moved);
     }
@@ -104,19 +114,19 @@ pub(super) fn unregistered(
     org: &str,
     id: &str,
     action: &PilotAction,
-    by: &str,
+    by: &Actor,
     now: Timestamp,
 ) -> Result<Done, UnitError> {
     let PilotAction::Cancel { reason } = action else { return Err(UnitError::NotFound) };
-    let changed = withdraw(conn, org, id, by, &format!("the unit is cancelled: {reason}"), now)?;
+    let reason = format!("the unit is cancelled: {reason}");
+    let changed = withdraw(conn, (org, id), (by, Withdraws::All), &reason, now)?;
     if changed.is_empty() { Err(UnitError::NotFound) } else { Ok(Done { changed, ..Done::default() }) }
 }
 
 fn withdraw(
     conn: &mut AnyConnection,
-    org: &str,
-    unit: &str,
-    by: &str,
+    (org, unit): (&str, &str),
+    (by, withdraws): (&Actor, Withdraws),
     reason: &str,
     now: Timestamp,
 ) -> Result<Vec<Changed>, DecideError> {
@@ -128,14 +138,16 @@ fn withdraw(
     let ids: Vec<String> = open.order(dsl::request_id).limit(WITHDRAWN).select(dsl::request_id).load(conn)?;
     let reason = reason.chars().take(vx11_contracts::intervention::REASON_CHARS).collect();
     let command = Command::Cancel(CancelBody { reason: Some(reason) });
-    // In the name of whoever ended the unit, and with the right to.
-    let actor = Actor::new(by, Role::Admin);
+    let acting = match withdraws {
+        Withdraws::Own => by.clone(),
+        Withdraws::All => Actor { role: Role::Admin, ..by.clone() },
+    };
     let mut withdrawn = Vec::new();
     for id in ids {
         let Some(stored) = interventions::find(conn, org, &id)? else { continue };
-        let Ok(change) = decide(&stored, &command, &actor, now) else { continue };
+        let Ok(change) = decide(&stored, &command, &acting, now) else { continue };
         // One that is decided at this moment is its decider's.
-        if interventions::apply(conn, &stored, &change, &actor, command.name())? {
+        if interventions::apply(conn, &stored, &change, by, command.name())? {
             withdrawn.push(Changed::alone(change));
         }
     }

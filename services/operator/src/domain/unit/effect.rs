@@ -20,7 +20,7 @@ pub(crate) enum Effect {
         /// What becomes of the decision where the unit stands elsewhere.
         needs: Needs,
     },
-    /// A kill switch, to all active units of an instance.
+    /// A kill switch, to all units of an instance that work or may begin to.
     Instance {
         /// Whose.
         instance_id: String,

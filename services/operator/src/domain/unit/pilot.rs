@@ -7,9 +7,14 @@ use vx11_contracts::unit::{Clarification, Hold, KILL_SWITCH_RULE, Pass, RuleScop
 
 use super::change::{Change, Step};
 use super::refusal::Refusal;
+use crate::domain::audit::Entry;
+use crate::domain::intervention::Actor;
 
 /// Most passes that wait for their transitions.
 const PASSES: usize = 16;
+
+/// What a kill switch stops: what works, and what its agent alone can bring to work: by a heartbeat, or a first step.
+pub(crate) const KILLED: [UnitStatus; 3] = [UnitStatus::Active, UnitStatus::ZombiedSoft, UnitStatus::Pending];
 
 /// What pilots do with a unit; whether they may is decided before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +31,28 @@ pub(crate) enum PilotAction {
     Reject { reason: String },
     /// Ends it.
     Cancel { reason: String },
+}
+
+impl PilotAction {
+    /// Its row in the audit log, where `by` does it with the unit `id`.
+    pub(crate) fn entry(&self, id: &str, by: &Actor, now: Timestamp) -> Entry {
+        let entry = Entry::done(by, format!("unit.{}", self.name()), time::render(now)).to("unit", id);
+        match self {
+            Self::Waive { rule_id, .. } => entry.with("rule", rule_id.as_str()),
+            _ => entry,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::KillSwitch { .. } => "kill_switch",
+            Self::Clarify { .. } => "clarify",
+            Self::Waive { .. } => "waive",
+            Self::Resume { .. } => "resume",
+            Self::Reject { .. } => "reject",
+            Self::Cancel { .. } => "cancel",
+        }
+    }
 }
 
 /// What `action` by `by` makes of `unit`.
@@ -55,7 +82,9 @@ struct On<'a> {
 
 impl On<'_> {
     fn kill(&mut self, reason: &str) -> Result<(), Refusal> {
-        self.is(UnitStatus::Active)?;
+        if !KILLED.contains(&self.change.after.status) {
+            return Err(Refusal::wrong_state(&self.change.after));
+        }
         self.step(UnitAction::KillSwitch, UnitStatus::Paused, Some(KILL_SWITCH_RULE), Some(reason));
         self.change.after.blocked = Some(Hold {
             rule_id: KILL_SWITCH_RULE.to_owned(),

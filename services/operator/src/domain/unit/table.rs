@@ -77,10 +77,10 @@ fn every_action_at_every_status_leads_where_the_table_says() {
     ];
     // A: ACTIVE, C: COMPLETED, F: FAILED, R: ARCHIVED, Z: ZOMBIED_SOFT, D: ZOMBIED_DEAD, P: PAUSED; = stays, - refused.
     let table = [
-        ("PENDING", "A - F - = - - - - - - F"),
+        ("PENDING", "A - F - = - P - - - - F"),
         ("ACTIVE", "A C F - = Z P - - - - F"),
         ("PENDING_PILOT_APPROVAL", "- - F - = - - - - A P F"),
-        ("ZOMBIED_SOFT", "A C F - A D - A - - - F"),
+        ("ZOMBIED_SOFT", "A C F - A D P A - - - F"),
         ("ZOMBIED_DEAD", "- - F R - - - - - - - F"),
         ("COMPLETED", "- - - R - - - - - - - -"),
         ("FAILED", "- - - R - - - - - - - -"),

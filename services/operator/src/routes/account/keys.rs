@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::{ApiKey, KeyMade, NewKey, Permission};
 use vx11_contracts::operator::{Envelope, Page};
 use vx11_contracts::{ErrorBody, ErrorCode};
 use vx11_identity::NewApiKey;
 
-use super::{Attempt, unfit};
+use super::unfit;
 use crate::domain::key_terms::KeyTerms;
+use crate::routes::attempt::Attempt;
 use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
@@ -33,14 +34,13 @@ use crate::state::State;
 pub(crate) async fn create(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     body: Json<NewKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "key_create" };
+    let attempt = Attempt::new(&state, &caller, &from, "key.create");
     let made = make(&attempt, &caller, &body.0).await;
-    let target = made.as_ref().ok().map(|made| made.key.subject.clone());
-    let made = attempt.end(target, made).await?;
+    let id = made.as_ref().ok().map(|made| made.key.id.clone());
+    let made = attempt.end(id.as_deref(), made).await?;
     Ok(HttpResponse::Created().insert_header(("cache-control", "no-store")).json(Envelope::new(made)))
 }
 
@@ -109,13 +109,12 @@ pub(crate) async fn list(
 pub(crate) async fn revoke(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<ApiKey>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "key_revoke" };
+    let attempt = Attempt::new(&state, &caller, &from, "key.revoke");
     let revoked = end(&attempt, &caller, &id).await;
-    Ok(web::Json(Envelope::new(attempt.end(Some(format!("key:{id}")), revoked).await?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), revoked).await?)))
 }
 
 async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<ApiKey, ApiError> {

@@ -5,15 +5,16 @@ use actix_web::{HttpResponse, get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::{NewOrg, Org, OrgId, Permission};
 use vx11_contracts::operator::{Envelope, Page};
 use vx11_contracts::{ErrorBody, ErrorCode};
 
-use super::{Attempt, unfit};
+use super::unfit;
 use crate::domain::key_terms::{NAME_RULE, Unfit, name_for_people};
+use crate::routes::attempt::Attempt;
 use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
@@ -31,13 +32,12 @@ use crate::state::State;
 pub(crate) async fn create(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     body: Json<NewOrg>,
 ) -> Result<HttpResponse, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "org_create" };
+    let attempt = Attempt::new(&state, &caller, &from, "org.create");
     let made = make(&attempt, &caller, &body.0).await;
-    let org = attempt.end(Some(body.0.id.to_string()), made).await?;
+    let org = attempt.end(Some(body.0.id.as_str()), made).await?;
     Ok(HttpResponse::Created().json(Envelope::new(org)))
 }
 
@@ -97,13 +97,12 @@ pub(crate) async fn list(
 pub(crate) async fn close(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<Org>>, ApiError> {
-    let attempt = Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "org_close" };
+    let attempt = Attempt::new(&state, &caller, &from, "org.close");
     let closed = end(&attempt, &caller, &id).await;
-    Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), closed).await?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), closed).await?)))
 }
 
 async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<Org, ApiError> {

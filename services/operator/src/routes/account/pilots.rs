@@ -5,14 +5,14 @@ use actix_web::{delete, get, patch};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
-use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::{Permission, Pilot, PilotChange};
 use vx11_contracts::operator::{Envelope, Page};
 
-use super::Attempt;
+use crate::routes::attempt::Attempt;
 use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
 use crate::state::State;
@@ -61,15 +61,13 @@ pub(crate) async fn list(
 pub(crate) async fn change(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     id: Path<String>,
     body: Json<PilotChange>,
 ) -> Result<web::Json<Envelope<Pilot>>, ApiError> {
-    let attempt =
-        Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "pilot_change" };
+    let attempt = Attempt::new(&state, &caller, &from, "pilot.change");
     let changed = make(&attempt, &caller, &id, body.0).await;
-    Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), changed).await?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), changed).await?)))
 }
 
 async fn make(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: PilotChange) -> Result<Pilot, ApiError> {
@@ -91,14 +89,12 @@ async fn make(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: PilotChan
 pub(crate) async fn end_sessions(
     state: Data<State>,
     caller: Caller,
-    context: RequestContext,
     from: CameFrom,
     id: Path<String>,
 ) -> Result<web::Json<Envelope<Pilot>>, ApiError> {
-    let attempt =
-        Attempt { state: &state, context: &context, from: &from, principal: &caller.0, action: "sessions_end" };
+    let attempt = Attempt::new(&state, &caller, &from, "pilot.end_sessions");
     let ended = end(&attempt, &caller, &id).await;
-    Ok(web::Json(Envelope::new(attempt.end(Some(id.into_inner()), ended).await?)))
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), ended).await?)))
 }
 
 async fn end(attempt: &Attempt<'_>, caller: &Caller, id: &str) -> Result<Pilot, ApiError> {

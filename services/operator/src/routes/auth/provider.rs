@@ -15,6 +15,7 @@ use vx11_contracts::operator::Envelope;
 use super::cookies::Cookies;
 use super::{Attempt, address, refusal};
 use crate::login::Answered;
+use crate::routes::origin::origin_of;
 use crate::state::State;
 
 /// The ways to log in, for a page with their buttons.
@@ -90,11 +91,12 @@ pub(crate) async fn finish(
     query: Query<CallbackQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let cookies = Cookies::of(state.login.public_url()?);
-    let from = address(&http);
-    let attempt = Attempt { state: &state, context: &context, action: "login", way: &provider, address: &from };
+    let (from, origin) = (address(&http), origin_of(&http));
+    let attempt =
+        Attempt { state: &state, context: &context, action: "login", way: &provider, address: &from, origin: &origin };
     let CallbackQuery { code, state: sent_state, iss: issuer, error } = query.0;
     let answered = Answered { code, state: sent_state, issuer, error, cookie: cookies.sent_login(&http) };
-    match state.login.finish(&provider, answered, &from).await {
+    match state.login.finish(&provider, answered, &from, &origin).await {
         Ok((session, return_to)) => {
             attempt.succeeded(&session.pilot.org, &session.pilot.pilot_id, session.is_new).await;
             let mut found = HttpResponse::Found();

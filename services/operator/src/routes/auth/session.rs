@@ -14,6 +14,7 @@ use vx11_contracts::{ErrorBody, ErrorCode};
 use super::cookies::Cookies;
 use super::{Attempt, address, origin, refusal};
 use crate::control::Session;
+use crate::routes::origin::origin_of;
 use crate::state::State;
 
 /// Log in with a name and a password.
@@ -36,9 +37,10 @@ pub(crate) async fn log_in(
 ) -> Result<HttpResponse, ApiError> {
     let public_url = state.login.public_url()?;
     origin::check_if_said(&http, public_url)?;
-    let from = address(&http);
-    let attempt = Attempt { state: &state, context: &context, action: "login", way: "password", address: &from };
-    match state.login.with_password(body.0, &from).await {
+    let (from, origin) = (address(&http), origin_of(&http));
+    let attempt =
+        Attempt { state: &state, context: &context, action: "login", way: "password", address: &from, origin: &origin };
+    match state.login.with_password(body.0, &from, origin.clone()).await {
         Ok(session) => {
             attempt.succeeded(&session.pilot.org, &session.pilot.pilot_id, session.is_new).await;
             granted(&state, Cookies::of(public_url), &session).await
@@ -64,13 +66,19 @@ pub(crate) async fn refresh(
     let public_url = state.login.public_url()?;
     origin::check(&http, public_url)?;
     let cookies = Cookies::of(public_url);
-    match state.login.refresh(cookies.sent_session(&http).as_deref()).await {
+    match state.login.refresh(cookies.sent_session(&http).as_deref(), origin_of(&http)).await {
         Ok(session) => granted(&state, cookies, &session).await,
         Err(denied) => {
             let is_over = denied.error.code() == ErrorCode::LoginFailed;
-            let from = address(&http);
-            let attempt =
-                Attempt { state: &state, context: &context, action: "refresh", way: "cookie", address: &from };
+            let (from, origin) = (address(&http), origin_of(&http));
+            let attempt = Attempt {
+                state: &state,
+                context: &context,
+                action: "refresh",
+                way: "cookie",
+                address: &from,
+                origin: &origin,
+            };
             // Strangers without a session are no news.
             let error = if denied.who.is_some() { attempt.failed(denied).await } else { denied.error };
             Ok(refusal(error, is_over.then(|| cookies.no_session())))
@@ -95,9 +103,10 @@ pub(crate) async fn log_out(
     origin::check(&http, public_url)?;
     let cookies = Cookies::of(public_url);
     let (session, token) = (cookies.sent_session(&http), presented_token(http.headers()));
-    let ended = state.login.log_out(session.as_deref(), token).await;
-    let from = address(&http);
-    let attempt = Attempt { state: &state, context: &context, action: "logout", way: "cookie", address: &from };
+    let ended = state.login.log_out(session.as_deref(), token, origin_of(&http)).await;
+    let (from, origin) = (address(&http), origin_of(&http));
+    let attempt =
+        Attempt { state: &state, context: &context, action: "logout", way: "cookie", address: &from, origin: &origin };
     match ended {
         Ok(Some(owner)) => attempt.succeeded(&owner.org, &owner.pilot_id, false).await,
         Ok(None) => {}

@@ -11,7 +11,9 @@ use vx11_contracts::intervention::{Command, DecisionBody, Intervention, ListInte
 use vx11_contracts::time;
 
 use super::frames::done;
+use crate::desk::tried;
 use crate::domain::audit::{Entry, Origin};
+use crate::domain::event::INTERVENTION;
 use crate::domain::intervention::{Actor, Command as Act};
 use crate::routes::interventions::refused;
 use crate::routes::{page_size, store_error};
@@ -72,7 +74,8 @@ async fn decide(
     decide: Decide,
 ) -> Result<Intervention, ApiError> {
     let principal = caller.require(Permission::DecideInterventions).inspect_err(|error| {
-        state.desk.denied(&caller.0, id, decide.action.as_str().to_ascii_lowercase().as_str());
+        let what = format!("intervention_{}", decide.action.as_str().to_ascii_lowercase());
+        state.desk.refused(&caller.0, tried(&caller.0, origin, (INTERVENTION, &what, Some(id)), "denied"));
         let by = Actor::new(caller.0.subject.as_ref(), caller.0.role).from(origin.clone());
         let entry = Entry::done(&by, "access", time::now()).to("route", "WebSocket action");
         state.audit.attempted(&caller.0.org, entry.ended(AuditOutcome::Refused, error.code().as_str()));

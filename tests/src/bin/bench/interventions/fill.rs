@@ -56,7 +56,8 @@ impl Place {
             Self::Postgres(url) => {
                 for sql in copies(numbers, postgres_time) {
                     // Its role is no superuser: row-level security wants to know whose rows these are.
-                    Postgres::execute_at(url, &format!("SET vx11.platform = 'on'; {sql}"));
+                    let set = "SET search_path TO operator; SET vx11.platform = 'on';";
+                    Postgres::execute_at(url, &format!("{set} {sql}"));
                 }
                 Postgres::execute_at(url, "VACUUM ANALYZE");
             }

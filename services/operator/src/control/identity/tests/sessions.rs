@@ -8,6 +8,7 @@ use vx11_testing_servers::Postgres;
 use super::super::{Entry, Person, Refreshed, Session, Standing};
 use super::{at, org};
 use crate::control::tests::{Home, on_both};
+use crate::domain::audit::Origin;
 use crate::domain::intervention::Actor;
 
 on_both!(
@@ -38,7 +39,11 @@ fn person(login: &str, oauth_id: &str) -> Person {
 }
 
 async fn entry(home: &Home, person: &Person, now: Timestamp) -> Entry {
-    home.control.pilots(&org("default")).enter(person, Role::Operator, now).await.expect("an answer")
+    home.control
+        .pilots(&org("default"))
+        .enter(person, Role::Operator, &Origin::default(), now)
+        .await
+        .expect("an answer")
 }
 
 async fn enter(home: &Home, person: &Person, now: Timestamp) -> Session {
@@ -54,7 +59,7 @@ async fn ada(home: &Home, now: Timestamp) -> NewRefreshToken {
 }
 
 async fn refresh(home: &Home, token: &NewRefreshToken, now: Timestamp) -> Refreshed {
-    home.control.refresh(token.hash, now).await.expect("an answer")
+    home.control.refresh(token.hash, Origin::default(), now).await.expect("an answer")
 }
 
 async fn next(home: &Home, token: &NewRefreshToken, now: Timestamp) -> Session {
@@ -100,7 +105,8 @@ async fn a_name_that_was_somebody_elses_is_not_given_again(home: Home) {
     enter(&home, &person("ada", "1"), at(0)).await;
     let other = entry(&home, &person("ada", "2"), at(1)).await;
     assert!(matches!(other, Entry::NameTaken), "{other:?}");
-    let elsewhere = home.control.pilots(&org("nowhere")).enter(&person("ada", "1"), Role::Viewer, at(1)).await;
+    let elsewhere =
+        home.control.pilots(&org("nowhere")).enter(&person("ada", "1"), Role::Viewer, &Origin::default(), at(1)).await;
     assert!(matches!(elsewhere.expect("an answer"), Entry::NoOrg));
     // At another provider the same id is somebody else's.
     let corp = Person { provider: "corp".to_owned(), pilot_id: "corp:ada".to_owned(), ..person("ada", "1") };
@@ -111,7 +117,9 @@ async fn first_logins_at_once_make_one_pilot(home: Home) {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let pilots = home.control.pilots(&org("default"));
-            tokio::spawn(async move { pilots.enter(&person("ada", "1"), Role::Operator, at(0)).await })
+            tokio::spawn(
+                async move { pilots.enter(&person("ada", "1"), Role::Operator, &Origin::default(), at(0)).await },
+            )
         })
         .collect();
     let mut new = 0;
@@ -151,7 +159,7 @@ async fn of_many_who_come_with_one_token_one_gets_the_next(home: Home) {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let control = home.control.clone();
-            tokio::spawn(async move { control.refresh(token, at(10)).await })
+            tokio::spawn(async move { control.refresh(token, Origin::default(), at(10)).await })
         })
         .collect();
     let mut followed = 0;
@@ -166,7 +174,7 @@ async fn of_many_who_come_with_one_token_one_gets_the_next(home: Home) {
 
 async fn a_session_ends_with_a_logout_a_shut_out_pilot_or_a_closed_organisation(home: Home) {
     let (one, other) = (ada(&home, at(0)).await, ada(&home, at(0)).await);
-    let owner = home.control.log_out(one.hash, at(1)).await.expect("an answer").expect("known");
+    let owner = home.control.log_out(one.hash, Origin::default(), at(1)).await.expect("an answer").expect("known");
     assert_eq!((owner.org, owner.pilot_id.as_str()), (org("default"), "github:ada"));
     assert_eq!(over(&home, &one, at(2)).await, RefreshVerdict::Revoked);
     let other = next(&home, &other, at(2)).await.refresh.expect("the other session goes on");
@@ -189,7 +197,8 @@ async fn a_session_ends_with_a_logout_a_shut_out_pilot_or_a_closed_organisation(
     assert!(pilots.end_sessions("github:nobody", &root(), at(9)).await.expect("an answer").is_none());
 
     home.control.make_org(&org("acme"), "Acme", &root(), at(0)).await.expect("an answer").expect("made");
-    let of_acme = home.control.pilots(&org("acme")).enter(&person("bob", "3"), Role::Viewer, at(0)).await;
+    let of_acme =
+        home.control.pilots(&org("acme")).enter(&person("bob", "3"), Role::Viewer, &Origin::default(), at(0)).await;
     let Entry::In(of_acme) = of_acme.expect("an answer") else { panic!("it is not let in") };
     home.control.close_org(&org("acme"), &root(), at(1)).await.expect("an answer");
     assert_eq!(over(&home, &of_acme.refresh.expect("a token"), at(2)).await, RefreshVerdict::Revoked);
@@ -220,26 +229,29 @@ async fn pilots_of_organisations_do_not_meet(home: Home) {
     let still = enter(&home, &person("ada", "1"), at(2)).await.pilot;
     assert_eq!((still.role, still.disabled_at), (Role::Operator, None));
     // The same account may be a pilot of both, each with its own role.
-    let there = acme.enter(&person("ada", "1"), Role::Viewer, at(3)).await.expect("an answer");
+    let there = acme.enter(&person("ada", "1"), Role::Viewer, &Origin::default(), at(3)).await.expect("an answer");
     assert!(matches!(there, Entry::In(session) if session.is_new && session.pilot.role == Role::Viewer));
 }
 
 async fn a_password_is_kept_as_its_hash_and_set_anew(home: Home) {
     let pilots = home.control.pilots(&org("default"));
     let set = async |hash: &str, role, now| {
-        pilots.set_password("root", role, hash.to_owned(), now).await.expect("an answer").expect("set")
+        pilots.set_password("root", role, hash.to_owned(), &root(), now).await.expect("an answer").expect("set")
     };
     let made = set("$argon2id$1", Role::Admin, at(0)).await;
     assert_eq!((made.pilot_id.as_str(), made.role, made.oauth_id), ("local:root", Role::Admin, None));
     assert_eq!(pilots.password("root").await.expect("an answer").as_deref(), Some("$argon2id$1"));
     assert_eq!(pilots.password("nobody").await.expect("an answer"), None);
-    let Entry::In(session) = pilots.open("local:root", at(1)).await.expect("an answer") else { panic!("out") };
+    let Entry::In(session) = pilots.open("local:root", Origin::default(), at(1)).await.expect("an answer") else {
+        panic!("out")
+    };
     let token = session.refresh.expect("a token");
     set("$argon2id$2", Role::Admin, at(2)).await;
     assert_eq!(pilots.password("root").await.expect("an answer").as_deref(), Some("$argon2id$2"));
     assert_eq!(over(&home, &token, at(3)).await, RefreshVerdict::Revoked, "who knew the old one is out");
-    assert!(matches!(pilots.open("local:nobody", at(4)).await.expect("an answer"), Entry::Unknown));
-    let nowhere = home.control.pilots(&org("nowhere")).set_password("x", Role::Viewer, String::new(), at(0)).await;
+    assert!(matches!(pilots.open("local:nobody", Origin::default(), at(4)).await.expect("an answer"), Entry::Unknown));
+    let nowhere =
+        home.control.pilots(&org("nowhere")).set_password("x", Role::Viewer, String::new(), &root(), at(0)).await;
     assert_eq!(nowhere.expect("an answer"), None);
 }
 
