@@ -102,6 +102,10 @@ pub struct ErrorInfo {
     /// The names that would have been accepted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub known: Option<Vec<String>>,
+    /// Whose limit is reached, such as `org:acme`; with `rate_limited` and `insufficient_quota`, where it is the gateway's
+    /// limit of a caller.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit_of: Option<String>,
     /// What the policy keeps off; only with `off_by_policy`.
     #[serde(skip_serializing_if = "Option::is_none", default, flatten)]
     pub policy: Option<PolicyRefusal>,

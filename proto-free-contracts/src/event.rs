@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::identity::OrgId;
+
 /// One row of `copilot_actions_log`: something that was done, by whom, to what.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Action {
     /// Row id; the SSE `id:`.
     pub id: i64,
+    /// Whose row it is; the platform's own where it is of no other organisation.
+    #[serde(default)]
+    pub org_id: OrgId,
     /// RFC 3339 UTC.
     pub timestamp: String,
     /// The service that did it.

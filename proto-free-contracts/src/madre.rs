@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::chat::ChatStatus;
 use crate::event::Action;
+use crate::identity::OrgId;
 
 /// `POST /madre/chat`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -100,6 +101,9 @@ impl Risk {
 pub struct Plan {
     /// UUID.
     pub plan_id: String,
+    /// Whose plan it is.
+    #[serde(default)]
+    pub org_id: OrgId,
     /// The request it came from.
     pub correlation_id: String,
     /// The conversation it came from.

@@ -47,7 +47,7 @@ fn error(info: ErrorInfo, retry_after: Option<u64>) -> ErrorBody {
 }
 
 fn code(code: ErrorCode) -> ErrorInfo {
-    ErrorInfo { code, field: None, known: None, policy: None, intervention: None, unit: None }
+    ErrorInfo { code, field: None, known: None, limit_of: None, policy: None, intervention: None, unit: None }
 }
 
 #[test]

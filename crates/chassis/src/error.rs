@@ -29,6 +29,7 @@ struct Parts {
     detail: String,
     field: Option<String>,
     known: Option<Vec<String>>,
+    limit_of: Option<String>,
     retry_after: Option<u64>,
     policy: Option<PolicyRefusal>,
     intervention: Option<Box<StandsAt>>,
@@ -46,6 +47,7 @@ impl ApiError {
             detail,
             field: None,
             known: None,
+            limit_of: None,
             retry_after: None,
             policy: None,
             intervention: None,
@@ -117,6 +119,13 @@ impl ApiError {
         self
     }
 
+    /// Adds whose limit it is, such as `org:acme`.
+    #[must_use]
+    pub fn with_limit_of(mut self, scope: impl ToString) -> Self {
+        self.0.limit_of = Some(scope.to_string());
+        self
+    }
+
     /// Adds when to come back, in whole seconds.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u64) -> Self {
@@ -160,6 +169,7 @@ impl ApiError {
                 code: self.0.code,
                 field: self.0.field.clone(),
                 known: self.0.known.clone(),
+                limit_of: self.0.limit_of.clone(),
                 policy: self.0.policy.clone(),
                 intervention: self.0.intervention.clone(),
                 unit: self.0.unit.clone(),
@@ -246,9 +256,18 @@ impl ApiError {
 /// What another service answered, to be passed on under the request's own correlation id.
 impl From<ErrorBody> for ApiError {
     fn from(body: ErrorBody) -> Self {
-        let ErrorInfo { code, field, known, policy, intervention, unit } = body.error;
+        let ErrorInfo { code, field, known, limit_of, policy, intervention, unit } = body.error;
         let parts = *Self::new(code, body.detail).0;
-        Self(Box::new(Parts { field, known, policy, intervention, unit, retry_after: body.retry_after, ..parts }))
+        Self(Box::new(Parts {
+            field,
+            known,
+            limit_of,
+            policy,
+            intervention,
+            unit,
+            retry_after: body.retry_after,
+            ..parts
+        }))
     }
 }
 

@@ -20,6 +20,7 @@ mod database;
 mod db;
 mod error;
 mod insert;
+mod org;
 mod pool;
 mod schema;
 pub mod trail;
@@ -32,5 +33,6 @@ pub use database::{AnyConnection, Database, DatabaseConfig, DatabaseUrl, Invalid
 pub use db::Db;
 pub use diesel_migrations::EmbeddedMigrations;
 pub use error::StoreError;
+pub use org::OrgColumn;
 pub use vx11_contracts::time;
 pub use writer::{FlushError, Sink, WriteError, Writer, WriterHealth};

@@ -1,20 +1,23 @@
 //! `copilot_actions_log`: the audit trail that every service with a store keeps, in a table of the same shape.
 //!
 //! A service creates the table and its indexes in its own migrations, decides what is worth a row, and reads its own
-//! rows only.
+//! rows only. Each row has its organisation, and who reads says whose rows.
 
 mod marks;
 #[cfg(test)]
 mod tests;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{Bool, Nullable, Text};
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 
 use self::schema::copilot_actions_log as log;
 use crate::Connection;
 
 struct NewAction<'a> {
+    org_id: &'a str,
     timestamp: &'a str,
     source: &'a str,
     session_id: Option<&'a str>,
@@ -28,6 +31,7 @@ struct NewAction<'a> {
 }
 crate::insert! {
     NewAction<'_> into copilot_actions_log {
+        org_id: Text,
         timestamp: Text,
         source: Text,
         session_id: Nullable<Text>,
@@ -45,6 +49,7 @@ crate::insert! {
 #[diesel(table_name = log)]
 struct ActionRow {
     id: i64,
+    org_id: String,
     timestamp: String,
     source: String,
     session_id: Option<String>,
@@ -78,6 +83,10 @@ pub struct ActionQuery {
     pub before_id: Option<i64>,
 }
 
+/// What an index of tenants' rows alone says of its rows, word by word: the platform's own, which are most where there
+/// are no tenants, cost it nothing.
+const OF_TENANTS: &str = "org_id <> 'default'";
+
 /// Adds a row; `action.id` is not looked at. The new id is [`newest_id`]'s: `RETURNING` would make SQLite keep the row
 /// in a table of its own first, for each row of a batch.
 ///
@@ -85,6 +94,7 @@ pub struct ActionQuery {
 /// Those of the database.
 pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<()> {
     let row = NewAction {
+        org_id: action.org_id.as_str(),
         timestamp: &action.timestamp,
         source: &action.source,
         session_id: action.session_id.as_deref(),
@@ -99,14 +109,17 @@ pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<()> {
     row.execute(conn).map(drop)
 }
 
-/// Up to `limit` rows that fit `query`, newest first.
+/// Up to `limit` rows of `org` that fit `query`, newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(conn: &mut Connection, query: ActionQuery, limit: u32) -> QueryResult<Vec<Action>> {
-    let mut rows = log::table.select(ActionRow::as_select()).into_boxed();
-    if let Some(id) = query.correlation_id {
-        rows = rows.filter(log::correlation_id.eq(id));
+pub fn list(conn: &mut Connection, org: &OrgId, query: ActionQuery, limit: u32) -> QueryResult<Vec<Action>> {
+    let mut rows = log::table.filter(log::org_id.eq(org.as_str())).select(ActionRow::as_select()).into_boxed();
+    match query.correlation_id {
+        // Found by that: there are fewer of one request than of one organisation.
+        Some(id) => rows = rows.filter(log::correlation_id.eq(id)),
+        None if !org.is_platform() => rows = rows.filter(sql::<Bool>(OF_TENANTS)),
+        None => {}
     }
     if let Some(id) = query.session_id {
         rows = rows.filter(log::session_id.eq(id));
@@ -133,11 +146,25 @@ pub fn list(conn: &mut Connection, query: ActionQuery, limit: u32) -> QueryResul
     Ok(rows.into_iter().map(Action::from).collect())
 }
 
-/// Up to `limit` rows after `id`, oldest first.
+/// Up to `limit` rows of `org` after `id`, oldest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
+pub fn after(conn: &mut Connection, org: &OrgId, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
+    let after = log::id.gt(id).and(log::org_id.eq(org.as_str()));
+    let mut rows = log::table.filter(after).select(ActionRow::as_select()).into_boxed();
+    if !org.is_platform() {
+        rows = rows.filter(sql::<Bool>(OF_TENANTS));
+    }
+    let rows: Vec<ActionRow> = rows.order(log::id).limit(limit.into()).load(conn)?;
+    Ok(rows.into_iter().map(Action::from).collect())
+}
+
+/// Up to `limit` rows of all organisations after `id`, oldest first: for who hands each to its own.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_all_after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
     let after = log::table.filter(log::id.gt(id)).order(log::id);
     let rows: Vec<ActionRow> = after.limit(limit.into()).select(ActionRow::as_select()).load(conn)?;
     Ok(rows.into_iter().map(Action::from).collect())
@@ -157,6 +184,8 @@ impl From<ActionRow> for Action {
     fn from(row: ActionRow) -> Self {
         Self {
             id: row.id,
+            // What no organisation can be called is no other's than the platform's.
+            org_id: row.org_id.parse().unwrap_or_default(),
             timestamp: row.timestamp,
             source: row.source,
             session_id: row.session_id,
@@ -175,6 +204,7 @@ mod schema {
     diesel::table! {
         copilot_actions_log (id) {
             id -> BigInt,
+            org_id -> Text,
             timestamp -> Text,
             source -> Text,
             session_id -> Nullable<Text>,

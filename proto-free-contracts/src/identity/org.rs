@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,7 +25,8 @@ impl OrgId {
 
     /// The organisation that an installation begins with.
     pub fn platform() -> Self {
-        Self(Self::PLATFORM.into())
+        static PLATFORM: LazyLock<OrgId> = LazyLock::new(|| OrgId(OrgId::PLATFORM.into()));
+        PLATFORM.clone()
     }
 
     /// Whether its ADMINs keep the platform.
@@ -36,6 +37,13 @@ impl OrgId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The platform's: what nobody says whose it is, no other organisation sees.
+impl Default for OrgId {
+    fn default() -> Self {
+        Self::platform()
     }
 }
 

@@ -119,18 +119,18 @@ impl Approvals {
         let context = RequestContext::internal().with_correlation_id(&plan.correlation_id);
         match pending.step {
             Step::Open => {
-                self.desk.open(&request::request(&pending.stored, Timestamp::now()), &context).await?;
+                self.desk.of(&plan.org_id).open(&request::request(&pending.stored, Timestamp::now()), &context).await?;
                 self.store.advance_approval(&plan.plan_id, Step::Open, Step::Watch).await?;
             }
             Step::Watch => self.watch(pending, &context).await?,
             Step::Redeem => self.redeem(pending, &context).await?,
             Step::Tell => {
-                self.desk.tell(&outcome(&pending), &context).await?;
+                self.desk.of(&plan.org_id).tell(&outcome(&pending), &context).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Tell).await?;
             }
             Step::Close => {
                 let id = intervention_of(&plan.plan_id);
-                self.desk.cancel(&id, "the plan does not wait any more", &context).await?;
+                self.desk.of(&plan.org_id).cancel(&id, "the plan does not wait any more", &context).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Close).await?;
             }
             // Whoever runs it says when it has ended; if that died, the next start does.
@@ -183,7 +183,7 @@ impl Approvals {
         match self.verdict(&pending, context).await? {
             Some(Verdict::Approved { digest, .. }) => {
                 let id = intervention_of(&plan.plan_id);
-                if self.desk.redeem(&id, digest, context).await? {
+                if self.desk.of(&plan.org_id).redeem(&id, digest, context).await? {
                     self.plans.run_approved(pending.stored).await?;
                 }
                 // Otherwise it changed in between, and is looked at again.
@@ -200,7 +200,8 @@ impl Approvals {
     }
 
     async fn verdict(&self, pending: &Pending, context: &RequestContext) -> Result<Option<Verdict>, CallError> {
-        let found = self.desk.find(&intervention_of(&pending.stored.plan.plan_id), context).await?;
+        let plan = &pending.stored.plan;
+        let found = self.desk.of(&plan.org_id).find(&intervention_of(&plan.plan_id), context).await?;
         let asked = request::request(&pending.stored, Timestamp::now());
         Ok(found.map(|found| verdict(&found, &asked)))
     }

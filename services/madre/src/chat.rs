@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::madre::{MadreChatResponse, Risk, intervention_of};
 
 use crate::engine::{self, Facts, Understanding};
@@ -29,12 +30,20 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    /// Answers a message. It never fails: what went wrong is in the answer's status and warnings.
-    pub(crate) async fn answer(&self, message: &str, correlation_id: &str, session_id: &str) -> MadreChatResponse {
+    /// Answers a message of `org`. It never fails: what went wrong is in the answer's status and warnings.
+    pub(crate) async fn answer(
+        &self,
+        org: &OrgId,
+        message: &str,
+        correlation_id: &str,
+        session_id: &str,
+    ) -> MadreChatResponse {
         let understood = engine::understand(message);
         let mut answer = match understood.risk {
-            Risk::Low => self.at_once(&understood).await,
-            Risk::Medium | Risk::High => self.wait(&understood, correlation_id, session_id).await,
+            // Services are everybody's: no organisation's approval stops them for the others.
+            _ if !org.is_platform() && !understood.work.commands.is_empty() => not_theirs(&understood),
+            Risk::Low => self.at_once(org, &understood).await,
+            Risk::Medium | Risk::High => self.wait(org, &understood, correlation_id, session_id).await,
         };
         let (risk, status) = (understood.risk, answer.status);
         self.metrics.plan(risk, status);
@@ -46,7 +55,7 @@ impl Chat {
             _ => "ok",
         };
         let row = trail::action(correlation_id, "chat", "chat", answer.plan_id.as_deref(), status);
-        if self.store.log(row.in_session(session_id).with_notes(notes)).await.is_err() {
+        if self.store.log(row.of(org).in_session(session_id).with_notes(notes)).await.is_err() {
             answer
                 .warnings
                 .push("The store does not take writes right now: this chat's trail is not durable.".to_owned());
@@ -54,13 +63,19 @@ impl Chat {
         answer
     }
 
-    async fn at_once(&self, understood: &Understanding) -> MadreChatResponse {
-        let facts = if engine::answer::needs_facts(understood) { self.facts().await } else { Facts::default() };
+    async fn at_once(&self, org: &OrgId, understood: &Understanding) -> MadreChatResponse {
+        let facts = if engine::answer::needs_facts(understood) { self.facts(org).await } else { Facts::default() };
         respond(understood, ChatStatus::Done, engine::answer(understood, &facts), Vec::new())
     }
 
-    async fn wait(&self, understood: &Understanding, correlation_id: &str, session_id: &str) -> MadreChatResponse {
-        match self.plans.park(understood, correlation_id, session_id).await {
+    async fn wait(
+        &self,
+        org: &OrgId,
+        understood: &Understanding,
+        correlation_id: &str,
+        session_id: &str,
+    ) -> MadreChatResponse {
+        match self.plans.park(org, understood, correlation_id, session_id).await {
             Ok(parked) => {
                 let (response, mut warnings) = engine::answer::waiting(understood);
                 if self.power.is_dry_run() && !understood.work.commands.is_empty() {
@@ -85,10 +100,10 @@ impl Chat {
     }
 
     /// What can be found out in time.
-    async fn facts(&self) -> Facts {
+    async fn facts(&self, org: &OrgId) -> Facts {
         let deadline = tokio::time::Instant::now() + FACTS_LIMIT;
         let power = tokio::time::timeout_at(deadline, self.power.state());
-        let plans = tokio::time::timeout_at(deadline, self.store.count_plans());
+        let plans = tokio::time::timeout_at(deadline, self.store.count_plans(org));
         let (power, plans) = join(power, plans).await;
         Facts {
             power: power.ok().and_then(Result::ok),
@@ -96,6 +111,14 @@ impl Chat {
             store_trouble: self.readiness.trouble(&self.store),
         }
     }
+}
+
+/// For those who would start or stop what is not theirs.
+fn not_theirs(understood: &Understanding) -> MadreChatResponse {
+    let response =
+        "Nothing was done, and nothing waits: services are started and stopped by those who keep the platform.";
+    let warning = "Only the platform's own people act on services.".to_owned();
+    respond(understood, ChatStatus::Error, response.to_owned(), vec![warning])
 }
 
 fn respond(

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::madre::Plan;
 use vx11_contracts::operator::Page;
 use vx11_contracts::time;
@@ -85,6 +86,7 @@ impl Plans {
     /// Lets a plan wait for a person: the one place where that begins. It is durable when this is answered.
     pub(crate) async fn park(
         &self,
+        org: &OrgId,
         understood: &Understanding,
         correlation_id: &str,
         session_id: &str,
@@ -94,6 +96,7 @@ impl Plans {
         let ttl = SignedDuration::try_from(self.confirm_ttl).unwrap_or(SignedDuration::MAX);
         let plan = Plan {
             plan_id: Uuid::new_v4().to_string(),
+            org_id: org.clone(),
             correlation_id: correlation_id.to_owned(),
             session_id: session_id.to_owned(),
             intent: understood.intent.clone(),
@@ -112,15 +115,16 @@ impl Plans {
         Ok(Parked { plan_id, confirm_token })
     }
 
-    /// Runs the plan that `confirm_token` is for. Of any number of callers one runs it.
+    /// Runs the organisation's plan that `confirm_token` is for. Of any number of callers one runs it.
     pub(crate) async fn confirm(
         &self,
+        org: &OrgId,
         plan_id: &str,
         confirm_token: &str,
         correlation_id: &str,
     ) -> Result<Plan, PlanError> {
         let StoredPlan { plan, work, token_digest, .. } =
-            self.store.find_plan(plan_id).await?.ok_or(PlanError::NotFound)?;
+            self.store.find_plan(org, plan_id).await?.ok_or(PlanError::NotFound)?;
         if plan.status != ChatStatus::Waiting {
             return Err(PlanError::NotPending(plan.status.as_str()));
         }
@@ -184,24 +188,25 @@ impl Plans {
         plan
     }
 
-    /// A page of plans, newest first.
+    /// A page of the organisation's plans, newest first.
     pub(crate) async fn list(
         &self,
+        org: &OrgId,
         status: Option<ChatStatus>,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page<Plan>, PlanError> {
         // One more than fits tells whether there is a next page.
-        let mut rows = self.store.list_plans(status, before, i64::from(limit) + 1).await?;
+        let mut rows = self.store.list_plans(org, status, before, i64::from(limit) + 1).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| has_more).map(|stored| stored.id.to_string());
         Ok(Page { items: rows.into_iter().map(|stored| stored.plan).collect(), next })
     }
 
-    /// One plan.
-    pub(crate) async fn find(&self, plan_id: &str) -> Result<Plan, PlanError> {
-        self.store.find_plan(plan_id).await?.map(|stored| stored.plan).ok_or(PlanError::NotFound)
+    /// One plan of the organisation.
+    pub(crate) async fn find(&self, org: &OrgId, plan_id: &str) -> Result<Plan, PlanError> {
+        self.store.find_plan(org, plan_id).await?.map(|stored| stored.plan).ok_or(PlanError::NotFound)
     }
 
     /// Ends plans whose time is up.
@@ -248,7 +253,7 @@ impl Plans {
     async fn log(&self, plan: &Plan, how: &str, correlation_id: &str, status: &str, result: &str) {
         let notes = serde_json::json!({ "risk": plan.risk, "intent": plan.intent.name, "result": result });
         let row = trail::action(correlation_id, how, "plan", Some(&plan.plan_id), status);
-        if let Err(error) = self.store.log(row.in_session(&plan.session_id).with_notes(notes)).await {
+        if let Err(error) = self.store.log(row.of(&plan.org_id).in_session(&plan.session_id).with_notes(notes)).await {
             tracing::warn!(%error, "a row of the trail is not durable");
         }
     }

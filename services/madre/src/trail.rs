@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::time;
 
 /// A row, stamped with the current time.
@@ -23,6 +24,12 @@ pub(crate) fn action(correlation_id: &str, action: &str, class: &str, target: Op
 }
 
 impl Row {
+    /// Of this organisation; without it, it is the platform's own.
+    pub(crate) fn of(mut self, org: &OrgId) -> Self {
+        self.0.org_id = org.clone();
+        self
+    }
+
     /// In this conversation.
     pub(crate) fn in_session(mut self, session_id: &str) -> Self {
         self.0.session_id = Some(session_id.to_owned());

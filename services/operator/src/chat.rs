@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod answer_cache;
+mod asker;
 mod engine;
 mod flow;
 mod record;
@@ -11,6 +12,7 @@ mod request;
 mod stream;
 
 pub(crate) use answer_cache::AnswerCache;
+pub(crate) use asker::Asker;
 pub(crate) use engine::{Answer, Engine, Question, Reply};
 pub(crate) use flow::Chat;
 pub(crate) use request::{Accepted, Limits, Provider};

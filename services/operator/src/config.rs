@@ -88,6 +88,8 @@ pub struct EventsConfig {
     pub backlog: u32,
     /// Streams at a time.
     pub max_streams: usize,
+    /// Streams of one organisation at a time, but for the platform's own; who comes then gets 429.
+    pub max_streams_per_org: usize,
 }
 
 /// `[operator.interventions]`
@@ -223,7 +225,13 @@ impl Default for ChatConfig {
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(30), max_age: Duration::from_secs(300), backlog: 100, max_streams: 1000 }
+        Self {
+            heartbeat: Duration::from_secs(30),
+            max_age: Duration::from_secs(300),
+            backlog: 100,
+            max_streams: 1000,
+            max_streams_per_org: 100,
+        }
     }
 }
 

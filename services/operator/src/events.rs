@@ -1,17 +1,22 @@
-//! The live event stream: one task reads new rows of the trail and hands them to every open stream.
+//! The live event stream: one task reads new rows of the trail and hands each to the open streams of its organisation.
+//! Streams of others hear nothing of it, not even that there was one.
 //!
 //! A stream that cannot keep up with the hub's bounded channel reads what it missed from the store, so that no stream
 //! has a gap or a repeat and no buffer grows with a slow reader.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::broadcast::{self, error::RecvError};
+use parking_lot::Mutex;
+use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
+use vx11_chassis::auth::{Refusal, Standing};
 use vx11_chassis::{Shutdown, sse};
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 
 use crate::config::EventsConfig;
 use crate::domain::event::frame;
@@ -24,6 +29,8 @@ const HELD: usize = 256;
 const PAGE: u32 = 500;
 /// How often rows are looked for that another process may have written.
 const POLL: Duration = Duration::from_secs(1);
+/// How often it is asked whether who opened a stream still may: what was revoked is out within five seconds.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Rows committed within this time are read together.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -31,13 +38,16 @@ const GATHER: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct EventHub {
     store: Store,
-    rows: broadcast::Sender<Arc<Action>>,
+    open: Arc<Mutex<Channels>>,
 }
+
+/// By organisation; there while somebody listens.
+type Channels = HashMap<OrgId, Sender<Arc<Action>>>;
 
 impl EventHub {
     /// A hub over `store`; [`EventHub::run`] brings it to life.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, rows: broadcast::Sender::new(HELD) }
+        Self { store, open: Arc::default() }
     }
 
     /// Reads new rows until `shutdown` begins.
@@ -52,7 +62,7 @@ impl EventHub {
             tokio::time::sleep(GATHER).await;
             // Before it is known whether anybody listens: who comes after that reads from the store up to here.
             let newest = *committed.borrow_and_update();
-            if self.rows.receiver_count() > 0 {
+            if self.is_heard() {
                 last = self.publish_after(last).await;
             } else {
                 last = last.max(newest);
@@ -62,37 +72,61 @@ impl EventHub {
 
     async fn publish_after(&self, mut last: i64) -> i64 {
         loop {
-            let Ok(rows) = self.store.actions_after(last, PAGE).await else { return last };
+            let Ok(rows) = self.store.actions_of_all_after(last, PAGE).await else { return last };
             let more = rows.len() == PAGE as usize;
+            last = rows.last().map_or(last, |row| row.id);
+            let open = self.open.lock();
             for row in rows {
-                last = row.id;
-                // An error means that the last stream closed in the meantime.
-                let _ = self.rows.send(Arc::new(row));
+                if let Some(channel) = open.get(&row.org_id) {
+                    // An error means that the last stream closed in the meantime.
+                    let _ = channel.send(Arc::new(row));
+                }
             }
+            drop(open);
             if !more {
                 return last;
             }
         }
     }
 
-    /// The last rows, oldest first.
-    pub(crate) async fn backlog(&self, limit: u32) -> Result<Vec<Action>, vx11_store::StoreError> {
-        let mut rows = self.store.list_actions(vx11_store::trail::ActionQuery::default(), limit).await?;
+    /// Whether anybody listens. Channels that nobody listens to any more are closed.
+    fn is_heard(&self) -> bool {
+        let mut open = self.open.lock();
+        open.retain(|_, channel| channel.receiver_count() > 0);
+        !open.is_empty()
+    }
+
+    /// Hears of new rows of `org`.
+    fn subscribe(&self, org: &OrgId) -> Receiver<Arc<Action>> {
+        self.open.lock().entry(org.clone()).or_insert_with(|| Sender::new(HELD)).subscribe()
+    }
+
+    /// How many streams of `org` are open.
+    pub(crate) fn streams_of(&self, org: &OrgId) -> usize {
+        self.open.lock().get(org).map_or(0, Sender::receiver_count)
+    }
+
+    /// The last rows of `org`, oldest first.
+    pub(crate) async fn backlog(&self, org: &OrgId, limit: u32) -> Result<Vec<Action>, vx11_store::StoreError> {
+        let mut rows = self.store.of(org).list_actions(vx11_store::trail::ActionQuery::default(), limit).await?;
         rows.reverse();
         Ok(rows)
     }
 
-    /// Frames of every row after `after`, or of the rows from now on, until the stream is too old or the service stops.
+    /// Frames of every row of `org` after `after`, or of those from now on, until the stream is too old, the service
+    /// stops, or `standing` does not stand any more.
     pub(crate) fn follow(
         &self,
+        org: &OrgId,
         after: Option<i64>,
+        mut standing: Standing,
         config: EventsConfig,
         shutdown: Shutdown,
         guard: StreamGuard,
     ) -> impl Stream<Item = Bytes> + use<> {
-        let hub = self.clone();
+        let (hub, own) = (self.clone(), self.store.of(org));
         // Subscribed before the first read, so that nothing falls between the two.
-        let mut live = self.rows.subscribe();
+        let mut live = self.subscribe(org);
         stream! {
             let _open = guard;
             let end = tokio::time::Instant::now() + config.max_age;
@@ -107,9 +141,11 @@ impl EventHub {
             // Says to the client, and to every proxy between, that the stream is open.
             yield Bytes::from_static(b": open\n\n");
             let mut behind = true;
+            let mut heartbeat = tokio::time::Instant::now() + config.heartbeat;
+            let mut ask_at = tokio::time::Instant::now() + ASK_AGAIN;
             loop {
                 while behind {
-                    let rows = match hub.store.actions_after(last, PAGE).await {
+                    let rows = match own.actions_after(last, PAGE).await {
                         Ok(rows) => rows,
                         // The client resumes from its last id when the store answers again.
                         Err(_) => return,
@@ -120,11 +156,18 @@ impl EventHub {
                         yield event(&row);
                     }
                 }
-                let heartbeat = tokio::time::Instant::now() + config.heartbeat;
                 tokio::select! {
                     () = shutdown.begun() => return,
                     () = tokio::time::sleep_until(end) => return,
                     () = tokio::time::sleep_until(heartbeat) => yield sse::HEARTBEAT,
+                    () = tokio::time::sleep_until(ask_at) => {
+                        ask_at = tokio::time::Instant::now() + ASK_AGAIN;
+                        match standing.ask_again().await {
+                            // Where it cannot be told, the next time tells.
+                            Ok(()) | Err(Refusal::Unavailable) => continue,
+                            Err(_) => return,
+                        }
+                    }
                     row = live.recv() => match row {
                         Ok(row) if row.id > last => {
                             last = row.id;
@@ -135,6 +178,7 @@ impl EventHub {
                         Err(RecvError::Closed) => return,
                     },
                 }
+                heartbeat = tokio::time::Instant::now() + config.heartbeat;
             }
         }
     }

@@ -17,6 +17,7 @@ mod metrics;
 pub(crate) mod origin;
 mod performance;
 mod pilot;
+mod reader;
 mod replay;
 mod rules;
 mod sessions;

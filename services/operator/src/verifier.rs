@@ -193,6 +193,7 @@ impl auth::Verifier for Verifier {
         let entry = Entry::done(&by, "access", time::now()).to("route", &target);
         self.audit.attempted(&principal.org, entry.ended(AuditOutcome::Refused, ErrorCode::Forbidden.as_str()));
         let row = Action {
+            org_id: principal.org.clone(),
             target: Some(target),
             notes: Some(self::by(principal)),
             ..action(correlation_id.unwrap_or_default(), "access", "access", "denied")

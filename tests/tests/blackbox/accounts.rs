@@ -45,7 +45,7 @@ async fn a_key_made_on_the_command_line_is_no_more_behind_the_edge_than_it_is() 
     for (method, path) in [
         (Method::POST, "/operator/api/keys"),
         (Method::POST, "/operator/api/interventions/x/approve"),
-        (Method::GET, "/operator/api/sessions"),
+        (Method::GET, "/operator/api/config"),
     ] {
         let (status, body) = call(&viewer, method, path).await;
         assert!(status == 403 && body.contains("forbidden"), "{path}: {status} {body}");

@@ -1,15 +1,19 @@
-//! The operator's desk, where people decide.
+//! The operator's desk, where people decide: each organisation's own.
 
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 use vx11_chassis::RequestContext;
 use vx11_chassis::client::{CallError, ServiceClient};
+use vx11_contracts::headers;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::intervention::{CancelBody, CreateIntervention, Intervention, RedeemBody};
 use vx11_contracts::operator::{AddTurn, Envelope};
 
 /// Longest wait for one answer.
 const LIMIT: Duration = Duration::from_secs(3);
+const ORG: HeaderName = HeaderName::from_static(headers::ORG);
 const INTERVENTIONS: &str = "/operator/api/interventions";
 
 /// The operator, as madre asks it. Cheap to clone.
@@ -17,6 +21,14 @@ const INTERVENTIONS: &str = "/operator/api/interventions";
 pub(super) struct Desk(pub(super) ServiceClient);
 
 impl Desk {
+    /// The desk of `org`.
+    pub(super) fn of(&self, org: &OrgId) -> Self {
+        match HeaderValue::from_str(org.as_str()) {
+            Ok(told) if !org.is_platform() => Self(self.0.clone().with_header(ORG, told)),
+            _ => self.clone(),
+        }
+    }
+
     /// Opens an intervention. That there is one of this id already is as good: what it is, is seen with its decision.
     pub(super) async fn open(&self, request: &CreateIntervention, context: &RequestContext) -> Result<(), CallError> {
         settled(self.post(INTERVENTIONS, request, context).await, &[409])

@@ -2,6 +2,7 @@
 
 use actix_web::web::{self, ThinData};
 use actix_web::{HttpMessage, HttpRequest, post};
+use vx11_chassis::auth::Caller;
 use vx11_chassis::context::is_valid_id;
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
@@ -14,13 +15,15 @@ use crate::state::State;
 /// Characters of a message.
 const MOST_CHARS: usize = 10_000;
 
-/// The chat of last resort: answers by fixed rules, or waits for a confirmation where harm could be done.
+/// The chat of last resort: answers by fixed rules, or waits for a confirmation where harm could be done. It is for the
+/// organisation that `x-vx11-org` names; for the platform's own where none is named.
 #[utoipa::path(tag = "chat", context_path = "/madre", request_body = MadreChatRequest,
     responses((status = 200, body = MadreChatResponse), (status = "default", body = ErrorBody)))]
 #[post("/chat")]
 pub(crate) async fn chat(
     state: ThinData<State>,
     request: HttpRequest,
+    caller: Caller,
     context: RequestContext,
     body: Json<MadreChatRequest>,
 ) -> Result<web::Json<MadreChatResponse>, ApiError> {
@@ -36,7 +39,7 @@ pub(crate) async fn chat(
         None => context.correlation_id.to_string(),
     };
     let session_id = session_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    Ok(web::Json(state.chat.answer(&message, &correlation_id, &session_id).await))
+    Ok(web::Json(state.chat.answer(&caller.0.org, &message, &correlation_id, &session_id).await))
 }
 
 fn check_message(message: &str) -> Result<(), ApiError> {

@@ -4,6 +4,7 @@ use actix_web::web::{self, Path, ThinData};
 use actix_web::{get, post};
 use serde::Deserialize;
 use utoipa::IntoParams;
+use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::ChatStatus;
@@ -29,25 +30,33 @@ pub(crate) struct PlanQuery {
     before: Option<i64>,
 }
 
-/// Plans that wait or waited for a confirmation, newest first.
+/// Plans that wait or waited for a confirmation, newest first: the platform's own, or those of `x-vx11-org`.
 #[utoipa::path(tag = "plans", context_path = "/madre", params(PlanQuery),
     responses((status = 200, body = Page<Plan>), (status = "default", body = ErrorBody)))]
 #[get("/plans")]
-pub(crate) async fn list(state: ThinData<State>, query: Query<PlanQuery>) -> Result<web::Json<Page<Plan>>, ApiError> {
+pub(crate) async fn list(
+    state: ThinData<State>,
+    caller: Caller,
+    query: Query<PlanQuery>,
+) -> Result<web::Json<Page<Plan>>, ApiError> {
     let PlanQuery { status, limit, before } = query.0;
     let limit = limit.unwrap_or(50);
     if !(1..=MOST_PLANS).contains(&limit) {
         return Err(ApiError::invalid_field("limit", format!("must be from 1 to {MOST_PLANS}")));
     }
-    Ok(web::Json(state.plans.list(status, before, limit).await?))
+    Ok(web::Json(state.plans.list(&caller.0.org, status, before, limit).await?))
 }
 
 /// One plan.
 #[utoipa::path(tag = "plans", context_path = "/madre", params(("id" = String, Path, description = "The plan's id.")),
     responses((status = 200, body = Plan), (status = "default", body = ErrorBody)))]
 #[get("/plans/{id}")]
-pub(crate) async fn find(state: ThinData<State>, id: Path<String>) -> Result<web::Json<Plan>, ApiError> {
-    Ok(web::Json(state.plans.find(&id).await?))
+pub(crate) async fn find(
+    state: ThinData<State>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<web::Json<Plan>, ApiError> {
+    Ok(web::Json(state.plans.find(&caller.0.org, &id).await?))
 }
 
 /// Confirm a waiting plan, which runs it: 403 with a wrong token, 409 when nothing is pending.
@@ -56,11 +65,13 @@ pub(crate) async fn find(state: ThinData<State>, id: Path<String>) -> Result<web
 #[post("/plans/{id}/confirm")]
 pub(crate) async fn confirm(
     state: ThinData<State>,
+    caller: Caller,
     id: Path<String>,
     context: RequestContext,
     body: Json<ConfirmRequest>,
 ) -> Result<web::Json<Plan>, ApiError> {
     let plans = state.plans.clone();
-    let confirmed = async move { plans.confirm(&id, &body.0.confirm_token, &context.correlation_id).await };
+    let confirmed =
+        async move { plans.confirm(&caller.0.org, &id, &body.0.confirm_token, &context.correlation_id).await };
     Ok(web::Json(to_its_end::<_, PlanError>(confirmed).await?))
 }

@@ -1,6 +1,7 @@
 //! Madre's audit trail.
 
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 use vx11_store::StoreError;
 use vx11_store::trail::{self, ActionQuery};
 
@@ -10,10 +11,10 @@ use super::Store;
 const MOST_ACTIONS: u32 = 1000;
 
 impl Store {
-    /// The trail of one request, oldest first; where it is too long, its newest rows.
-    pub(crate) async fn actions_of(&self, correlation_id: String) -> Result<Vec<Action>, StoreError> {
+    /// The trail of one request of an organisation, oldest first; where it is too long, its newest rows.
+    pub(crate) async fn actions_of(&self, org: OrgId, correlation_id: String) -> Result<Vec<Action>, StoreError> {
         let of_request = ActionQuery { correlation_id: Some(correlation_id), ..ActionQuery::default() };
-        let mut rows = self.db.run(move |conn| trail::list(conn, of_request, MOST_ACTIONS)).await?;
+        let mut rows = self.db.run(move |conn| trail::list(conn, &org, of_request, MOST_ACTIONS)).await?;
         rows.reverse();
         Ok(rows)
     }

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::madre::{Intent, Plan};
 use vx11_contracts::time;
 use vx11_store::{Connection, StoreError};
@@ -64,6 +65,7 @@ pub(super) struct PlanRow {
     created_at: String,
     updated_at: String,
     expires_at: String,
+    org_id: String,
 }
 
 /// How a plan ends that was not run to its end.
@@ -94,13 +96,13 @@ impl Store {
         self.db.run(insert).await
     }
 
-    /// One plan.
-    pub(crate) async fn find_plan(&self, plan_id: &str) -> Result<Option<StoredPlan>, StoreError> {
-        let plan_id = plan_id.to_owned();
+    /// One plan of an organisation.
+    pub(crate) async fn find_plan(&self, org: &OrgId, plan_id: &str) -> Result<Option<StoredPlan>, StoreError> {
+        let (org, plan_id) = (org.clone(), plan_id.to_owned());
         self.db
             .run(move |conn| {
                 let row: Option<PlanRow> = plans::table
-                    .filter(plans::plan_id.eq(plan_id))
+                    .filter(plans::plan_id.eq(plan_id).and(plans::org_id.eq(org.as_str())))
                     .select(PlanRow::as_select())
                     .first(conn)
                     .optional()?;
@@ -109,16 +111,19 @@ impl Store {
             .await
     }
 
-    /// Up to `limit` plans with an id below `before`, newest first.
+    /// Up to `limit` plans of an organisation with an id below `before`, newest first.
     pub(crate) async fn list_plans(
         &self,
+        org: &OrgId,
         status: Option<ChatStatus>,
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<StoredPlan>, StoreError> {
+        let org = org.clone();
         self.db
             .run(move |conn| {
-                let mut rows = plans::table.select(PlanRow::as_select()).into_boxed();
+                let own = plans::table.filter(plans::org_id.eq(org.as_str()));
+                let mut rows = own.select(PlanRow::as_select()).into_boxed();
                 if let Some(status) = status {
                     rows = rows.filter(plans::status.eq(status.as_str()));
                 }
@@ -131,12 +136,14 @@ impl Store {
             .await
     }
 
-    /// Plans by status.
-    pub(crate) async fn count_plans(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    /// An organisation's plans by status.
+    pub(crate) async fn count_plans(&self, org: &OrgId) -> Result<Vec<(String, u64)>, StoreError> {
+        let org = org.clone();
         let counts: Vec<(String, i64)> = self
             .db
-            .run(|conn| {
-                let by_status = plans::table.group_by(plans::status).select((plans::status, diesel::dsl::count_star()));
+            .run(move |conn| {
+                let own = plans::table.filter(plans::org_id.eq(org.as_str()));
+                let by_status = own.group_by(plans::status).select((plans::status, diesel::dsl::count_star()));
                 by_status.order(plans::status).load(conn)
             })
             .await?;
@@ -235,6 +242,7 @@ fn row_of(new: NewPlan) -> QueryResult<PlanRow> {
         id: 0,
         actions: to_json(&plan.actions)?,
         work: to_json(&work)?,
+        org_id: plan.org_id.into(),
         plan_id: plan.plan_id,
         correlation_id: plan.correlation_id,
         session_id: plan.session_id,
@@ -255,6 +263,7 @@ impl PlanRow {
     pub(super) fn into_stored(self) -> QueryResult<StoredPlan> {
         let plan = Plan {
             plan_id: self.plan_id,
+            org_id: self.org_id.parse().unwrap_or_default(),
             correlation_id: self.correlation_id,
             session_id: self.session_id,
             intent: Intent { name: self.intent, confidence: self.confidence, target: self.target },

@@ -18,6 +18,7 @@ diesel::table! {
         created_at -> Text,
         updated_at -> Text,
         expires_at -> Text,
+        org_id -> Text,
     }
 }
 

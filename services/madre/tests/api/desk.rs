@@ -125,13 +125,15 @@ async fn serve(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpR
 
 fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse {
     assert_eq!(request.headers().get("x-vx11-token").and_then(|value| value.to_str().ok()), Some(TOKEN));
+    let org = request.headers().get("x-vx11-org").map_or("default", |org| org.to_str().expect("text"));
     let path = request.path().trim_start_matches("/operator/api/").to_owned();
     let parts: Vec<&str> = path.split('/').collect();
     let ok = |data: &Value| HttpResponse::Ok().json(json!({ "ok": true, "data": data, "timestamp": "" }));
     let mut requests = shared.requests.lock().expect("no panic");
     match (request.method().as_str(), parts.as_slice()) {
         ("POST", ["turns"]) => {
-            let turn: Value = serde_json::from_slice(body).expect("JSON");
+            let mut turn: Value = serde_json::from_slice(body).expect("JSON");
+            turn["org_id"] = json!(org);
             shared.turns.lock().expect("no panic").push(turn);
             ok(&json!({}))
         }
@@ -142,15 +144,18 @@ fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse 
             if requests.contains_key(&id) {
                 return HttpResponse::Conflict().json(json!({}));
             }
-            let made = opened(&asked);
+            let made = opened(&asked, org);
             requests.insert(id, made.clone());
             ok(&made)
         }
         ("GET", ["interventions", id]) => {
-            requests.get(*id).map_or_else(|| HttpResponse::NotFound().json(json!({})), ok)
+            let found = requests.get(*id).filter(|found| found["org_id"] == org);
+            found.map_or_else(|| HttpResponse::NotFound().json(json!({})), ok)
         }
         ("POST", ["interventions", id, what]) => {
-            let Some(found) = requests.get_mut(*id) else { return HttpResponse::NotFound().json(json!({})) };
+            let Some(found) = requests.get_mut(*id).filter(|found| found["org_id"] == org) else {
+                return HttpResponse::NotFound().json(json!({}));
+            };
             let is_done = match *what {
                 "cancel" => decide(found, "REJECTED", "service", "reject", &json!({ "reason": "withdrawn" })),
                 _ => redeem(shared, id, found, &serde_json::from_slice(body).expect("a body")),
@@ -176,10 +181,10 @@ fn redeem(shared: &Shared, id: &str, found: &mut Value, body: &RedeemBody) -> bo
 }
 
 /// An intervention as it is answered.
-fn opened(asked: &CreateIntervention) -> Value {
+fn opened(asked: &CreateIntervention, org: &str) -> Value {
     let mut made = serde_json::to_value(asked).expect("JSON");
     let more = json!({
-        "org_id": "default", "status": "PENDING", "context": asked.context, "created_by": "service", "created_at": "",
+        "org_id": org, "status": "PENDING", "context": asked.context, "created_by": "service", "created_at": "",
         "escalation": [], "escalated": 0, "votes": [], "format": "vx11", "version": 1,
     });
     made.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());

@@ -5,6 +5,7 @@ mod chat;
 mod desk;
 mod fixture;
 mod maintenance;
+mod orgs;
 mod outage;
 mod plans;
 mod power;

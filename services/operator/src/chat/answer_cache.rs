@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use vx11_contracts::chat::{ChatResponse, ChatStatus};
+use vx11_contracts::identity::OrgId;
 
 use super::{Accepted, Provider};
 
@@ -15,8 +16,8 @@ const CAPACITY: u64 = 4 * 1024 * 1024;
 /// it.
 const OVERHEAD: usize = 1024;
 
-/// Session, message, and who was to answer.
-type Key = (Arc<str>, Arc<str>, Provider);
+/// Whose session, which, the message, and who was to answer.
+type Key = (OrgId, Arc<str>, Arc<str>, Provider);
 
 /// Answers by session and message. A cache: losing it only costs another provider call.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl AnswerCache {
             return Self(None);
         }
         let weigh = |key: &Key, answer: &Arc<ChatResponse>| {
-            u32::try_from(key.0.len() + key.1.len() + answer.response.len() + OVERHEAD).unwrap_or(u32::MAX)
+            u32::try_from(key.1.len() + key.2.len() + answer.response.len() + OVERHEAD).unwrap_or(u32::MAX)
         };
         Self(Some(Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(ttl).build()))
     }
@@ -52,5 +53,6 @@ impl AnswerCache {
 }
 
 fn key(asked: &Accepted) -> Key {
-    (asked.session_id.as_str().into(), asked.request.message.as_str().into(), asked.provider.clone())
+    let org = asked.asker.org.clone();
+    (org, asked.session_id.as_str().into(), asked.request.message.as_str().into(), asked.provider.clone())
 }

@@ -14,7 +14,7 @@ use vx11_contracts::switch::{Attempt, Message, Role, SwitchChatRequest, SwitchCh
 
 use super::Provider;
 use crate::clients::switch::SwitchError;
-use crate::clients::{Limit, Madre, Switch};
+use crate::clients::{CallHeaders, Limit, Madre, Switch};
 use crate::metrics::Metrics;
 
 /// Something to answer.
@@ -32,8 +32,17 @@ pub(crate) struct Question {
     pub(crate) metadata: Map<String, Value>,
     /// Who is to answer.
     pub(crate) provider: Provider,
+    /// The organisation that asks, where it is to be said.
+    pub(crate) org: Option<HeaderValue>,
     /// The intervention by which a person has approved it.
     pub(crate) intervention: Option<HeaderValue>,
+}
+
+impl Question {
+    /// What calls for it say of whom they are for.
+    pub(super) fn on_behalf(&self) -> CallHeaders<'_> {
+        CallHeaders { org: self.org.as_ref(), intervention: self.intervention.as_ref() }
+    }
 }
 
 /// What comes of a question.
@@ -95,7 +104,7 @@ impl Engine {
         tracing::info!(route = "switch", "chat routed");
         let request = switch_request(question, context, false);
         let limit = self.switch_limit(context);
-        match self.switch.chat(&request, context, question.intervention.as_ref(), limit).await {
+        match self.switch.chat(&request, context, question.on_behalf(), limit).await {
             Ok(Accepted::Answer(answer)) => Ok(Reply::Answer(from_switch(answer))),
             Ok(Accepted::Later(held)) => Ok(Reply::Held(held)),
             Err(error) => self.fall_back(question, context, &error).await.map(Reply::Answer),
@@ -152,7 +161,8 @@ impl Engine {
             correlation_id: Some(context.correlation_id.to_string()),
             context: question.context.clone(),
         };
-        match self.madre.chat(&request, context, limit).await {
+        let on_behalf = CallHeaders { intervention: None, ..question.on_behalf() };
+        match self.madre.chat(&request, context, on_behalf, limit).await {
             Ok(answer) => Ok(from_madre(answer, fallback_source)),
             Err(error) => {
                 let expired = context.deadline.is_some_and(|deadline| deadline.is_expired());

@@ -13,7 +13,7 @@ use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
 
 use super::abandoned::Abandoned;
-use super::{Accepted, Answer, AnswerCache, Engine, Limits, Question, Reply, StreamLimits, record};
+use super::{Accepted, Answer, AnswerCache, Asker, Engine, Limits, Question, Reply, StreamLimits, record};
 use crate::metrics::Metrics;
 use crate::store::{Record, Store, action};
 
@@ -45,8 +45,13 @@ impl Chat {
     ///
     /// # Errors
     /// `invalid_field`, `message_too_long`.
-    pub(crate) fn accept(&self, request: ChatRequest, context: RequestContext) -> Result<Accepted, ApiError> {
-        let accepted = Accepted::new(request, context, self.limits)?;
+    pub(crate) fn accept(
+        &self,
+        request: ChatRequest,
+        asker: Asker,
+        context: RequestContext,
+    ) -> Result<Accepted, ApiError> {
+        let accepted = Accepted::new(request, asker, context, self.limits)?;
         tracing::Span::current().record("correlation_id", &*accepted.context.correlation_id);
         Ok(accepted)
     }
@@ -56,7 +61,7 @@ impl Chat {
     /// # Errors
     /// `rate_limited`.
     pub(crate) fn admit(&self, asked: &Accepted) -> Result<(), ApiError> {
-        let admitted = self.rate.check(&asked.session_id, Instant::now());
+        let admitted = self.rate.check(&asked.asker.session(&asked.session_id), Instant::now());
         admitted.map(drop).map_err(|refused| {
             let seconds = refused.0.as_secs_f64().ceil().max(1.0) as u64;
             ApiError::rate_limited(seconds, "this session has sent too many messages")
@@ -102,7 +107,8 @@ impl Chat {
     /// The question with its session's history. A store that does not answer costs the history, not the chat.
     pub(crate) async fn question(&self, asked: &Accepted) -> Question {
         let history = if asked.known_session && self.history_turns > 0 {
-            let recent = self.store.recent_exchanges(&asked.session_id, None, self.history_turns).await;
+            let own = self.store.of(&asked.asker.org);
+            let recent = own.recent_exchanges(&asked.session_id, None, self.history_turns).await;
             recent.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the session's history cannot be read; the chat goes on without it");
                 Vec::new()
@@ -117,6 +123,7 @@ impl Chat {
             context: asked.request.context.clone(),
             metadata: asked.request.metadata.clone(),
             provider: asked.provider.clone(),
+            org: asked.asker.told.clone(),
             intervention: asked.intervention.clone(),
         }
     }

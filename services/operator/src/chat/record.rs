@@ -10,6 +10,7 @@ use vx11_contracts::event::Action;
 use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::Attempt;
 use vx11_contracts::time;
+use vx11_store::OrgColumn;
 
 use super::{Accepted, Answer};
 use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record};
@@ -116,6 +117,7 @@ pub(super) fn abandoned(asked: &Accepted, elapsed: Duration) -> Record {
 fn turn(asked: &Accepted, body: &ChatResponse, answer: &Answer, timestamp: String) -> NewTurn {
     let usage = answer.usage.as_ref();
     NewTurn {
+        org_id: OrgColumn(asked.asker.org.clone()),
         timestamp,
         session_id: asked.session_id.clone(),
         correlation_id: asked.context.correlation_id.to_string(),
@@ -146,6 +148,7 @@ fn extras(asked: &Accepted) -> Option<String> {
 
 fn action(asked: &Accepted, status: &str, notes: Option<String>) -> Action {
     Action {
+        org_id: asked.asker.org.clone(),
         session_id: Some(asked.session_id.clone()),
         notes,
         ..store::action(&*asked.context.correlation_id, "chat", "chat", status)
@@ -154,6 +157,7 @@ fn action(asked: &Accepted, status: &str, notes: Option<String>) -> Action {
 
 fn performance(asked: &Accepted, status: u16, latency_ms: u64, timestamp: String) -> NewPerformance {
     NewPerformance {
+        org_id: OrgColumn(asked.asker.org.clone()),
         timestamp,
         correlation_id: asked.context.correlation_id.to_string(),
         session_id: Some(asked.session_id.clone()),

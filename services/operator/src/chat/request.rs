@@ -6,6 +6,8 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::chat::{ChatRequest, MAX_ID_CHARS};
 
+use super::Asker;
+
 /// Bounds of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -40,6 +42,8 @@ impl Provider {
 pub(crate) struct Accepted {
     /// As it came.
     pub(crate) request: ChatRequest,
+    /// On whose behalf.
+    pub(crate) asker: Asker,
     /// Whose conversation it is part of.
     pub(crate) session_id: String,
     /// Whether the caller named the session, so that it may have a history.
@@ -57,7 +61,12 @@ impl Accepted {
     ///
     /// # Errors
     /// `invalid_field` for a blank message or an unusable id, `message_too_long`.
-    pub(crate) fn new(request: ChatRequest, context: RequestContext, limits: Limits) -> Result<Self, ApiError> {
+    pub(crate) fn new(
+        request: ChatRequest,
+        asker: Asker,
+        context: RequestContext,
+        limits: Limits,
+    ) -> Result<Self, ApiError> {
         check_message(&request.message, limits)?;
         let context = match &request.correlation_id {
             Some(id) => context.with_correlation_id(valid("correlation_id", id)?),
@@ -69,7 +78,7 @@ impl Accepted {
             None => (uuid::Uuid::now_v7().to_string(), false),
         };
         let provider = Provider::parse(request.provider.as_deref());
-        Ok(Self { request, session_id, known_session, provider, context, intervention: None })
+        Ok(Self { request, asker, session_id, known_session, provider, context, intervention: None })
     }
 }
 

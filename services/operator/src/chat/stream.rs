@@ -100,8 +100,7 @@ async fn open(chat: &Chat, question: &Question, context: &RequestContext) -> Ope
     }
     tracing::info!(route = "switch", "chat routed");
     let request = switch_request(question, context, true);
-    let (intervention, limit) = (question.intervention.as_ref(), engine.switch_limit(context));
-    match engine.switch.chat_stream(&request, context, intervention, limit).await {
+    match engine.switch.chat_stream(&request, context, question.on_behalf(), engine.switch_limit(context)).await {
         Ok(response) => {
             let StreamLimits { idle, total } = chat.stream_limits;
             let total = engine.before_madre(context).map_or(total, |left| total.min(left));

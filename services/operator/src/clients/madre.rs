@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use vx11_chassis::RequestContext;
 use vx11_chassis::client::{CallError, ServiceClient};
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::madre::{MadreChatRequest, MadreChatResponse};
 use vx11_contracts::power::{OpenWindowRequest, PolicyStatus, PowerState, WindowClosed, WindowOpened};
 use vx11_resilience::Breaker;
 
-use super::HealthGate;
 use super::limit::{Limit, Verdict, verdict};
+use super::{CallHeaders, HealthGate};
 
 /// Longest wait for anything but chat.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -63,10 +65,12 @@ impl Madre {
         &self,
         request: &MadreChatRequest,
         context: &RequestContext,
+        on_behalf: CallHeaders<'_>,
         limit: Limit,
     ) -> Result<MadreChatResponse, MadreError> {
         let permit = self.breaker.try_acquire().map_err(|_| MadreError::CircuitOpen)?;
-        let answer = self.client.post("/madre/chat", request, context, limit.wait).await;
+        let client = on_behalf.on(&self.client);
+        let answer = client.post("/madre/chat", request, context, limit.wait).await;
         match answer.as_ref().map_err(|error| verdict(error, limit)) {
             Ok(_) | Err(Verdict::Well) => _ = permit.success(),
             Err(Verdict::Unwell) => _ = permit.failure(),
@@ -115,18 +119,27 @@ impl Madre {
         self.client.post("/madre/power/window/close", &Value::Object(serde_json::Map::new()), context, LIMIT).await
     }
 
-    /// madre's part of a request's trail.
+    /// madre's part of a request's trail, as far as it is of `org`.
     ///
     /// # Errors
     /// When the call fails.
-    pub(crate) async fn audit(&self, correlation_id: &str, context: &RequestContext) -> Result<Vec<Action>, CallError> {
+    pub(crate) async fn audit(
+        &self,
+        org: &OrgId,
+        correlation_id: &str,
+        context: &RequestContext,
+    ) -> Result<Vec<Action>, CallError> {
         let mut path =
             url::Url::parse("http://m/madre/audit/").map_err(|error| CallError::Schema(error.to_string()))?;
         if let Ok(mut segments) = path.path_segments_mut() {
             segments.pop_if_empty().push(correlation_id);
         }
-        let trail: Trail = self.get(path.path(), context).await?;
-        Ok(trail.actions)
+        let told = HeaderValue::from_str(org.as_str()).ok();
+        let client = CallHeaders { org: told.as_ref(), intervention: None }.on(&self.client);
+        let Trail { mut actions } = client.get(path.path(), context, LIMIT).await?;
+        // An older madre tells of everybody's.
+        actions.retain(|action| action.org_id == *org);
+        Ok(actions)
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str, context: &RequestContext) -> Result<A, CallError> {

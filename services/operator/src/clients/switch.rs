@@ -1,20 +1,18 @@
 //! The switch, as operator calls it: gated by its health, guarded by a breaker, bounded by a limit.
 
-use std::borrow::Cow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
 use vx11_chassis::RequestContext;
 use vx11_chassis::client::{Accepted, CallError, ServiceClient};
+use vx11_contracts::ErrorCode;
 use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
-use vx11_contracts::{ErrorCode, headers};
 use vx11_http_client::Response;
 use vx11_resilience::Breaker;
 
-use super::HealthGate;
 use super::limit::{Limit, Verdict, verdict};
+use super::{CallHeaders, HealthGate};
 
 const CHAT: &str = "/switch/chat";
 
@@ -45,11 +43,13 @@ impl SwitchError {
     }
 
     /// The envelope of an answer that no other engine may give another one in place of: one that is the caller's to mend,
-    /// such as an unknown provider, or one of a rule that wants a person's approval first.
+    /// such as an unknown provider, one of a rule that wants a person's approval first, or of its organisation's limits.
     pub(crate) fn is_final(&self) -> Option<&vx11_contracts::ErrorBody> {
+        use ErrorCode as E;
         self.body().filter(|body| {
             let code = body.error.code;
-            matches!(code, ErrorCode::UnknownProvider | ErrorCode::ModelNotFound) || is_of_a_rule(code)
+            let is_to_be_mended = matches!(code, E::UnknownProvider | E::ModelNotFound | E::ModelNotAllowed);
+            is_to_be_mended || is_of_a_rule(code) || body.error.limit_of.is_some()
         })
     }
 
@@ -68,10 +68,14 @@ pub(crate) fn is_of_a_rule(code: ErrorCode) -> bool {
     matches!(code, E::HeldRejected | E::HeldExpired | E::HeldPending | E::HoldUnavailable)
 }
 
-/// What a failed call says about the switch. A rule's refusal is its daily work, whatever its status.
+/// What a failed call says about the switch. A rule's refusal, or a limit's, is its daily work, whatever its status.
 fn judge(error: &CallError, limit: Limit) -> Verdict {
     match error {
-        CallError::Status { body: Some(body), .. } if is_of_a_rule(body.error.code) => Verdict::Well,
+        CallError::Status { body: Some(body), .. }
+            if is_of_a_rule(body.error.code) || body.error.limit_of.is_some() =>
+        {
+            Verdict::Well
+        }
         error => verdict(error, limit),
     }
 }
@@ -92,8 +96,7 @@ impl Switch {
         self.gate.is_healthy()
     }
 
-    /// Asks for a whole answer, or hears that a person looks at the request first. `intervention`: the one by which it
-    /// was approved.
+    /// Asks for a whole answer, or hears that a person looks at the request first.
     ///
     /// # Errors
     /// When it is not worth asking, or the call fails.
@@ -101,10 +104,10 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
-        intervention: Option<&HeaderValue>,
+        on_behalf: CallHeaders<'_>,
         limit: Limit,
     ) -> Result<Accepted<SwitchChatResponse, Held>, SwitchError> {
-        let client = self.client_with(intervention);
+        let client = on_behalf.on(&self.client);
         let call = pin!(async {
             let answer = client.post_or_later::<SwitchChatResponse, Held>(CHAT, request, context, limit.wait).await?;
             match &answer {
@@ -126,22 +129,12 @@ impl Switch {
         &self,
         request: &SwitchChatRequest,
         context: &RequestContext,
-        intervention: Option<&HeaderValue>,
+        on_behalf: CallHeaders<'_>,
         limit: Limit,
     ) -> Result<Response, SwitchError> {
-        let client = self.client_with(intervention);
+        let client = on_behalf.on(&self.client);
         let call = pin!(client.post_stream(CHAT, request, context, limit.wait));
         self.guarded(call, limit, request.provider.is_some()).await
-    }
-
-    fn client_with(&self, intervention: Option<&HeaderValue>) -> Cow<'_, ServiceClient> {
-        match intervention {
-            None => Cow::Borrowed(&self.client),
-            Some(id) => {
-                let name = HeaderName::from_static(headers::INTERVENTION);
-                Cow::Owned(self.client.clone().with_header(name, id.clone()))
-            }
-        }
     }
 
     /// A stream of the switch's broke off without a word.

@@ -146,10 +146,14 @@ fn three_digits(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use vx11_contracts::identity::OrgId;
+    use vx11_store::OrgColumn;
+
     use super::*;
 
     fn row(latency_ms: i64) -> NewPerformance {
         NewPerformance {
+            org_id: OrgColumn(OrgId::platform()),
             timestamp: "2026-11-21T04:05:06.789Z".to_owned(),
             correlation_id: String::new(),
             session_id: None,

@@ -15,6 +15,7 @@ use vx11_contracts::operator::{AuditTrail, Envelope, Page};
 use vx11_contracts::time;
 use vx11_store::trail::ActionQuery;
 
+use super::reader::Reader;
 use super::{page_size, store_error};
 use crate::state::State;
 
@@ -43,9 +44,19 @@ pub(crate) struct AuditQuery {
     before: Option<String>,
     /// 1 to 500; 50 where absent.
     limit: Option<u32>,
+    /// Another organisation, for ADMINs of the platform.
+    org: Option<String>,
 }
 
-/// What was done, the latest first.
+/// Whose trail.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrailQuery {
+    /// Another organisation, for ADMINs of the platform.
+    org: Option<String>,
+}
+
+/// What was done in the organisation, the latest first.
 #[utoipa::path(operation_id = "list_actions", tag = "audit", params(AuditQuery), responses(
     (status = 200, body = Envelope<Page<Action>>),
     (status = 422, body = ErrorBody),
@@ -53,6 +64,7 @@ pub(crate) struct AuditQuery {
 #[get("/audit")]
 pub(crate) async fn list(
     state: Data<State>,
+    reader: Reader,
     query: Query<AuditQuery>,
 ) -> Result<web::Json<Envelope<Page<Action>>>, ApiError> {
     let query = query.0;
@@ -68,29 +80,34 @@ pub(crate) async fn list(
         until: query.until.map(|text| stored_time("until", &text)).transpose()?,
         before_id: before_id.map_err(|_| ApiError::invalid_field("before", "must be the `next` of an earlier page"))?,
     };
-    let items = state.store.list_actions(conditions, limit).await.map_err(store_error)?;
+    let org = reader.whose(&state, query.org.as_deref(), "trail").await?;
+    let items = state.store.of(&org).list_actions(conditions, limit).await.map_err(store_error)?;
     let full = items.len() == limit as usize;
     let next = items.last().filter(|_| full).map(|last| last.id.to_string());
     Ok(web::Json(Envelope::new(Page { items, next })))
 }
 
-/// What every service did for one request, oldest first.
-#[utoipa::path(operation_id = "find_trail", tag = "audit", params(("correlation_id" = String, Path)), responses(
+/// What every service did for one request of the organisation, oldest first.
+#[utoipa::path(operation_id = "find_trail", tag = "audit", params(("correlation_id" = String, Path), TrailQuery), responses(
     (status = 200, body = Envelope<AuditTrail>),
     (status = 404, body = ErrorBody),
 ))]
 #[get("/audit/{correlation_id}")]
 pub(crate) async fn trail(
     state: Data<State>,
+    reader: Reader,
     context: RequestContext,
     correlation_id: web::Path<String>,
+    query: Query<TrailQuery>,
 ) -> Result<web::Json<Envelope<AuditTrail>>, ApiError> {
     let id = correlation_id.into_inner();
+    let org = reader.whose(&state, query.0.org.as_deref(), "trail").await?;
+    let own = state.store.of(&org);
     let ours = ActionQuery { correlation_id: Some(id.clone()), ..ActionQuery::default() };
-    let mut actions = state.store.list_actions(ours, TRAIL).await.map_err(store_error)?;
-    let turns = state.store.turns_of_request(&id).await.map_err(store_error)?;
+    let mut actions = own.list_actions(ours, TRAIL).await.map_err(store_error)?;
+    let turns = own.turns_of_request(&id).await.map_err(store_error)?;
     let mut incomplete = BTreeMap::new();
-    match state.madre.audit(&id, &context).await {
+    match state.madre.audit(&org, &id, &context).await {
         Ok(theirs) => actions.extend(theirs),
         Err(error) => {
             incomplete.insert("madre".to_owned(), error.to_string());

@@ -93,6 +93,7 @@ impl Attempt<'_> {
     async fn note(&self, status: &str, who: Option<(&OrgId, &str)>, reason: &str) {
         let org = who.map(|(org, _)| org);
         let row = Action {
+            org_id: org.cloned().unwrap_or_default(),
             target: who.map(|(_, pilot_id)| pilot_id.to_owned()),
             notes: Some(json!({"org": org, "way": self.way, "from": self.address, "reason": reason}).to_string()),
             ..action(&*self.context.correlation_id, self.action, "identity", status)

@@ -7,6 +7,7 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RET
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, post};
 use futures_util::StreamExt;
+use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
 use vx11_chassis::header_names::{INTERVENTION, STORAGE};
 use vx11_chassis::{ApiError, RequestContext, sse};
@@ -15,7 +16,7 @@ use vx11_contracts::intervention::Held;
 use vx11_contracts::{ErrorBody, ErrorCode};
 
 use super::performance::Recorded;
-use crate::chat::{Accepted, Reply, frames};
+use crate::chat::{Accepted, Asker, Reply, frames};
 use crate::state::State;
 
 /// Answer a message; as server-sent events where `stream` or the `Accept` header asks for them.
@@ -36,12 +37,13 @@ use crate::state::State;
 pub(crate) async fn chat(
     state: Data<State>,
     http: HttpRequest,
+    caller: Caller,
     context: RequestContext,
     body: Json<ChatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     let streamed = body.0.stream || accepts_events(&http);
-    let asked = state.chat.accept(body.0, context)?;
+    let asked = state.chat.accept(body.0, Asker::of(&caller.0), context)?;
     let asked = Accepted { intervention: intervention(&http)?, ..asked };
     http.extensions_mut().insert(asked.context.clone());
     state.chat.admit(&asked)?;

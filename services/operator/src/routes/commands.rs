@@ -6,6 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpMessage, HttpRequest, post};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::ChatRequest;
@@ -15,8 +16,8 @@ use vx11_contracts::{ErrorBody, ErrorCode};
 
 use super::performance::Recorded;
 use super::{madre_error, status, window};
-use crate::chat::Reply;
-use crate::clients::{Limit, MadreError};
+use crate::chat::{Asker, Reply};
+use crate::clients::{CallHeaders, Limit, MadreError};
 use crate::state::State;
 
 /// The commands there are.
@@ -31,6 +32,7 @@ const KNOWN: [&str; 5] = ["status", "open_window", "close_window", "spawn", "mes
 pub(crate) async fn run(
     state: Data<State>,
     http: HttpRequest,
+    caller: Caller,
     context: RequestContext,
     body: Json<CommandRequest>,
 ) -> Result<web::Json<Envelope<CommandResult>>, ApiError> {
@@ -40,7 +42,7 @@ pub(crate) async fn run(
         "open_window" => open_window(&state, &context, args).await,
         "close_window" => window::close_window(&state, &context).await.and_then(to_value),
         "spawn" => spawn(&state, &context, args).await,
-        "message" => message(&state, &http, context, args).await,
+        "message" => message(&state, &http, Asker::of(&caller.0), context, args).await,
         _ => return Ok(web::Json(Envelope::new(unknown(command)))),
     };
     Ok(web::Json(Envelope::new(result(command, outcome))))
@@ -64,7 +66,7 @@ async fn spawn(state: &State, context: &RequestContext, mut args: Map<String, Va
         context: args,
     };
     let limit = Limit::within(context, state.config.chat.madre_timeout);
-    match state.madre.chat(&request, context, limit).await {
+    match state.madre.chat(&request, context, CallHeaders::default(), limit).await {
         Ok(answer) => to_value(answer),
         Err(MadreError::Failed(error)) => Err(madre_error(error)),
         Err(error @ MadreError::CircuitOpen) => {
@@ -76,12 +78,13 @@ async fn spawn(state: &State, context: &RequestContext, mut args: Map<String, Va
 async fn message(
     state: &State,
     http: &HttpRequest,
+    asker: Asker,
     context: RequestContext,
     args: Map<String, Value>,
 ) -> Result<Value, ApiError> {
     let started = Instant::now();
     let request: ChatRequest = arguments(args)?;
-    let asked = state.chat.accept(request, context)?;
+    let asked = state.chat.accept(request, asker, context)?;
     state.chat.admit(&asked)?;
     http.extensions_mut().insert(Recorded);
     match state.chat.answer(&asked, started).await? {

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use vx11_chassis::auth::{Caller, STREAM_TOKEN_TTL, mint_stream_token_for};
+use vx11_chassis::auth::{Caller, Proof, STREAM_TOKEN_TTL, mint_stream_token_for};
 use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
 use vx11_contracts::event::SseToken;
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::{ErrorBody, ErrorCode, headers};
 
+use super::reader::Reader;
 use super::store_error;
 use crate::events::event;
 use crate::state::State;
@@ -33,6 +34,8 @@ pub(crate) struct EventsQuery {
     follow: bool,
     /// As the header `Last-Event-ID`, for the first request of a browser, which cannot set headers.
     last_event_id: Option<i64>,
+    /// Another organisation, for ADMINs of the platform.
+    org: Option<String>,
     /// A stream token, for browsers; checked by the guard.
     #[serde(rename = "token")]
     _token: Option<String>,
@@ -51,26 +54,30 @@ pub(crate) async fn token(state: Data<State>, caller: Caller) -> Result<HttpResp
     })))
 }
 
-/// Events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
+/// The organisation's events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
 #[utoipa::path(operation_id = "stream_events", tag = "events", params(EventsQuery), responses(
     (status = 200, body = String, content_type = "text/event-stream"),
+    (status = 429, body = ErrorBody, description = "too many streams of the organisation are open"),
     (status = 503, body = ErrorBody),
 ))]
 #[get("/events")]
 pub(crate) async fn events(
     state: Data<State>,
     http: HttpRequest,
+    reader: Reader,
+    mut proof: Proof,
     query: Query<EventsQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let after = match http.headers().get("last-event-id") {
         Some(value) => Some(parse_id(value.to_str().unwrap_or_default())?),
         None => query.0.last_event_id,
     };
+    let org = reader.whose(&state, query.0.org.as_deref(), "events").await?;
     let config = &state.config.events;
     if !query.0.follow {
         let rows = match after {
-            Some(id) => state.store.actions_after(id, config.backlog).await,
-            None => state.events.backlog(config.backlog).await,
+            Some(id) => state.store.of(&org).actions_after(id, config.backlog).await,
+            None => state.events.backlog(&org, config.backlog).await,
         };
         let frames: Vec<Bytes> = rows.map_err(store_error)?.iter().map(event).collect();
         return Ok(respond(futures_util::stream::iter(frames)));
@@ -79,8 +86,14 @@ pub(crate) async fn events(
     if metrics.event_streams() >= i64::try_from(config.max_streams).unwrap_or(i64::MAX) {
         return Err(ApiError::new(ErrorCode::Overloaded, "too many event streams are open").with_retry_after(5));
     }
-    let guard = metrics.event_stream();
-    Ok(respond(state.events.follow(after, config.clone(), state.shutdown.clone(), guard)))
+    if !org.is_platform() && state.events.streams_of(&org) >= config.max_streams_per_org {
+        let detail = "too many event streams of this organisation are open";
+        return Err(ApiError::rate_limited(5, detail));
+    }
+    let standing = proof.brought().await.ok_or_else(|| ApiError::internal("nobody was let in"))?;
+    let (standing, guard) = (standing.map_err(ApiError::from)?, metrics.event_stream());
+    let events = state.events.follow(&org, after, standing, config.clone(), state.shutdown.clone(), guard);
+    Ok(respond(events))
 }
 
 fn respond(frames: impl Stream<Item = Bytes> + 'static) -> HttpResponse {

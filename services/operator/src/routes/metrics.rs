@@ -13,6 +13,7 @@ use vx11_contracts::ErrorBody;
 use vx11_contracts::operator::{Envelope, MetricsSummary};
 use vx11_contracts::time;
 
+use super::reader::{ALL, Reader};
 use super::store_error;
 use crate::domain::period::Period;
 use crate::state::State;
@@ -23,9 +24,11 @@ use crate::state::State;
 pub(crate) struct MetricsQuery {
     /// `1h` (the default), `6h` or `24h`.
     period: Option<String>,
+    /// Another organisation, or `*` for all together: for ADMINs of the platform.
+    org: Option<String>,
 }
 
-/// How requests went lately; up to five minutes old.
+/// How the organisation's requests went lately; up to five minutes old.
 #[utoipa::path(operation_id = "sum_up_requests", tag = "metrics", params(MetricsQuery), responses(
     (status = 200, body = Envelope<MetricsSummary>),
     (status = 422, body = ErrorBody),
@@ -33,18 +36,30 @@ pub(crate) struct MetricsQuery {
 #[get("/metrics")]
 pub(crate) async fn metrics(
     state: Data<State>,
+    reader: Reader,
     context: RequestContext,
     query: Query<MetricsQuery>,
 ) -> Result<web::Json<Envelope<MetricsSummary>>, ApiError> {
     let word = query.0.period.as_deref().unwrap_or("1h");
     let period = Period::parse(word).ok_or_else(|| ApiError::invalid_field("period", "must be 1h, 6h or 24h"))?;
+    let org = match query.0.org.as_deref() {
+        Some(ALL) => {
+            reader.see_all(&state, "metrics").await?;
+            None
+        }
+        asked => Some(reader.whose(&state, asked, "metrics").await?),
+    };
     let now = Instant::now();
     let correlation_id = context.correlation_id.to_string();
-    if let Some(summary) = state.summaries.get(period, now) {
+    if let Some(summary) = state.summaries.get(&org, period, now) {
         return Ok(web::Json(Envelope::new(MetricsSummary { correlation_id, ..summary })));
     }
     let since = period.first_minute(Timestamp::now());
-    let sum = state.store.performance_since(since).await.map_err(store_error)?;
+    let sum = match &org {
+        Some(org) => state.store.of(org).performance_since(since).await,
+        None => state.store.performance_of_all_since(since).await,
+    };
+    let sum = sum.map_err(store_error)?;
     let summary = MetricsSummary {
         correlation_id,
         period: period.as_str().to_owned(),
@@ -54,6 +69,6 @@ pub(crate) async fn metrics(
         provider_usage: sum.providers().clone(),
         generated_at: time::now(),
     };
-    state.summaries.put(period, now, summary.clone());
+    state.summaries.put(org, period, now, summary.clone());
     Ok(web::Json(Envelope::new(summary)))
 }

@@ -2,13 +2,16 @@
 
 use std::time::Instant;
 
-use actix_web::HttpMessage;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage};
+use vx11_chassis::auth::Caller;
 use vx11_chassis::{ApiError, RequestContext};
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::time;
+use vx11_store::OrgColumn;
 
 use crate::state::State;
 use crate::store::{NewPerformance, Record};
@@ -34,9 +37,12 @@ pub(super) async fn record<B: MessageBody + 'static>(
 
 fn row<B>(response: &ServiceResponse<B>, started: Instant) -> NewPerformance {
     let request = response.request();
+    // What nobody in particular asks for, such as to log in, is the platform's own.
+    let org = Caller::extract(request).into_inner().map_or_else(|_| OrgId::platform(), |caller| caller.0.org);
     let context = request.extensions().get::<RequestContext>().cloned();
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
     NewPerformance {
+        org_id: OrgColumn(org),
         timestamp: time::now(),
         correlation_id: context.map(|context| context.correlation_id.to_string()).unwrap_or_default(),
         session_id: None,

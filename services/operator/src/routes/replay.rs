@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::post;
 use actix_web::web::{self, Data};
+use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
@@ -12,7 +13,7 @@ use vx11_contracts::event::Action;
 use vx11_contracts::operator::{Envelope, Replay, ReplayRequest, Turn};
 
 use super::store_error;
-use crate::chat::{Accepted, Provider, Question};
+use crate::chat::{Accepted, Asker, Provider, Question};
 use crate::domain::difference::compare;
 use crate::state::State;
 use crate::store::{Record, action};
@@ -29,16 +30,19 @@ const COMPARISON: Duration = Duration::from_millis(500);
 #[post("/replay/{correlation_id}")]
 pub(crate) async fn replay(
     state: Data<State>,
+    caller: Caller,
     context: RequestContext,
     correlation_id: web::Path<String>,
     body: Json<ReplayRequest>,
 ) -> Result<web::Json<Envelope<Replay>>, ApiError> {
-    let found = state.store.find_turn(&correlation_id).await.map_err(store_error)?;
+    let asker = Asker::of(&caller.0);
+    let own = state.store.of(&asker.org);
+    let found = own.find_turn(&correlation_id).await.map_err(store_error)?;
     let turn = found.ok_or_else(|| ApiError::not_found("answered chat with this correlation id"))?;
     let extras = turn.extras();
     let provider = body.0.provider.or(extras.provider);
     let limit = state.config.chat.history_turns;
-    let history = state.store.recent_exchanges(&turn.session_id, Some(turn.id), limit).await.map_err(store_error)?;
+    let history = own.recent_exchanges(&turn.session_id, Some(turn.id), limit).await.map_err(store_error)?;
     let question = Question {
         message: turn.message.clone(),
         history,
@@ -46,6 +50,7 @@ pub(crate) async fn replay(
         context: extras.context,
         metadata: extras.metadata,
         provider: Provider::parse(provider.as_deref()),
+        org: asker.told.clone(),
         intervention: None,
     };
     let asked = Accepted {
@@ -58,6 +63,7 @@ pub(crate) async fn replay(
             provider,
             stream: false,
         },
+        asker,
         session_id: turn.session_id.clone(),
         known_session: true,
         provider: question.provider.clone(),
@@ -79,6 +85,7 @@ pub(crate) async fn replay(
 fn note(state: &State, original: &Turn, asked: &Accepted, identical: bool) {
     let notes = serde_json::json!({ "identical": identical, "provider": asked.request.provider });
     let row = Action {
+        org_id: asked.asker.org.clone(),
         session_id: Some(original.session_id.clone()),
         target: Some(original.correlation_id.clone()),
         notes: Some(notes.to_string()),

@@ -1,7 +1,7 @@
 //! What each route asks of callers that come with a token or key of their own.
 //!
-//! What has no organisation yet (sessions, the trail of requests, sums over all of them) is open to the platform's own
-//! organisation only: a tenant would see what others did.
+//! What people see is their own organisation's. Only what is of the installation as a whole, as its configuration, is open
+//! to the platform's own organisation alone.
 
 use actix_web::http::Method;
 use vx11_chassis::auth::{Access, Rule};
@@ -41,7 +41,7 @@ macro_rules! rules {
 
 rules! {
     operator {
-        POST "/chat" NeedsOfPlatform(Chat);
+        POST "/chat" Needs(Chat);
         POST "/chat/commands" NeedsOfPlatform(ManagePower);
         POST "/chat/window/open" Needs(ManagePower);
         POST "/chat/window/close" Needs(ManagePower);
@@ -49,18 +49,18 @@ rules! {
         GET "/status" Needs(ReadMetrics);
         GET "/config" NeedsOfPlatform(ReadMetrics);
         POST "/events/sse-token" Known;
-        GET "/events" NeedsOfPlatform(ReadSessions);
-        GET "/metrics" NeedsOfPlatform(ReadMetrics);
-        GET "/sessions" NeedsOfPlatform(ReadSessions);
-        GET "/sessions/{id}" NeedsOfPlatform(ReadSessions);
-        GET "/audit" NeedsOfPlatform(ReadAudit);
-        GET "/audit/{correlation_id}" NeedsOfPlatform(ReadAudit);
+        GET "/events" Needs(ReadSessions);
+        GET "/metrics" Needs(ReadMetrics);
+        GET "/sessions" Needs(ReadSessions);
+        GET "/sessions/{id}" Needs(ReadSessions);
+        GET "/audit" Needs(ReadAudit);
+        GET "/audit/{correlation_id}" Needs(ReadAudit);
         GET "/audit-log" Needs(ReadAudit);
         GET "/audit-log/verify" Needs(VerifyAudit);
-        POST "/replay/{correlation_id}" NeedsOfPlatform(Replay);
+        POST "/replay/{correlation_id}" Needs(Replay);
         GET "/circuit-breakers" Needs(ReadMetrics);
         POST "/maintenance" Needs(ManagePower);
-        POST "/turns" Needs(ManagePower);
+        POST "/turns" Services;
         GET "/webhooks/deliveries" Needs(ManagePolicies);
         POST "/webhooks/deliveries/{id}/retry" Needs(ManagePolicies);
         POST "/units" Needs(ReportUnits);
@@ -145,7 +145,7 @@ mod tests {
              calls each cell with a key of each role.\n\nWhat stands here is for callers with an access token or an API \
              key of their own, which needs the permission's\nscope too ([permissions](permissions.md)). The shared token \
              opens every route. **platform**: only in the\norganisation `default`, which keeps the installation; \
-             where a role below ADMIN has that, the route's rows have\nno organisation yet.\n\n{}",
+             what the route shows or changes is of the installation\nas a whole.\n\n{}",
             route_table(RULES)
         );
         if std::env::var_os("UPDATE_DOCS").is_some() {

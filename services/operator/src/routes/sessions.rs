@@ -10,6 +10,7 @@ use vx11_chassis::extract::Query;
 use vx11_contracts::ErrorBody;
 use vx11_contracts::operator::{Envelope, Page, SessionDetail, SessionSummary};
 
+use super::reader::Reader;
 use super::{page_size, store_error};
 use crate::state::State;
 
@@ -21,6 +22,8 @@ pub(crate) struct ListQuery {
     before: Option<String>,
     /// 1 to 500; 50 where absent.
     limit: Option<u32>,
+    /// Another organisation, for ADMINs of the platform.
+    org: Option<String>,
 }
 
 /// Which turns.
@@ -31,18 +34,22 @@ pub(crate) struct DetailQuery {
     after: Option<i64>,
     /// 1 to 500; 50 where absent.
     limit: Option<u32>,
+    /// Another organisation, for ADMINs of the platform.
+    org: Option<String>,
 }
 
-/// Conversations, the latest first.
+/// The organisation's conversations, the latest first.
 #[utoipa::path(operation_id = "list_sessions", tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
 #[get("/sessions")]
 pub(crate) async fn list(
     state: Data<State>,
+    reader: Reader,
     query: Query<ListQuery>,
 ) -> Result<web::Json<Envelope<Page<SessionSummary>>>, ApiError> {
     let limit = page_size(query.0.limit)?;
     let before = query.0.before.as_deref().map(parse_cursor).transpose()?;
-    let items = state.store.list_sessions(before, limit).await.map_err(store_error)?;
+    let org = reader.whose(&state, query.0.org.as_deref(), "sessions").await?;
+    let items = state.store.of(&org).list_sessions(before, limit).await.map_err(store_error)?;
     let full = items.len() == limit as usize;
     let next = items.last().filter(|_| full).map(|last| format!("{},{}", last.last_activity_at, last.session_id));
     Ok(web::Json(Envelope::new(Page { items, next })))
@@ -56,13 +63,16 @@ pub(crate) async fn list(
 #[get("/sessions/{id}")]
 pub(crate) async fn detail(
     state: Data<State>,
+    reader: Reader,
     id: web::Path<String>,
     query: Query<DetailQuery>,
 ) -> Result<web::Json<Envelope<SessionDetail>>, ApiError> {
     let limit = page_size(query.0.limit)?;
-    let session = state.store.find_session(&id).await.map_err(store_error)?;
+    let org = reader.whose(&state, query.0.org.as_deref(), "session").await?;
+    let own = state.store.of(&org);
+    let session = own.find_session(&id).await.map_err(store_error)?;
     let session = session.ok_or_else(|| ApiError::not_found("session"))?;
-    let history = state.store.session_turns(&id, query.0.after.unwrap_or(0), limit).await.map_err(store_error)?;
+    let history = own.session_turns(&id, query.0.after.unwrap_or(0), limit).await.map_err(store_error)?;
     let full = history.len() == limit as usize;
     let next_after = history.last().filter(|_| full).map(|turn| turn.id);
     Ok(web::Json(Envelope::new(SessionDetail { session, history, next_after })))

@@ -8,9 +8,10 @@ use vx11_chassis::context::is_valid_id;
 use vx11_chassis::extract::Json;
 use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::Permission;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::{AddTurn, Envelope, PLAN_OUTCOME};
 use vx11_contracts::{ErrorBody, ErrorCode, time};
+use vx11_store::OrgColumn;
 
 use crate::state::State;
 use crate::store::{self, NewTurn, OutcomeRecord, Record};
@@ -23,7 +24,8 @@ const PROVIDER: &str = "madre";
 
 /// Tell a conversation what came of a plan.
 ///
-/// For madre. It is kept once however often it comes, and answered when it is on disk.
+/// For madre, which says with `x-vx11-org` whose conversation it is. It is kept once however often it comes, and answered
+/// when it is on disk.
 #[utoipa::path(operation_id = "add_turn", tag = "sessions", request_body = AddTurn, responses(
     (status = 200, body = Envelope<AddTurn>),
     (status = 403, body = ErrorBody),
@@ -36,11 +38,10 @@ pub(crate) async fn add(
     caller: Caller,
     body: Json<AddTurn>,
 ) -> Result<web::Json<Envelope<AddTurn>>, ApiError> {
-    // It says what the installation did: nobody else's to say.
-    caller.require(Permission::ManagePower)?;
     let told = body.0;
     check(&told)?;
-    let outcome = OutcomeRecord { turn: turn(&told), action: action(&told) };
+    let org = &caller.0.org;
+    let outcome = OutcomeRecord { turn: turn(&told, org), action: action(&told, org) };
     let kept = state.store.writer.write(Record::Outcome(Box::new(outcome))).await;
     kept.map_err(|error| {
         ApiError::new(ErrorCode::StoreUnavailable, "it is not on disk yet: tell it again").with_cause(error)
@@ -63,8 +64,9 @@ fn check(told: &AddTurn) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn turn(told: &AddTurn) -> NewTurn {
+fn turn(told: &AddTurn, org: &OrgId) -> NewTurn {
     NewTurn {
+        org_id: OrgColumn(org.clone()),
         timestamp: time::now(),
         session_id: told.session_id.clone(),
         correlation_id: told.correlation_id.clone(),
@@ -83,9 +85,10 @@ fn turn(told: &AddTurn) -> NewTurn {
     }
 }
 
-fn action(told: &AddTurn) -> Action {
+fn action(told: &AddTurn, org: &OrgId) -> Action {
     let status = if told.status == ChatStatus::Done { "ok" } else { "error" };
     Action {
+        org_id: org.clone(),
         session_id: Some(told.session_id.clone()),
         target: Some(PROVIDER.to_owned()),
         ..store::action(told.correlation_id.as_str(), "plan_outcome", "chat", status)

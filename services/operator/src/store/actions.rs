@@ -5,9 +5,10 @@ use vx11_contracts::time;
 use vx11_store::StoreError;
 use vx11_store::trail::{self, ActionQuery};
 
-use super::Store;
+use super::OrgStore;
 
-/// A row of the trail, of now: what was done for a request, its class, and how it ended.
+/// A row of the trail, of now: what was done for a request, its class, and how it ended. It is the platform's own, unless
+/// it is given another organisation.
 pub(crate) fn action(correlation_id: impl Into<String>, action: &str, class: &str, status: &str) -> Action {
     Action {
         timestamp: time::now(),
@@ -21,28 +22,22 @@ pub(crate) fn action(correlation_id: impl Into<String>, action: &str, class: &st
     }
 }
 
-impl Store {
-    /// Up to `limit` rows that fit `query`, newest first.
+impl OrgStore {
+    /// Up to `limit` of the organisation's rows that fit `query`, newest first.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn list_actions(&self, query: ActionQuery, limit: u32) -> Result<Vec<Action>, StoreError> {
-        self.db.run(move |conn| trail::list(conn, query, limit)).await
+        let org = self.org.clone();
+        self.db.run(move |conn| trail::list(conn, &org, query, limit)).await
     }
 
-    /// Up to `limit` rows after `id`, oldest first.
+    /// Up to `limit` of the organisation's rows after `id`, oldest first.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn actions_after(&self, id: i64, limit: u32) -> Result<Vec<Action>, StoreError> {
-        self.db.run(move |conn| trail::after(conn, id, limit)).await
-    }
-
-    /// The id of the newest row; 0 when there is none.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub(crate) async fn newest_action_id(&self) -> Result<i64, StoreError> {
-        self.db.run(trail::newest_id).await
+        let org = self.org.clone();
+        self.db.run(move |conn| trail::after(conn, &org, id, limit)).await
     }
 }

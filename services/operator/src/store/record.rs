@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use vx11_contracts::event::Action;
-use vx11_store::insert;
+use vx11_store::{OrgColumn, insert};
 
 /// One unit of writing.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub(crate) struct OutcomeRecord {
 /// A row of `turns`; the migration and the contracts' `Turn` explain the columns.
 #[derive(Clone, Debug)]
 pub(crate) struct NewTurn {
+    pub(crate) org_id: OrgColumn,
     pub(crate) timestamp: String,
     pub(crate) session_id: String,
     pub(crate) correlation_id: String,
@@ -58,6 +59,7 @@ pub(crate) struct NewTurn {
 }
 insert! {
     NewTurn into turns {
+        org_id: Text,
         timestamp: Text,
         session_id: Text,
         correlation_id: Text,
@@ -79,6 +81,7 @@ insert! {
 /// A row of `performance_logs`; summed up in the contracts' `MetricsSummary`.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPerformance {
+    pub(crate) org_id: OrgColumn,
     pub(crate) timestamp: String,
     pub(crate) correlation_id: String,
     pub(crate) session_id: Option<String>,
@@ -92,6 +95,7 @@ pub(crate) struct NewPerformance {
 }
 insert! {
     NewPerformance into performance_logs {
+        org_id: Text,
         timestamp: Text,
         correlation_id: Text,
         session_id: Nullable<Text>,
@@ -115,22 +119,30 @@ impl NewPerformance {
 /// A turn's mark on its session: the first makes it, the next are counted.
 pub(super) struct SessionTurn<'a> {
     pub(super) session_id: &'a str,
+    pub(super) org_id: &'a str,
     pub(super) created_at: &'a str,
     pub(super) last_activity_at: &'a str,
     pub(super) turns: i64,
 }
 insert! {
-    SessionTurn<'_> into sessions { session_id: Text, created_at: Text, last_activity_at: Text, turns: BigInt }
-    "ON CONFLICT (session_id) DO UPDATE SET last_activity_at = excluded.last_activity_at, turns = turns + excluded.turns"
+    SessionTurn<'_> into sessions {
+        session_id: Text,
+        org_id: Text,
+        created_at: Text,
+        last_activity_at: Text,
+        turns: BigInt,
+    }
+    "ON CONFLICT (session_id, org_id) DO UPDATE SET last_activity_at = excluded.last_activity_at, turns = turns + excluded.turns"
 }
 
 /// A row of `performance_minutes`, which replaces the one of before.
 pub(super) struct Minute<'a> {
     pub(super) minute: &'a str,
+    pub(super) org_id: &'a str,
     pub(super) writer_id: &'a str,
     pub(super) summary: String,
 }
 insert! {
-    Minute<'_> into performance_minutes { minute: Text, writer_id: Text, summary: Text }
-    "ON CONFLICT (minute, writer_id) DO UPDATE SET summary = excluded.summary"
+    Minute<'_> into performance_minutes { minute: Text, org_id: Text, writer_id: Text, summary: Text }
+    "ON CONFLICT (minute, org_id, writer_id) DO UPDATE SET summary = excluded.summary"
 }

@@ -1,8 +1,9 @@
-//! The tables that are read, as diesel sees them; the migrations are the truth.
+//! What is read of the tables, as diesel sees it; the migrations are the truth.
 
 diesel::table! {
-    sessions (session_id) {
+    sessions (session_id, org_id) {
         session_id -> Text,
+        org_id -> Text,
         created_at -> Text,
         last_activity_at -> Text,
         turns -> BigInt,
@@ -18,7 +19,6 @@ diesel::table! {
         message -> Text,
         extras -> Nullable<Text>,
         response -> Text,
-        reasoning -> Nullable<Text>,
         provider -> Text,
         model_used -> Text,
         status -> Text,
@@ -27,12 +27,14 @@ diesel::table! {
         latency_ms -> BigInt,
         prompt_tokens -> Nullable<BigInt>,
         completion_tokens -> Nullable<BigInt>,
+        org_id -> Text,
     }
 }
 
 diesel::table! {
-    performance_minutes (minute, writer_id) {
+    performance_minutes (minute, org_id, writer_id) {
         minute -> Text,
+        org_id -> Text,
         writer_id -> Text,
         summary -> Text,
     }

@@ -1,11 +1,16 @@
 //! Conversations.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use vx11_contracts::operator::SessionSummary;
 use vx11_store::StoreError;
 
-use super::Store;
+use super::OrgStore;
 use super::schema::sessions;
+
+/// What the index of tenants' sessions says of its rows, word by word.
+const OF_TENANTS: &str = "org_id <> 'default'";
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
@@ -16,7 +21,7 @@ struct SessionRow {
     turns: i64,
 }
 
-impl Store {
+impl OrgStore {
     /// Up to `limit` sessions that were last active before `before` (a time, and the session that had it), newest
     /// first.
     ///
@@ -28,10 +33,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<SessionSummary>, StoreError> {
         use sessions::dsl;
+        let org = self.org.clone();
         let rows: Vec<SessionRow> = self
             .db
             .run(move |conn| {
-                let mut query = sessions::table.select(SessionRow::as_select()).into_boxed();
+                let own = sessions::table.filter(dsl::org_id.eq(org.as_str()));
+                let mut query = own.select(SessionRow::as_select()).into_boxed();
+                if !org.is_platform() {
+                    query = query.filter(sql::<Bool>(OF_TENANTS));
+                }
                 if let Some((time, id)) = before {
                     let older = dsl::last_activity_at.lt(time.clone());
                     query = query.filter(older.or(dsl::last_activity_at.eq(time).and(dsl::session_id.lt(id))));
@@ -47,10 +57,10 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn find_session(&self, session_id: &str) -> Result<Option<SessionSummary>, StoreError> {
-        let id = session_id.to_owned();
+        let key = (session_id.to_owned(), self.org.as_str().to_owned());
         let row: Option<SessionRow> = self
             .db
-            .run(move |conn| sessions::table.find(id).select(SessionRow::as_select()).first(conn).optional())
+            .run(move |conn| sessions::table.find(key).select(SessionRow::as_select()).first(conn).optional())
             .await?;
         Ok(row.map(SessionSummary::from))
     }

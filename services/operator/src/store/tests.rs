@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
-use vx11_store::Connection;
+use vx11_contracts::time;
 use vx11_store::trail::ActionQuery;
+use vx11_store::{Connection, OrgColumn};
 
 use super::*;
 
@@ -22,17 +26,20 @@ async fn what_the_first_schema_held_is_kept_there_and_back() {
     drop(conn);
 
     let store = Store::open(StoreConfig::at(&path)).expect("a store");
-    let session = store.find_session("s").await.expect("an answer").expect("the session");
+    let own = store.of(&OrgId::platform());
+    let session = own.find_session("s").await.expect("an answer").expect("the session");
     assert_eq!((&*session.last_activity_at, session.turns), ("t2", 2));
-    let turns = store.turns_of_request("c").await.expect("turns");
+    let turns = own.turns_of_request("c").await.expect("turns");
     assert_eq!((turns[0].id, &*turns[0].message, &*turns[0].response, turns[0].latency_ms), (7, "hello", "hi", 5));
-    let actions = store.list_actions(ActionQuery::default(), 10).await.expect("actions");
+    let actions = own.list_actions(ActionQuery::default(), 10).await.expect("actions");
     assert_eq!((actions[0].id, &*actions[0].action, &*actions[0].status), (9, "chat", "ok"));
     let rows = |counts: Vec<vx11_store::upkeep::TableRows>| counts.iter().map(|table| table.rows).collect::<Vec<_>>();
     assert_eq!(rows(store.db().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
 
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
-    conn.revert_last_migration(MIGRATIONS).expect("the first schema again");
+    for schema in ["the second", "the first"] {
+        conn.revert_last_migration(MIGRATIONS).expect(schema);
+    }
     assert_eq!(rows(store.db().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
 }
 
@@ -50,4 +57,96 @@ async fn ids_of_events_that_are_gone_do_not_come_again() {
     drop(conn);
     let store = Store::open(StoreConfig::at(&path)).expect("a store");
     assert_eq!(store.newest_action_id().await.expect("an id"), 9);
+}
+
+/// A store, and two organisations that call a conversation and a request the same.
+async fn two_that_say_the_same() -> (tempfile::TempDir, Store, [OrgId; 2]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a store");
+    let orgs = ["acme", "globex"].map(|id| id.parse::<OrgId>().expect("an id"));
+    for org in &orgs {
+        for number in 0..2 {
+            store.writer.try_enqueue(chat(org, &format!("{org} asks {number}"))).expect("room");
+        }
+    }
+    store.writer.flush(Duration::from_secs(60)).await.expect("written");
+    (dir, store, orgs)
+}
+
+fn chat(org: &OrgId, message: &str) -> Record {
+    let org_id = OrgColumn(org.clone());
+    let turn = NewTurn {
+        org_id: org_id.clone(),
+        timestamp: time::now(),
+        session_id: "s".to_owned(),
+        correlation_id: "c".to_owned(),
+        message: message.to_owned(),
+        extras: None,
+        response: "hi".to_owned(),
+        reasoning: None,
+        provider: "switch",
+        model_used: "m".to_owned(),
+        status: "DONE",
+        degraded: false,
+        fallback_source: None,
+        latency_ms: 1,
+        prompt_tokens: None,
+        completion_tokens: None,
+    };
+    let performance = NewPerformance {
+        org_id,
+        timestamp: time::now(),
+        correlation_id: "c".to_owned(),
+        session_id: Some("s".to_owned()),
+        endpoint: "/operator/api/chat".to_owned(),
+        method: "POST",
+        status_code: 200,
+        latency_ms: 1,
+        provider: None,
+        degraded: false,
+        error_type: None,
+    };
+    let action = Action { org_id: org.clone(), ..action("c", "chat", "chat", "ok") };
+    Record::Chat(Box::new(ChatRecord { turn: Some(turn), action, performance }))
+}
+
+#[tokio::test]
+async fn nothing_of_one_organisation_is_found_in_another() {
+    let (_dir, store, orgs) = two_that_say_the_same().await;
+    for org in &orgs {
+        let own = store.of(org);
+        let said = [format!("{org} asks 0"), format!("{org} asks 1")];
+        let sessions = own.list_sessions(None, 10).await.expect("sessions");
+        assert_eq!((sessions.len(), sessions[0].turns), (1, 2));
+        assert_eq!(own.find_session("s").await.expect("an answer").expect("it").turns, 2);
+        let told = |turns: Vec<vx11_contracts::operator::Turn>| turns.into_iter().map(|turn| turn.message);
+        assert!(told(own.session_turns("s", 0, 10).await.expect("turns")).eq(said.clone()));
+        assert!(told(own.turns_of_request("c").await.expect("turns")).eq(said.clone()));
+        let newest = own.find_turn("c").await.expect("an answer").expect("a turn");
+        assert_eq!(newest.message, said[1]);
+        let before = own.recent_exchanges("s", Some(newest.id), 10).await.expect("exchanges");
+        assert_eq!(before, [(said[0].clone(), "hi".to_owned())]);
+        let rows = own.list_actions(ActionQuery::default(), 10).await.expect("rows");
+        assert!(rows.len() == 2 && rows.iter().all(|row| row.org_id == *org));
+        assert!(own.actions_after(0, 10).await.expect("rows").iter().all(|row| row.org_id == *org));
+        assert_eq!(own.performance_since(String::new()).await.expect("a sum").total(), 2);
+    }
+    let none = store.of(&"initech".parse().expect("an id"));
+    assert!(none.list_sessions(None, 10).await.expect("an answer").is_empty());
+    assert!(none.find_session("s").await.expect("an answer").is_none());
+    assert!(none.find_turn("c").await.expect("an answer").is_none());
+}
+
+#[tokio::test]
+async fn going_back_to_the_schema_without_organisations_mixes_no_conversations() {
+    let (dir, store, _) = two_that_say_the_same().await;
+    drop(store);
+    let path = dir.path().join("operator.sqlite3");
+    let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
+    conn.revert_last_migration(MIGRATIONS).expect("the second schema");
+    let sessions =
+        "(SELECT group_concat(session_id || turns) FROM sessions WHERE session_id IN (SELECT session_id FROM turns))";
+    let names: String =
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(sessions)).get_result(&mut conn).expect("names");
+    assert_eq!(names, "acme/s2,globex/s2");
 }

@@ -8,7 +8,7 @@ use vx11_contracts::chat::Usage;
 use vx11_contracts::operator::{PLAN_OUTCOME, Turn};
 use vx11_store::StoreError;
 
-use super::Store;
+use super::OrgStore;
 use super::schema::turns;
 use crate::domain::history;
 
@@ -55,7 +55,7 @@ pub(crate) struct StoredTurn {
     pub(crate) completion_tokens: Option<i64>,
 }
 
-impl Store {
+impl OrgStore {
     /// The last questions and answers of a session, oldest first: at most `limit`, and no more than are sent along.
     /// Those before the turn `before`, where given.
     ///
@@ -67,14 +67,15 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let session_id = session_id.to_owned();
+        let (session_id, org) = (session_id.to_owned(), self.org.clone());
         let newest_first = self
             .db
             .run(move |conn| {
                 // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this
                 // one.
                 turns::table
-                    .filter(turns::session_id.eq(session_id).and(turns::id.lt(before.unwrap_or(i64::MAX))))
+                    .filter(turns::session_id.eq(session_id).and(turns::org_id.eq(org.as_str())))
+                    .filter(turns::id.lt(before.unwrap_or(i64::MAX)))
                     .order(turns::id.desc())
                     .select((turns::message, turns::response))
                     .load_iter::<_, DefaultLoadingMode>(conn)?
@@ -95,10 +96,11 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Turn>, StoreError> {
-        let session_id = session_id.to_owned();
+        let (session_id, org) = (session_id.to_owned(), self.org.clone());
         self.load_turns(move |conn| {
             turns::table
-                .filter(turns::session_id.eq(session_id).and(turns::id.gt(after)))
+                .filter(turns::session_id.eq(session_id).and(turns::org_id.eq(org.as_str())))
+                .filter(turns::id.gt(after))
                 .order(turns::id)
                 .limit(limit.into())
                 .select(StoredTurn::as_select())
@@ -112,10 +114,10 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn turns_of_request(&self, correlation_id: &str) -> Result<Vec<Turn>, StoreError> {
-        let correlation_id = correlation_id.to_owned();
+        let (correlation_id, org) = (correlation_id.to_owned(), self.org.clone());
         self.load_turns(move |conn| {
             turns::table
-                .filter(turns::correlation_id.eq(correlation_id))
+                .filter(turns::correlation_id.eq(correlation_id).and(turns::org_id.eq(org.as_str())))
                 .order(turns::id)
                 .limit(100)
                 .select(StoredTurn::as_select())
@@ -129,11 +131,12 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn find_turn(&self, correlation_id: &str) -> Result<Option<StoredTurn>, StoreError> {
-        let correlation_id = correlation_id.to_owned();
+        let (correlation_id, org) = (correlation_id.to_owned(), self.org.clone());
         self.db
             .run(move |conn| {
                 turns::table
-                    .filter(turns::correlation_id.eq(correlation_id).and(turns::model_used.ne(PLAN_OUTCOME)))
+                    .filter(turns::correlation_id.eq(correlation_id).and(turns::org_id.eq(org.as_str())))
+                    .filter(turns::model_used.ne(PLAN_OUTCOME))
                     .order(turns::id.desc())
                     .select(StoredTurn::as_select())
                     .first(conn)

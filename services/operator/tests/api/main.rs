@@ -21,6 +21,7 @@ mod replay;
 mod requests;
 mod sockets;
 mod stream;
+mod tenants;
 mod trail;
 mod units;
 mod webhooks;

@@ -59,6 +59,15 @@ impl Control {
         self.database.read(Scope::Platform, read).await
     }
 
+    /// Whether there is an organisation of this id, be it closed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn has_org(&self, id: &OrgId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.database.read(Scope::Platform, move |conn| Ok::<_, StoreError>(exists(conn, &id)?)).await
+    }
+
     /// Closes an organisation: its keys and tokens let nobody in any more. `None`: there is none of this id.
     ///
     /// # Errors
