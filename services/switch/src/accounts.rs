@@ -5,7 +5,8 @@
 //! settles the truth, leaves a row in the ledger and counts. Nothing here asks a database on a request's way, and no
 //! lock is held across an await.
 //!
-//! Callers with the shared token are VX11's own: they have no limits, and are in the ledger all the same.
+//! Callers with the shared token are VX11's own: they have no limits, and are in the ledger all the same. What they ask for
+//! an organisation, which they name, is that organisation's.
 
 mod account;
 mod bill;
@@ -17,6 +18,7 @@ mod local;
 mod meters;
 mod metrics;
 mod money;
+mod on_behalf;
 mod period;
 mod prices;
 mod shared;
@@ -44,6 +46,7 @@ use local::LocalMeters;
 use meters::Meters;
 use metrics::Metrics;
 pub(crate) use metrics::ModelSpent;
+use on_behalf::OnBehalf;
 use period::{Window, now_ms};
 use shared::SharedMeters;
 use tally::Tally;
@@ -78,6 +81,8 @@ pub(crate) struct Accounts {
     metrics: Metrics,
     /// Callers whom the operator knows.
     identities: Identities,
+    /// Organisations that VX11's own services ask for.
+    on_behalf: OnBehalf,
     /// Held while new counters are filled: nobody else's may be filled twice.
     restoring: tokio::sync::Mutex<()>,
 }
@@ -107,6 +112,7 @@ impl Accounts {
             ledger: Ledger::open(common, registry)?,
             tally: Tally::default(),
             identities: Identities::new(&config.identities, common, metrics.questions.clone())?,
+            on_behalf: OnBehalf::default(),
             restoring: tokio::sync::Mutex::default(),
             metrics,
         });

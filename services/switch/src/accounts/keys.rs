@@ -10,8 +10,9 @@ use anyhow::Context;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Secrets;
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::{OrgId, Principal};
 
+use super::INTERNAL;
 use super::account::{Account, Cell, Meter, Tenant, Unit};
 use super::local::lock;
 use super::period::Period;
@@ -71,7 +72,15 @@ impl Keys {
 
     /// The account of a caller whom the operator knows: what its organisation may, together with its other keys.
     pub(super) fn of_identity(&self, principal: &Principal) -> Account {
-        let (key, org) = (ledger_name(&principal.subject), principal.org.as_str());
+        self.within(ledger_name(&principal.subject), principal.org.as_str())
+    }
+
+    /// The account of what VX11's own services ask for `org`: what it may, together with its keys.
+    pub(super) fn of_services_for(&self, org: &OrgId) -> Account {
+        self.within(INTERNAL.into(), org.as_str())
+    }
+
+    fn within(&self, key: Arc<str>, org: &str) -> Account {
         let tenant = self.tenants.open(of_org(org));
         let own = KeyConfig { org: Some(org.to_owned()), ..KeyConfig::default() };
         let meters = meters_of(&tenant, &key, &own, &self.orgs);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use vx11_chassis::header_names::ORG;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
+use vx11_contracts::identity::{BadOrgId, OrgId};
 
 use crate::accounts::{Asked, Bill, Caller, Denied, Level, Refused, Usd};
 use crate::cache::Passage;
@@ -31,7 +33,23 @@ pub(super) async fn open_bill(
     let model = request.model.as_str();
     let asked = Asked { is_kept: passage.is_kept(), intervention, ..asked(request, &context.correlation_id, started) };
     let models = targets.iter().map(|target| &*target.model);
-    gateway.shared.accounts.bill(Caller::of(http), asked, models).await.map_err(|denied| refuse(denied, model))
+    let payer = payer(gateway, http).await?;
+    gateway.shared.accounts.bill(payer, asked, models).await.map_err(|denied| refuse(denied, model))
+}
+
+/// Who pays for a request: its caller, or the organisation that a service asks it for.
+///
+/// # Errors
+/// When the organisation is none, or it cannot be told what it has spent.
+pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest) -> Result<Caller, ApiError> {
+    let caller = Caller::of(http);
+    let Some(org) = http.headers().get(ORG).filter(|_| matches!(caller, Caller::Internal)) else { return Ok(caller) };
+    let org: Option<OrgId> = org.to_str().ok().and_then(|org| org.parse().ok());
+    let org = org.ok_or_else(|| ApiError::new(ErrorCode::MalformedRequest, format!("{ORG}: {BadOrgId}")))?;
+    gateway.shared.accounts.on_behalf_of(&org).await.map_err(|error| {
+        let detail = "it cannot be told now what the organisation has spent";
+        ApiError::new(ErrorCode::StoreUnavailable, detail).with_cause(error)
+    })
 }
 
 /// What `request`, which leads to `targets`, is expected to cost.
@@ -63,7 +81,9 @@ fn refuse(denied: Denied, model: &str) -> ApiError {
         Denied::Limit(refused) if refused.is_budget() => {
             let Refused { scope, level, .. } = refused;
             let detail = format!("the budget of {} is spent for this {}", readable(&scope), level.period.as_str());
-            ApiError::new(ErrorCode::InsufficientQuota, detail).with_retry_after(seconds(level.reset))
+            ApiError::new(ErrorCode::InsufficientQuota, detail)
+                .with_retry_after(seconds(level.reset))
+                .with_limit_of(scope)
         }
         Denied::Limit(Refused { scope, level, wanted }) => {
             let Level { unit, period, limit, remaining, reset } = level;
@@ -73,7 +93,7 @@ fn refuse(denied: Denied, model: &str) -> ApiError {
                 unit.as_str(),
                 period.as_str(),
             );
-            ApiError::rate_limited(seconds(reset), detail)
+            ApiError::rate_limited(seconds(reset), detail).with_limit_of(scope)
         }
     }
 }

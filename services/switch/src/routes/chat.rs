@@ -14,8 +14,9 @@ use vx11_contracts::intervention::Held;
 use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
 
 use super::arrange::{Said, arrange};
-use super::billing::open_bill;
+use super::billing::{open_bill, payer};
 use super::held::{self, Pass, Shape, Stay, Touched};
+use super::targets::priced;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
 use crate::accounts::Caller;
@@ -190,7 +191,8 @@ async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiEr
     let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
     let said = Said { bytes: request.bytes(), stream: chat.stream, tag: &tag, session: &session, can: &|_| true };
-    let targets: &[Target] = &arrange(gateway, http, model, pinned, targets, said);
+    let targets = arrange(gateway, http, model, pinned, targets, said);
+    let targets: &[Target] = &priced(gateway, &payer(gateway, http).await?, targets)?;
     if let Some(rules) = &gateway.shared.holds
         && let Some(stay) = asked.held(rules, pass.as_deref(), &request, targets)?
     {

@@ -32,14 +32,9 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
         can: &can,
     };
     let able = arrange(gateway, http, &request.model, pinned, targets, said);
-    if let Some(first) = first_choice(&able).cloned() {
+    if first_choice(&able).is_some() {
         // Who may not ask for the model hears that from the bill, and nothing here of where it leads.
-        if !caller.may_use(&request.model) {
-            return Ok(able);
-        }
-        let chargeable = |target: &Target| gateway.shared.accounts.can_charge(&caller, &target.model);
-        let chargeable = routing::able(able, &chargeable);
-        return if first_choice(&chargeable).is_none() { Err(unpriced(&first.model)) } else { Ok(chargeable) };
+        return if caller.may_use(&request.model) { priced(gateway, &caller, able) } else { Ok(able) };
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),
@@ -50,6 +45,17 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
     }
 }
 
+/// `targets` without those that could cost `payer`, who has a budget, what nobody knows.
+///
+/// # Errors
+/// When none is left that would be asked first.
+pub(super) fn priced(gateway: &Gateway, payer: &Caller, targets: Arc<[Target]>) -> Result<Arc<[Target]>, ApiError> {
+    let Some(first) = first_choice(&targets).map(|first| first.model.clone()) else { return Ok(targets) };
+    let can_charge = |target: &Target| gateway.shared.accounts.can_charge(payer, &target.model);
+    let priced = routing::able(targets, &can_charge);
+    if first_choice(&priced).is_none() { Err(unpriced(&first)) } else { Ok(priced) }
+}
+
 /// Who is asked first. Targets for what is too long are asked after another one only.
 fn first_choice(targets: &[Target]) -> Option<&Target> {
     targets.iter().find(|target| !target.larger)
@@ -57,7 +63,7 @@ fn first_choice(targets: &[Target]) -> Option<&Target> {
 
 fn unpriced(model: &str) -> ApiError {
     let detail = format!(
-        "this key has a budget, and the model `{model}` has no price: `switch.prices.\"{model}\"` gives it one, 0 where it is free"
+        "who asks has a budget, and the model `{model}` has no price: `switch.prices.\"{model}\"` gives it one, 0 where it is free"
     );
     ApiError::new(ErrorCode::ModelNotAllowed, detail)
 }

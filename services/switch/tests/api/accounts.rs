@@ -5,6 +5,7 @@ mod costs;
 mod identities;
 mod keys;
 mod limits;
+mod on_behalf;
 mod stream_costs;
 
 use reqwest::RequestBuilder;
