@@ -33,6 +33,6 @@ pub use database::{AnyConnection, Database, DatabaseConfig, DatabaseUrl, Invalid
 pub use db::Db;
 pub use diesel_migrations::EmbeddedMigrations;
 pub use error::StoreError;
-pub use org::OrgColumn;
+pub use org::{OF_TENANTS, OrgColumn};
 pub use vx11_contracts::time;
 pub use writer::{FlushError, Sink, WriteError, Writer, WriterHealth};

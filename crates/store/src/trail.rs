@@ -14,7 +14,7 @@ use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
 
 use self::schema::copilot_actions_log as log;
-use crate::Connection;
+use crate::{Connection, OF_TENANTS};
 
 struct NewAction<'a> {
     org_id: &'a str,
@@ -82,10 +82,6 @@ pub struct ActionQuery {
     /// With a smaller id.
     pub before_id: Option<i64>,
 }
-
-/// What an index of tenants' rows alone says of its rows, word by word: the platform's own, which are most where there
-/// are no tenants, cost it nothing.
-const OF_TENANTS: &str = "org_id <> 'default'";
 
 /// Adds a row; `action.id` is not looked at. The new id is [`newest_id`]'s: `RETURNING` would make SQLite keep the row
 /// in a table of its own first, for each row of a batch.

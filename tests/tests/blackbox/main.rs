@@ -20,6 +20,7 @@ mod one_process;
 mod replicas;
 mod rotation;
 mod shutdown;
+mod tenants;
 mod trace;
 mod units;
 mod webhooks;

@@ -4,13 +4,10 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use vx11_contracts::operator::SessionSummary;
-use vx11_store::StoreError;
+use vx11_store::{OF_TENANTS, StoreError};
 
 use super::OrgStore;
 use super::schema::sessions;
-
-/// What the index of tenants' sessions says of its rows, word by word.
-const OF_TENANTS: &str = "org_id <> 'default'";
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 use vx11_contracts::time;
 use vx11_store::trail::ActionQuery;
-use vx11_store::{Connection, OrgColumn};
+use vx11_store::{Connection, OF_TENANTS, OrgColumn};
 
 use super::*;
 
@@ -138,11 +138,36 @@ async fn nothing_of_one_organisation_is_found_in_another() {
 }
 
 #[tokio::test]
+async fn what_a_tenant_looks_at_is_found_by_an_index_whatever_others_have() {
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+    let (_dir, store, _) = two_that_say_the_same().await;
+    // As diesel writes them, as far as it matters.
+    let listed =
+        format!("FROM sessions WHERE org_id = ? AND {OF_TENANTS} ORDER BY last_activity_at DESC, session_id DESC");
+    for (query, index) in [
+        (&*listed, "sessions_of_tenants"),
+        ("FROM turns WHERE session_id = ? AND org_id = ? AND id < ? ORDER BY id DESC", "turns_by_session"),
+        ("FROM performance_minutes WHERE org_id = ? AND minute >= ?", "minutes_by_org"),
+    ] {
+        let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN SELECT * {query}"));
+        let steps: Vec<Step> = store.db().run(move |conn| plan.load(conn)).await.expect("a plan");
+        let plan: Vec<&str> = steps.iter().map(|step| &*step.detail).collect();
+        assert!(plan.len() == 1 && plan[0].contains(index), "{query}: {plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn going_back_to_the_schema_without_organisations_mixes_no_conversations() {
     let (dir, store, _) = two_that_say_the_same().await;
     drop(store);
     let path = dir.path().join("operator.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
+    // The store's own connections may not be closed yet.
+    conn.batch_execute("PRAGMA busy_timeout = 5000").expect("a pragma");
     conn.revert_last_migration(MIGRATIONS).expect("the second schema");
     let sessions =
         "(SELECT group_concat(session_id || turns) FROM sessions WHERE session_id IN (SELECT session_id FROM turns))";
