@@ -4,6 +4,7 @@
 
 mod account;
 mod introspection;
+mod key_limits;
 mod login;
 mod org;
 mod permission;
@@ -14,6 +15,7 @@ mod scope;
 
 pub use account::{ApiKey, KeyMade, MAX_NAME_CHARS, NewKey, NewOrg, Org, Whoami};
 pub use introspection::{Introspect, Introspected, IntrospectedCaller};
+pub use key_limits::{BudgetPeriod, KeyBudget, KeyChange, KeyLimits, KeyLimitsChange};
 pub use login::{LoginProvider, LoginWays, PasswordLogin, TokenGranted};
 pub use org::{BadOrgId, OrgId};
 pub use permission::Permission;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{OrgId, Permission, Principal, Role, Scope};
+use super::{KeyLimits, OrgId, Permission, Principal, Role, Scope};
 
 /// Most characters of a name that is for people.
 pub const MAX_NAME_CHARS: usize = 100;
@@ -32,7 +32,7 @@ pub struct NewOrg {
 }
 
 /// An API key, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
     /// Finds it; not a secret.
     pub id: String,
@@ -56,6 +56,9 @@ pub struct ApiKey {
     pub last_used_at: Option<String>,
     /// When it was revoked.
     pub revoked_at: Option<String>,
+    /// What it may ask of the gateway, and spend there, where that is limited.
+    #[serde(default)]
+    pub limits: Option<KeyLimits>,
 }
 
 /// `POST /operator/api/keys`.
@@ -73,6 +76,9 @@ pub struct NewKey {
     pub expires_at: Option<String>,
     /// Whose it shall be; the caller's own organisation where absent. Another one only for the platform's ADMINs.
     pub org: Option<OrgId>,
+    /// What it may ask of the gateway, and spend there; for the scope `gateway` alone. Its organisation's limits hold
+    /// as well.
+    pub limits: Option<KeyLimits>,
 }
 
 /// A key that was just made.

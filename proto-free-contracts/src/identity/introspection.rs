@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{OrgId, Principal, Role, Scope};
+use super::{KeyLimits, OrgId, Principal, Role, Scope};
 
 /// `POST /operator/api/introspect`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -14,7 +14,7 @@ pub struct Introspect {
 }
 
 /// Who comes with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Introspected {
     /// Whose it is, where it is good; absent where it is nobody's, any more or at all.
     pub caller: Option<IntrospectedCaller>,
@@ -23,7 +23,7 @@ pub struct Introspected {
 }
 
 /// The bearer of a good key or token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IntrospectedCaller {
     /// The organisation whose rows it sees.
     pub org: OrgId,
@@ -35,6 +35,9 @@ pub struct IntrospectedCaller {
     pub scopes: Vec<Scope>,
     /// Until when it is good, where that is limited; RFC 3339 UTC.
     pub expires_at: Option<String>,
+    /// What its key may ask of the gateway, and spend there, where that is limited.
+    #[serde(default)]
+    pub limits: Option<KeyLimits>,
 }
 
 impl Introspected {
@@ -45,14 +48,15 @@ impl Introspected {
 }
 
 impl IntrospectedCaller {
-    /// `principal`, by what is good until `expires_at`.
-    pub fn new(principal: &Principal, expires_at: Option<String>) -> Self {
+    /// `principal`, by what is good until `expires_at` and within `limits`.
+    pub fn new(principal: &Principal, expires_at: Option<String>, limits: Option<KeyLimits>) -> Self {
         Self {
             org: principal.org.clone(),
             subject: principal.subject.as_ref().to_owned(),
             role: principal.role,
             scopes: principal.scopes.iter().collect(),
             expires_at,
+            limits,
         }
     }
 

@@ -73,7 +73,7 @@ permissions! {
     UseGateway, "gateway.use", Operator, Gateway, Own, "Call the gateway's `/v1`, within budgets.";
     ReadPilots, "pilots.read", Viewer, Read, Own, "List pilots and their roles.";
     ManagePilots, "pilots.manage", Admin, Admin, Own, "Invite pilots, change their roles, end their sessions.";
-    ManageKeys, "keys.manage", Admin, Admin, Own, "Make, list and revoke API keys.";
+    ManageKeys, "keys.manage", Admin, Admin, Own, "Make, list, change and revoke API keys.";
     ManagePolicies, "policies.manage", Admin, Admin, Own, "Change hold policies, webhooks and routing.";
     ManageFlags, "flags.manage", Admin, Admin, Platform, "Change feature flags.";
     ManagePower, "power.manage", Admin, Admin, Platform, "Power windows, start and stop of services, maintenance.";

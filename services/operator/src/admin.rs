@@ -11,13 +11,13 @@ use secrecy::SecretString;
 use vx11_chassis::config::Common;
 use vx11_contracts::audit::{AuditRow, AuditVerdict};
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::{ApiKey, NewKey, Org, OrgId, Pilot, PilotChange, Role};
+use vx11_contracts::identity::{ApiKey, KeyLimitsChange, NewKey, Org, OrgId, Pilot, PilotChange, Role};
 use vx11_identity::audit_chain::Head;
 use vx11_identity::{KeyKind, NewApiKey, Passwords, StoredKey};
 use vx11_store::StoreError;
 
 use crate::audit;
-use crate::control::Control;
+use crate::control::{Control, KeyError};
 use crate::domain::intervention::Actor;
 use crate::domain::key_terms::{KeyTerms, NAME_RULE, name_for_people};
 use crate::login::{LOGIN_RULE, is_login};
@@ -121,6 +121,23 @@ impl Admin {
         let revoked = revoked.ok_or_else(missing)?;
         self.note("key_revoke", revoked.id.clone()).await;
         Ok(revoked)
+    }
+
+    /// Changes what a key may ask of the gateway, and spend there, whatever its organisation.
+    ///
+    /// # Errors
+    /// When there is none of this id, it was revoked, or can't have these limits.
+    pub async fn limit_key(&self, id: &str, change: KeyLimitsChange) -> Result<ApiKey, AdminError> {
+        let missing = || AdminError::Refused(format!("there is no key `{id}`, or its organisation is closed"));
+        let bearer = self.control.bearer(id).await?.ok_or_else(missing)?;
+        let changed = self.control.keys(&bearer.terms.org).limit(id, change, &by(), Timestamp::now()).await;
+        let changed = changed.map_err(|error| match error {
+            KeyError::NotFound => missing(),
+            KeyError::Store(error) => error.into(),
+            refused @ (KeyError::Revoked | KeyError::Unfit(_)) => AdminError::Refused(refused.to_string()),
+        })?;
+        self.note("key_change", changed.id.clone()).await;
+        Ok(changed)
     }
 
     /// Makes a pilot who logs in with this password, or gives one who does another: its sessions end then.

@@ -28,7 +28,9 @@ use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
 pub(crate) use audit::{Conditions, Proof};
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
-pub(crate) use identity::{Bearer, Entry, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id};
+pub(crate) use identity::{
+    Bearer, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,
+};
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
 pub(crate) use units::{Done, Moved, Report, UnitError, Units};
 

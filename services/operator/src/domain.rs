@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod history;
 #[cfg_attr(not(test), expect(dead_code, reason = "store and routes of interventions are being built on it"))]
 pub(crate) mod intervention;
+pub(crate) mod key_limits;
 pub(crate) mod key_terms;
 pub(crate) mod minute_summary;
 pub(crate) mod period;

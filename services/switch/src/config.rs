@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use vx11_chassis::config::{ConfigError, Urls};
 use vx11_chassis::process::Section;
 
-pub use accounts::{BudgetConfig, BudgetPeriod, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
+pub use accounts::{BudgetConfig, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
 pub use cache::CacheConfig;
 pub(crate) use hold::LONGEST_WAIT;
 pub use hold::{DecidedByConfig, HoldConfig, HoldLimitsConfig, PatternIn};

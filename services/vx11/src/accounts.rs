@@ -4,6 +4,8 @@
 //! What a script wants stands on stdout alone: a key that was made, a list. What people want to know beside it stands
 //! on stderr.
 
+mod limits;
+
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
@@ -11,8 +13,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Settings;
-use vx11_contracts::identity::{ApiKey, NewKey, OrgId, Pilot, PilotChange, Role, Scope};
+use vx11_contracts::identity::{ApiKey, KeyLimits, NewKey, OrgId, Pilot, PilotChange, Role, Scope};
 use vx11_operator::{Admin, AdminError};
+
+use limits::LimitArguments;
 
 #[derive(Subcommand)]
 pub(crate) enum OrgCommand {
@@ -30,7 +34,14 @@ pub(crate) enum OrgCommand {
 pub(crate) enum KeyCommand {
     /// Make a key and print it, this once.
     Create(NewKeyArguments),
-    /// List keys without their secrets: id, organisation, role, scopes, state, last use, name; tabs between.
+    /// Change the limits of a key, of which `none` lifts one; in force within five seconds. What it has spent stays spent.
+    Set {
+        /// Its id, as in the list and in the key itself.
+        id: String,
+        #[command(flatten)]
+        limits: LimitArguments,
+    },
+    /// List keys without their secrets: id, organisation, role, scopes, state, last use, name, limits; tabs between.
     List {
         /// Of this organisation only.
         #[arg(long)]
@@ -124,6 +135,8 @@ pub(crate) struct NewKeyArguments {
     /// Until when it is good, such as 2027-01-01T00:00:00Z; without it, until it is revoked.
     #[arg(long)]
     expires: Option<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
 }
 
 fn scope(name: &str) -> Result<Scope, String> {
@@ -141,8 +154,14 @@ pub(crate) fn org(command: OrgCommand) -> anyhow::Result<()> {
 
 pub(crate) fn key(command: KeyCommand) -> anyhow::Result<()> {
     match command {
-        KeyCommand::Create(NewKeyArguments { org, role, scopes, name, expires }) => {
-            create(&NewKey { name, role, scopes, expires_at: expires, org: Some(org) })
+        KeyCommand::Create(NewKeyArguments { org, role, scopes, name, expires, limits }) => {
+            let limits = KeyLimits::default().changed(limits.change()).some();
+            create(&NewKey { name, role, scopes, expires_at: expires, org: Some(org), limits })
+        }
+        KeyCommand::Set { id, limits } => {
+            let change = limits.change();
+            let changed = done(async |admin| admin.limit_key(&id, change.clone()).await)?;
+            Ok(writeln!(std::io::stdout(), "{}", line(&changed))?)
         }
         KeyCommand::List { org } => {
             let keys = done(async |admin| admin.list_keys(org).await)?;
@@ -160,7 +179,7 @@ pub(crate) fn key(command: KeyCommand) -> anyhow::Result<()> {
 pub(crate) fn admin(command: AdminCommand) -> anyhow::Result<()> {
     let AdminCommand::Create { org, name, expires } = command;
     let scopes = Scope::ALL.to_vec();
-    create(&NewKey { name, role: Role::Admin, scopes, expires_at: expires, org: Some(org) })
+    create(&NewKey { name, role: Role::Admin, scopes, expires_at: expires, org: Some(org), limits: None })
 }
 
 pub(crate) fn pilot(command: PilotCommand) -> anyhow::Result<()> {
@@ -227,7 +246,8 @@ fn line(key: &ApiKey) -> String {
         (None, None) => "good".to_owned(),
     };
     let used = key.last_used_at.as_ref().map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
-    [key.id.as_str(), key.org.as_str(), key.role.as_str(), &scopes.join(","), &state, &used, &key.name].join("\t")
+    let (scopes, limits) = (scopes.join(","), limits::shown(key.limits.as_ref()));
+    [key.id.as_str(), key.org.as_str(), key.role.as_str(), &scopes, &state, &used, &key.name, &limits].join("\t")
 }
 
 fn pilot_line(pilot: &Pilot) -> String {

@@ -14,7 +14,7 @@ fn vx11(env: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
 }
 
 /// What it says, where it succeeds.
-fn said(env: &BTreeMap<String, String>, arguments: &[&str]) -> String {
+pub(crate) fn said(env: &BTreeMap<String, String>, arguments: &[&str]) -> String {
     let output = vx11(env, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()

@@ -14,6 +14,7 @@ mod events;
 mod failures;
 mod holds;
 mod interventions;
+mod key_limits;
 mod login;
 mod metrics;
 mod one_process;

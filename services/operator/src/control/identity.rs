@@ -4,6 +4,7 @@
 //! the keys that sign, and the look for a bearer whose organisation isn't known yet) is asked of [`Control`] itself.
 
 mod bearers;
+mod key_limits;
 mod keys;
 mod orgs;
 mod passwords;
@@ -18,6 +19,7 @@ use vx11_contracts::identity::OrgId;
 use super::Control;
 
 pub(crate) use bearers::{Bearer, Standing};
+pub(crate) use key_limits::KeyError;
 pub(crate) use keys::Keys;
 pub(crate) use passwords::local_id;
 pub(crate) use pilots::{Entry, Person, Pilots};

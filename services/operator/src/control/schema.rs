@@ -151,6 +151,7 @@ diesel::table! {
         expires_at -> Nullable<Text>,
         last_used_at -> Nullable<Text>,
         revoked_at -> Nullable<Text>,
+        limits -> Nullable<Text>,
     }
 }
 

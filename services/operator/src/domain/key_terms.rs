@@ -1,7 +1,9 @@
 //! What a new API key is to be: read from what was asked, and checked.
 
 use jiff::Timestamp;
-use vx11_contracts::identity::{MAX_NAME_CHARS, NewKey, Principal, Role, Scopes};
+use vx11_contracts::identity::{KeyLimits, MAX_NAME_CHARS, NewKey, Principal, Role, Scopes};
+
+use super::key_limits;
 
 /// What a new key is to be.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct KeyTerms {
     pub(crate) expires_at: Option<Timestamp>,
     /// Who makes it.
     pub(crate) created_by: String,
+    /// What it may ask of the gateway, and spend there, where that is limited.
+    pub(crate) limits: Option<KeyLimits>,
 }
 
 /// A field that does not fit, and why.
@@ -45,7 +49,9 @@ impl KeyTerms {
             Ok(expires_at) => expires_at,
             Err(_) => return unfit("expires_at", "must be a time such as 2027-01-01T00:00:00Z"),
         };
-        Ok(Self { name, role: asked.role, scopes, expires_at, created_by: created_by.to_owned() })
+        let limits = asked.limits.clone().and_then(KeyLimits::some);
+        limits.as_ref().map_or(Ok(()), |limits| key_limits::check(limits, scopes))?;
+        Ok(Self { name, role: asked.role, scopes, expires_at, created_by: created_by.to_owned(), limits })
     }
 
     /// Whether `maker` may make it: nobody makes a key that may more than oneself.
@@ -77,6 +83,7 @@ mod tests {
             scopes: vec![Scope::Agent],
             expires_at: Some("2027-01-01T00:00:00Z".to_owned()),
             org: None,
+            limits: None,
         };
         change(&mut asked);
         let now = "2026-11-22T00:00:00Z".parse().expect("a time");
@@ -94,6 +101,15 @@ mod tests {
         assert_eq!(read(|asked| asked.expires_at = Some("soon".to_owned())).expect_err("no time"), "expires_at");
         let past = Some("2026-11-22T00:00:00Z".to_owned());
         assert_eq!(read(|asked| asked.expires_at = past).expect_err("over"), "expires_at");
+    }
+
+    #[test]
+    fn limits_that_limit_nothing_are_none() {
+        let gateway = |limits| read(|asked| (asked.scopes, asked.limits) = (vec![Scope::Gateway], Some(limits)));
+        assert_eq!(gateway(KeyLimits::default()).expect("fits").limits, None);
+        let rpm = KeyLimits { requests_per_minute: Some(2), ..KeyLimits::default() };
+        assert_eq!(gateway(rpm.clone()).expect("fits").limits, Some(rpm.clone()));
+        assert_eq!(read(|asked| asked.limits = Some(rpm)).expect_err("no gateway"), "limits");
     }
 
     #[test]

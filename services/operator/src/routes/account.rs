@@ -23,6 +23,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(orgs::close)
         .service(keys::create)
         .service(keys::list)
+        .service(keys::change)
         .service(keys::revoke)
         .service(pilots::list)
         .service(pilots::change)
@@ -40,6 +41,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     orgs::close,
     keys::create,
     keys::list,
+    keys::change,
     keys::revoke,
     pilots::list,
     pilots::change,

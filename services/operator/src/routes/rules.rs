@@ -81,6 +81,7 @@ rules! {
         POST "/orgs/{id}/close" Needs(ManageOrgs);
         POST "/keys" Needs(ManageKeys);
         GET "/keys" Needs(ManageKeys);
+        PATCH "/keys/{id}" Needs(ManageKeys);
         DELETE "/keys/{id}" Needs(ManageKeys);
         GET "/pilots" Needs(ReadPilots);
         PATCH "/pilots/{id}" Needs(ManagePilots);

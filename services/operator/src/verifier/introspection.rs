@@ -5,39 +5,41 @@
 
 use jiff::Timestamp;
 use vx11_chassis::auth::Refusal;
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::IntrospectedCaller;
+use vx11_contracts::time;
 use vx11_identity::PresentedKey;
 
 use super::Verifier;
 
 impl Verifier {
-    /// Who comes with `secret`, and until when it is good, where that is limited.
+    /// Who comes with `secret`, until when it is good, and within which limits, where there are any.
     ///
     /// # Errors
     /// [`Refusal`] when that isn't proven.
-    pub(crate) async fn introspect(&self, secret: &str) -> Result<(Principal, Option<Timestamp>), Refusal> {
+    pub(crate) async fn introspect(&self, secret: &str) -> Result<IntrospectedCaller, Refusal> {
         match PresentedKey::parse(secret) {
             Some(key) => self.introspect_key(&key).await,
             None => self.introspect_token(secret).await,
         }
     }
 
-    async fn introspect_key(&self, presented: &PresentedKey<'_>) -> Result<(Principal, Option<Timestamp>), Refusal> {
+    async fn introspect_key(&self, presented: &PresentedKey<'_>) -> Result<IntrospectedCaller, Refusal> {
         let id = presented.id();
         // That there is no such key is remembered: ids are random, and nobody asks for one before it is made.
         if self.keys.get(id).is_some_and(|remembered| remembered.is_some()) {
             self.keys.invalidate(id);
         }
         let principal = self.holder(presented).await?;
-        let expires_at = self.key(id).await?.bearer.terms.expires_at;
-        Ok((principal, expires_at))
+        let key = self.key(id).await?;
+        let (expires_at, limits) = (key.bearer.terms.expires_at, key.bearer.limits.clone());
+        Ok(IntrospectedCaller::new(&principal, expires_at.map(time::render), limits))
     }
 
-    async fn introspect_token(&self, token: &str) -> Result<(Principal, Option<Timestamp>), Refusal> {
+    async fn introspect_token(&self, token: &str) -> Result<IntrospectedCaller, Refusal> {
         let claimed = self.tokens.verify(token, Timestamp::now()).await?;
         let place = (claimed.principal.org.clone(), claimed.principal.subject.clone(), claimed.id.clone());
         self.standing.invalidate(&place);
         self.counts(&claimed.principal, &claimed.id, Some(claimed.issued_at)).await?;
-        Ok((claimed.principal, Some(claimed.expires_at)))
+        Ok(IntrospectedCaller::new(&claimed.principal, Some(time::render(claimed.expires_at)), None))
     }
 }

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use vx11_chassis::auth::Verifier as _;
 use vx11_contracts::identity::{OrgId, Role, Scope, Scopes};
+use vx11_contracts::time;
 use vx11_identity::{AccessTokens, NewApiKey, SigningKeys};
 use vx11_store::{DatabaseConfig, StoreConfig};
 
@@ -39,7 +40,7 @@ async fn key(home: &Home, expires_at: Option<Timestamp>) -> NewApiKey {
     let key = NewApiKey::make();
     let scopes = [Scope::Read].into_iter().collect();
     let (name, created_by) = ("ci".to_owned(), "ann".to_owned());
-    let terms = KeyTerms { name, role: Role::Viewer, scopes, expires_at, created_by };
+    let terms = KeyTerms { name, role: Role::Viewer, scopes, expires_at, created_by, limits: None };
     let (keys, by) = (home.control.keys(&OrgId::platform()), Actor::new("ann", Role::Admin));
     keys.make(&key, terms, &by, Timestamp::now()).await.expect("an answer").expect("made");
     key
@@ -158,11 +159,8 @@ async fn who_asks_for_another_service_is_told_what_the_database_says_now() {
     let secret = key.plain.expose_secret();
     // Remembered here for callers of this service.
     home.verifier.verify(secret).await.expect("known");
-    let (principal, until) = home.verifier.introspect(secret).await.expect("known");
-    assert_eq!(
-        (&*principal.subject, until.map(|at| at.as_second())),
-        (&*format!("key:{}", key.id), Some(soon.as_second()))
-    );
+    let caller = home.verifier.introspect(secret).await.expect("known");
+    assert_eq!((caller.subject, caller.expires_at), (format!("key:{}", key.id), Some(time::render(soon))));
     home.control.keys(&OrgId::platform()).revoke(&key.id, &by, Timestamp::now()).await.expect("an answer");
     assert_eq!(home.verifier.introspect(secret).await, Err(Refusal::Invalid));
 }

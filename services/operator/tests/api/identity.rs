@@ -109,7 +109,7 @@ async fn services_are_told_who_comes_with_a_secret_as_it_is_now() {
     for _ in 0..2 {
         let answer = told(&secret).await;
         let caller = json!({"org": "acme", "subject": format!("key:{id}"), "role": "OPERATOR", "scopes": ["gateway"],
-            "expires_at": null});
+            "expires_at": null, "limits": null});
         assert_eq!(answer.data(), &json!({"caller": caller, "expired": false}));
         assert_eq!(answer.header("cache-control"), "no-store");
     }
@@ -121,6 +121,64 @@ async fn services_are_told_who_comes_with_a_secret_as_it_is_now() {
     for secret in [&secret, "", "sk-mallory", "a.b.c", vx11_identity::NewApiKey::make().plain.expose_secret()] {
         assert_eq!(told(secret).await.data(), &nobody, "{secret}");
     }
+}
+
+#[tokio::test]
+async fn limits_are_given_with_a_key_changed_later_and_told_to_who_asks() {
+    let app = App::start().await;
+    org(&app, "acme").await;
+    let (_, admin) = key(&app, "acme", "ADMIN", &["admin", "gateway", "read"]).await;
+    let make = async |limits: Value, scopes: Value| {
+        let body = json!({"name": "ci", "role": "OPERATOR", "scopes": scopes, "limits": limits});
+        with(&admin, app.anyone(Method::POST, "/operator/api/keys").json(&body)).await
+    };
+    let limits = json!({"models": ["m*"], "requests_per_minute": 2, "budget": {"usd": 0.5, "period": "month"}});
+    let made = make(limits.clone(), json!(["gateway"])).await;
+    assert_eq!((made.status, &made["data"]["key"]["limits"]), (201, &limits), "{}", made.body);
+    let (id, secret) = (made["data"]["key"]["id"].as_str().expect("an id"), &made["data"]["secret"]);
+    let told = async || {
+        let answer = app.post("/operator/api/introspect", json!({ "token": secret })).await;
+        answer.data()["caller"]["limits"].clone()
+    };
+    assert_eq!(told().await, limits);
+    let path = format!("/operator/api/keys/{id}");
+    let change = async |limits: Value| {
+        let request = app.anyone(Method::PATCH, &path).json(&json!({ "limits": limits }));
+        with(&admin, request).await
+    };
+    let changed = change(json!({"requests_per_minute": 5, "models": null, "tokens_per_day": 1000})).await;
+    let after = json!({"requests_per_minute": 5, "tokens_per_day": 1000, "budget": {"usd": 0.5, "period": "month"}});
+    assert_eq!((changed.status, &changed.data()["limits"]), (200, &after), "{}", changed.body);
+    assert_eq!(told().await, after, "at once");
+    let listed = with(&admin, app.anyone(Method::GET, "/operator/api/keys")).await;
+    assert_eq!(listed.data()["items"][0]["limits"], after);
+
+    for (limits, field) in [
+        (json!({"requests_per_minute": 0}), "limits.requests_per_minute"),
+        (json!({"budget": {"usd": 0}}), "limits.budget.usd"),
+        (json!({"models": ["a*b"]}), "limits.models"),
+    ] {
+        let unfit = change(limits.clone()).await;
+        assert_eq!((unfit.status, unfit.field()), (422, field), "{}", unfit.body);
+        let unfit = make(limits, json!(["gateway"])).await;
+        assert_eq!((unfit.status, unfit.field()), (422, field), "{}", unfit.body);
+    }
+    assert_eq!(change(json!({"rpm": 1})).await.status, 422, "a name that is none is not ignored");
+    let elsewhere = make(json!({"requests_per_minute": 1}), json!(["admin"])).await;
+    assert_eq!((elsewhere.status, elsewhere.field()), (422, "limits"), "{}", elsewhere.body);
+    assert_eq!(told().await, after, "what is refused changes nothing");
+
+    let lifted = change(json!({"requests_per_minute": null, "tokens_per_day": null, "budget": null})).await;
+    assert_eq!((lifted.status, &lifted.data()["limits"]), (200, &Value::Null), "{}", lifted.body);
+    let theirs = app.request(Method::PATCH, &path).json(&json!({"limits": {}}));
+    assert_eq!(Answer::of(theirs).await.status, 404, "of another organisation, be it the platform's");
+    assert_eq!(with(&admin, app.anyone(Method::DELETE, &path)).await.status, 200);
+    let late = change(json!({"requests_per_minute": 5})).await;
+    assert_eq!((late.status, late.code()), (409, "conflict"));
+    let log = with(&admin, app.anyone(Method::GET, "/operator/api/audit-log?action=key.change")).await;
+    let rows = log.data()["items"].as_array().expect("rows");
+    let done: Vec<_> = rows.iter().filter(|row| row["outcome"] == "allowed").collect();
+    assert_eq!((done.len(), &done[1]["details"]["limits"]["requests_per_minute"]), (2, &json!(5)), "{}", log.body);
 }
 
 #[tokio::test]

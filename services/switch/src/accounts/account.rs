@@ -73,6 +73,8 @@ pub(crate) struct Meter {
     pub(crate) limit: u64,
     /// Its counter's place in the tenant's book.
     pub(crate) slot: usize,
+    /// Keeps that counter there.
+    pub(crate) _held: Arc<()>,
 }
 
 /// One counter, in the window at hand and in the one before.
@@ -85,6 +87,8 @@ pub(crate) struct Cell {
     pub(crate) now: Counts,
     /// A clock that was set forward by mistake leads back to it.
     pub(crate) last: Counts,
+    /// A clone is with every meter that counts in it, and so with every request under way.
+    held: Arc<()>,
 }
 
 /// What was settled in a window, and what is reserved.
@@ -117,7 +121,7 @@ impl Cell {
     /// One that has counted nothing.
     pub(crate) fn new(unit: Unit, scope: Arc<str>, period: Period) -> Self {
         let empty = Counts::new(Window::EMPTY, 0, Said::default());
-        Self { unit, scope, period, now: empty, last: empty }
+        Self { unit, scope, period, now: empty, last: empty, held: Arc::default() }
     }
 
     /// Where what was reserved for `at_ms` in `era` is counted, as long as it is.
@@ -159,6 +163,26 @@ pub(crate) struct Book {
     pub(crate) cells: Vec<Cell>,
     /// How often a clock that was set back has left a window for an earlier one.
     pub(crate) era: u64,
+}
+
+impl Book {
+    /// The limit of this scope, unit and period, with its counter: the one that others count in, else a new one. One
+    /// that nobody counts in any more may have missed something meanwhile, and the ledger knows it; so it is not gone
+    /// on with, and its place is the next one's. Thus a book has no more counters than its callers have limits.
+    pub(crate) fn open(&mut self, scope: &Arc<str>, unit: Unit, period: Period, limit: u64) -> Meter {
+        let is_free = |cell: &Cell| Arc::strong_count(&cell.held) == 1;
+        let is_same = |cell: &Cell| cell.scope == *scope && cell.unit == unit && cell.period == period;
+        let held = self.cells.iter().position(|cell| is_same(cell) && !is_free(cell));
+        let slot = held.unwrap_or_else(|| {
+            let (new, free) = (Cell::new(unit, scope.clone(), period), self.cells.iter().position(is_free));
+            match free {
+                Some(slot) => self.cells[slot] = new,
+                None => self.cells.push(new),
+            }
+            free.unwrap_or(self.cells.len() - 1)
+        });
+        Meter { scope: scope.clone(), unit, period, limit, slot, _held: self.cells[slot].held.clone() }
+    }
 }
 
 /// All that shares limits: an organisation, or a key that belongs to none. One short lock holds all of its counters, so

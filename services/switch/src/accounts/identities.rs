@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, oneshot};
 use vx11_chassis::auth::Refusal;
 use vx11_chassis::client::CallError;
 use vx11_chassis::config::Common;
-use vx11_contracts::identity::{Permission, Principal};
+use vx11_contracts::identity::{IntrospectedCaller, KeyLimits, Permission, Principal};
 
 use super::Accounts;
 use super::account::Account;
@@ -69,6 +69,8 @@ type Flight = Shared<oneshot::Receiver<Answer>>;
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) principal: Principal,
+    /// What its key has limits on.
+    limits: Option<KeyLimits>,
     /// `None` where it may not use the gateway.
     pub(super) account: Option<Arc<Account>>,
     /// Of which the account was made.
@@ -178,9 +180,10 @@ impl Accounts {
     async fn learn(&self, digest: Digest, secret: &str) -> Answer {
         let (identities, asked_at) = (&self.identities, Instant::now());
         match identities.ask(secret).await {
-            Ok(Said::Known(principal, left)) => {
+            Ok(Said::Known(caller, left)) => {
                 let belief = Belief::confirmed(asked_at, left, &identities.config);
-                self.welcome(digest, principal, belief).await
+                let IntrospectedCaller { limits, .. } = &*caller;
+                self.welcome(digest, caller.principal(), limits.clone(), belief).await
             }
             Ok(Said::Expired) => self.refuse(digest, Refusal::Expired),
             Ok(Said::Nobodys) => self.refuse(digest, Refusal::Invalid),
@@ -188,10 +191,10 @@ impl Accounts {
                 let before = identities.remembered(&digest);
                 let known = before.and_then(|known| {
                     let belief = known.belief.prolonged(Instant::now(), &identities.config)?;
-                    Some((known.principal.clone(), belief))
+                    Some((known.principal.clone(), known.limits.clone(), belief))
                 });
-                let (principal, belief) = known.ok_or(Refusal::Unavailable)?;
-                self.welcome(digest, principal, belief).await
+                let (principal, limits, belief) = known.ok_or(Refusal::Unavailable)?;
+                self.welcome(digest, principal, limits, belief).await
             }
         }
     }
@@ -203,14 +206,18 @@ impl Accounts {
     }
 
     /// Remembers a caller, with an account whose counters know what was spent before.
-    async fn welcome(&self, digest: Digest, principal: Principal, belief: Belief) -> Answer {
+    async fn welcome(&self, digest: Digest, principal: Principal, limits: Option<KeyLimits>, belief: Belief) -> Answer {
+        // While it is held here, its counters go on, whatever their limits are now.
         let (terms, before) = (self.terms(), self.identities.remembered(&digest));
-        let is_same = |known: &Arc<Known>| known.principal == principal && Arc::ptr_eq(&known.terms, &terms);
-        let account = match before.filter(is_same) {
+        let is_same = |known: &&Arc<Known>| {
+            known.principal == principal && known.limits == limits && Arc::ptr_eq(&known.terms, &terms)
+        };
+        let same = before.as_ref().filter(is_same);
+        let account = match same {
             Some(known) => known.account.clone(),
             None => {
                 let may = principal.may(Permission::UseGateway);
-                let account = may.then(|| Arc::new(terms.keys.of_identity(&principal)));
+                let account = may.then(|| Arc::new(terms.keys.of_identity(&principal, limits.as_ref())));
                 self.restore(account.iter()).await.map_err(|error| {
                     tracing::warn!(%error, "the ledger does not say what a caller's organisation has spent");
                     Refusal::Unavailable
@@ -218,9 +225,14 @@ impl Accounts {
                 account
             }
         };
-        let is_asked_again = AtomicBool::new(false);
-        let known = Arc::new(Known { principal, account, terms, belief, is_asked_again });
+        let (is_asked_again, is_new) = (AtomicBool::new(false), same.is_none());
+        let known = Arc::new(Known { principal, limits, account, terms, belief, is_asked_again });
         self.identities.known.insert(digest, known.clone());
+        if is_new {
+            // Else the account before would hold its counters until some time later.
+            drop(before);
+            self.identities.known.run_pending_tasks();
+        }
         Ok(known)
     }
 }

@@ -10,11 +10,12 @@ use anyhow::Context;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use vx11_chassis::config::Secrets;
-use vx11_contracts::identity::{OrgId, Principal};
+use vx11_contracts::identity::{KeyBudget, KeyLimits, OrgId, Principal};
 
 use super::INTERNAL;
-use super::account::{Account, Cell, Meter, Tenant, Unit};
+use super::account::{Account, Meter, Tenant, Unit};
 use super::local::lock;
+use super::money::Usd;
 use super::period::Period;
 use super::tenants::Tenants;
 use crate::config::{BudgetConfig, KeyConfig, OrgConfig, SwitchConfig};
@@ -70,21 +71,40 @@ impl Keys {
         self.by_digest.values()
     }
 
-    /// The account of a caller whom the operator knows: what its organisation may, together with its other keys.
-    pub(super) fn of_identity(&self, principal: &Principal) -> Account {
-        self.within(ledger_name(&principal.subject), principal.org.as_str())
+    /// The account of a caller whom the operator knows: its own limits, if it has some, and those of its organisation,
+    /// together with its other keys.
+    pub(super) fn of_identity(&self, principal: &Principal, limits: Option<&KeyLimits>) -> Account {
+        self.within(ledger_name(&principal.subject), principal.org.as_str(), limits)
     }
 
     /// The account of what VX11's own services ask for `org`: what it may, together with its keys.
     pub(super) fn of_services_for(&self, org: &OrgId) -> Account {
-        self.within(INTERNAL.into(), org.as_str())
+        self.within(INTERNAL.into(), org.as_str(), None)
     }
 
-    fn within(&self, key: Arc<str>, org: &str) -> Account {
+    fn within(&self, key: Arc<str>, org: &str, limits: Option<&KeyLimits>) -> Account {
         let tenant = self.tenants.open(of_org(org));
-        let own = KeyConfig { org: Some(org.to_owned()), ..KeyConfig::default() };
+        let own = KeyConfig { org: Some(org.to_owned()), ..limits.map(own_terms).unwrap_or_default() };
         let meters = meters_of(&tenant, &key, &own, &self.orgs);
-        Account { key, org: org.into(), team: "".into(), models: None, meters, tenant }
+        Account { key, org: org.into(), team: "".into(), models: own.models, meters, tenant }
+    }
+}
+
+/// `limits` in the words of the configuration.
+fn own_terms(limits: &KeyLimits) -> KeyConfig {
+    // An amount that cannot be read is nothing: rather refused than without a limit.
+    let budget = |budget: KeyBudget| BudgetConfig {
+        usd: budget.usd.to_string().parse().unwrap_or(Usd::ZERO),
+        period: budget.period,
+    };
+    KeyConfig {
+        models: limits.models.clone(),
+        requests_per_minute: limits.requests_per_minute,
+        requests_per_day: limits.requests_per_day,
+        tokens_per_minute: limits.tokens_per_minute,
+        tokens_per_day: limits.tokens_per_day,
+        budget: limits.budget.map(budget),
+        ..KeyConfig::default()
     }
 }
 
@@ -137,7 +157,7 @@ pub(super) fn sha256(secret: &str) -> Digest {
 fn meters_of(tenant: &Tenant, name: &str, key: &KeyConfig, orgs: &BTreeMap<String, OrgConfig>) -> Vec<Meter> {
     let mut meters = Vec::new();
     let mut add = |scope: &Arc<str>, unit, period, limit: Option<u64>| {
-        meters.extend(limit.map(|limit| meter(tenant, scope, unit, period, limit)));
+        meters.extend(limit.map(|limit| lock(tenant).open(scope, unit, period, limit)));
     };
     let own: Arc<str> = format!("key:{name}").into();
     add(&own, Unit::Requests, Period::Minute, key.requests_per_minute);
@@ -167,14 +187,57 @@ fn meters_of(tenant: &Tenant, name: &str, key: &KeyConfig, orgs: &BTreeMap<Strin
     meters
 }
 
-/// A limit with its counter in the tenant's book, a new one where there is none. Counters are never taken out: requests
-/// under way know them by their places.
-fn meter(tenant: &Tenant, scope: &Arc<str>, unit: Unit, period: Period, limit: u64) -> Meter {
-    let mut book = lock(tenant);
-    let same = |cell: &Cell| cell.scope == *scope && cell.unit == unit && cell.period == period;
-    let slot = book.cells.iter().position(same).unwrap_or_else(|| {
-        book.cells.push(Cell::new(unit, scope.clone(), period));
-        book.cells.len() - 1
-    });
-    Meter { scope: scope.clone(), unit, period, limit, slot }
+#[cfg(test)]
+mod tests {
+    use vx11_contracts::identity::BudgetPeriod;
+
+    use super::*;
+
+    fn caller(subject: &str) -> Principal {
+        Principal { org: "acme".parse().expect("an id"), subject: subject.into(), ..Principal::service() }
+    }
+
+    fn rpm(requests: u64) -> KeyLimits {
+        KeyLimits { requests_per_minute: Some(requests), ..KeyLimits::default() }
+    }
+
+    fn counters(account: &Account) -> usize {
+        lock(&account.tenant).cells.len()
+    }
+
+    #[test]
+    fn a_changed_limit_goes_on_with_the_counter_that_somebody_counts_in() {
+        let keys = Keys::default();
+        let before = keys.of_identity(&caller("key:a"), Some(&rpm(2)));
+        lock(&before.tenant).cells[0].now.said.used = 7;
+        let after = keys.of_identity(&caller("key:a"), Some(&rpm(9)));
+        assert_eq!((after.meters[0].limit, after.meters[0].slot), (9, before.meters[0].slot));
+        let other = keys.of_identity(&caller("key:b"), Some(&rpm(2)));
+        assert_ne!(other.meters[0].slot, before.meters[0].slot, "another key has its own");
+        drop((before, after));
+        let later = keys.of_identity(&caller("key:a"), Some(&rpm(2)));
+        assert!(super::super::local::is_new(&later.tenant, &later.meters[0]), "the ledger knows what it missed");
+    }
+
+    #[test]
+    fn a_book_has_no_more_counters_than_its_callers_have_limits() {
+        let keys = Keys::default();
+        let budget = KeyBudget { usd: 0.15, period: BudgetPeriod::Total };
+        let limits = KeyLimits { budget: Some(budget), tokens_per_day: Some(9), ..rpm(2) };
+        let stays = keys.of_identity(&caller("key:stays"), Some(&limits));
+        assert_eq!(stays.meters[2].limit, 150_000_000_000);
+        for n in 0..1000 {
+            keys.of_identity(&caller(&format!("key:{n}")), Some(&limits));
+        }
+        assert_eq!(counters(&stays), 6);
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_read_is_nothing() {
+        for usd in [-1.0, f64::NAN, 1e300] {
+            let budget = KeyBudget { usd, period: BudgetPeriod::Day };
+            let limits = KeyLimits { budget: Some(budget), ..KeyLimits::default() };
+            assert_eq!(Keys::default().of_identity(&caller("key:a"), Some(&limits)).meters[0].limit, 0);
+        }
+    }
 }

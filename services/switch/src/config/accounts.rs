@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde::Deserialize;
 use vx11_chassis::config::ConfigError;
+use vx11_contracts::identity::BudgetPeriod;
 
 use crate::accounts::{INTERNAL, SHADOW, Usd, digest_of_hex};
 use crate::domain::name_pattern::NamePattern;
@@ -121,19 +122,6 @@ pub struct BudgetConfig {
     /// In which time; a month where absent.
     #[serde(default)]
     pub(crate) period: BudgetPeriod,
-}
-
-/// The time that a budget is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetPeriod {
-    /// Each day, UTC.
-    Day,
-    /// Each month of the calendar, UTC.
-    #[default]
-    Month,
-    /// Once and for all.
-    Total,
 }
 
 impl PriceConfig {

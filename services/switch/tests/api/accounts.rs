@@ -3,6 +3,7 @@
 mod budgets;
 mod costs;
 mod identities;
+mod key_limits;
 mod keys;
 mod limits;
 mod on_behalf;

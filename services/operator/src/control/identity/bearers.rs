@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use jiff::Timestamp;
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::{KeyLimits, Principal};
 use vx11_contracts::time;
 use vx11_identity::{ApiKeyTerms, Claimed};
 use vx11_store::{AnyConnection, Scope, StoreError};
@@ -12,7 +12,7 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 use super::super::Control;
 use super::super::schema::{api_keys, revoked_tokens};
 use super::keys::Row;
-use super::{orgs, pilots};
+use super::{key_limits, orgs, pilots};
 
 /// A key of an organisation that is open.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Bearer {
     pub(crate) subject: Arc<str>,
     /// When it was last used, to the minute.
     pub(crate) last_used_at: Option<Timestamp>,
+    /// What it may ask of the gateway, and spend there.
+    pub(crate) limits: Option<KeyLimits>,
 }
 
 /// Whether an access token counts.
@@ -126,5 +128,6 @@ impl Control {
 
 fn bearer(row: Row) -> Option<Bearer> {
     let last_used_at = row.last_used_at.as_deref().and_then(|text| text.parse().ok());
-    Some(Bearer { terms: row.terms()?, subject: row.subject.into(), last_used_at })
+    let (terms, limits) = (row.terms()?, key_limits::read(row.limits.as_deref())?);
+    Some(Bearer { terms, subject: row.subject.into(), last_used_at, limits })
 }

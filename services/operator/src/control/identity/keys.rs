@@ -9,7 +9,7 @@ use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::super::audit;
 use super::super::schema::api_keys;
-use super::orgs;
+use super::{key_limits, orgs};
 use crate::domain::audit::Entry;
 use crate::domain::intervention::Actor;
 use crate::domain::key_terms::KeyTerms;
@@ -29,13 +29,14 @@ pub(super) struct Row {
     name: String,
     pub(super) subject: String,
     role: String,
-    scopes: String,
+    pub(super) scopes: String,
     hash: String,
     created_at: String,
     created_by: String,
     expires_at: Option<String>,
     pub(super) last_used_at: Option<String>,
-    revoked_at: Option<String>,
+    pub(super) revoked_at: Option<String>,
+    pub(super) limits: Option<String>,
 }
 
 impl Keys {
@@ -57,6 +58,10 @@ impl Keys {
         let noted = Entry::done(by, "key.create", time::render(now)).to("key", &key.id);
         let noted =
             noted.with("of_role", terms.role.as_str()).with("scopes", terms.scopes.to_string()).within(&self.org);
+        let noted = match &terms.limits {
+            Some(limits) => noted.with("limits", key_limits::noted_limits(Some(limits))),
+            None => noted,
+        };
         let row = Row {
             id: key.id.clone(),
             org_id: self.org.as_str().to_owned(),
@@ -70,6 +75,7 @@ impl Keys {
             expires_at: terms.expires_at.map(time::render),
             last_used_at: None,
             revoked_at: None,
+            limits: key_limits::written(terms.limits.as_ref()).map_err(StoreError::from)?,
         };
         let write = move |conn: &mut AnyConnection| {
             if !orgs::is_open(conn, &row.org_id)? {
@@ -121,7 +127,15 @@ impl Keys {
         self.database.write(self.scope(), write).await
     }
 
-    fn scope(&self) -> Scope {
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(super) fn org(&self) -> &str {
+        self.org.as_str()
+    }
+
+    pub(super) fn scope(&self) -> Scope {
         Scope::Org(self.org.as_str().into())
     }
 }
@@ -143,8 +157,9 @@ impl Row {
 }
 
 /// A key as its administrators see it: without its hash.
-fn shown(row: Row) -> Option<ApiKey> {
+pub(super) fn shown(row: Row) -> Option<ApiKey> {
     Some(ApiKey {
+        limits: key_limits::read(row.limits.as_deref())?,
         org: row.org_id.parse().ok()?,
         role: row.role.parse().ok()?,
         scopes: Scopes::parse(&row.scopes).iter().collect(),

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use vx11_contracts::identity::{OrgId, Principal, Role, Scope, Scopes};
+use vx11_contracts::identity::{KeyLimits, KeyLimitsChange, OrgId, Principal, Role, Scope, Scopes};
 use vx11_identity::{Claimed, KeyKind, NewApiKey, PresentedKey};
 use vx11_testing_servers::Postgres;
 
-use super::{Keys, Standing};
+use super::{KeyError, Keys, Standing};
 use crate::control::tests::{Home, on_both};
 use crate::domain::intervention::Actor;
 use crate::domain::key_terms::KeyTerms;
@@ -19,6 +19,7 @@ on_both!(
     keys_of_organisations_do_not_meet,
     pages_of_keys_hold_each_once,
     a_use_is_noted_and_never_set_back,
+    limits_are_kept_and_of_two_changes_at_once_none_is_lost,
     a_revoked_token_does_not_stand,
     replicas_share_the_keys_that_sign_and_an_old_one_is_followed,
 );
@@ -42,6 +43,7 @@ fn terms(name: &str) -> KeyTerms {
         scopes: [Scope::Read, Scope::Agent].into_iter().collect(),
         expires_at: Some(at(1000)),
         created_by: "ann".to_owned(),
+        limits: None,
     }
 }
 
@@ -118,6 +120,29 @@ async fn pages_of_keys_hold_each_once(home: Home) {
     sorted.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
     sorted.dedup();
     assert_eq!((seen.len(), &seen), (7, &sorted));
+}
+
+async fn limits_are_kept_and_of_two_changes_at_once_none_is_lost(home: Home) {
+    let (acme, umbrella) = (keys_of(&home, "acme").await, keys_of(&home, "umbrella").await);
+    let key = NewApiKey::make();
+    let rpm = KeyLimits { requests_per_minute: Some(2), ..KeyLimits::default() };
+    let terms = KeyTerms { scopes: Scopes::ALL, limits: Some(rpm.clone()), ..terms("ci") };
+    let made = acme.make(&key, terms, &by(), at(0)).await.expect("an answer").expect("made");
+    assert_eq!(made.limits, Some(rpm));
+    let tokens = KeyLimitsChange { tokens_per_day: Some(Some(9)), ..KeyLimitsChange::default() };
+    let requests = KeyLimitsChange { requests_per_minute: Some(Some(3)), ..KeyLimitsChange::default() };
+    let (by, other) = (by(), acme.clone());
+    let (one, two) =
+        tokio::join!(acme.limit(&key.id, tokens, &by, at(1)), other.limit(&key.id, requests.clone(), &by, at(1)));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let bearer = home.control.bearer(&key.id).await.expect("an answer").expect("found");
+    let both = KeyLimits { requests_per_minute: Some(3), tokens_per_day: Some(9), ..KeyLimits::default() };
+    assert_eq!(bearer.limits, Some(both));
+    let theirs = umbrella.limit(&key.id, requests.clone(), &by, at(2)).await;
+    assert!(matches!(theirs, Err(KeyError::NotFound)), "{theirs:?}");
+    acme.revoke(&key.id, &by, at(3)).await.expect("an answer");
+    let late = acme.limit(&key.id, requests, &by, at(4)).await;
+    assert!(matches!(late, Err(KeyError::Revoked)), "{late:?}");
 }
 
 async fn a_use_is_noted_and_never_set_back(home: Home) {

@@ -6,9 +6,8 @@ use vx11_chassis::ApiError;
 use vx11_chassis::auth::Refusal;
 use vx11_chassis::extract::Json;
 use vx11_contracts::ErrorBody;
-use vx11_contracts::identity::{Introspect, Introspected, IntrospectedCaller};
+use vx11_contracts::identity::{Introspect, Introspected};
 use vx11_contracts::operator::Envelope;
-use vx11_contracts::time;
 
 use crate::state::State;
 
@@ -26,10 +25,7 @@ use crate::state::State;
 #[post("/introspect")]
 pub(crate) async fn introspect(state: Data<State>, body: Json<Introspect>) -> Result<HttpResponse, ApiError> {
     let told = match state.verifier.introspect(&body.0.token).await {
-        Ok((principal, until)) => {
-            let caller = IntrospectedCaller::new(&principal, until.map(time::render));
-            Introspected { caller: Some(caller), expired: false }
-        }
+        Ok(caller) => Introspected { caller: Some(caller), expired: false },
         Err(Refusal::Expired) => Introspected::EXPIRED,
         Err(Refusal::Invalid) => Introspected::NOBODY,
         Err(Refusal::Unavailable) => return Err(Refusal::Unavailable.into()),

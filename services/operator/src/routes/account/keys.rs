@@ -1,7 +1,7 @@
 //! `/operator/api/keys`: an organisation's API keys.
 
 use actix_web::web::{self, Data, Path};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{HttpResponse, delete, get, patch, post};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -9,12 +9,13 @@ use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
-use vx11_contracts::identity::{ApiKey, KeyMade, NewKey, Permission};
+use vx11_contracts::identity::{ApiKey, KeyChange, KeyMade, NewKey, Permission};
 use vx11_contracts::operator::{Envelope, Page};
 use vx11_contracts::{ErrorBody, ErrorCode};
 use vx11_identity::NewApiKey;
 
 use super::unfit;
+use crate::control::KeyError;
 use crate::domain::key_terms::KeyTerms;
 use crate::routes::attempt::Attempt;
 use crate::routes::origin::CameFrom;
@@ -96,6 +97,43 @@ pub(crate) async fn list(
     let full = items.len() == limit as usize;
     let next = items.last().filter(|_| full).map(|last| format!("{},{}", last.created_at, last.id));
     Ok(web::Json(Envelope::new(Page { items, next })))
+}
+
+/// Change the limits of a key at the gateway; in force within five seconds. What was spent stays spent.
+#[utoipa::path(operation_id = "change_key", tag = "identity", params(("id" = String, Path)), request_body = KeyChange,
+    responses(
+        (status = 200, body = Envelope<ApiKey>),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "the key was revoked"),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+#[patch("/keys/{id}")]
+pub(crate) async fn change(
+    state: Data<State>,
+    caller: Caller,
+    from: CameFrom,
+    id: Path<String>,
+    body: Json<KeyChange>,
+) -> Result<web::Json<Envelope<ApiKey>>, ApiError> {
+    let attempt = Attempt::new(&state, &caller, &from, "key.change");
+    let changed = limit(&attempt, &caller, &id, body.0).await;
+    Ok(web::Json(Envelope::new(attempt.end(Some(&id), changed).await?)))
+}
+
+async fn limit(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: KeyChange) -> Result<ApiKey, ApiError> {
+    let principal = caller.require(Permission::ManageKeys)?;
+    let keys = attempt.state.control.keys(&principal.org);
+    let changed = keys.limit(id, asked.limits, &attempt.actor(), Timestamp::now()).await;
+    changed.map_err(|error| match error {
+        KeyError::NotFound => ApiError::not_found("key"),
+        KeyError::Revoked => ApiError::new(ErrorCode::Conflict, "the key was revoked"),
+        KeyError::Unfit(problem) => unfit(problem),
+        KeyError::Store(error) => store_error(error),
+    })
 }
 
 /// Revoke a key: it lets nobody in any more, within five seconds on every replica.

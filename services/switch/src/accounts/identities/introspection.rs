@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use vx11_chassis::RequestContext;
 use vx11_chassis::client::{CallError, ServiceClient};
 use vx11_chassis::config::Common;
-use vx11_contracts::identity::{Introspect, Introspected, IntrospectedCaller, Principal};
+use vx11_contracts::identity::{Introspect, Introspected, IntrospectedCaller};
 use vx11_contracts::operator::Envelope;
 use vx11_http_client::InvalidAddress;
 
@@ -23,7 +23,7 @@ pub(super) struct Introspection(ServiceClient);
 #[derive(Debug)]
 pub(super) enum Said {
     /// Whose it is, and how long it is good from now on, where that is limited.
-    Known(Principal, Option<Duration>),
+    Known(Box<IntrospectedCaller>, Option<Duration>),
     /// It was good once.
     Expired,
     /// It is nobody's.
@@ -49,7 +49,10 @@ impl Introspection {
         let context = RequestContext::internal();
         let told: Envelope<Introspected> = self.0.post(PATH, &question, &context, LIMIT).await?;
         match told.data {
-            Introspected { caller: Some(caller), .. } => Ok(Said::Known(caller.principal(), left(&caller)?)),
+            Introspected { caller: Some(caller), .. } => {
+                let left = left(&caller)?;
+                Ok(Said::Known(Box::new(caller), left))
+            }
             Introspected { expired: true, .. } => Ok(Said::Expired),
             Introspected { .. } => Ok(Said::Nobodys),
         }

@@ -4,18 +4,16 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::accounts::account::{Cell, Unit};
+use crate::accounts::account::Unit;
 use crate::accounts::money::Usd;
 use crate::accounts::period::Period;
 
 /// A key with one meter of each unit in `period`, limited to `limits`.
 pub(super) fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     let units = [Unit::Requests, Unit::Tokens, Unit::Money];
-    let meters = units.iter().zip(limits).enumerate();
-    let meters: Vec<Meter> =
-        meters.map(|(slot, (unit, limit))| Meter { scope: "key:k".into(), unit: *unit, period, limit, slot }).collect();
-    let cell = |unit| Cell::new(unit, "key:k".into(), period);
-    let book = Book { cells: units.into_iter().map(cell).collect(), era: 0 };
+    let meters = units.into_iter().zip(limits);
+    let mut book = Book::default();
+    let meters: Vec<Meter> = meters.map(|(unit, limit)| book.open(&"key:k".into(), unit, period, limit)).collect();
     let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
     Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })
 }

@@ -12,21 +12,21 @@ use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, answer, completion};
 
 /// Believed for as long as a test takes.
-const LONG: (&str, &str) = ("VX11_SWITCH__IDENTITIES__BELIEVED_FOR", "1m");
+pub(super) const LONG: (&str, &str) = ("VX11_SWITCH__IDENTITIES__BELIEVED_FOR", "1m");
 /// Asked about for every request.
-const SHORT: (&str, &str) = ("VX11_SWITCH__IDENTITIES__BELIEVED_FOR", "1ns");
+pub(super) const SHORT: (&str, &str) = ("VX11_SWITCH__IDENTITIES__BELIEVED_FOR", "1ns");
 /// A token of this form; whose it is, the operator says.
 const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 
 /// An operator that knows these secrets, unless it is away.
-struct Operator {
+pub(super) struct Operator {
     fake: Fake,
     told: Arc<Mutex<HashMap<String, Value>>>,
     away: Arc<Mutex<bool>>,
 }
 
 impl Operator {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (told, away) = (Arc::new(Mutex::new(HashMap::<String, Value>::new())), Arc::new(Mutex::new(false)));
         let (known, is_away) = (told.clone(), away.clone());
         let fake = Fake::replying(move |request| {
@@ -43,7 +43,7 @@ impl Operator {
     }
 
     /// Knows a new key of `org` with these scopes.
-    fn key(&self, org: &str, scopes: &[&str]) -> (String, String) {
+    pub(super) fn key(&self, org: &str, scopes: &[&str]) -> (String, String) {
         let key = NewApiKey::make();
         let subject = format!("key:{}", key.id);
         let caller = json!({"org": org, "subject": subject, "role": "OPERATOR", "scopes": scopes, "expires_at": null});
@@ -56,11 +56,16 @@ impl Operator {
         self.told.lock().unwrap().insert(secret.to_owned(), said);
     }
 
+    /// Says these limits of a key that it knows.
+    pub(super) fn limit(&self, secret: &str, limits: Value) {
+        self.told.lock().unwrap().get_mut(secret).unwrap()["caller"]["limits"] = limits;
+    }
+
     fn revoke(&self, secret: &str) {
         self.told.lock().unwrap().remove(secret);
     }
 
-    fn is_away(&self, away: bool) {
+    pub(super) fn is_away(&self, away: bool) {
         *self.away.lock().unwrap() = away;
     }
 
@@ -69,7 +74,7 @@ impl Operator {
     }
 }
 
-async fn gateway(provider: &Fake, operator: &Operator, config: &str, more: &[(&str, &str)]) -> App {
+pub(super) async fn gateway(provider: &Fake, operator: &Operator, config: &str, more: &[(&str, &str)]) -> App {
     let variables = [&[("VX11_OPERATOR_URL", &*operator.fake.url)], more].concat();
     app_in(provider, config, &variables).await
 }
@@ -80,7 +85,7 @@ async fn message(app: &App, secret: &str) -> Answer {
     Answer::of(app.stranger("/v1/messages").header("x-api-key", secret).body(body)).await
 }
 
-async fn complete(app: &App, secret: &str) -> Answer {
+pub(super) async fn complete(app: &App, secret: &str) -> Answer {
     Answer::of(ask(app, secret, BODY)).await
 }
 

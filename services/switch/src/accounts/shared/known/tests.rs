@@ -6,15 +6,15 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::accounts::account::{Book, Cell, Meter, Tenant, Unit};
+use crate::accounts::account::{Book, Tenant, Unit};
 use crate::accounts::period::Period;
 
 /// A key with one limit, on tokens.
 fn account() -> Arc<Account> {
     let (unit, period, scope) = (Unit::Tokens, Period::Total, Arc::<str>::from("key:k"));
-    let book = Book { cells: vec![Cell::new(unit, scope.clone(), period)], era: 0 };
+    let mut book = Book::default();
+    let meters = vec![book.open(&scope, unit, period, u64::MAX)];
     let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
-    let meters = vec![Meter { scope, unit, period, limit: u64::MAX, slot: 0 }];
     Arc::new(Account { meters, tenant, ..Account::unlimited("k") })
 }
 
