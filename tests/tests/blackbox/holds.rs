@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use vx11_tests::{Answer, Caller, Chain, wait_until};
 
-const ALL: &str = "/operator/api/interventions";
+pub(crate) const ALL: &str = "/operator/api/interventions";
 const RULES: &str = "[switch]\nping_interval = \"20ms\"\n[[switch.holds]]\nname = \"pay\"\npattern = '(?i)\\bpay\\b'\n";
 
 /// The five processes with a rule on what is said, and the folder of its file.
@@ -16,21 +16,21 @@ fn chain() -> (Chain, tempfile::TempDir) {
     (Chain::start_with(&[("VX11_CONFIG", file.to_str().expect("UTF-8"))]).expect("starts"), folder)
 }
 
-fn said(text: &str) -> Value {
+pub(crate) fn said(text: &str) -> Value {
     json!({"model": "default", "messages": [{"role": "user", "content": text}]})
 }
 
 /// As an SDK sends it.
-fn ask(edge: &Caller, body: &Value) -> reqwest::RequestBuilder {
+pub(crate) fn ask(edge: &Caller, body: &Value) -> reqwest::RequestBuilder {
     edge.request(Method::POST, "/v1/chat/completions").json(body)
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     vx11_tests::send(request).await.expect("an answer")
 }
 
 /// The one request that waits.
-async fn waiting(pilot: &Caller) -> Value {
+pub(crate) async fn waiting(pilot: &Caller) -> Value {
     wait_until("a person is asked", async || {
         let page = pilot.get(&format!("{ALL}?intervention_type=hold")).await;
         page.body["data"]["items"][0].as_object().map(|item| Value::Object(item.clone()))
@@ -38,19 +38,19 @@ async fn waiting(pilot: &Caller) -> Value {
     .await
 }
 
-async fn decide(pilot: &Caller, seen: &Value, verb: &str, more: Value) {
+pub(crate) async fn decide(pilot: &Caller, seen: &Value, verb: &str, more: Value) {
     let mut body = json!({"version": seen["version"], "args_digest": seen["action"]["args_digest"]});
     body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     let decided = pilot.post(&format!("{ALL}/{}/{verb}", id(seen)), &body).await;
     assert_eq!(decided.status, 200, "{decided:?}");
 }
 
-fn id(seen: &Value) -> &str {
+pub(crate) fn id(seen: &Value) -> &str {
     seen["request_id"].as_str().expect("an id")
 }
 
 /// Somebody with a key, who decides.
-async fn pilot(edge: &Caller) -> Caller {
+pub(crate) async fn pilot(edge: &Caller) -> Caller {
     let body = json!({"name": "ann", "role": "OPERATOR", "scopes": ["pilot", "read"]});
     let made = edge.post("/operator/api/keys", &body).await;
     let key = made.body["data"]["secret"].as_str().unwrap_or_else(|| panic!("{made:?}")).to_owned();

@@ -13,6 +13,7 @@ mod edge;
 mod events;
 mod failures;
 mod holds;
+mod holds_terms;
 mod interventions;
 mod key_limits;
 mod login;

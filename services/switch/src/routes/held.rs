@@ -79,11 +79,12 @@ pub(super) type GoOn = Box<dyn FnOnce(Pass) -> LocalBoxFuture<'static, Result<Ht
 /// The rule that holds a request, which may have a `pass` already.
 ///
 /// # Errors
-/// When it cannot be read; or an edit has made something of it that needs a higher role than its approval.
+/// When it cannot be read; or its approval does not suffice: an edit has made something of it that needs a higher role,
+/// or the rules in force by now leave it to one.
 pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) -> Result<Option<Arc<Rule>>, ApiError> {
     let Touched { gateway, http, request, targets, tag, content } = touched;
     let caller = Caller::of(http);
-    if !caller.may_use(&request.model) || pass.is_some_and(|pass| pass.edited.is_none()) {
+    if !caller.may_use(&request.model) {
         return Ok(None);
     }
     let asker = Asker {
@@ -98,8 +99,9 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
     match pass {
         None => Ok(Some(rule.clone())),
         Some(pass) if rule.terms.required_role > pass.ticket.role() => {
+            let became = if pass.edited.is_some() { "was edited into" } else { "was approved as" };
             let detail = format!(
-                "{} was edited into a request that the rule `{}` leaves to the role {}",
+                "{} {became} a request that the rule `{}` leaves to the role {}",
                 pass.ticket.id(),
                 rule.name,
                 rule.terms.required_role
