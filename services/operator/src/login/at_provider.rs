@@ -132,6 +132,6 @@ fn admitted(entry: Entry) -> Result<Session, Denied> {
         Entry::Disabled => refused("disabled", "an administrator has shut you out"),
         Entry::NameTaken => refused("name_taken", "somebody else was here by your name before; ask an administrator"),
         Entry::NoOrg => refused("no_organisation", "the organisation of this login is not there, or is closed"),
-        Entry::Unknown => refused("unknown", "your role is one of a newer version"),
+        Entry::Unknown | Entry::OtherPassword => refused("unknown", "your role is one of a newer version"),
     }
 }

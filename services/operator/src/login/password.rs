@@ -46,18 +46,17 @@ impl Login {
         let pilots = self.0.control.pilots(&org);
         let stored = pilots.password(&login).await.map_err(Denied::store)?;
         let is_known = stored.is_some();
-        let is_right = self.is_right(password, stored).await?;
+        let is_right = self.is_right(password, stored.clone()).await?;
         // Whoever does not exist, is shut out, or is of a closed organisation gets the same answer.
         let wrong = |reason| {
             let detail = "the name or the password is wrong";
             let denied = Denied::refused(reason, detail.to_owned());
             if is_known { denied.by(&org, &local_id(&login)) } else { denied }
         };
-        if !is_right {
-            return Err(wrong("wrong_password"));
-        }
-        match pilots.open(&local_id(&login), origin, Timestamp::now()).await.map_err(Denied::store)? {
+        let Some(verified) = stored.filter(|_| is_right) else { return Err(wrong("wrong_password")) };
+        match pilots.open(&login, verified, origin, Timestamp::now()).await.map_err(Denied::store)? {
             Entry::In(session) => Ok(*session),
+            Entry::OtherPassword => Err(wrong("wrong_password")),
             Entry::Disabled => Err(wrong("disabled")),
             Entry::NameTaken | Entry::NoOrg | Entry::Unknown => Err(wrong("no_organisation")),
         }

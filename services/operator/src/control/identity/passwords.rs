@@ -8,9 +8,10 @@ use vx11_store::{AnyConnection, StoreError};
 
 use super::super::audit;
 use super::super::schema::{pilot_passwords, pilots};
-use super::pilots::{Pilots, Row, find};
+use super::pilots::{Entry, Pilots, Row, find, held};
+use super::sessions::Asked;
 use super::{PASSWORD_PROVIDER, orgs, sessions};
-use crate::domain::audit::Entry;
+use crate::domain::audit::{Entry as AuditEntry, Origin};
 use crate::domain::intervention::Actor;
 
 impl Pilots {
@@ -27,14 +28,16 @@ impl Pilots {
         by: &Actor,
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
-        let (org, at) = (self.org.as_str().to_owned(), time::render(now));
+        let (org, asked) = (self.org.as_str().to_owned(), Asked::at(now));
         let (id, name) = (local_id(login), login.to_owned());
-        let entry = Entry::done(by, "pilot.set_password", at.clone()).to("pilot", &id).with("role_now", role.as_str());
+        let entry = AuditEntry::done(by, "pilot.set_password", time::render(now)).to("pilot", &id);
+        let entry = entry.with("role_now", role.as_str());
         let write = move |conn: &mut AnyConnection| {
             if !orgs::is_open(conn, &org)? {
                 return Ok(None);
             }
-            if find(conn, &org, &id)?.is_some() {
+            let (is_known, at) = (held(conn, &org, &id)?.is_some(), asked.time());
+            if is_known {
                 // Whoever knew the password of before is out with it.
                 sessions::end_all(conn, &org, &id, &at)?;
                 diesel::update(pilots::table.find((&org, &id))).set(pilots::role.eq(role.as_str())).execute(conn)?;
@@ -51,6 +54,39 @@ impl Pilots {
             diesel::insert_into(pilot_passwords::table).values(row).execute(conn)?;
             audit::append(conn, &org, &entry)?;
             Ok::<_, StoreError>(find(conn, &org, &id)?.and_then(|row| row.shown()))
+        };
+        self.database.write(self.scope(), write).await
+    }
+
+    /// Begins a session of `login`, whose password was found to be the one of `verified`, a hash that was read before:
+    /// no password that was replaced meanwhile lets anybody in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn open(
+        &self,
+        login: &str,
+        verified: String,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Entry, StoreError> {
+        let (org, id) = (self.org.as_str().to_owned(), local_id(login));
+        let write = move |conn: &mut AnyConnection| {
+            if !orgs::is_open(conn, &org)? {
+                return Ok(Entry::NoOrg);
+            }
+            let Some(mut row) = held(conn, &org, &id)? else { return Ok(Entry::Unknown) };
+            let hash = pilot_passwords::table.find((&org, &id)).select(pilot_passwords::hash);
+            if hash.first::<String>(conn).optional()? != Some(verified) {
+                return Ok(Entry::OtherPassword);
+            }
+            if row.disabled_at.is_some() {
+                return Ok(Entry::Disabled);
+            }
+            row.last_login = Some(time::render(now));
+            let pilot = pilots::table.find((&org, &id));
+            diesel::update(pilot).set(pilots::last_login.eq(&row.last_login)).execute(conn)?;
+            sessions::start(conn, row, false, origin, now)
         };
         self.database.write(self.scope(), write).await
     }

@@ -10,7 +10,7 @@ use vx11_store::{AnyConnection, Database, Scope, StoreError};
 use super::super::audit;
 use super::super::schema::pilots;
 use super::orgs;
-use super::sessions::{self, Session};
+use super::sessions::{self, Asked, Session};
 use crate::domain::audit::{Entry as AuditEntry, Origin};
 use crate::domain::intervention::Actor;
 
@@ -45,6 +45,8 @@ pub(crate) enum Entry {
     Disabled,
     /// Somebody else was here by this name before.
     NameTaken,
+    /// The password that was looked at is another one by now.
+    OtherPassword,
     /// The organisation isn't there, or is closed.
     NoOrg,
     /// There is no such pilot.
@@ -60,7 +62,7 @@ pub(super) struct Row {
     email: Option<String>,
     pub(super) role: String,
     created_at: String,
-    last_login: Option<String>,
+    pub(super) last_login: Option<String>,
     oauth_provider: Option<String>,
     oauth_id: Option<String>,
     pub(super) disabled_at: Option<String>,
@@ -93,28 +95,6 @@ impl Pilots {
             Err(StoreError::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _))) => attempt().await,
             entered => entered,
         }
-    }
-
-    /// Begins a session of a pilot who has proven otherwise who it is.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub(crate) async fn open(&self, pilot_id: &str, origin: Origin, now: Timestamp) -> Result<Entry, StoreError> {
-        let (org, id) = (self.org.as_str().to_owned(), pilot_id.to_owned());
-        let write = move |conn: &mut AnyConnection| {
-            if !orgs::is_open(conn, &org)? {
-                return Ok(Entry::NoOrg);
-            }
-            let Some(row) = find(conn, &org, &id)? else { return Ok(Entry::Unknown) };
-            if row.disabled_at.is_some() {
-                return Ok(Entry::Disabled);
-            }
-            let row = Row { last_login: Some(time::render(now)), ..row };
-            let pilot = pilots::table.find((&org, &id));
-            diesel::update(pilot).set(pilots::last_login.eq(&row.last_login)).execute(conn)?;
-            sessions::start(conn, row, false, origin, now)
-        };
-        self.database.write(self.scope(), write).await
     }
 
     /// Up to `limit` pilots after the id `after`, in order of their ids.
@@ -151,9 +131,10 @@ impl Pilots {
         if let Some(disabled) = change.disabled {
             noted = noted.with("disabled", disabled);
         }
-        let (org, id, at) = (self.org.as_str().to_owned(), pilot_id.to_owned(), time::render(now));
+        let (org, id, asked) = (self.org.as_str().to_owned(), pilot_id.to_owned(), Asked::at(now));
         let write = move |conn: &mut AnyConnection| {
-            let pilot = || pilots::table.find((&org, &id));
+            held(conn, &org, &id)?;
+            let (pilot, at) = (|| pilots::table.find((&org, &id)), asked.time());
             if let Some(role) = change.role {
                 diesel::update(pilot()).set(pilots::role.eq(role.as_str())).execute(conn)?;
             }
@@ -189,9 +170,10 @@ impl Pilots {
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
         let noted = AuditEntry::done(by, "pilot.end_sessions", time::render(now)).to("pilot", pilot_id);
-        let (org, id, at) = (self.org.as_str().to_owned(), pilot_id.to_owned(), time::render(now));
+        let (org, id, asked) = (self.org.as_str().to_owned(), pilot_id.to_owned(), Asked::at(now));
         let write = move |conn: &mut AnyConnection| {
-            sessions::end_all(conn, &org, &id, &at)?;
+            held(conn, &org, &id)?;
+            sessions::end_all(conn, &org, &id, &asked.time())?;
             let ended = find(conn, &org, &id)?;
             if ended.is_some() {
                 audit::append(conn, &org, &noted)?;
@@ -229,6 +211,11 @@ fn enter(
         named => (known, named),
     };
     let is_new = known.is_none();
+    // As it is once nobody else changes it: it may have been shut out while this waited.
+    let known = match known {
+        Some(row) => held(conn, org, &row.pilot_id)?,
+        None => None,
+    };
     let row = match known {
         Some(row) if row.disabled_at.is_some() => return Ok(Entry::Disabled),
         Some(row) => {
@@ -257,6 +244,17 @@ fn enter(
 
 pub(super) fn find(conn: &mut AnyConnection, org: &str, pilot_id: &str) -> QueryResult<Option<Row>> {
     pilots::table.find((org, pilot_id)).select(Row::as_select()).first(conn).optional()
+}
+
+/// The pilot as it is stored, which nobody else changes until the transaction ends, and whose sessions nobody else begins
+/// or ends. Whoever does so holds the pilot before it looks at any session.
+pub(super) fn held(conn: &mut AnyConnection, org: &str, pilot_id: &str) -> QueryResult<Option<Row>> {
+    let row = pilots::table.find((org, pilot_id));
+    match conn {
+        AnyConnection::Postgres(conn) => row.select(Row::as_select()).for_update().first(conn).optional(),
+        // A transaction that writes has the file to itself.
+        AnyConnection::Sqlite(conn) => row.select(Row::as_select()).first(conn).optional(),
+    }
 }
 
 impl Row {

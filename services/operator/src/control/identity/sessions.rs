@@ -1,5 +1,7 @@
 //! Sessions: a login, and the refresh tokens that follow each other in it.
 
+use std::time::Instant;
+
 use diesel::prelude::*;
 use jiff::{SignedDuration, Timestamp};
 use vx11_contracts::audit::AuditOutcome;
@@ -12,7 +14,7 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 use super::super::schema::{pilots, refresh_families, refresh_tokens};
 use super::super::{Control, audit};
 use super::orgs;
-use super::pilots::{Entry, Row, find};
+use super::pilots::{Entry, Row, find, held};
 use crate::domain::audit::{Entry as AuditEntry, Origin};
 use crate::domain::intervention::Actor;
 
@@ -69,7 +71,8 @@ impl Control {
         };
         match self.database.read(Scope::Platform, look).await? {
             (RefreshVerdict::Rotate | RefreshVerdict::AccessOnly | RefreshVerdict::ReuseRevokesFamily, _) => {
-                self.database.write(Scope::Platform, move |conn| refresh(conn, token, origin, now)).await
+                let asked = Asked::at(now);
+                self.database.write(Scope::Platform, move |conn| refresh(conn, token, origin, (now, asked))).await
             }
             (verdict, owner) => Ok(Refreshed::Over(verdict, owner)),
         }
@@ -131,7 +134,25 @@ pub(super) fn start(
     Ok(Entry::In(Box::new(session)))
 }
 
-/// Ends every session of a pilot, and the access tokens that were made until now.
+/// When something was asked for, told on while it waits for others: what it ends may have begun meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    at: Timestamp,
+    since: Instant,
+}
+
+impl Asked {
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self { at: now, since: Instant::now() }
+    }
+
+    /// The time by now, as it is stored.
+    pub(super) fn time(&self) -> String {
+        time::render(self.at.saturating_add(self.since.elapsed()).unwrap_or(self.at))
+    }
+}
+
+/// Ends every session of a pilot, who is held, and the access tokens that were made until now.
 pub(super) fn end_all(conn: &mut AnyConnection, org: &str, pilot_id: &str, at: &str) -> QueryResult<()> {
     let live = refresh_families::table
         .filter(refresh_families::org_id.eq(org))
@@ -146,8 +167,16 @@ fn end_tokens(conn: &mut AnyConnection, org: &str, pilot_id: &str, at: &str) -> 
     diesel::update(pilots::table.find((org, pilot_id))).set(pilots::tokens_from.eq(at)).execute(conn).map(drop)
 }
 
-fn refresh(conn: &mut AnyConnection, token: Sha256, origin: Origin, now: Timestamp) -> Result<Refreshed, StoreError> {
-    let at = time::render(now);
+fn refresh(
+    conn: &mut AnyConnection,
+    token: Sha256,
+    origin: Origin,
+    (now, asked): (Timestamp, Asked),
+) -> Result<Refreshed, StoreError> {
+    if let Some(found) = Found::of(conn, token)? {
+        held(conn, &found.org, &found.pilot_id)?;
+    }
+    let at = asked.time();
     loop {
         let found = Found::of(conn, token)?;
         let verdict = present(found.as_ref().map(|found| &found.row), now);

@@ -21,6 +21,8 @@ on_both!(
     what_an_admin_changes_overtakes_tokens_of_before,
     pilots_of_organisations_do_not_meet,
     a_password_is_kept_as_its_hash_and_set_anew,
+    a_password_that_is_replaced_while_it_is_looked_at_opens_nothing,
+    a_session_that_begins_as_all_are_ended_is_either_of_before_or_of_after,
     what_is_long_over_is_forgotten,
 );
 
@@ -242,17 +244,55 @@ async fn a_password_is_kept_as_its_hash_and_set_anew(home: Home) {
     assert_eq!((made.pilot_id.as_str(), made.role, made.oauth_id), ("local:root", Role::Admin, None));
     assert_eq!(pilots.password("root").await.expect("an answer").as_deref(), Some("$argon2id$1"));
     assert_eq!(pilots.password("nobody").await.expect("an answer"), None);
-    let Entry::In(session) = pilots.open("local:root", Origin::default(), at(1)).await.expect("an answer") else {
+    let Entry::In(session) =
+        pilots.open("root", "$argon2id$1".to_owned(), Origin::default(), at(1)).await.expect("an answer")
+    else {
         panic!("out")
     };
     let token = session.refresh.expect("a token");
     set("$argon2id$2", Role::Admin, at(2)).await;
     assert_eq!(pilots.password("root").await.expect("an answer").as_deref(), Some("$argon2id$2"));
     assert_eq!(over(&home, &token, at(3)).await, RefreshVerdict::Revoked, "who knew the old one is out");
-    assert!(matches!(pilots.open("local:nobody", Origin::default(), at(4)).await.expect("an answer"), Entry::Unknown));
+    let nobody = pilots.open("nobody", String::new(), Origin::default(), at(4)).await;
+    assert!(matches!(nobody.expect("an answer"), Entry::Unknown));
     let nowhere =
         home.control.pilots(&org("nowhere")).set_password("x", Role::Viewer, String::new(), &root(), at(0)).await;
     assert_eq!(nowhere.expect("an answer"), None);
+}
+
+async fn a_password_that_is_replaced_while_it_is_looked_at_opens_nothing(home: Home) {
+    let pilots = home.control.pilots(&org("default"));
+    let set = async |hash: &str, now| {
+        let set = pilots.set_password("root", Role::Admin, hash.to_owned(), &root(), now).await;
+        set.expect("an answer").expect("set");
+    };
+    set("$argon2id$1", at(0)).await;
+    let verified = pilots.password("root").await.expect("an answer").expect("known");
+    set("$argon2id$2", at(1)).await;
+    let opened = pilots.open("root", verified, Origin::default(), at(2)).await.expect("an answer");
+    assert!(matches!(opened, Entry::OtherPassword), "{opened:?}");
+}
+
+/// Either its tokens are over with the others', both of them, or both are good.
+async fn a_session_that_begins_as_all_are_ended_is_either_of_before_or_of_after(home: Home) {
+    let mut known = ada(&home, at(0)).await;
+    for round in (10..).step_by(10).take(30) {
+        let now = at(round);
+        let (ending, refreshing) = (home.control.pilots(&org("default")), home.control.clone());
+        let ended = tokio::spawn(async move { ending.end_sessions("github:ada", &root(), now).await });
+        let refreshed = tokio::spawn(async move { refreshing.refresh(known.hash, Origin::default(), now).await });
+        let mut begun = vec![enter(&home, &person("ada", "1"), now).await];
+        ended.await.expect("it ends").expect("an answer").expect("found");
+        if let Refreshed::On(session) = refreshed.await.expect("it ends").expect("an answer") {
+            begun.push(*session);
+        }
+        for session in begun {
+            let counts = standing(&home, &session.pilot, session.grants_from).await == Standing::Good;
+            let goes_on = refresh(&home, &session.refresh.expect("a token"), at(round + 2)).await;
+            assert_eq!(matches!(goes_on, Refreshed::On(_)), counts, "in round {round}: {goes_on:?}");
+        }
+        known = ada(&home, at(round + 5)).await;
+    }
 }
 
 async fn what_is_long_over_is_forgotten(home: Home) {
