@@ -39,7 +39,7 @@ pub use proof::Proof;
 pub use route_table::{route_table, undeclared};
 pub use rules::{Access, Rule};
 pub use standing::{STREAM_TOKEN_OPENS_FOR, Standing};
-pub use stream_token::{STREAM_TOKEN_TTL, mint_stream_token, mint_stream_token_for};
+pub use stream_token::{Minted, STREAM_TOKEN_TTL, mint_stream_token, mint_stream_token_for};
 pub use verifier::{Refusal, Verifier};
 
 /// A service's own credentials, beside the token that all services share.
@@ -136,8 +136,9 @@ impl Guard {
     async fn identify(&self, request: &ServiceRequest) -> Result<Principal, Refusal> {
         let in_query = self.stream_token(request);
         if let (Some(token), Some(sent)) = (&self.token, &in_query)
-            && let Some(principal) = stream_token::holder(token, sent, SystemTime::now())
+            && let Some((principal, minted)) = stream_token::holder(token, sent, SystemTime::now())
         {
+            self.still_stands(&principal, &minted).await?;
             return Ok(principal);
         }
         let Some(verifier) = &self.verifier else { return Err(Refusal::Invalid) };
@@ -145,6 +146,14 @@ impl Guard {
             (Some(sent), _) => verifier.verify(sent).await,
             (None, Some(sent)) if verifier.may_be_in_address(sent) => verifier.verify(sent).await,
             _ => Err(Refusal::Invalid),
+        }
+    }
+
+    /// Whether who comes with a stream token may still come in, as far as there is somebody who knows.
+    async fn still_stands(&self, holder: &Principal, minted: &Minted) -> Result<(), Refusal> {
+        match &self.verifier {
+            Some(verifier) if holder.subject != Principal::service().subject => verifier.stands(holder, minted).await,
+            _ => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
-use vx11_chassis::auth::{Refusal, Standing};
+use vx11_chassis::auth::Standing;
 use vx11_chassis::{Shutdown, sse};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
@@ -29,8 +29,6 @@ const HELD: usize = 256;
 const PAGE: u32 = 500;
 /// How often rows are looked for that another process may have written.
 const POLL: Duration = Duration::from_secs(1);
-/// How often it is asked whether who opened a stream still may: what was revoked is out within five seconds.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Rows committed within this time are read together.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -114,15 +112,14 @@ impl EventHub {
     }
 
     /// Frames of every row of `org` after `after`, or of those from now on, until the stream is too old, the service
-    /// stops, or `standing` does not stand any more.
+    /// stops, or whoever opened it may not come in any more.
     pub(crate) fn follow(
         &self,
         org: &OrgId,
         after: Option<i64>,
-        mut standing: Standing,
         config: EventsConfig,
         shutdown: Shutdown,
-        guard: StreamGuard,
+        (guard, mut standing): (StreamGuard, Option<Standing>),
     ) -> impl Stream<Item = Bytes> + use<> {
         let (hub, own) = (self.clone(), self.store.of(org));
         // Subscribed before the first read, so that nothing falls between the two.
@@ -141,8 +138,6 @@ impl EventHub {
             // Says to the client, and to every proxy between, that the stream is open.
             yield Bytes::from_static(b": open\n\n");
             let mut behind = true;
-            let mut heartbeat = tokio::time::Instant::now() + config.heartbeat;
-            let mut ask_at = tokio::time::Instant::now() + ASK_AGAIN;
             loop {
                 while behind {
                     let rows = match own.actions_after(last, PAGE).await {
@@ -151,25 +146,29 @@ impl EventHub {
                         Err(_) => return,
                     };
                     behind = rows.len() == PAGE as usize;
+                    if !rows.is_empty() && is_over(&mut standing).await {
+                        return;
+                    }
                     for row in rows {
                         last = row.id;
                         yield event(&row);
                     }
                 }
+                let heartbeat = tokio::time::Instant::now() + config.heartbeat;
                 tokio::select! {
                     () = shutdown.begun() => return,
                     () = tokio::time::sleep_until(end) => return,
-                    () = tokio::time::sleep_until(heartbeat) => yield sse::HEARTBEAT,
-                    () = tokio::time::sleep_until(ask_at) => {
-                        ask_at = tokio::time::Instant::now() + ASK_AGAIN;
-                        match standing.ask_again().await {
-                            // Where it cannot be told, the next time tells.
-                            Ok(()) | Err(Refusal::Unavailable) => continue,
-                            Err(_) => return,
+                    () = tokio::time::sleep_until(heartbeat) => {
+                        if is_over(&mut standing).await {
+                            return;
                         }
+                        yield sse::HEARTBEAT;
                     }
                     row = live.recv() => match row {
                         Ok(row) if row.id > last => {
+                            if is_over(&mut standing).await {
+                                return;
+                            }
                             last = row.id;
                             yield event(&row);
                         }
@@ -178,9 +177,17 @@ impl EventHub {
                         Err(RecvError::Closed) => return,
                     },
                 }
-                heartbeat = tokio::time::Instant::now() + config.heartbeat;
             }
         }
+    }
+}
+
+/// Whether a stream ends because who opened it may not come in any more. While that cannot be told it ends too: who may
+/// comes again, and resumes.
+async fn is_over(standing: &mut Option<Standing>) -> bool {
+    match standing {
+        Some(standing) => standing.ask_before_sending().await.is_err(),
+        None => false,
     }
 }
 

@@ -18,11 +18,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use serde_json::json;
-use vx11_chassis::auth::{self, Refusal};
+use vx11_chassis::auth::{self, Minted, Refusal};
 use vx11_chassis::{RequestContext, Shutdown};
 use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::event::Action;
-use vx11_contracts::identity::{OrgId, Principal};
+use vx11_contracts::identity::{OrgId, Principal, Role};
 use vx11_contracts::{ErrorCode, time};
 use vx11_identity::api_key::should_note_use;
 use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
@@ -51,8 +51,30 @@ pub(crate) struct Verifier {
     tokens: Arc<KnownKeys>,
     /// By a key's id; `None` for what is nobody's.
     keys: Cache<String, Option<Arc<Remembered>>>,
-    /// By a token's organisation, its pilot and its id: whether it still counts. Without an id: whether its pilot does.
-    standing: Cache<(OrgId, Arc<str>, String), Standing>,
+    /// Whether tokens still count.
+    standing: Cache<Token, Standing>,
+}
+
+/// An access token, or a stream token that was made for one: all that its standing depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Token {
+    org: OrgId,
+    subject: Arc<str>,
+    role: Role,
+    /// The access token's; nothing for what was made for none.
+    id: String,
+    issued_at: Timestamp,
+}
+
+impl Token {
+    fn new(principal: &Principal, id: &str, issued_at: Timestamp) -> Self {
+        let Principal { org, subject, role, .. } = principal;
+        Self { org: org.clone(), subject: subject.clone(), role: *role, id: id.to_owned(), issued_at }
+    }
+
+    fn of(claimed: &Claimed) -> Self {
+        Self::new(&claimed.principal, &claimed.id, claimed.issued_at)
+    }
 }
 
 #[derive(Debug)]
@@ -88,8 +110,7 @@ impl Verifier {
 
     /// Forgets what is known of a token: it was revoked here.
     pub(crate) fn forget_token(&self, token: &Claimed) {
-        let Principal { org, subject, .. } = &token.principal;
-        self.standing.invalidate(&(org.clone(), subject.clone(), token.id.clone()));
+        self.standing.invalidate(&Token::of(token));
     }
 
     /// Forgets what is known of all tokens: a pilot was changed here, or its sessions were ended.
@@ -140,17 +161,17 @@ impl Verifier {
     /// Who comes with an access token.
     async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
         let claimed = self.tokens.verify(token, Timestamp::now()).await?;
-        self.counts(&claimed.principal, &claimed.id, Some(claimed.issued_at)).await?;
+        self.counts(&claimed.principal, &claimed.id, claimed.issued_at).await?;
         Ok(claimed.principal)
     }
 
-    async fn counts(&self, principal: &Principal, id: &str, issued_at: Option<Timestamp>) -> Result<(), Refusal> {
-        let place = (principal.org.clone(), principal.subject.clone(), id.to_owned());
-        let standing = match self.standing.get(&place) {
+    async fn counts(&self, principal: &Principal, id: &str, issued_at: Timestamp) -> Result<(), Refusal> {
+        let token = Token::new(principal, id, issued_at);
+        let standing = match self.standing.get(&token) {
             Some(standing) => standing,
             None => {
                 let standing = self.control.stands(principal, id, issued_at).await.map_err(unavailable)?;
-                self.standing.insert(place, standing);
+                self.standing.insert(token, standing);
                 standing
             }
         };
@@ -177,8 +198,11 @@ impl auth::Verifier for Verifier {
         PresentedKey::parse(secret).is_none()
     }
 
-    async fn stands(&self, principal: &Principal) -> Result<(), Refusal> {
-        let Some(id) = principal.subject.strip_prefix("key:") else { return self.counts(principal, "", None).await };
+    async fn stands(&self, principal: &Principal, minted: &Minted) -> Result<(), Refusal> {
+        let Some(id) = principal.subject.strip_prefix("key:") else {
+            let token = minted.by_token.as_deref().unwrap_or_default();
+            return self.counts(principal, token, minted.at).await;
+        };
         let key = self.key(id).await?;
         let stands = key.bearer.terms.org == principal.org && key.bearer.terms.is_good(Timestamp::now());
         if stands { Ok(()) } else { Err(Refusal::Invalid) }

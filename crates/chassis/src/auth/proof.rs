@@ -68,10 +68,11 @@ impl Proof {
             }
             if stream_token::verify(token, secret, now) {
                 let reader = acting_for(stream_token::reader(Principal::service()), self.org.clone());
-                return Ok(self.standing(reader, By::stream_token()));
+                return Ok(self.standing(reader, By::stream_token(None)));
             }
-            if let Some(holder) = stream_token::holder(token, secret, now) {
-                return Ok(self.standing(holder, By::stream_token()));
+            if let (Some(guard), Some((holder, minted))) = (&self.guard, stream_token::holder(token, secret, now)) {
+                guard.still_stands(&holder, &minted).await?;
+                return Ok(self.standing(holder, By::stream_token(Some(minted))));
             }
         }
         self.verify(secret).await
@@ -95,14 +96,14 @@ impl Proof {
 /// What proved to the guard who calls, in the order in which it looks.
 fn proved_by(guard: Option<&Guard>, header: Option<&str>, in_query: Option<&str>) -> By {
     let (token, now) = (guard.and_then(|guard| guard.token.as_ref()), SystemTime::now());
-    let is_holders = |sent: &str| token.is_some_and(|token| stream_token::holder(token, sent, now).is_some());
+    let minted = in_query.zip(token).and_then(|(sent, token)| stream_token::holder(token, sent, now));
     let is_services = |sent: &str| token.is_some_and(|token| stream_token::verify(token, sent, now));
-    match (header, in_query) {
-        (Some(sent), _) if token.is_some_and(|token| is_token(token, sent)) => By::Shared,
-        (_, Some(sent)) if is_holders(sent) => By::stream_token(),
-        (Some(sent), _) => By::Secret(sent.into()),
-        (None, Some(sent)) if is_services(sent) => By::stream_token(),
-        (None, sent) => By::Secret(sent.unwrap_or_default().into()),
+    match (header, minted, in_query) {
+        (Some(sent), ..) if token.is_some_and(|token| is_token(token, sent)) => By::Shared,
+        (_, Some((_, minted)), _) => By::stream_token(Some(minted)),
+        (Some(sent), ..) => By::Secret(sent.into()),
+        (None, _, Some(sent)) if is_services(sent) => By::stream_token(None),
+        (None, _, sent) => By::Secret(sent.unwrap_or_default().into()),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Short-lived tokens for `?token=`, because a browser's EventSource and WebSocket cannot send headers.
 //!
 //! A token is its expiry, whose it is, and a MAC of both under the shared token. It is verified without any store, so
-//! any replica, and the edge in front of it, accepts what another one made. Addresses end up in logs and histories, so
+//! any replica, and the edge in front of it, accepts what another one made; whether its bearer was shut out since it was
+//! made is the verifier's to say. Addresses end up in logs and histories, so
 //! its bearer may read and nothing else, whoever it was made for.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -23,14 +25,21 @@ pub fn mint_stream_token(token: &SecretString, now: SystemTime) -> String {
     format!("{expires}.{}", hex(mac(token, expires, None).as_ref()))
 }
 
-/// A stream token for `principal`: `<expiry>.<principal>.<mac>`.
-pub fn mint_stream_token_for(token: &SecretString, principal: &Principal, now: SystemTime) -> String {
+/// A stream token for `principal`, who asks for it with the access token `by_token`, if it is one:
+/// `<expiry>.<principal>.<mac>`.
+pub fn mint_stream_token_for(
+    token: &SecretString,
+    principal: &Principal,
+    by_token: Option<&str>,
+    now: SystemTime,
+) -> String {
     let expires = expiry(now);
     let holder = Holder {
         org: principal.org.clone(),
         sub: principal.subject.as_ref().to_owned(),
         role: principal.role,
         scopes: principal.scopes,
+        jti: by_token.map(str::to_owned),
     };
     let holder = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&holder).expect("texts"));
     format!("{expires}.{holder}.{}", hex(mac(token, expires, Some(&holder)).as_ref()))
@@ -42,6 +51,17 @@ struct Holder {
     sub: String,
     role: Role,
     scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+}
+
+/// How somebody came by a stream token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minted {
+    /// When it was made, to the second.
+    pub at: Timestamp,
+    /// The id of the access token that it was made for.
+    pub by_token: Option<String>,
 }
 
 /// Whether `sent` is a stream token that was made with the shared token and still works.
@@ -50,15 +70,17 @@ pub(super) fn verify(token: &SecretString, sent: &str, now: SystemTime) -> bool 
     is_good(token, expires, None, mac, now)
 }
 
-/// Who the stream token `sent` was made for, as far as it reaches.
-pub(super) fn holder(token: &SecretString, sent: &str, now: SystemTime) -> Option<Principal> {
+/// Who the stream token `sent` was made for, as far as it reaches, and how it was made.
+pub(super) fn holder(token: &SecretString, sent: &str, now: SystemTime) -> Option<(Principal, Minted)> {
     let (expires, rest) = sent.split_once('.')?;
     let (holder, mac) = rest.split_once('.')?;
     if !is_good(token, expires, Some(holder), mac, now) {
         return None;
     }
-    let Holder { org, sub, role, scopes } = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(holder).ok()?).ok()?;
-    Some(reader(Principal { org, subject: sub.into(), role, scopes }))
+    let at = expires.parse::<u64>().ok()?.checked_sub(STREAM_TOKEN_TTL.as_secs())?;
+    let at = Timestamp::from_second(at.try_into().ok()?).ok()?;
+    let Holder { org, sub, role, scopes, jti } = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(holder).ok()?).ok()?;
+    Some((reader(Principal { org, subject: sub.into(), role, scopes }), Minted { at, by_token: jti }))
 }
 
 /// What is left of `principal` when it comes with a stream token.
@@ -133,12 +155,13 @@ mod tests {
     #[test]
     fn a_pilots_stream_token_is_the_pilots_for_reading_and_nobody_elses() {
         let (secret, now) = (SecretString::from("s3cret"), SystemTime::now());
-        let minted = mint_stream_token_for(&secret, &viewer(), now);
-        let found = holder(&secret, &minted, now).expect("good");
+        let minted = mint_stream_token_for(&secret, &viewer(), Some("t1"), now);
+        let (found, how) = holder(&secret, &minted, now).expect("good");
+        assert_eq!((how.at.as_second().cast_unsigned(), how.by_token.as_deref()), (unix_seconds(now), Some("t1")));
         assert_eq!((&found.org, &found.subject, found.role), (&viewer().org, &viewer().subject, Role::Viewer));
         assert!(found.may(Permission::ReadInterventions));
         let admin = Principal { role: Role::Admin, ..viewer() };
-        let by_admin = holder(&secret, &mint_stream_token_for(&secret, &admin, now), now).expect("good");
+        let (by_admin, _) = holder(&secret, &mint_stream_token_for(&secret, &admin, None, now), now).expect("good");
         assert!(!by_admin.may(Permission::DecideInterventions), "an address is no place for more than reading");
 
         assert!(!verify(&secret, &minted, now), "it isn't the services' own");

@@ -87,6 +87,12 @@ impl Verifier for Known {
         }
     }
 
+    /// What was made for a token that was revoked doesn't stand.
+    async fn stands(&self, _: &Principal, minted: &Minted) -> Result<(), Refusal> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if minted.by_token.as_deref() == Some("revoked") { Err(Refusal::Invalid) } else { Ok(()) }
+    }
+
     fn may_be_in_address(&self, secret: &str) -> bool {
         secret != "the key of an agent"
     }
@@ -303,7 +309,7 @@ async fn tokens_in_addresses_are_for_streams_and_know_whose_they_are() {
     let ask = async |method, path: &str, token: &str| {
         fixture.ask(TestRequest::with_uri(&format!("{path}?token={token}")).method(method)).await
     };
-    let pilots = mint_stream_token_for(&secret, &pilot(Role::Operator), now);
+    let pilots = mint_stream_token_for(&secret, &pilot(Role::Operator), None, now);
     assert_eq!(ask(Method::GET, "/events", &pilots).await.1, "acme someone OPERATOR [read]");
     let services = mint_stream_token(&secret, now);
     assert_eq!(ask(Method::GET, "/events", &services).await.1, "default service ADMIN [read]");
@@ -326,7 +332,7 @@ async fn a_connection_may_say_later_who_it_is() {
     let (read, jwt) =
         (Scopes::ALL.and([Scope::Read].into_iter().collect()), grant(&fixture.tokens, &pilot(Role::Viewer)));
     let (pilots, services) =
-        (mint_stream_token_for(&secret, &pilot(Role::Admin), now), mint_stream_token(&secret, now));
+        (mint_stream_token_for(&secret, &pilot(Role::Admin), None, now), mint_stream_token(&secret, now));
     let all = Scopes::ALL;
     let viewer = format!("acme someone VIEWER [{all}]");
     for (said, who) in [
@@ -377,11 +383,40 @@ async fn who_called_is_asked_again_of_what_proved_it() {
 #[tokio::test(start_paused = true)]
 async fn what_a_stream_token_opened_ends_by_itself() {
     let guard = fixture().guard;
-    let mut opened = standing::Standing::new(pilot(Role::Viewer), Some(guard), standing::By::stream_token());
+    let mut opened = standing::Standing::new(pilot(Role::Viewer), Some(guard), standing::By::stream_token(None));
     tokio::time::advance(STREAM_TOKEN_OPENS_FOR - std::time::Duration::from_secs(1)).await;
     assert_eq!(opened.ask_again().await, Ok(()), "longer than the token itself");
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
     assert_eq!(opened.ask_again().await, Err(Refusal::Expired));
+}
+
+#[actix_web::test]
+async fn a_stream_token_lets_nobody_in_for_what_was_ended_since_it_was_made() {
+    let (fixture, secret) = (fixture(), SecretString::from(SECRET));
+    for (by_token, comes) in [(None, true), (Some("good"), true), (Some("revoked"), false)] {
+        let minted = mint_stream_token_for(&secret, &pilot(Role::Viewer), by_token, SystemTime::now());
+        let (status, _) = fixture.ask(TestRequest::with_uri(&format!("/events?token={minted}"))).await;
+        assert_eq!(status == StatusCode::OK, comes, "{by_token:?} in the address: {status}");
+        let later = TestRequest::with_uri("/live").insert_header(("x-later", minted.as_str()));
+        assert_eq!(fixture.ask(later).await.1 == "Invalid", !comes, "{by_token:?} in a frame");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_something_is_sent_it_is_asked_again_and_not_each_time() {
+    let fixture = fixture();
+    let asked = |minted| standing::By::stream_token(Some(Minted { at: jiff::Timestamp::UNIX_EPOCH, by_token: minted }));
+    let standing = |by| standing::Standing::new(pilot(Role::Viewer), Some(fixture.guard.clone()), by);
+    let (mut good, mut ended) = (standing(asked(None)), standing(asked(Some("revoked".to_owned()))));
+    assert_eq!(ended.ask_before_sending().await, Ok(()), "it was asked when it opened");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(ended.ask_before_sending().await, Err(Refusal::Invalid));
+    assert_eq!(ended.ask_before_sending().await, Err(Refusal::Invalid), "a refusal is no answer to go by");
+    let before = fixture.known.asked.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        assert_eq!(good.ask_before_sending().await, Ok(()));
+    }
+    assert_eq!(fixture.known.asked.load(Ordering::Relaxed), before + 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::identity::Principal;
 
+use super::Minted;
 use crate::error::ApiError;
 
 /// Says who the bearer of an access token or an API key is.
@@ -26,11 +27,12 @@ pub trait Verifier: Send + Sync {
         true
     }
 
-    /// Whether `principal`, who came with a stream token, may still come in: nobody has shut it out since.
+    /// Whether `principal`, who comes with a stream token that was made as `minted` says, may still come in: nobody has
+    /// shut it out since, or ended what it was made for.
     ///
     /// # Errors
     /// [`Refusal`] where it may not, or where that cannot be told.
-    async fn stands(&self, _principal: &Principal) -> Result<(), Refusal> {
+    async fn stands(&self, _principal: &Principal, _minted: &Minted) -> Result<(), Refusal> {
         Ok(())
     }
 

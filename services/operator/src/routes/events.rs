@@ -8,14 +8,16 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use vx11_chassis::auth::{Caller, Proof, STREAM_TOKEN_TTL, mint_stream_token_for};
+use vx11_chassis::auth::{Caller, Proof, STREAM_TOKEN_TTL, mint_stream_token_for, presented_token};
 use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
 use vx11_contracts::event::SseToken;
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::{ErrorBody, ErrorCode, headers};
+use vx11_identity::access_token;
 
 use super::reader::Reader;
 use super::store_error;
@@ -45,10 +47,16 @@ pub(crate) struct EventsQuery {
 /// reading.
 #[utoipa::path(operation_id = "mint_stream_token", tag = "events", responses((status = 200, body = Envelope<SseToken>)))]
 #[post("/events/sse-token")]
-pub(crate) async fn token(state: Data<State>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn token(state: Data<State>, http: HttpRequest, caller: Caller) -> Result<HttpResponse, ApiError> {
     let secret = state.places.token.as_ref().ok_or_else(|| ApiError::not_found("token: every caller is let in"))?;
+    // It ends with the access token that it is made for, where it is one.
+    let sent = presented_token(http.headers()).filter(|sent| access_token::has_form(sent));
+    let by_token = match sent {
+        Some(sent) => state.verifier.tokens().verify(sent, Timestamp::now()).await.ok().map(|claimed| claimed.id),
+        None => None,
+    };
     Ok(HttpResponse::Ok().json(Envelope::new(SseToken {
-        sse_token: mint_stream_token_for(secret, &caller.0, SystemTime::now()),
+        sse_token: mint_stream_token_for(secret, &caller.0, by_token.as_deref(), SystemTime::now()),
         ttl_sec: STREAM_TOKEN_TTL.as_secs() as u32,
         endpoint: PATH.to_owned(),
     })))
@@ -90,10 +98,10 @@ pub(crate) async fn events(
         let detail = "too many event streams of this organisation are open";
         return Err(ApiError::rate_limited(5, detail));
     }
-    let standing = proof.brought().await.ok_or_else(|| ApiError::internal("nobody was let in"))?;
-    let (standing, guard) = (standing.map_err(ApiError::from)?, metrics.event_stream());
-    let events = state.events.follow(&org, after, standing, config.clone(), state.shutdown.clone(), guard);
-    Ok(respond(events))
+    let guard = metrics.event_stream();
+    // None where the operator lets everybody in: then nobody's leave can end.
+    let standing = proof.brought().await.transpose().ok().flatten();
+    Ok(respond(state.events.follow(&org, after, config.clone(), state.shutdown.clone(), (guard, standing))))
 }
 
 fn respond(frames: impl Stream<Item = Bytes> + 'static) -> HttpResponse {

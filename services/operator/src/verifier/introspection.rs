@@ -9,7 +9,7 @@ use vx11_contracts::identity::IntrospectedCaller;
 use vx11_contracts::time;
 use vx11_identity::PresentedKey;
 
-use super::Verifier;
+use super::{Token, Verifier};
 
 impl Verifier {
     /// Who comes with `secret`, until when it is good, and within which limits, where there are any.
@@ -37,9 +37,8 @@ impl Verifier {
 
     async fn introspect_token(&self, token: &str) -> Result<IntrospectedCaller, Refusal> {
         let claimed = self.tokens.verify(token, Timestamp::now()).await?;
-        let place = (claimed.principal.org.clone(), claimed.principal.subject.clone(), claimed.id.clone());
-        self.standing.invalidate(&place);
-        self.counts(&claimed.principal, &claimed.id, Some(claimed.issued_at)).await?;
+        self.standing.invalidate(&Token::of(&claimed));
+        self.counts(&claimed.principal, &claimed.id, claimed.issued_at).await?;
         Ok(IntrospectedCaller::new(&claimed.principal, Some(time::render(claimed.expires_at)), None))
     }
 }

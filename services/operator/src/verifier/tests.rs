@@ -114,9 +114,36 @@ async fn a_token_counts_until_it_expires_or_is_revoked() {
 async fn what_is_remembered_of_one_pilots_token_says_nothing_of_anothers() {
     let home = home();
     let bob = Principal { subject: "github:bob".into(), ..pilot() };
-    home.verifier.standing.insert((pilot().org, pilot().subject, "the same id".to_owned()), Standing::Out);
-    assert_eq!(home.verifier.counts(&pilot(), "the same id", None).await, Err(Refusal::Invalid));
-    assert_eq!(home.verifier.counts(&bob, "the same id", None).await, Ok(()));
+    let now = Timestamp::now();
+    home.verifier.standing.insert(Token::new(&pilot(), "the same id", now), Standing::Out);
+    assert_eq!(home.verifier.counts(&pilot(), "the same id", now).await, Err(Refusal::Invalid));
+    assert_eq!(home.verifier.counts(&bob, "the same id", now).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_stream_token_ends_with_the_sessions_the_role_or_the_access_token_that_it_was_made_for() {
+    let (home, by, now) = (home(), Actor::new("ann", Role::Admin), Timestamp::now());
+    let pilots = home.control.pilots(&OrgId::platform());
+    let set = pilots.set_password("ann", Role::Operator, "$argon2id$1".to_owned(), &by, now).await;
+    set.expect("an answer").expect("set");
+    let ann = Principal { subject: "local:ann".into(), ..pilot() };
+    let minted = |seconds, by_token: Option<&str>| Minted {
+        at: now + SignedDuration::from_secs(seconds),
+        by_token: by_token.map(str::to_owned),
+    };
+    let token = Claimed { principal: ann.clone(), id: "t1".to_owned(), issued_at: now, expires_at: now };
+    home.control.revoke_token(&token, now).await.expect("an answer");
+    assert_eq!(home.verifier.stands(&ann, &minted(0, Some("t2"))).await, Ok(()));
+    assert_eq!(home.verifier.stands(&ann, &minted(0, Some("t1"))).await, Err(Refusal::Invalid), "it was logged out");
+
+    pilots.end_sessions("local:ann", &by, now + SignedDuration::from_secs(5)).await.expect("an answer").expect("known");
+    home.verifier.forget_tokens();
+    // The later one first: what is remembered of it is none of the earlier one's.
+    assert_eq!(home.verifier.stands(&ann, &minted(60, None)).await, Ok(()));
+    assert_eq!(home.verifier.stands(&ann, &minted(0, None)).await, Err(Refusal::Expired));
+    let admin = Principal { role: Role::Admin, ..ann.clone() };
+    assert_eq!(home.verifier.stands(&admin, &minted(60, None)).await, Err(Refusal::Expired), "it is none any more");
+    assert_eq!(home.verifier.stands(&ann, &minted(60, None)).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,6 +247,38 @@ async fn an_open_socket_ends_with_the_key_that_opened_it() {
     assert_eq!(app.get(&format!("{ALL}/{id}")).await.data()["status"], "PENDING");
 }
 
+/// More than a ping, which is half a minute away, would tell: what happens is sent to nobody who was shut out seconds ago.
+#[tokio::test]
+async fn what_happens_is_not_sent_to_who_was_shut_out() {
+    let app = App::start().await;
+    let (key_id, key) = pilots_key(&app, "default").await;
+    let minting = app.anyone(Method::POST, "/operator/api/events/sse-token").bearer_auth(&key);
+    let minted = Answer::of(minting).await.data()["sse_token"].as_str().expect("a text").to_owned();
+    let mut by_key = Socket::open(&app, PATH, &[("x-api-key", &key)]).await;
+    let mut by_stream_token = Socket::open(&app, &format!("{PATH}?token={minted}"), &[]).await;
+    for socket in [&mut by_key, &mut by_stream_token] {
+        assert_eq!(socket.ask(json!({"type": "subscribe"})).await["success"], true);
+    }
+    let mut events =
+        Reader::open(app.anyone(Method::GET, &format!("/operator/api/events?follow=true&token={minted}"))).await;
+    let revoked = Answer::of(app.request(Method::DELETE, &format!("/operator/api/keys/{key_id}"))).await;
+    assert_eq!(revoked.status, 200);
+    let again = Answer::of(app.anyone(Method::GET, &format!("/operator/api/events?token={minted}"))).await;
+    assert_eq!(again.status, 403, "it opens nothing any more: {}", again.body);
+    for mut socket in [by_key, by_stream_token] {
+        let code = loop {
+            ask(&app).await;
+            if let Message::Close(Some(frame)) = socket.came().await {
+                break u16::from(frame.code);
+            }
+        };
+        assert_eq!(code, 4401);
+    }
+    while events.next().await.is_some() {
+        ask(&app).await;
+    }
+}
+
 #[tokio::test]
 async fn a_key_in_the_address_opens_nothing() {
     let app = App::start().await;

@@ -75,7 +75,7 @@ async fn a_pilots_stream_token_is_passed_on_and_is_lent_nothing() {
     let edge = Edge::in_front_of(&service.url, &[]).await;
     let viewer = Principal { role: Role::Viewer, ..Principal::service() };
     let now = std::time::SystemTime::now();
-    let minted = vx11_chassis::auth::mint_stream_token_for(&TOKEN.into(), &viewer, now);
+    let minted = vx11_chassis::auth::mint_stream_token_for(&TOKEN.into(), &viewer, None, now);
     let path = format!("/operator/api/events?token={minted}");
     assert_eq!(Answer::of(edge.stranger(Method::GET, &path)).await.status, 200);
     assert!(service.last().contains(&minted) && service.header("x-vx11-token").is_empty(), "{}", service.last());

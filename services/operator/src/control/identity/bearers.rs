@@ -69,8 +69,8 @@ impl Control {
     }
 
     /// Whether the access token `id`, whose signature is right, still counts: it was not revoked, its organisation is
-    /// open, and its pilot may still come in, as what the token says. Without an `id` it is asked of the pilot alone, as
-    /// it is without the time that the token was made at.
+    /// open, and its pilot may still come in, as what the token says. Without an `id` it is asked of the pilot alone, and of
+    /// the time that its token was made at.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -78,7 +78,7 @@ impl Control {
         &self,
         principal: &Principal,
         id: &str,
-        issued_at: Option<Timestamp>,
+        issued_at: Timestamp,
     ) -> Result<Standing, StoreError> {
         let (org, id) = (principal.org.as_str().to_owned(), id.to_owned());
         let (subject, role) = (principal.subject.as_ref().to_owned(), principal.role);
@@ -92,7 +92,7 @@ impl Control {
                 return Ok(Standing::Good);
             };
             let ended: Option<Timestamp> = pilot.tokens_from.as_deref().and_then(|text| text.parse().ok());
-            let is_of_before = ended.zip(issued_at).is_some_and(|(ended, issued_at)| issued_at <= ended);
+            let is_of_before = ended.is_some_and(|ended| issued_at <= ended);
             Ok::<_, StoreError>(match pilot.disabled_at {
                 Some(_) => Standing::Out,
                 None if is_of_before || pilot.role != role.as_str() => Standing::Overtaken,

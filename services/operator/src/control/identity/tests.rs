@@ -165,7 +165,7 @@ async fn a_revoked_token_does_not_stand(home: Home) {
         expires_at: at(600),
     };
     let stands = async |token: Claimed| {
-        let standing = home.control.stands(&token.principal, &token.id, Some(token.issued_at)).await;
+        let standing = home.control.stands(&token.principal, &token.id, token.issued_at).await;
         standing.expect("an answer") == Standing::Good
     };
     for _ in 0..2 {

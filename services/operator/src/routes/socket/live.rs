@@ -1,8 +1,8 @@
 //! An open socket: commands in, replies and pushes out.
 //!
 //! Ten thousand of these may be open: what one holds is small, pushes are shared, and what a command needs is there
-//! while it runs. Who calls is asked again at each command and at each ping: a socket must not outlive the token or key
-//! that opened it.
+//! while it runs. Who calls is asked again at each command, before a push and at each ping: a socket must not outlive the
+//! token or key that opened it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(super) struct Live<'s> {
     ping: Duration,
     ping_at: Instant,
     unanswered: u8,
+    /// How many pushes were not sent since the client was last told so.
+    missed: Option<u64>,
 }
 
 impl<'s> Live<'s> {
@@ -55,7 +57,19 @@ impl<'s> Live<'s> {
     ) -> Self {
         let ping = state.config.interventions.socket_ping;
         let ping_at = Instant::now() + ping;
-        Self { state, standing, place, origin, session, feed: None, pilot: None, ping, ping_at, unanswered: 0 }
+        Self {
+            state,
+            standing,
+            place,
+            origin,
+            session,
+            feed: None,
+            pilot: None,
+            ping,
+            ping_at,
+            unanswered: 0,
+            missed: None,
+        }
     }
 
     /// Until it ends.
@@ -84,7 +98,8 @@ impl<'s> Live<'s> {
         match frame {
             Frame::Text(text) => {
                 self.state.chat.metrics.sockets().received.inc();
-                let reply = match self.ask_again().await? {
+                let asked = self.standing.ask_again().await;
+                let reply = match self.settle(asked)? {
                     Ok(()) => self.command(&text).await,
                     Err(unknown) => refused(Inbound::parse(&text).ok().and_then(|inbound| inbound.id), &unknown.into()),
                 };
@@ -95,12 +110,13 @@ impl<'s> Live<'s> {
         }
     }
 
-    /// Whether the caller still is who it was. While that cannot be told the socket stays, and does nothing.
+    /// Whether the caller still is who it was, as it was answered. While that cannot be told the socket stays, and does
+    /// nothing.
     ///
     /// # Errors
     /// Why the socket is closed.
-    async fn ask_again(&mut self) -> Result<Result<(), Refusal>, End> {
-        match self.standing.ask_again().await {
+    fn settle(&self, asked: Result<(), Refusal>) -> Result<Result<(), Refusal>, End> {
+        match asked {
             Ok(()) => {}
             Err(Refusal::Unavailable) => return Ok(Err(Refusal::Unavailable)),
             Err(refusal) => return Err(refusal.into()),
@@ -140,22 +156,48 @@ impl<'s> Live<'s> {
     }
 
     async fn push(&mut self, pushed: Result<Pushed, RecvError>) -> Result<(), End> {
-        match pushed {
-            Ok(Pushed { pilot: Some(pilot), .. }) if self.pilot.as_ref().is_some_and(|mine| *mine != pilot) => Ok(()),
-            Ok(pushed) => self.send(pushed.text).await,
+        let text = match pushed {
+            Ok(Pushed { pilot: Some(pilot), .. }) if self.pilot.as_ref().is_some_and(|mine| *mine != pilot) => {
+                return Ok(());
+            }
+            Ok(pushed) => Some(pushed.text),
             Err(RecvError::Lagged(mut missed)) => {
                 // What is kept is left out too: the lists that are read now have it.
                 if let Some(feed) = &mut self.feed {
                     missed += feed.len() as u64;
                     *feed = feed.resubscribe();
                 }
-                self.send(Pushed::new(Push::Resync { missed }).text).await
+                self.miss(missed);
+                None
             }
             // The feed is gone with its task; a new one begins with what was missed unknown.
             Err(RecvError::Closed) => {
                 self.feed = Some(self.state.feeds.subscribe(&self.caller().0.org));
-                self.send(Pushed::new(Push::Resync { missed: 0 }).text).await
+                self.miss(0);
+                None
             }
+        };
+        let asked = self.standing.ask_before_sending().await;
+        if self.settle(asked)?.is_err() {
+            self.miss(u64::from(text.is_some()));
+            return Ok(());
+        }
+        self.tell_missed().await?;
+        match text {
+            Some(text) => self.send(text).await,
+            None => Ok(()),
+        }
+    }
+
+    fn miss(&mut self, pushes: u64) {
+        self.missed = Some(self.missed.unwrap_or_default() + pushes);
+    }
+
+    /// Has the client read the lists, where it was not sent everything.
+    async fn tell_missed(&mut self) -> Result<(), End> {
+        match self.missed.take() {
+            Some(missed) => self.send(Pushed::new(Push::Resync { missed }).text).await,
+            None => Ok(()),
         }
     }
 
@@ -163,8 +205,11 @@ impl<'s> Live<'s> {
         if self.unanswered >= MISSED_PINGS {
             return Err(End::Silent);
         }
+        let asked = self.standing.ask_again().await;
         // Where it cannot be told, the next ping asks again.
-        let _unknown = self.ask_again().await?;
+        if self.settle(asked)?.is_ok() {
+            self.tell_missed().await?;
+        }
         self.unanswered += 1;
         self.ping_at = Instant::now() + self.ping;
         self.session.ping(b"").await.map_err(|_| End::Left)

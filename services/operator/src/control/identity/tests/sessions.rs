@@ -81,7 +81,7 @@ async fn over(home: &Home, token: &NewRefreshToken, now: Timestamp) -> RefreshVe
 async fn standing(home: &Home, pilot: &Pilot, issued_at: Timestamp) -> Standing {
     let (org, subject, role) = (pilot.org.clone(), pilot.pilot_id.as_str().into(), pilot.role);
     let principal = Principal { org, subject, role, scopes: Scopes::ALL };
-    home.control.stands(&principal, "t", Some(issued_at)).await.expect("an answer")
+    home.control.stands(&principal, "t", issued_at).await.expect("an answer")
 }
 
 async fn who_comes_first_is_made_a_pilot_and_is_known_again(home: Home) {
