@@ -15,7 +15,7 @@ use utoipa::OpenApi;
 use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
-use vx11_contracts::time;
+use vx11_contracts::{ErrorCode, time};
 
 use crate::audit::outcome_of;
 use crate::domain::audit::{Entry, Origin};
@@ -62,7 +62,7 @@ struct Attempt<'a> {
     context: &'a RequestContext,
     /// What is tried, such as `login`.
     action: &'static str,
-    /// By which way: a provider's name, or `password`.
+    /// By which way: a provider's name as it was asked for, `password` or `cookie`.
     way: &'a str,
     /// From where.
     address: &'a str,
@@ -86,7 +86,9 @@ impl Attempt<'_> {
                 .attempted(org, entry.to("pilot", pilot_id).ended(outcome_of(error.code().status()), reason));
         }
         let who = who.as_ref().map(|(org, pilot_id)| (org, pilot_id.as_str()));
-        self.note(error.code().as_str(), who, reason).await;
+        if is_news(error.code()) {
+            self.note(error.code().as_str(), who, reason).await;
+        }
         error
     }
 
@@ -102,6 +104,12 @@ impl Attempt<'_> {
             tracing::warn!(%error, action = self.action, "its row in the audit log is late");
         }
     }
+}
+
+/// Whether a failure has its row in the trail. What strangers can do as often as they like has none, be it counted: to ask
+/// for what isn't there, to be told to wait, and to send what cannot be a name. So a way that is noted is one of ours.
+fn is_news(code: ErrorCode) -> bool {
+    !matches!(code, ErrorCode::NotFound | ErrorCode::RateLimited | ErrorCode::InvalidField)
 }
 
 /// Where a request is from: as the edge says it, which takes the header from nobody else; or the peer.

@@ -141,6 +141,11 @@ async fn who_logs_in_for_the_first_time_is_a_pilot_and_stays_until_it_leaves() {
         1
     );
     assert_eq!(rows("notes LIKE '%the-code%' OR notes LIKE '%the-access-token%'"), 0);
+    let long = "x".repeat(2000);
+    let nowhere = Answer::of(app.anyone(Method::GET, &format!("{AUTH}/callback/{long}?code=a&state=b"))).await;
+    assert_eq!((nowhere.status, nowhere.code()), (404, "not_found"), "{}", nowhere.body);
+    app.written().await;
+    assert_eq!(rows("notes LIKE '%xxxx%' OR status = 'not_found'"), 0, "strangers write nothing of theirs");
     for (action, outcome) in [("pilot.login", "allowed"), ("pilot.logout", "allowed"), ("pilot.refresh", "refused")] {
         eventually(action, async || logged(&app, action, outcome).await == 1).await;
     }

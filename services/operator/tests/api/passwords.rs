@@ -89,7 +89,11 @@ async fn who_guesses_has_to_wait_and_others_do_not() {
     let limited = log_in(&app, "10.0.0.1", json!({"login": "root", "password": PASSWORD})).await;
     assert_eq!((limited.status, limited.code()), (429, "rate_limited"), "not even a right guess is told");
     assert!(!limited.header("retry-after").is_empty());
+    assert_eq!(log_in(&app, "10.0.0.1", json!({"login": "no name", "password": "x"})).await.field(), "login");
     assert_eq!(log_in(&app, "10.0.0.2", json!({"login": "root", "password": PASSWORD})).await.status, 200);
+    app.written().await;
+    let rows = app.count("SELECT count(*) FROM copilot_actions_log WHERE action = 'login' AND notes LIKE '%10.0.0.1%'");
+    assert_eq!(rows, 10, "who only has to wait writes nothing");
 }
 
 #[tokio::test]
