@@ -1,5 +1,6 @@
 //! Counts that are kept as rows change.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use diesel::prelude::*;
@@ -20,7 +21,7 @@ struct Count<'a> {
     org_id: &'a str,
     intervention_type: &'a str,
     priority: i16,
-    status: &'static str,
+    status: &'a str,
     part: i16,
     requests: i64,
 }
@@ -35,25 +36,56 @@ struct Decisions<'a> {
     seconds: f64,
 }
 
-/// Counts a request that is new.
-pub(super) fn created(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
-    add(conn, request, request.status, 1)
+/// What a transaction changes of counts, written at its end. Many requests share a count, so whoever waits for a request
+/// or a unit while holding one could be waited for by its holder; and of those who hold several counts none waits for
+/// another one, as all take them in one order.
+#[derive(Debug, Default)]
+#[must_use = "counts that are not written are wrong from then on"]
+pub(super) struct Tally {
+    requests: BTreeMap<Key, i64>,
+    /// By organisation, pilot and part: how many, and the seconds that they took.
+    decisions: BTreeMap<(String, String, i16), (i64, f64)>,
 }
 
-/// Counts a request that went from one status to another.
-pub(super) fn moved(conn: &mut AnyConnection, request: &Intervention, from: Status) -> QueryResult<()> {
-    if from == request.status {
-        return Ok(());
+impl Tally {
+    /// Counts a request that is new.
+    pub(super) fn created(&mut self, request: &Intervention) {
+        self.add(request, request.status, 1);
     }
-    // In one order, so that of two transactions neither waits for the other.
-    let mut steps = [(from, -1), (request.status, 1)];
-    steps.sort_by_key(|(status, _)| *status);
-    steps.into_iter().try_for_each(|(status, by)| add(conn, request, status, by))
-}
 
-/// Forgets a request that is removed.
-pub(super) fn removed(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
-    add(conn, request, request.status, -1)
+    /// Counts a request that went from one status to another.
+    pub(super) fn moved(&mut self, request: &Intervention, from: Status) {
+        self.add(request, from, -1);
+        self.add(request, request.status, 1);
+    }
+
+    /// Forgets a request that is removed.
+    pub(super) fn removed(&mut self, request: &Intervention) {
+        self.add(request, request.status, -1);
+    }
+
+    /// Counts whoever ended a wait by deciding.
+    pub(super) fn decided(&mut self, org: &str, pilot: &str, entry: &HistoryEntry) {
+        let key = (org.to_owned(), pilot.to_owned(), part(&entry.request_id));
+        let (requests, seconds) = self.decisions.entry(key).or_default();
+        *requests += 1;
+        *seconds += entry.resolution_time_seconds;
+    }
+
+    fn add(&mut self, request: &Intervention, status: Status, by: i64) {
+        let kind = request.intervention_type.as_str().to_owned();
+        let part = part(&request.request_id);
+        let key = (request.org_id.clone(), kind, rank(request), status.as_str().to_owned(), part);
+        *self.requests.entry(key).or_default() += by;
+    }
+
+    /// Writes it: the last thing that a transaction waits for.
+    pub(super) fn write(self, conn: &mut AnyConnection) -> QueryResult<()> {
+        for (key, by) in self.requests.into_iter().filter(|(_, by)| *by != 0) {
+            add(conn, &key, by)?;
+        }
+        self.decisions.into_iter().try_for_each(|(key, sums)| add_decided(conn, &key, sums))
+    }
 }
 
 /// What names a count.
@@ -70,15 +102,8 @@ pub(super) fn remove_spent(conn: &mut AnyConnection, key: Key) -> QueryResult<()
     diesel::delete(counts::table.find(key).filter(counts::requests.eq(0))).execute(conn).map(drop)
 }
 
-fn add(conn: &mut AnyConnection, request: &Intervention, status: Status, by: i64) -> QueryResult<()> {
-    let row = Count {
-        org_id: &request.org_id,
-        intervention_type: request.intervention_type.as_str(),
-        priority: rank(request),
-        status: status.as_str(),
-        part: part(&request.request_id),
-        requests: by,
-    };
+fn add(conn: &mut AnyConnection, (org_id, kind, priority, status, part): &Key, by: i64) -> QueryResult<()> {
+    let row = Count { org_id, intervention_type: kind, priority: *priority, status, part: *part, requests: by };
     let key = (counts::org_id, counts::intervention_type, counts::priority, counts::status, counts::part);
     let upsert = diesel::insert_into(counts::table).values(&row).on_conflict(key).do_update();
     let upsert = upsert.set(counts::requests.eq(counts::requests + by));
@@ -89,13 +114,16 @@ fn add(conn: &mut AnyConnection, request: &Intervention, status: Status, by: i64
     .map(drop)
 }
 
-/// Counts whoever ended a wait by deciding.
-pub(super) fn decided(conn: &mut AnyConnection, org: &str, pilot: &str, entry: &HistoryEntry) -> QueryResult<()> {
-    let seconds = entry.resolution_time_seconds;
-    let row = Decisions { org_id: org, pilot_id: pilot, part: part(&entry.request_id), requests: 1, seconds };
+fn add_decided(
+    conn: &mut AnyConnection,
+    (org_id, pilot_id, part): &(String, String, i16),
+    (requests, seconds): (i64, f64),
+) -> QueryResult<()> {
+    let row = Decisions { org_id, pilot_id, part: *part, requests, seconds };
     let key = (decisions::org_id, decisions::pilot_id, decisions::part);
     let upsert = diesel::insert_into(decisions::table).values(&row).on_conflict(key).do_update();
-    let more = (decisions::requests.eq(decisions::requests + 1), decisions::seconds.eq(decisions::seconds + seconds));
+    let more =
+        (decisions::requests.eq(decisions::requests + requests), decisions::seconds.eq(decisions::seconds + seconds));
     let upsert = upsert.set(more);
     match conn {
         AnyConnection::Postgres(conn) => upsert.execute(conn),
@@ -112,9 +140,8 @@ pub(super) fn metrics(conn: &mut AnyConnection, org: &str) -> QueryResult<Interv
         .select((counts::intervention_type, counts::priority, counts::status, counts::requests))
         .load(conn)?;
     // Added up in signed numbers: a part may be below zero while another is above.
-    let mut by_status = std::collections::BTreeMap::<Status, i64>::new();
-    let (mut by_type, mut by_priority) =
-        (std::collections::BTreeMap::<_, i64>::new(), std::collections::BTreeMap::<_, i64>::new());
+    let mut by_status = BTreeMap::<Status, i64>::new();
+    let (mut by_type, mut by_priority) = (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
     for (kind, rank, status, requests) in counted {
         let priority = Priority::from_rank(rank);
         let (Some(priority), Ok(status)) = (priority, status.parse::<Status>()) else { continue };
@@ -157,7 +184,7 @@ fn add_decisions(conn: &mut AnyConnection, org: &str, metrics: &mut Intervention
 }
 
 /// The part that a request is counted in; always the same one.
-fn part(request_id: &str) -> i16 {
+pub(super) fn part(request_id: &str) -> i16 {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(request_id);
     i16::try_from(hash % PARTS).unwrap_or(0)
 }

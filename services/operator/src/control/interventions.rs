@@ -12,6 +12,7 @@ use vx11_contracts::intervention::{
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
+use super::counts::Tally;
 use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
 use super::sweep::settle;
@@ -169,7 +170,9 @@ impl Interventions {
             if find(conn, &org, &request.request_id)?.is_some() {
                 return Ok(Created::Exists);
             }
-            insert(conn, &org, &request, idempotency)?;
+            let mut tally = Tally::default();
+            insert(conn, &org, &request, idempotency, &mut tally)?;
+            tally.write(conn)?;
             Ok::<_, StoreError>(Created::New)
         };
         self.database.write(self.scope(), create).await
@@ -306,10 +309,12 @@ pub(super) fn carry_out(
     now: Timestamp,
 ) -> Result<Option<Changed>, DecideError> {
     let effects = units::plan(conn, &stored.org_id, &mut change, now)?;
-    if !apply(conn, stored, &change, actor, command.name())? {
+    let mut tally = Tally::default();
+    if !apply(conn, stored, &change, (actor, command.name()), &mut tally)? {
         return Ok(None);
     }
-    let done = units::carry_out(conn, effects, (actor, units::Withdraws::All), now)?;
+    let done = units::carry_out(conn, effects, (actor, units::Withdraws::All), now, &mut tally)?;
+    tally.write(conn)?;
     Ok(Some(Changed { units: done.moved, others: done.changed, ..Changed::alone(change) }))
 }
 
@@ -331,10 +336,11 @@ pub(super) fn insert(
     org: &str,
     request: &Intervention,
     idempotency: Option<Idempotency>,
+    tally: &mut Tally,
 ) -> QueryResult<()> {
     use idempotency_keys::dsl;
     diesel::insert_into(interventions::table).values(&Row::of(request)?).execute(conn)?;
-    counts::created(conn, request)?;
+    tally.created(request);
     if let Some(Idempotency { key, digest }) = idempotency {
         let row = (
             dsl::org_id.eq(org),
@@ -360,8 +366,8 @@ pub(super) fn apply(
     conn: &mut AnyConnection,
     stored: &Intervention,
     change: &Change,
-    actor: &Actor,
-    command: &str,
+    (actor, command): (&Actor, &str),
+    tally: &mut Tally,
 ) -> QueryResult<bool> {
     use interventions::dsl;
     let Change { after, history: entry, .. } = change;
@@ -374,7 +380,7 @@ pub(super) fn apply(
     if diesel::update(same).set(&row).execute(conn)? == 0 {
         return Ok(false);
     }
-    counts::moved(conn, after, stored.status)?;
+    tally.moved(after, stored.status);
     if let Some(entry) = entry {
         history::add(conn, &after.org_id, entry)?;
         deliveries::add(conn, after, entry)?;
@@ -382,7 +388,7 @@ pub(super) fn apply(
         if let Some(decision) = &after.decision
             && (after.assigned_to.is_some() || decision.by == TIMEOUT)
         {
-            counts::decided(conn, &after.org_id, &decision.by, entry)?;
+            tally.decided(&after.org_id, &decision.by, entry);
         }
     }
     for transition in &change.transitions {

@@ -6,9 +6,10 @@ use vx11_contracts::intervention::{Intervention, Status};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
+use super::counts::{self, Tally};
 use super::interventions::{Changed, DecideError, carry_out, find};
 use super::schema::{idempotency_keys, intervention_history, interventions};
-use super::{Control, counts, deliveries, row};
+use super::{Control, deliveries, row};
 use crate::domain::intervention::{Actor, Command, Refusal, decide, seen_at};
 
 /// Most requests of one round.
@@ -129,7 +130,9 @@ fn lapse(conn: &mut AnyConnection, stored: &Intervention, now: Timestamp) -> Que
         .filter(dsl::version.eq(stored.version))
         .filter(dsl::status.eq(Status::InProgress.as_str()));
     if diesel::update(same).set(&row::Row::of(&after)?).execute(conn)? == 1 {
-        counts::moved(conn, &after, stored.status)?;
+        let mut tally = Tally::default();
+        tally.moved(&after, stored.status);
+        tally.write(conn)?;
     }
     Ok(())
 }
@@ -139,10 +142,11 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
     use interventions::dsl;
     let ended = interventions::table.filter(dsl::ended_at.lt(before)).order(dsl::ended_at).limit(ROUND);
     let rows: Vec<(String, String, String)> = ended.select((dsl::org_id, dsl::request_id, dsl::record)).load(conn)?;
+    let mut tally = Tally::default();
     for (org, id, record) in &rows {
         let is_removed = diesel::delete(interventions::table.find((org, id))).execute(conn)? == 1;
         match row::read(record) {
-            Ok(request) if is_removed => counts::removed(conn, &request)?,
+            Ok(request) if is_removed => tally.removed(&request),
             Ok(_) => {}
             // It goes all the same: what cannot be read must not keep what is old.
             Err(error) => tracing::error!(%error, org, id, "an old intervention could not be read"),
@@ -151,5 +155,6 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
     }
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.lt(before))).execute(conn)?;
     deliveries::clear(conn, before)?;
+    tally.write(conn)?;
     Ok(rows.len() as u64)
 }

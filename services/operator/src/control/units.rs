@@ -22,6 +22,7 @@ use vx11_contracts::unit::{
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::audit;
+use super::counts::Tally;
 use super::interventions::{self, Changed, DecideError};
 use super::schema::units;
 use crate::domain::audit::Entry;
@@ -285,11 +286,13 @@ fn decide(
         open(parking(&change.after, hold), asked, now)
     });
     let withdraws = if actor.role >= Role::Admin { Withdraws::All } else { Withdraws::Own };
-    let mut done = carry_out(conn, vec![change], (actor, withdraws), now)?;
+    let mut tally = Tally::default();
+    let mut done = carry_out(conn, vec![change], (actor, withdraws), now, &mut tally)?;
     if let Some(request) = request {
-        interventions::insert(conn, org, &request, None)?;
+        interventions::insert(conn, org, &request, None, &mut tally)?;
         done.opened = Some(Box::new(request));
     }
+    tally.write(conn)?;
     Ok((done, verdict))
 }
 
@@ -309,7 +312,10 @@ fn piloted(
         (PilotAction::Resume { reason }, Some(request)) => resume(conn, org, &request, reason.clone(), actor, now),
         _ => {
             let change = act(&unit, action, &actor.subject, now)?;
-            Ok(carry_out(conn, vec![change], (actor, Withdraws::All), now)?)
+            let mut tally = Tally::default();
+            let done = carry_out(conn, vec![change], (actor, Withdraws::All), now, &mut tally)?;
+            tally.write(conn)?;
+            Ok(done)
         }
     }
 }

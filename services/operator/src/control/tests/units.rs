@@ -6,7 +6,7 @@ use super::{
     Actor, AnswerFormat, Asked, Command, Control, CreateIntervention, DecideError, DecisionBody, Duration, Home,
     Intervention, OnTimeout, Postgres, Role, Status, after, found, json, pilot, start,
 };
-use crate::control::{Report, UnitError, Units};
+use crate::control::{Report, UnitError, Units, counts};
 use crate::domain::intervention::open;
 use crate::domain::unit::{PilotAction, Registered, register};
 
@@ -22,6 +22,7 @@ on_both!(
     time_approves_nothing_for_units,
     a_unit_that_fails_takes_its_requests_with_it,
     what_is_not_registered_is_cancelled_by_its_requests,
+    a_unit_is_cancelled_while_a_pilot_decides_about_it_and_neither_waits_for_the_other,
     silence_is_swept_once_and_heartbeats_bring_back,
     an_organisations_rules_hold_for_every_unit,
     pages_hold_every_unit_once,
@@ -376,6 +377,31 @@ async fn what_is_not_registered_is_cancelled_by_its_requests(home: Home) {
     let request = found(&home.of("acme"), "r1", after(13)).await.expect("it is there");
     assert_eq!((request.status, request.decision.map(|it| it.by).as_deref()), (Status::Rejected, Some("ann")));
     assert!(matches!(units.pilot("plan-1", cancel(), pilot("ann"), after(14)).await, Err(UnitError::NotFound)));
+}
+
+/// Of one sort, and counted in one row.
+async fn a_unit_is_cancelled_while_a_pilot_decides_about_it_and_neither_waits_for_the_other(home: Home) {
+    let ids = (0..).map(|number| format!("r{number:04}")).filter(|id| counts::part(id) == 0);
+    let ids: Vec<String> = ids.take(12 * 8).collect();
+    for (number, ids) in ids.chunks(8).enumerate() {
+        let unit = format!("plan-{number}");
+        for id in ids {
+            home.asked_with(id, |create| create.uow_id = Some(unit.clone())).await;
+        }
+        let (last, units, acme) = (ids[7].clone(), home.units("acme"), home.of("acme"));
+        let request = found(&acme, &last, start()).await.expect("it is there");
+        let cancel =
+            async move { units.pilot(&unit, PilotAction::Cancel { reason: reason() }, pilot("ann"), after(12)).await };
+        let approve = async move { acme.decide(&last, approve(&request), pilot("bob"), after(12)).await };
+        let (cancelled, decided) = (tokio::spawn(cancel), tokio::spawn(approve));
+        cancelled.await.expect("it ends").expect("cancelled");
+        match decided.await.expect("it ends") {
+            Ok(_) | Err(DecideError::Refused { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let metrics = home.of("acme").metrics().await.expect("an answer");
+    assert_eq!((metrics.total_interventions, metrics.pending_interventions), (12 * 8, 0));
 }
 
 async fn sweep(control: &Control, seconds: i64) -> usize {

@@ -6,6 +6,7 @@ use vx11_contracts::intervention::{CancelBody, Role, Status};
 use vx11_contracts::unit::UnitStatus;
 use vx11_store::AnyConnection;
 
+use super::super::counts::Tally;
 use super::super::interventions::{self, Changed, DecideError};
 use super::super::schema::{interventions as requests, units};
 use super::{Done, UnitError, row};
@@ -92,6 +93,7 @@ pub(in crate::control) fn carry_out(
     changes: Vec<Change>,
     by: (&Actor, Withdraws),
     now: Timestamp,
+    tally: &mut Tally,
 ) -> Result<Done, DecideError> {
     let mut done = Done::default();
     for change in changes {
@@ -100,7 +102,7 @@ pub(in crate::control) fn carry_out(
             let last = moved.events.last();
             let reason = last.and_then(|event| event.reason.as_deref()).unwrap_or("no reason was given");
             let reason = format!("the unit has failed: {reason}");
-            done.changed.extend(withdraw(conn, (&moved.unit.org_id, &moved.unit.uow_id), by, &reason, now)?);
+            done.changed.extend(withdraw(conn, (&moved.unit.org_id, &moved.unit.uow_id), by, (&reason, now), tally)?);
         }
         done.moved.push(moved);
     }
@@ -119,7 +121,9 @@ pub(super) fn unregistered(
 ) -> Result<Done, UnitError> {
     let PilotAction::Cancel { reason } = action else { return Err(UnitError::NotFound) };
     let reason = format!("the unit is cancelled: {reason}");
-    let changed = withdraw(conn, (org, id), (by, Withdraws::All), &reason, now)?;
+    let mut tally = Tally::default();
+    let changed = withdraw(conn, (org, id), (by, Withdraws::All), (&reason, now), &mut tally)?;
+    tally.write(conn)?;
     if changed.is_empty() { Err(UnitError::NotFound) } else { Ok(Done { changed, ..Done::default() }) }
 }
 
@@ -127,8 +131,8 @@ fn withdraw(
     conn: &mut AnyConnection,
     (org, unit): (&str, &str),
     (by, withdraws): (&Actor, Withdraws),
-    reason: &str,
-    now: Timestamp,
+    (reason, now): (&str, Timestamp),
+    tally: &mut Tally,
 ) -> Result<Vec<Changed>, DecideError> {
     use requests::dsl;
     let open = requests::table
@@ -147,7 +151,7 @@ fn withdraw(
         let Some(stored) = interventions::find(conn, org, &id)? else { continue };
         let Ok(change) = decide(&stored, &command, &acting, now) else { continue };
         // One that is decided at this moment is its decider's.
-        if interventions::apply(conn, &stored, &change, by, command.name())? {
+        if interventions::apply(conn, &stored, &change, (by, command.name()), tally)? {
             withdrawn.push(Changed::alone(change));
         }
     }
