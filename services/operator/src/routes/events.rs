@@ -100,7 +100,7 @@ pub(crate) async fn events(
     }
     let guard = metrics.event_stream();
     // None where the operator lets everybody in: then nobody's leave can end.
-    let standing = proof.brought().await.transpose().ok().flatten();
+    let standing = proof.brought().await.transpose().map_err(ApiError::from)?;
     Ok(respond(state.events.follow(&org, after, config.clone(), state.shutdown.clone(), (guard, standing))))
 }
 
