@@ -5,8 +5,8 @@ use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 use vx11_contracts::identity::OrgId;
 
-/// What an index of tenants' rows alone says of its rows, word by word. The platform's own rows, which are all there are where
-/// there are no tenants, cost such an index nothing; a query that is to use it says the same of its organisation.
+/// What an index of tenants' rows alone says of its rows, word by word. The platform's own rows, which are all there are
+/// where there are no tenants, cost nothing by it; a query that is to use it says the same of its organisation.
 pub const OF_TENANTS: &str = "org_id <> 'default'";
 
 /// An organisation's id as [`insert!`](crate::insert!) writes it, without a copy of its text.

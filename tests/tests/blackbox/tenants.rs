@@ -1,7 +1,7 @@
 //! An organisation's own key, at the public address: it chats through every service, and what it leaves is its own.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use vx11_tests::{Answer, Caller, Chain, wait_until};
 
 const LIMITS: &str = "[switch.orgs.acme]\nrequests_per_day = 3\n";
@@ -55,7 +55,7 @@ async fn a_key_chats_at_the_public_address_within_its_organisations_limits_and_s
     wait_until("the ledger has its three requests", async || {
         let usage = chain.call("switch").get("/switch/usage?group_by=org").await;
         let rows = usage.body["rows"].as_array().cloned().unwrap_or_default();
-        rows.iter().find(|row| row["group"] == "acme").filter(|row| row["requests"] == 3).map(Value::clone)
+        rows.iter().find(|row| row["group"] == "acme").filter(|row| row["requests"] == 3).cloned()
     })
     .await;
 }
