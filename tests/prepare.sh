@@ -59,4 +59,5 @@ install nodejs node
 install npm npm
 python_env venv python/requirements.txt
 python_env litellm python/litellm.txt
+python_env smtp python/smtp.txt
 node_modules

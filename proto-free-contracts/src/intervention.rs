@@ -19,6 +19,7 @@ mod metrics;
 mod page;
 mod record;
 mod socket;
+mod subscription;
 pub(crate) mod words;
 
 pub use answer::Answer;
@@ -26,7 +27,7 @@ pub use create::{CreateAction, CreateBody, CreateIntervention};
 pub use decision::{
     CancelBody, ClaimBody, CompleteBody, Decision, DecisionBody, EditBody, RedeemBody, RespondBody, Vote,
 };
-pub use delivery::{Delivery, DeliveryPage, DeliveryState, EndedIntervention, ListDeliveries, WebhookEvent};
+pub use delivery::{Channel, Delivery, DeliveryPage, DeliveryState, EndedIntervention, ListDeliveries, WebhookEvent};
 pub use escalation::{EscalationStep, Quorum};
 pub use held::{Held, HeldIntervention, HeldStatus};
 pub use history::HistoryEntry;
@@ -48,6 +49,7 @@ pub use socket::{
     CLOSE_NOBODY, CLOSE_WRONG_TOKEN, Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError,
     ReplyErrorInfo,
 };
+pub use subscription::{EmailSubscription, NewEmailSubscription, PILOTS, SUBSCRIPTIONS_OF_ORG, Told};
 pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Status, UnknownWord};
 
 pub use crate::identity::Role;

@@ -1,9 +1,12 @@
-//! Servers of tests: their ports ([`lasting_port`]), and a real PostgreSQL ([`Postgres`]).
+//! Servers of tests: their ports ([`lasting_port`]), a real PostgreSQL ([`Postgres`]), and a real mail server
+//! ([`SmtpServer`]).
 //!
 //! For tests only, so everything here panics where something is not as it should be.
 
 mod port;
 mod postgres;
+mod smtp;
 
 pub use port::lasting_port;
 pub use postgres::Postgres;
+pub use smtp::SmtpServer;

@@ -74,7 +74,7 @@ permissions! {
     ReadPilots, "pilots.read", Viewer, Read, Own, "List pilots and their roles.";
     ManagePilots, "pilots.manage", Admin, Admin, Own, "Invite pilots, change their roles, end their sessions.";
     ManageKeys, "keys.manage", Admin, Admin, Own, "Make, list, change and revoke API keys.";
-    ManagePolicies, "policies.manage", Admin, Admin, Own, "Change hold policies, webhooks and routing.";
+    ManagePolicies, "policies.manage", Admin, Admin, Own, "Change hold policies, notifications and routing.";
     ManageFlags, "flags.manage", Admin, Admin, Platform, "Change feature flags.";
     ManagePower, "power.manage", Admin, Admin, Platform, "Power windows, start and stop of services, maintenance.";
     VerifyAudit, "audit.verify", Admin, Admin, Own, "Prove the audit log's hash chain.";

@@ -1,4 +1,5 @@
-//! Webhooks: what is told to the `callback_url` of a request, and how far that has come.
+//! Deliveries: what is told outside, by webhook to the `callback_url` of a request and by e-mail to subscribers, and
+//! how far that has come.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,17 +19,30 @@ words! {
     }
 }
 
-/// A webhook that was sent, or is to be.
+words! {
+    /// The way on which something is told.
+    #[schema(as = DeliveryChannel)]
+    Channel {
+        /// A signed `POST`.
+        Webhook = "webhook",
+        /// E-mail.
+        Email = "email",
+    }
+}
+
+/// Something that was told outside, or is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = WebhookDelivery)]
+#[schema(as = Delivery)]
 pub struct Delivery {
-    /// `webhook-id`, the same in each attempt.
+    /// The same in each attempt: `webhook-id`, and what stands before the `@` of an e-mail's `Message-ID`.
     pub id: String,
+    /// On which way.
+    pub channel: Channel,
     /// The request that it tells of.
     pub request_id: String,
     /// What it tells, such as `intervention.approved`.
     pub event: String,
-    /// Where it goes.
+    /// Where it goes; `mailto:…` for e-mail.
     pub url: String,
     /// How far it has come.
     pub state: DeliveryState,
@@ -38,13 +52,13 @@ pub struct Delivery {
     pub next_at: Option<String>,
     /// What the last attempt failed of.
     pub last_error: Option<String>,
-    /// When the request's wait ended, RFC 3339 UTC.
+    /// When what it tells happened, RFC 3339 UTC.
     pub created_at: String,
     /// When the receiver took it, RFC 3339 UTC.
     pub delivered_at: Option<String>,
 }
 
-/// `GET /operator/api/webhooks/deliveries?…`: the newest first.
+/// `GET /operator/api/notifications/deliveries?…`: the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +78,7 @@ pub struct ListDeliveries {
 
 /// A page of deliveries. Pass `next` as `?cursor=` to get the page after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = WebhookDeliveryPage)]
+#[schema(as = DeliveryPage)]
 pub struct DeliveryPage {
     /// The deliveries.
     pub items: Vec<Delivery>,

@@ -1,5 +1,6 @@
 //! The operator's configuration section.
 
+mod email;
 mod login;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,6 +11,7 @@ use vx11_chassis::config::ConfigError;
 use vx11_chassis::process::Section;
 use vx11_resilience::BreakerConfig;
 
+pub(crate) use email::EmailConfig;
 pub(crate) use login::{LoginConfig, ProviderConfig, ProviderKind, is_loopback};
 
 /// `[operator]`
@@ -30,6 +32,8 @@ pub struct OperatorConfig {
     pub units: UnitsConfig,
     /// Webhooks.
     pub webhooks: WebhooksConfig,
+    /// E-mail.
+    pub email: EmailConfig,
     /// How people log in.
     pub login: LoginConfig,
     /// The audit log.
@@ -198,6 +202,7 @@ impl Default for OperatorConfig {
             interventions: InterventionsConfig::default(),
             units: UnitsConfig::default(),
             webhooks: WebhooksConfig::default(),
+            email: EmailConfig::default(),
             login: LoginConfig::default(),
             audit: AuditConfig::default(),
         }
@@ -260,6 +265,8 @@ impl Section for OperatorConfig {
             ("operator.audit.heads_interval", self.audit.heads_interval),
             ("operator.webhooks.timeout", self.webhooks.timeout),
             ("operator.webhooks.retry_base", self.webhooks.retry_base),
+            ("operator.email.timeout", self.email.timeout),
+            ("operator.email.retry_base", self.email.retry_base),
         ];
         match positive.iter().find(|(_, value)| value.is_zero()) {
             Some((field, _)) => Err(ConfigError::unusable(*field, "must be longer than zero")),

@@ -11,8 +11,10 @@ mod history;
 mod identity;
 mod interventions;
 mod list;
+mod notices;
 mod row;
 mod schema;
+mod subscriptions;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub(crate) use identity::{
     Bearer, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,
 };
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
+pub(crate) use subscriptions::{Subscribed, Subscriptions};
 pub(crate) use units::{Done, Moved, Report, UnitError, Units};
 
 const MIGRATIONS: Migrations =
@@ -73,9 +76,14 @@ impl Control {
         Units::new(self.database.clone(), org.into())
     }
 
-    /// The webhooks of one organisation.
+    /// What one organisation has in the outbox.
     pub(crate) fn deliveries(&self, org: impl Into<Arc<str>>) -> Deliveries {
         Deliveries::new(self.database.clone(), org.into())
+    }
+
+    /// Who gets e-mail about the interventions of one organisation.
+    pub(crate) fn subscriptions(&self, org: impl Into<Arc<str>>) -> Subscriptions {
+        Subscriptions::new(self.database.clone(), org.into())
     }
 }
 

@@ -24,11 +24,13 @@ use vx11_contracts::time;
 use vx11_store::{StoreError, Writer};
 
 use crate::audit::Audit;
-use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions};
+use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions, Subscriptions};
 use crate::domain::audit::{Entry, Origin};
 use crate::domain::event::INTERVENTION;
 use crate::domain::intervention::{Actor, Asked, Command, open};
 use crate::hub::{Hub, News};
+use crate::mail::Mail;
+use crate::outbox::Outbox;
 use crate::store::Record;
 use crate::webhooks::Webhooks;
 
@@ -58,11 +60,18 @@ pub(crate) struct Desk {
     /// Of the trail, which the event stream shows.
     trail: Writer<Record>,
     metrics: DeskMetrics,
-    webhooks: Webhooks,
+    outboxes: Outboxes,
     audit: Audit,
     archive_days: u32,
     /// Whether the database answered when the sweeper last asked.
     is_reachable: Arc<AtomicBool>,
+}
+
+/// The ways on which something is told outside.
+#[derive(Clone, Debug)]
+pub(crate) struct Outboxes {
+    pub(crate) webhooks: Outbox<Webhooks>,
+    pub(crate) mail: Outbox<Mail>,
 }
 
 /// A request to be made.
@@ -117,7 +126,7 @@ impl Desk {
         control: Control,
         trail: Writer<Record>,
         metrics: DeskMetrics,
-        webhooks: Webhooks,
+        outboxes: Outboxes,
         audit: Audit,
         DeskLimits { waits, archive_days }: DeskLimits,
     ) -> Self {
@@ -130,7 +139,7 @@ impl Desk {
             refusals: Refusals::new(trail.clone()),
             trail,
             metrics,
-            webhooks,
+            outboxes,
             audit,
             archive_days,
             is_reachable,
@@ -147,14 +156,19 @@ impl Desk {
         self.control.interventions(org.as_str())
     }
 
-    /// The webhooks of a caller's organisation.
+    /// What a caller's organisation has in the outbox.
     pub(crate) fn deliveries(&self, principal: &Principal) -> Deliveries {
         self.control.deliveries(principal.org.as_str())
     }
 
-    /// Who tells receivers outside.
-    pub(crate) fn webhooks(&self) -> &Webhooks {
-        &self.webhooks
+    /// Who gets e-mail about the interventions of a caller's organisation.
+    pub(crate) fn subscriptions(&self, principal: &Principal) -> Subscriptions {
+        self.control.subscriptions(principal.org.as_str())
+    }
+
+    /// How receivers outside are told.
+    pub(crate) fn outboxes(&self) -> &Outboxes {
+        &self.outboxes
     }
 
     /// Who is told at once.
@@ -328,7 +342,7 @@ impl Desk {
         others.into_iter().for_each(|other| drop(self.announce(other)));
         self.metrics.happened(&transitions);
         if after.callback_url.is_some() {
-            self.webhooks.wake();
+            self.outboxes.webhooks.wake();
         }
         self.tell(News { request: after.clone(), transitions });
         after

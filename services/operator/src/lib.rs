@@ -16,8 +16,10 @@ mod feed;
 mod health_watch;
 mod hub;
 mod login;
+mod mail;
 mod metrics;
 mod metrics_cache;
+mod outbox;
 mod routes;
 mod row_total;
 mod serve;
@@ -34,12 +36,14 @@ pub use serve::serve;
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "operator";
 
-/// Checks what the configuration names and does not hold: the secrets of providers that people log in at.
+/// Checks what the configuration names and does not hold: the secrets of providers that people log in at, and the server
+/// that e-mail goes to.
 ///
 /// # Errors
 /// When one is missing or cannot be read.
 pub fn check_config(config: &OperatorConfig, common: &vx11_chassis::config::Common) -> anyhow::Result<()> {
-    login::check(&config.login, &common.secrets)
+    login::check(&config.login, &common.secrets)?;
+    mail::Mail::new(config.email.clone(), common.secrets.clone()).map(drop)
 }
 
 /// The document of the service's routes.

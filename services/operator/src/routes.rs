@@ -14,6 +14,7 @@ mod guard_rules;
 mod interventions;
 mod maintenance;
 mod metrics;
+mod notifications;
 pub(crate) mod origin;
 mod performance;
 mod pilot;
@@ -25,7 +26,6 @@ mod socket;
 mod status;
 mod turns;
 mod units;
-mod webhooks;
 mod window;
 
 use actix_web::middleware::from_fn;
@@ -68,12 +68,11 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .service(replay::replay)
             .service(circuit_breakers::list)
             .service(maintenance::run)
-            .service(webhooks::list)
-            .service(webhooks::retry)
             .configure(interventions::routes)
             .configure(units::routes)
             .configure(pilot::routes)
             .configure(guard_rules::routes)
+            .configure(notifications::routes)
             .configure(account::routes)
             .configure(auth::routes),
     );
@@ -96,6 +95,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         (path = "/operator/api", api = units::UnitsApi),
         (path = "/operator/api", api = pilot::PilotApi),
         (path = "/operator/api", api = guard_rules::GuardRulesApi),
+        (path = "/operator/api", api = notifications::NotificationsApi),
         (path = "/operator/api", api = account::AccountApi),
         (path = "/operator/api/auth", api = auth::AuthApi),
         (path = "/ws", api = socket::SocketApi),
@@ -125,9 +125,7 @@ pub(crate) struct OperatorApi;
     audit_log::verify,
     replay::replay,
     circuit_breakers::list,
-    maintenance::run,
-    webhooks::list,
-    webhooks::retry
+    maintenance::run
 ))]
 struct ScopeApi;
 

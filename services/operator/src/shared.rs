@@ -15,6 +15,7 @@ use vx11_chassis::client::ServiceClient;
 use vx11_chassis::config::Common;
 use vx11_chassis::health::Dependencies;
 use vx11_contracts::health::DependencyState;
+use vx11_contracts::intervention::Channel;
 use vx11_http_client::InvalidAddress;
 use vx11_identity::StoredKey;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
@@ -25,17 +26,19 @@ use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
 use crate::control::Control;
-use crate::desk::{Desk, DeskLimits, DeskMetrics};
+use crate::desk::{Desk, DeskLimits, DeskMetrics, Outboxes};
 use crate::events::EventHub;
 use crate::feed::Feeds;
 use crate::health_watch::HealthWatch;
 use crate::login::{Login, LoginMetrics};
+use crate::mail::Mail;
 use crate::metrics::Metrics;
+use crate::outbox::{Outbox, OutboxMetrics};
 use crate::routes::Callers;
 use crate::state::{Peer, Places, State};
 use crate::store::Store;
 use crate::verifier::Verifier;
-use crate::webhooks::{WebhookMetrics, Webhooks};
+use crate::webhooks::Webhooks;
 
 /// How often gauges are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -87,7 +90,7 @@ pub(crate) struct Shared {
     desk: Desk,
     feeds: Feeds,
     callers: Callers,
-    webhooks: Webhooks,
+    outboxes: Outboxes,
     shutdown: Shutdown,
 }
 
@@ -102,15 +105,20 @@ impl Shared {
         store.writer.register(registry)?;
         let control = Control::open(control_config(&common))?;
         let audit = Audit::new(control.clone(), heads_file(&common), config.audit.heads_interval, registry)?;
-        let told = WebhookMetrics::new(registry)?;
-        let webhooks = Webhooks::new(control.clone(), config.webhooks.clone(), common.secrets.clone(), told)?;
+        let webhooks = Webhooks::new(config.webhooks.clone(), common.secrets.clone())?;
+        let mail = Mail::new(config.email.clone(), common.secrets.clone())?;
+        let counted = |channel| OutboxMetrics::new(channel, registry);
+        let outboxes = Outboxes {
+            webhooks: Outbox::new(control.clone(), webhooks, counted(Channel::Webhook)?),
+            mail: Outbox::new(control.clone(), mail, counted(Channel::Email)?),
+        };
         let archive_days = common.retention_days.get("interventions").copied().unwrap_or(ARCHIVE_DAYS);
         let secret = common.secrets.get(JWT_SECRET)?;
         let secret = secret.map(|secret| StoredKey::from_configured(&secret)).transpose().context(JWT_SECRET)?;
         let told = DeskMetrics::new(registry)?;
         let limits = DeskLimits { waits: config.interventions.max_waits_per_org, archive_days };
-        let (trail, outbox) = (store.writer.clone(), webhooks.clone());
-        let desk = Desk::new(control.clone(), trail, told, outbox, audit.clone(), limits);
+        let (trail, ways) = (store.writer.clone(), outboxes.clone());
+        let desk = Desk::new(control.clone(), trail, told, ways, audit.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
         let verifier = Verifier::new(control.clone(), store.writer.clone(), audit.clone(), secret);
         let told = LoginMetrics::new(registry)?;
@@ -130,7 +138,7 @@ impl Shared {
             desk,
             feeds,
             callers: Callers::default(),
-            webhooks,
+            outboxes,
             verifier,
             login,
             control,
@@ -211,7 +219,8 @@ impl Shared {
         let (units, shutdown) = (&self.config.units, self.shutdown.clone());
         let sweep = self.desk.clone().sweep_units(units.heartbeat_timeout, units.sweep_interval, shutdown);
         tasks.spawn(sweep.instrument(span.clone()));
-        tasks.spawn(self.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.outboxes.webhooks.clone().run(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.outboxes.mail.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.audit.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.audit.clone().run_linking(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));

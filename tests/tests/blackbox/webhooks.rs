@@ -45,7 +45,7 @@ async fn no_webhook_is_lost_when_the_operator_is_killed() {
     }
     wait_until("every decision is told", async || (told.lock().expect("no panic").len() == REQUESTS).then_some(()))
         .await;
-    let of_dead = "/operator/api/webhooks/deliveries?state=dead";
+    let of_dead = "/operator/api/notifications/deliveries?state=dead";
     assert_eq!(chain.call("operator").get(of_dead).await.body["data"]["items"], json!([]));
     for (request, ids) in told.lock().expect("no panic").iter() {
         assert_eq!(ids.len(), 1, "{request}: {ids:?}");

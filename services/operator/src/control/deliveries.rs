@@ -1,21 +1,19 @@
-//! The outbox of webhooks. A row is written with the change that it tells of, so that no crash comes between them, and
-//! is sent by whichever replica leases it.
+//! The outbox. A row is written with the change that it tells of, so that no crash comes between them, and is sent on
+//! its channel by whichever replica leases it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::result::Error;
 use jiff::Timestamp;
 use vx11_contracts::intervention::{
-    DEFAULT_LIMIT, Delivery, DeliveryPage, DeliveryState, HistoryEntry, Intervention, ListDeliveries, MAX_LIMIT,
-    WebhookEvent,
+    Channel, DEFAULT_LIMIT, Delivery, DeliveryPage, DeliveryState, ListDeliveries, MAX_LIMIT,
 };
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
-use super::schema::webhook_deliveries::{self as deliveries, dsl};
+use super::schema::deliveries::{self, dsl};
 use super::{Control, audit};
 use crate::domain::audit::Entry;
 use crate::domain::intervention::Actor;
@@ -25,7 +23,7 @@ const LOOK: i64 = 256;
 /// Most characters of an error that are kept.
 const ERROR_CHARS: usize = 500;
 
-/// The webhooks of one organisation.
+/// The outbox of one organisation.
 #[derive(Clone, Debug)]
 pub(crate) struct Deliveries {
     database: Database,
@@ -37,11 +35,11 @@ pub(crate) struct Deliveries {
 pub(crate) struct Due {
     /// The organisation that it is of.
     pub(crate) org: String,
-    /// `webhook-id`.
+    /// The same in each attempt.
     pub(crate) id: String,
     /// Where it goes.
     pub(crate) url: String,
-    /// What is signed and sent.
+    /// What it is made of.
     pub(crate) body: String,
     /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
@@ -92,6 +90,7 @@ impl Room {
 struct Row {
     org_id: String,
     id: String,
+    channel: String,
     request_id: String,
     event: String,
     url: String,
@@ -103,25 +102,40 @@ struct Row {
     delivered_at: Option<String>,
 }
 
-/// Puts into the outbox that the wait of `request` is over, where it names somebody who wants to know.
-pub(super) fn add(conn: &mut AnyConnection, request: &Intervention, entry: &HistoryEntry) -> QueryResult<()> {
-    let Some(url) = &request.callback_url else { return Ok(()) };
-    let event = WebhookEvent::ended(request, &entry.completed_at);
-    let body = serde_json::to_string(&event).map_err(|error| Error::SerializationError(Box::new(error)))?;
+/// Something to be told, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter<'a> {
+    pub(super) org: &'a str,
+    pub(super) channel: Channel,
+    /// The request that it tells of.
+    pub(super) request_id: &'a str,
+    /// What it tells.
+    pub(super) event: &'a str,
+    /// Where it goes.
+    pub(super) url: String,
+    /// What it is made of.
+    pub(super) body: String,
+    /// When what it tells happened: it is due from then on.
+    pub(super) at: &'a str,
+}
+
+/// Puts `letter` into the outbox.
+pub(super) fn put(conn: &mut AnyConnection, letter: Letter<'_>) -> QueryResult<()> {
     let row = Row {
-        org_id: request.org_id.clone(),
+        org_id: letter.org.to_owned(),
         id: format!("msg_{}", uuid::Uuid::now_v7().simple()),
-        request_id: request.request_id.clone(),
-        event: event.event,
-        url: url.clone(),
+        channel: letter.channel.as_str().to_owned(),
+        request_id: letter.request_id.to_owned(),
+        event: letter.event.to_owned(),
+        url: letter.url,
         state: DeliveryState::Pending.as_str().to_owned(),
         attempts: 0,
-        next_at: entry.completed_at.clone(),
+        next_at: letter.at.to_owned(),
         last_error: None,
-        created_at: entry.completed_at.clone(),
+        created_at: letter.at.to_owned(),
         delivered_at: None,
     };
-    diesel::insert_into(deliveries::table).values((row, dsl::body.eq(body))).execute(conn).map(drop)
+    diesel::insert_into(deliveries::table).values((row, dsl::body.eq(letter.body))).execute(conn).map(drop)
 }
 
 /// Removes what was delivered or given up, and is of before that time.
@@ -132,18 +146,19 @@ pub(super) fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<()> {
 }
 
 impl Control {
-    /// Leases what is due at `now`, as far as there is `room`: nobody else sends it until `lease` is over.
+    /// Leases what is due on `channel` at `now`, as far as there is `room`: nobody else sends it until `lease` is over.
     ///
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn take_deliveries(
         &self,
+        channel: Channel,
         now: Timestamp,
         lease: Duration,
         mut room: Room,
     ) -> Result<Vec<Due>, StoreError> {
         let (at, full) = (time::render(now), room.full());
-        let look = move |conn: &mut AnyConnection| Ok::<_, StoreError>(due(conn, &at, full)?);
+        let look = move |conn: &mut AnyConnection| Ok::<_, StoreError>(due(conn, channel, &at, full)?);
         let mut due = self.database.read(Scope::Platform, look).await?;
         due.retain(|(org, ..)| room.admits(org));
         if due.is_empty() {
@@ -188,13 +203,14 @@ impl Control {
         self.database.write(Scope::Platform, settle).await
     }
 
-    /// How many deliveries wait, of all organisations.
+    /// How many deliveries wait on `channel`, of all organisations.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn pending_deliveries(&self) -> Result<i64, StoreError> {
-        let count = |conn: &mut AnyConnection| {
-            Ok::<_, StoreError>(deliveries::table.filter(dsl::state.eq(PENDING)).count().get_result(conn)?)
+    pub(crate) async fn pending_deliveries(&self, channel: Channel) -> Result<i64, StoreError> {
+        let count = move |conn: &mut AnyConnection| {
+            let waiting = deliveries::table.filter(dsl::state.eq(PENDING)).filter(dsl::channel.eq(channel.as_str()));
+            Ok::<_, StoreError>(waiting.count().get_result(conn)?)
         };
         self.database.read(Scope::Platform, count).await
     }
@@ -203,8 +219,14 @@ impl Control {
 const PENDING: &str = DeliveryState::Pending.as_str();
 
 /// What is due and not being sent: organisation, id, and attempts so far.
-fn due(conn: &mut AnyConnection, at: &str, full: Vec<String>) -> QueryResult<Vec<(String, String, i32)>> {
+fn due(
+    conn: &mut AnyConnection,
+    channel: Channel,
+    at: &str,
+    full: Vec<String>,
+) -> QueryResult<Vec<(String, String, i32)>> {
     deliveries::table
+        .filter(dsl::channel.eq(channel.as_str()))
         .filter(dsl::state.eq(PENDING))
         .filter(dsl::next_at.le(at))
         .filter(dsl::leased_until.is_null().or(dsl::leased_until.le(at)))
@@ -263,18 +285,20 @@ impl Deliveries {
         by: &Actor,
         now: Timestamp,
     ) -> Result<Option<(Delivery, bool)>, StoreError> {
-        let noted = Entry::done(by, "webhook.retry", time::render(now)).to("webhook", &id);
-        let org = self.org.clone();
+        let (org, by) = (self.org.clone(), by.clone());
         let retry = move |conn: &mut AnyConnection| {
-            let row = deliveries::table.find((&*org, id));
-            let dead = row.clone().filter(dsl::state.eq(DeliveryState::Dead.as_str()));
+            let row = deliveries::table.find((&*org, &id));
+            let dead = row.filter(dsl::state.eq(DeliveryState::Dead.as_str()));
             let again = (dsl::state.eq(PENDING), dsl::attempts.eq(0), dsl::next_at.eq(time::render(now)));
             let is_done = diesel::update(dead).set(again).execute(conn)? == 1;
             let found: Option<Row> = row.select(Row::as_select()).first(conn).optional()?;
-            if is_done {
+            let found = found.and_then(read);
+            if let Some(delivery) = found.as_ref().filter(|_| is_done) {
+                let what = delivery.channel.as_str();
+                let noted = Entry::done(&by, format!("{what}.retry"), time::render(now)).to(what, &id);
                 audit::append(conn, &org, &noted)?;
             }
-            Ok::<_, StoreError>(found.and_then(read).map(|delivery| (delivery, is_done)))
+            Ok::<_, StoreError>(found.map(|delivery| (delivery, is_done)))
         };
         self.database.write(self.scope(), retry).await
     }
@@ -305,6 +329,7 @@ fn read(row: Row) -> Option<Delivery> {
     let state = row.state.parse().ok()?;
     Some(Delivery {
         id: row.id,
+        channel: row.channel.parse().ok()?,
         request_id: row.request_id,
         event: row.event,
         url: row.url,

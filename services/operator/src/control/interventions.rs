@@ -17,7 +17,7 @@ use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
 use super::sweep::settle;
 use super::units::{self, Moved};
-use super::{audit, counts, deliveries, history, list};
+use super::{audit, counts, history, list, notices};
 use crate::domain::audit::step;
 use crate::domain::intervention::{Actor, Change, Command, Refusal, TIMEOUT, Transition, decide, seen_at};
 use crate::domain::unit;
@@ -341,6 +341,7 @@ pub(super) fn insert(
     use idempotency_keys::dsl;
     diesel::insert_into(interventions::table).values(&Row::of(request)?).execute(conn)?;
     tally.created(request);
+    notices::opened(conn, request)?;
     if let Some(Idempotency { key, digest }) = idempotency {
         let row = (
             dsl::org_id.eq(org),
@@ -383,13 +384,16 @@ pub(super) fn apply(
     tally.moved(after, stored.status);
     if let Some(entry) = entry {
         history::add(conn, &after.org_id, entry)?;
-        deliveries::add(conn, after, entry)?;
+        notices::ended(conn, after, entry)?;
         // What was withdrawn, by its author or for it, was decided by nobody.
         if let Some(decision) = &after.decision
             && (after.assigned_to.is_some() || decision.by == TIMEOUT)
         {
             tally.decided(&after.org_id, &decision.by, entry);
         }
+    }
+    if after.escalated > stored.escalated && after.status.is_open() {
+        notices::escalated(conn, after)?;
     }
     for transition in &change.transitions {
         audit::append(conn, &after.org_id, &step(actor, command, transition, after))?;

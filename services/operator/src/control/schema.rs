@@ -66,9 +66,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    webhook_deliveries (org_id, id) {
+    deliveries (org_id, id) {
         org_id -> Text,
         id -> Text,
+        channel -> Text,
         request_id -> Text,
         event -> Text,
         url -> Text,
@@ -80,6 +81,18 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> Text,
         delivered_at -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    email_subscriptions (org_id, id) {
+        org_id -> Text,
+        id -> Text,
+        recipient -> Text,
+        events -> Text,
+        least_priority -> SmallInt,
+        created_by -> Text,
+        created_at -> Text,
     }
 }
 

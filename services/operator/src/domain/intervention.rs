@@ -15,6 +15,7 @@ mod edit;
 pub(crate) mod fixture;
 #[cfg(test)]
 pub(crate) mod model;
+mod notice;
 mod open;
 pub(crate) mod performance;
 mod permission;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     decide::decide,
     digest::args_digest,
     due::seen_at,
+    notice::Notice,
     open::{Asked, open},
     refusal::{Refusal, RefusalClass},
 };

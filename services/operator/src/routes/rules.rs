@@ -61,8 +61,11 @@ rules! {
         GET "/circuit-breakers" Needs(ReadMetrics);
         POST "/maintenance" Needs(ManagePower);
         POST "/turns" Services;
-        GET "/webhooks/deliveries" Needs(ManagePolicies);
-        POST "/webhooks/deliveries/{id}/retry" Needs(ManagePolicies);
+        GET "/notifications/deliveries" Needs(ManagePolicies);
+        POST "/notifications/deliveries/{id}/retry" Needs(ManagePolicies);
+        POST "/notifications/subscriptions" Needs(ManagePolicies);
+        GET "/notifications/subscriptions" Needs(ManagePolicies);
+        DELETE "/notifications/subscriptions/{id}" Needs(ManagePolicies);
         POST "/units" Needs(ReportUnits);
         GET "/units" Needs(ReadUnits);
         GET "/units/{id}" NeedsForOwn(ReadUnits, ReportUnits);

@@ -18,6 +18,7 @@ use super::reach::Reach;
 use super::signature::{SigningKeys, sign};
 use crate::clients::system_certificates;
 use crate::control::Due;
+use crate::outbox::Failure;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -26,9 +27,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What is said of a host that cannot be called, whatever the reason: it must not be learnt which names there are here,
 /// or where they lead.
 const NOT_FOUND: &str = "the host is not found, or leads to no address that webhooks may be sent to";
-/// What is said where there was no answer. Of a receiver in a private network nothing more is said, so that nobody learns
-/// by it what listens there.
-pub(super) const NO_ANSWER: &str = "the receiver was not reached, or did not answer in time";
 /// Longest wait for a connection; the attempt's own time limit holds beside it.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -39,22 +37,6 @@ pub(super) struct Sender {
     allow_private: bool,
     /// The system's certificates, read when they are first needed.
     tls: OnceCell<Arc<ClientConfig>>,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It may succeed later, but not before what the receiver has asked for.
-    Again { error: String, not_before: Option<Duration> },
-    /// It will not.
-    Final(String),
-}
-
-impl Failure {
-    /// It may succeed later.
-    pub(super) fn again(error: impl Into<String>) -> Self {
-        Self::Again { error: error.into(), not_before: None }
-    }
 }
 
 impl Sender {
@@ -73,7 +55,8 @@ impl Sender {
         let response = request.send().await.map_err(|error| {
             let cause = chain(&error);
             tracing::info!(delivery = due.id, cause, "a webhook has no answer");
-            Failure::again(if is_public { cause } else { NO_ANSWER.to_owned() })
+            // Nobody learns by it what listens in a private network.
+            if is_public { Failure::again(cause) } else { Failure::no_answer() }
         })?;
         // What the body says is nobody's business here: the connection is dropped with it.
         judge(&response)
@@ -202,7 +185,7 @@ mod tests {
     async fn of_a_private_receiver_nothing_is_told_but_what_it_answers() {
         let closed = attempt(&vx11_testing::nobody(), true).await;
         let silent = Scripted::always([vx11_testing::Act::Reset]).await;
-        assert_eq!(closed, Failure::again(NO_ANSWER));
-        assert_eq!(attempt(&silent.url, true).await, Failure::again(NO_ANSWER));
+        assert_eq!(closed, Failure::no_answer());
+        assert_eq!(attempt(&silent.url, true).await, Failure::no_answer());
     }
 }

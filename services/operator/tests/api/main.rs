@@ -5,6 +5,7 @@ mod app;
 mod audit_log;
 mod chat;
 mod control;
+mod email;
 mod event_stream;
 mod events;
 mod failures;

@@ -10,7 +10,7 @@ use vx11_testing::{Act, Scripted};
 use crate::app::{Answer, App, eventually};
 
 const INTERVENTIONS: &str = "/operator/api/interventions";
-const DELIVERIES: &str = "/operator/api/webhooks/deliveries";
+const DELIVERIES: &str = "/operator/api/notifications/deliveries";
 /// 32 bytes.
 const KEY: &[u8; 32] = b"a secret of thirty-two bytes, so";
 const ALLOWED: (&str, &str) = ("VX11_OPERATOR__WEBHOOKS__ALLOW_PRIVATE", "true");

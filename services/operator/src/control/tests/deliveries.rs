@@ -1,6 +1,6 @@
 //! The outbox: written with the change, leased by one, and given up at last.
 
-use vx11_contracts::intervention::{CompleteBody, DeliveryState, ListDeliveries, WebhookEvent};
+use vx11_contracts::intervention::{Channel, CompleteBody, DeliveryState, ListDeliveries, WebhookEvent};
 
 use super::{
     Actor, Command, Control, DecideError, DecisionBody, Duration, Home, Intervention, OnTimeout, Postgres, RedeemBody,
@@ -38,7 +38,7 @@ fn room(all: usize) -> Room {
 }
 
 async fn take(control: &Control, now: Timestamp) -> Vec<Due> {
-    control.take_deliveries(now, LEASE, room(100)).await.expect("an answer")
+    control.take_deliveries(Channel::Webhook, now, LEASE, room(100)).await.expect("an answer")
 }
 
 async fn the_end_of_a_wait_is_told_once(home: Home) {
@@ -110,7 +110,7 @@ async fn of_several_replicas_one_sends(home: Home) {
     taken.sort();
     taken.dedup();
     assert_eq!(taken.len(), 20);
-    assert_eq!(home.control.pending_deliveries().await.expect("an answer"), 20);
+    assert_eq!(home.control.pending_deliveries(Channel::Webhook).await.expect("an answer"), 20);
 }
 
 async fn a_lease_that_lapsed_is_anothers(home: Home) {
@@ -133,7 +133,7 @@ async fn a_lease_that_lapsed_is_anothers(home: Home) {
     let page = control.deliveries("acme").list(ListDeliveries::default()).await.expect("a page");
     assert_eq!((page.items[0].state, page.items[0].attempts), (DeliveryState::Delivered, 3));
     assert_eq!((&page.items[0].next_at, &page.items[0].last_error), (&None, &None));
-    assert_eq!(control.pending_deliveries().await.expect("an answer"), 0);
+    assert_eq!(control.pending_deliveries(Channel::Webhook).await.expect("an answer"), 0);
 }
 
 async fn an_organisation_does_not_keep_others_waiting(home: Home) {
@@ -146,7 +146,8 @@ async fn an_organisation_does_not_keep_others_waiting(home: Home) {
     globex.decide("g", approve(&request), pilot("gil"), after(9)).await.expect("decided");
     let mut room = Room { all: 4, each: 2, ..Room::default() };
     let take = async |room: &Room| {
-        let taken = home.control.take_deliveries(after(10), LEASE, room.clone()).await.expect("an answer");
+        let taken =
+            home.control.take_deliveries(Channel::Webhook, after(10), LEASE, room.clone()).await.expect("an answer");
         taken.into_iter().map(|due| due.org).collect::<Vec<_>>()
     };
     assert_eq!(take(&room).await, ["acme", "acme", "globex"]);

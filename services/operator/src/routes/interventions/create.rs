@@ -52,7 +52,7 @@ pub(crate) async fn create(
     let (mut create, format) = read(&body.0)?.into_parts();
     create.validate().map_err(|invalid| ApiError::invalid_field(invalid.field, invalid.detail))?;
     if let Some(url) = &create.callback_url {
-        let admitted = state.desk.webhooks().admit(&principal.org, url);
+        let admitted = state.desk.outboxes().webhooks.channel().admit(&principal.org, url);
         create.callback_url = Some(admitted.map_err(|why| ApiError::invalid_field("callback_url", why))?);
     }
     let correlation_id = Some(context.correlation_id.as_ref().to_owned());

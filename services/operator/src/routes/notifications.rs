@@ -1,13 +1,16 @@
-//! `/operator/api/webhooks/deliveries`: what was sent to those who asked for a decision, and what could not be.
+//! `/operator/api/notifications`: who gets e-mail, what was told outside, and what could not be.
 
-use actix_web::web::{Data, Json, Path};
+mod subscriptions;
+
+use actix_web::web::{self, Data, Json, Path};
 use actix_web::{get, post};
 use jiff::Timestamp;
+use utoipa::OpenApi;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Query;
 use vx11_contracts::identity::Permission;
-use vx11_contracts::intervention::{Delivery, DeliveryPage, ListDeliveries};
+use vx11_contracts::intervention::{Channel, Delivery, DeliveryPage, ListDeliveries};
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::{ErrorBody, ErrorCode};
 
@@ -15,17 +18,32 @@ use super::origin::CameFrom;
 use super::{page_size, store_error};
 use crate::state::State;
 
+/// Adds the routes, within the scope that is asked for.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(list)
+        .service(retry)
+        .service(subscriptions::create)
+        .service(subscriptions::list)
+        .service(subscriptions::remove);
+}
+
+/// The document of the routes, as they stand within their scope.
+#[derive(OpenApi)]
+#[openapi(paths(list, retry, subscriptions::create, subscriptions::list, subscriptions::remove))]
+pub(super) struct NotificationsApi;
+
 /// Longest cursor.
 const CURSOR_CHARS: usize = 128;
 
-/// Webhooks that were sent or are to be, the newest first; with `state=dead` those that were given up.
-#[utoipa::path(operation_id = "list_webhook_deliveries", tag = "webhooks", params(ListDeliveries), responses(
+/// Webhooks and e-mail that were sent or are to be, the newest first; with `state=dead` those that were given up.
+#[utoipa::path(operation_id = "list_deliveries", tag = "notifications", params(ListDeliveries), responses(
     (status = 200, body = Envelope<DeliveryPage>),
     (status = 403, body = ErrorBody),
     (status = 422, body = ErrorBody),
     (status = 503, body = ErrorBody),
 ))]
-#[get("/webhooks/deliveries")]
+#[get("/notifications/deliveries")]
 pub(crate) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -44,15 +62,15 @@ pub(crate) async fn list(
     Ok(Json(Envelope::new(page)))
 }
 
-/// Have a webhook that was given up sent again: at once, and as often as a new one.
-#[utoipa::path(operation_id = "retry_webhook_delivery", tag = "webhooks", params(("id" = String, Path)), responses(
+/// Have a delivery that was given up sent again: at once, and as often as a new one.
+#[utoipa::path(operation_id = "retry_delivery", tag = "notifications", params(("id" = String, Path)), responses(
     (status = 200, body = Envelope<Delivery>),
     (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody),
     (status = 409, body = ErrorBody, description = "it is not dead"),
     (status = 503, body = ErrorBody),
 ))]
-#[post("/webhooks/deliveries/{id}/retry")]
+#[post("/notifications/deliveries/{id}/retry")]
 pub(crate) async fn retry(
     state: Data<State>,
     caller: Caller,
@@ -71,6 +89,9 @@ pub(crate) async fn retry(
         let detail = format!("it is {}: only what is dead is sent again", delivery.state);
         return Err(ApiError::new(ErrorCode::Conflict, detail));
     }
-    state.desk.webhooks().wake();
+    match delivery.channel {
+        Channel::Webhook => state.desk.outboxes().webhooks.wake(),
+        Channel::Email => state.desk.outboxes().mail.wake(),
+    }
     Ok(Json(Envelope::new(delivery)))
 }

@@ -1,33 +1,32 @@
-//! What is counted of webhooks.
+//! What is counted of the outbox.
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use vx11_contracts::intervention::Channel;
 
 use crate::control::Outcome;
 
-/// The outbox's metrics, in the service's registry.
+/// One channel's metrics, in the service's registry.
 #[derive(Clone, Debug)]
-pub(crate) struct WebhookMetrics {
+pub(crate) struct OutboxMetrics {
     deliveries: IntCounterVec,
     pending: IntGauge,
 }
 
 const OUTCOMES: [&str; 3] = ["delivered", "failed", "dead"];
 
-impl WebhookMetrics {
+impl OutboxMetrics {
     /// Registers everything.
     ///
     /// # Errors
     /// When a name is taken.
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(channel: Channel, registry: &Registry) -> prometheus::Result<Self> {
+        let (total, pending) =
+            (format!("vx11_{channel}_deliveries_total"), format!("vx11_{channel}_deliveries_pending"));
+        let attempts = format!("Attempts to deliver by {channel}, by what came of them.");
+        let waiting = format!("What is to be delivered by {channel}, of all replicas.");
         let metrics = Self {
-            deliveries: IntCounterVec::new(
-                Opts::new("vx11_webhook_deliveries_total", "Attempts to deliver a webhook, by what came of them."),
-                &["outcome"],
-            )?,
-            pending: IntGauge::new(
-                "vx11_webhook_deliveries_pending",
-                "Webhooks that are to be sent, of all replicas.",
-            )?,
+            deliveries: IntCounterVec::new(Opts::new(total, attempts), &["outcome"])?,
+            pending: IntGauge::new(pending, waiting)?,
         };
         // What is counted for the first time must be seen to have grown.
         for outcome in OUTCOMES {

@@ -1,0 +1,13 @@
+DROP TABLE pilot_routing;
+DROP INDEX intervention_history_by_pilot;
+ALTER TABLE interventions DROP COLUMN created_by;
+DROP INDEX pilots_by_role;
+DROP TABLE email_subscriptions;
+DELETE FROM deliveries WHERE channel <> 'webhook';
+DROP INDEX deliveries_by_due_time;
+ALTER TABLE deliveries DROP COLUMN channel;
+ALTER TABLE deliveries RENAME TO webhook_deliveries;
+ALTER INDEX deliveries_pkey RENAME TO webhook_deliveries_pkey;
+ALTER INDEX deliveries_by_state RENAME TO webhook_deliveries_by_state;
+ALTER INDEX deliveries_by_age RENAME TO webhook_deliveries_by_age;
+CREATE INDEX webhook_deliveries_by_due_time ON webhook_deliveries (next_at, id) WHERE state = 'pending';

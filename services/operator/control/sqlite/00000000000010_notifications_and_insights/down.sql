@@ -1,0 +1,14 @@
+DROP TABLE pilot_routing;
+DROP INDEX intervention_history_by_pilot;
+ALTER TABLE interventions DROP COLUMN created_by;
+DROP INDEX pilots_by_role;
+DROP TABLE email_subscriptions;
+DELETE FROM deliveries WHERE channel <> 'webhook';
+DROP INDEX deliveries_by_due_time;
+DROP INDEX deliveries_by_state;
+DROP INDEX deliveries_by_age;
+ALTER TABLE deliveries DROP COLUMN channel;
+ALTER TABLE deliveries RENAME TO webhook_deliveries;
+CREATE INDEX webhook_deliveries_by_due_time ON webhook_deliveries (next_at, id) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (org_id, state, id);
+CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (created_at) WHERE state <> 'pending';
