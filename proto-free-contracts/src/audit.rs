@@ -98,9 +98,11 @@ pub struct ListAuditRows {
     pub outcome: Option<AuditOutcome>,
     /// At or after this time, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(format = DateTime)]
     pub since: Option<String>,
     /// Before this time, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(format = DateTime)]
     pub until: Option<String>,
     /// `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

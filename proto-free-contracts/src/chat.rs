@@ -15,15 +15,15 @@ pub const MAX_ID_CHARS: usize = 128;
 #[serde(deny_unknown_fields)]
 pub struct ChatRequest {
     /// What the person said: 1 to 4000 characters (the limit is configurable), not only white space.
-    #[schema(min_length = 1, max_length = 4000)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"\S")]
     pub message: String,
     /// The conversation to continue; made where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub session_id: Option<String>,
     /// Overrides the `x-correlation-id` header; made where both are absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub correlation_id: Option<String>,
     /// Facts for the engine that answers.
     #[serde(default, skip_serializing_if = "Map::is_empty")]

@@ -1,7 +1,8 @@
 //! The error envelope and the catalogue of codes, each with its HTTP status and its meaning.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::intervention::StandsAt;
 use crate::unit::UnitStandsAt;
@@ -108,6 +109,7 @@ pub struct ErrorInfo {
     pub limit_of: Option<String>,
     /// What the policy keeps off; only with `off_by_policy`.
     #[serde(skip_serializing_if = "Option::is_none", default, flatten)]
+    #[schema(schema_with = policy_fields)]
     pub policy: Option<PolicyRefusal>,
     /// Where the intervention stands that was decided before; only with `conflict`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -115,6 +117,17 @@ pub struct ErrorInfo {
     /// Where the unit of work stands, and what it is blocked by; only with `conflict`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unit: Option<Box<UnitStandsAt>>,
+}
+
+/// All the fields of a refusal, or none of them: they stand among the others, where there is nothing that could be `null`.
+fn policy_fields() -> RefOr<Schema> {
+    match PolicyRefusal::schema() {
+        RefOr::T(Schema::Object(mut fields)) => {
+            fields.required.clear();
+            fields.into()
+        }
+        other => other,
+    }
 }
 
 /// What is off, why, and what to do about it.

@@ -73,6 +73,50 @@ pub struct PerformanceMilestoneEvent {
     pub timestamp: String,
 }
 
+/// The `data` of an event of the stream; which it is, the event's name says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum StreamedEvent {
+    /// `copilot_action`.
+    Action(Action),
+    /// `service_status`.
+    ServiceStatus(ServiceStatusEvent),
+    /// `feature_toggle`.
+    FeatureToggle(FeatureToggleEvent),
+    /// `performance_milestone`.
+    PerformanceMilestone(PerformanceMilestoneEvent),
+    /// `intervention_new_request`, `intervention_status_changed`, `intervention_action_completed`.
+    Intervention(InterventionTold),
+    /// `unit_status_changed`.
+    Unit(UnitTold),
+}
+
+/// What became of an intervention. Of the own organisation's there is more: what the socket tells of it, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InterventionTold {
+    /// Which; of another organisation's, a name that only tells it from others.
+    pub request_id: String,
+    /// Whose.
+    pub org_id: String,
+    /// Its version from then on.
+    pub version: i64,
+    /// RFC 3339 UTC.
+    pub timestamp: String,
+}
+
+/// What became of a unit of work. Of the own organisation's there is more: its instance, step and rule, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnitTold {
+    /// Which; of another organisation's, a name that only tells it from others.
+    pub uow_id: String,
+    /// Whose.
+    pub org_id: String,
+    /// Its version from then on.
+    pub version: i64,
+    /// RFC 3339 UTC.
+    pub timestamp: String,
+}
+
 /// `POST /operator/api/events/sse-token`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SseToken {

@@ -21,6 +21,7 @@ pub mod maintenance;
 pub mod openai;
 pub mod operator;
 pub mod power;
+pub mod sse;
 pub mod switch;
 pub mod time;
 pub mod unit;

@@ -12,13 +12,15 @@ use crate::identity::OrgId;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MadreChatRequest {
     /// What the person said: 1 to 10 000 characters, not only white space.
-    #[schema(min_length = 1, max_length = 10000)]
+    #[schema(min_length = 1, max_length = 10000, pattern = r"\S")]
     pub message: String,
     /// The conversation's id; made where absent.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub session_id: Option<String>,
     /// The request's id; the header's where absent.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub correlation_id: Option<String>,
     /// Facts for the engine.
     #[serde(default, skip_serializing_if = "Map::is_empty")]

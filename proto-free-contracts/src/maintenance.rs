@@ -1,10 +1,16 @@
 //! Upkeep of the stores: what `POST /madre/power/maintenance/post_task` does and reports.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use crate::intervention::InvalidField;
+
+/// What `log_days` may be.
+const LOG_DAYS: RangeInclusive<u32> = 1..=36_500;
 
 /// `POST /madre/power/maintenance/post_task`, and what madre asks of every service that owns a store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -18,8 +24,23 @@ pub struct PostTaskRequest {
     pub reason: Option<String>,
     /// Days that log tables are kept, where not as configured; madre sends 7 in mode `low_power`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 36_500)]
     pub log_days: Option<u32>,
+}
+
+impl PostTaskRequest {
+    /// Whether `log_days` can be what it says.
+    ///
+    /// # Errors
+    /// Says what it must be.
+    pub fn check(&self) -> Result<(), InvalidField> {
+        match self.log_days {
+            Some(days) if !LOG_DAYS.contains(&days) => {
+                Err(InvalidField::new("log_days", format!("must be {} to {}", LOG_DAYS.start(), LOG_DAYS.end())))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The report of `post_task`. Each part maps a store (`operator`, `madre`, `switch`) to what was found or done there;

@@ -151,13 +151,13 @@ pub struct Turn {
 #[serde(deny_unknown_fields)]
 pub struct AddTurn {
     /// The conversation; made where it is not there.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub session_id: String,
     /// The request that the plan came from.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub correlation_id: String,
     /// What was decided: 1 to 4000 characters. The same of the same request is kept once.
-    #[schema(min_length = 1, max_length = 4000)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"\S")]
     pub message: String,
     /// What came of it: at most 20 000 characters.
     #[schema(max_length = 20_000)]

@@ -15,8 +15,10 @@ pub struct SwitchChatRequest {
     #[schema(min_items = 1)]
     pub messages: Vec<Message>,
     /// The conversation's id.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub session_id: String,
     /// The request's id.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub correlation_id: String,
     /// Facts for the trail.
     #[serde(default, skip_serializing_if = "Map::is_empty")]

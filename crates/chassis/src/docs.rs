@@ -1,9 +1,13 @@
 //! `/openapi.json` for programs and `/docs` for people.
 
+mod every_route;
+
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+pub(crate) use every_route::describe;
 
 const DOCUMENT: &str = "/openapi.json";
 

@@ -1,6 +1,8 @@
 //! Extractors whose refusals are the documented ones: they tell broken JSON (400) from a bad field (422, named) and
 //! from too large a body (413).
 
+mod objects;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,10 +12,11 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use vx11_contracts::ErrorCode;
 
 use crate::error::ApiError;
+use objects::Objects;
 
 /// Largest request body in bytes, set per route or per service with `app_data`; 256 KiB where it is not set.
 #[derive(Clone, Copy, Debug)]
@@ -117,24 +120,22 @@ pub async fn discard(mut payload: Payload) {
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
     // Only a refusal has to say where: to keep track of it costs as much as reading.
-    if let Ok(value) = serde_json::from_slice(body) {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    if let Ok(value) = T::deserialize(Objects(&mut json))
+        && json.end().is_ok()
+    {
         return Ok(value);
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        refusal(error.into_inner(), &path)
-    })?;
-    json.end().map_err(|error| refusal(error, "."))?;
-    Ok(value)
-}
-
-fn refusal(error: serde_json::Error, path: &str) -> ApiError {
-    let message = error.to_string();
-    if !error.is_data() {
-        return ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {message}"));
+    // Not from the error below: of an object where a word is wanted, serde_json says too that it is no JSON.
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(body) {
+        return Err(ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {error}")));
     }
-    invalid(&message, path)
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(Objects(&mut json));
+    read.map_err(|error| {
+        let path = error.path().to_string();
+        invalid(&error.into_inner().to_string(), &path)
+    })
 }
 
 /// The field of a value that does not fit, from serde's `message` and the `path` to it.
@@ -182,6 +183,14 @@ mod tests {
         #[serde(default)]
         #[expect(dead_code, reason = "only its presence and type matter")]
         lines: Vec<Line>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its presence and type matter")]
+        unit: Option<Unit>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Unit {
+        Kilogram,
     }
 
     #[derive(Debug, Deserialize)]
@@ -218,5 +227,7 @@ mod tests {
         assert_eq!(refused(b"{\"count\": 1, \"cuont\": 2}"), field("cuont"));
         assert_eq!(refused(b"{\"count\": 1, \"lines\": [{}]}"), field("lines[0].name"));
         assert_eq!(refused(b"{\"count\": 1, \"lines\": [{\"name\": 7}]}"), field("lines[0].name"));
+        assert_eq!(refused(b"{\"count\": 1, \"unit\": {}}"), field("unit"));
+        assert_eq!(refused(b"[1]"), field("."));
     }
 }

@@ -271,7 +271,8 @@ async fn nothing_here(addresses: ThinData<Arc<Addresses>>, request: HttpRequest)
     Err(addresses.refuse(request.method(), request.path()))
 }
 
-/// Adds what every service serves and needs: the health routes, and the token as security scheme.
+/// Adds what every service serves and needs: the health routes, the token as security scheme (a document that names its
+/// own security keeps it), and what the chassis refuses before a route sees it.
 pub fn complete(mut openapi: OpenApi) -> OpenApi {
     openapi.merge(health::HealthApi::openapi());
     openapi.info.license = None;
@@ -282,6 +283,7 @@ pub fn complete(mut openapi: OpenApi) -> OpenApi {
         ("bearer".to_owned(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into()),
     ]));
     let none: [&str; 0] = [];
-    openapi.security = Some(vec![SecurityRequirement::new("token", none), SecurityRequirement::new("bearer", none)]);
+    openapi.security.get_or_insert_with(|| ["token", "bearer"].map(|name| SecurityRequirement::new(name, none)).into());
+    crate::docs::describe(&mut openapi);
     openapi
 }

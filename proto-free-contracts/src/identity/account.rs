@@ -27,7 +27,12 @@ pub struct Org {
 pub struct NewOrg {
     /// Its id, which stays.
     pub id: OrgId,
-    /// For people, at most 100 characters; the id where absent.
+    /// For people, as a key's name; the id where absent.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub name: Option<String>,
 }
 
@@ -65,7 +70,12 @@ pub struct ApiKey {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// For people, 1 to 100 characters.
+    /// For people, 1 to 100 characters, not only white space and none of them a control character.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub name: String,
     /// How much it may; not more than who makes it.
     pub role: Role,
@@ -73,6 +83,7 @@ pub struct NewKey {
     #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// Until when it is good, RFC 3339; without it, until it is revoked.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Whose it shall be; the caller's own organisation where absent. Another one only for the platform's ADMINs.
     pub org: Option<OrgId>,

@@ -7,7 +7,7 @@ use super::{Role, Scope};
 
 /// Declares [`Permission`] from one table, so that name, role and scope cannot drift apart.
 macro_rules! permissions {
-    ($($variant:ident, $name:literal, $role:ident, $scope:ident, $reach:ident, $meaning:literal;)+) => {
+    ($($variant:ident, $name:tt, $role:ident, $scope:ident, $reach:ident, $meaning:literal;)+) => {
         /// Something that a route needs leave for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         pub enum Permission {

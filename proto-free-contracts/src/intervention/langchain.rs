@@ -22,7 +22,8 @@ pub struct HumanInterrupt {
 /// An action and its arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionRequest {
-    /// The action's name.
+    /// The action's name: 1 to 255 characters, not only white space.
+    #[schema(min_length = 1, max_length = 255, pattern = r"\S")]
     pub action: String,
     /// Its arguments.
     #[serde(default)]

@@ -15,7 +15,7 @@ pub struct UnknownWord {
 
 /// Declares an enum from its words, so that wire, database and `Display` cannot drift apart.
 macro_rules! words {
-    ($(#[$on:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$on:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:tt,)+ }) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         $(#[$on])*
         pub enum $name {

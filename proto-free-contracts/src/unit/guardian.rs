@@ -1,6 +1,7 @@
 //! The rules that transitions are held against.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -40,7 +41,7 @@ pub struct GuardRule {
 
 /// What decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 pub enum Guardian {
     /// Security: a transition for which any of these holds is a breach.
     Cerberus {
@@ -85,6 +86,23 @@ pub enum Guardian {
         #[schema(min_items = 1, max_items = 32, no_recursion)]
         of: Vec<Guardian>,
     },
+}
+
+impl Serialize for Guardian {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Of serde's own, a number would do for `type` as well: the place of the word among the words.
+impl<'de> Deserialize<'de> for Guardian {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.get("type").is_some_and(|word| !word.is_string()) {
+            return Err(D::Error::custom("`type` must be a word"));
+        }
+        Self::deserialize(value).map_err(D::Error::custom)
+    }
 }
 
 /// How many of several must allow it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::guardian::{GuardRule, RULES_OF_UNIT, RuleScope};
 use super::record::Unit;
@@ -43,6 +44,7 @@ pub struct Transition {
     pub step: Option<String>,
     /// `ACTIVE` where absent; or `COMPLETED`, `FAILED`, or `ARCHIVED` for what has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = reported)]
     pub status: Option<UnitStatus>,
     /// Laid over the unit's data, field by field.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -120,20 +122,26 @@ impl RegisterUnit {
     }
 }
 
+/// The statuses that agents report.
+const REPORTED: [UnitStatus; 4] = [UnitStatus::Active, UnitStatus::Completed, UnitStatus::Failed, UnitStatus::Archived];
+
+fn reported() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(REPORTED.map(UnitStatus::as_str))).build()
+}
+
 impl Transition {
     /// Whether every field is within its limits.
     ///
     /// # Errors
     /// The first field that is at fault.
     pub fn validate(&self) -> Result<(), InvalidField> {
-        use UnitStatus::{Active, Archived, Completed, Failed};
         if self.step.is_none() && self.status.is_none() {
             return Err(InvalidField::new("step", "a step or a status"));
         }
         if let Some(step) = &self.step {
             limits::id("step", step)?;
         }
-        if !matches!(self.status, None | Some(Active | Completed | Failed | Archived)) {
+        if self.status.is_some_and(|status| !REPORTED.contains(&status)) {
             let detail = "ACTIVE, COMPLETED, FAILED or ARCHIVED: the others are not for agents to report";
             return Err(InvalidField::new("status", detail));
         }

@@ -130,9 +130,7 @@ impl Maintenance {
 }
 
 fn check(request: &PostTaskRequest) -> Result<(), ApiError> {
-    if request.log_days == Some(0) {
-        return Err(ApiError::invalid_field("log_days", "must be at least 1"));
-    }
+    request.check().map_err(|wrong| ApiError::invalid_field(wrong.field, wrong.detail))?;
     if request.reason.as_ref().is_some_and(|reason| reason.chars().count() > MOST_REASON) {
         return Err(ApiError::invalid_field("reason", format!("must have at most {MOST_REASON} characters")));
     }

@@ -39,7 +39,8 @@ pub(crate) struct Rule {
     pub(crate) plan: String,
     /// How many requests it is for; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) times: Option<u64>,
+    #[schema(maximum = 4_294_967_295_u32)]
+    pub(crate) times: Option<u32>,
 }
 
 /// A plan as it applies to one request.
@@ -139,9 +140,9 @@ fn is_ill(elapsed: Duration, well: Duration, ill: Duration) -> bool {
 mod tests {
     use super::*;
 
-    fn faults(rules: &[(Option<&str>, &str, Option<u64>)]) -> Faults {
+    fn faults(rules: &[(Option<&str>, &str, Option<u32>)]) -> Faults {
         let faults = Faults::new("").expect("no faults");
-        let rule = |(model, plan, times): &(Option<&str>, &str, Option<u64>)| Rule {
+        let rule = |(model, plan, times): &(Option<&str>, &str, Option<u32>)| Rule {
             model: model.map(str::to_owned),
             plan: (*plan).to_owned(),
             times: *times,

@@ -49,6 +49,8 @@ pub(crate) fn routes(app: &mut web::ServiceConfig, with_admin: bool) {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "VX11 mock-provider", description = "A deterministic provider that misbehaves on request."),
+    // Who calls presents the provider's own key, where one is configured.
+    security((), ("token" = []), ("bearer" = [])),
     paths(
         chat::completions,
         responses::respond,

@@ -12,6 +12,7 @@ mod config;
 mod events;
 mod guard_rules;
 mod interventions;
+mod links;
 mod maintenance;
 mod metrics;
 mod notifications;
@@ -37,6 +38,7 @@ use vx11_contracts::ErrorCode;
 use vx11_store::StoreError;
 
 use events::PATH as EVENTS_PATH;
+use links::Links;
 pub(crate) use rules::RULES;
 pub(crate) use socket::Callers;
 
@@ -86,8 +88,13 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 #[derive(OpenApi)]
 #[openapi(
     paths(account::well_known_keys),
-    // What receivers of webhooks get: no route answers with it.
-    components(schemas(vx11_contracts::intervention::WebhookEvent)),
+    modifiers(&Links),
+    // What receivers of webhooks get, which no route answers with; and what events tell, as texts.
+    components(schemas(
+        vx11_contracts::intervention::WebhookEvent,
+        vx11_contracts::chat::ChatFrame,
+        vx11_contracts::event::StreamedEvent
+    )),
     info(title = "VX11 operator", description = "Chat, sessions, events, metrics, audit and replay; interventions, which people decide; units of work, which people stop; and who may call."),
     nest(
         (path = "/operator/api", api = ScopeApi),

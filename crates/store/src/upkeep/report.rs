@@ -43,8 +43,8 @@ pub struct StoreReport {
     /// Rows by table.
     #[schema(value_type = Object)]
     pub counts: Value,
-    /// Tables with their columns and indexes.
-    #[schema(value_type = Object)]
+    /// Tables with their columns and indexes: a list, or what kept them from being listed.
+    #[schema(value_type = Value)]
     pub schema: Value,
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct RequestsQuery {
     model: Option<String>,
     /// With a greater id.
     #[serde(default)]
-    since: u64,
+    #[param(maximum = 4_294_967_295_u32)]
+    since: u32,
 }
 
 /// How many requests were seen since the log was cleared.
@@ -43,7 +44,7 @@ pub(crate) enum Rules {
 #[get("/admin/requests")]
 pub(crate) async fn requests(state: ThinData<State>, query: Query<RequestsQuery>) -> web::Json<Vec<Entry>> {
     let RequestsQuery { correlation_id, model, since } = query.0;
-    web::Json(state.ledger.list(since, |entry| {
+    web::Json(state.ledger.list(since.into(), |entry| {
         (correlation_id.is_none() || entry.correlation_id == correlation_id)
             && model.as_ref().is_none_or(|model| entry.model == *model)
     }))

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::sse::SseTextEvent;
 
 use super::{check_sent_key, embeddings, exchange};
 use crate::State;
@@ -24,7 +25,8 @@ use crate::wire::{Refusal, Wire};
     ),
     request_body = Object,
     responses(
-        (status = 200, description = "a chat completion, or its chunks as server-sent events", body = Object),
+        (status = 200, description = "a chat completion, or its chunks as server-sent events",
+        content((Object = "application/json"), (SseTextEvent = "text/event-stream"))),
         (status = "4XX", body = OpenAiError),
     )
 )]

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::sse::SseTextEvent;
 
 use super::{check_key, exchange};
 use crate::State;
@@ -13,7 +14,8 @@ use crate::wire::openai::ChatRequest;
 
 /// Answer a conversation.
 #[utoipa::path(tag = "openai", request_body = ChatRequest, responses(
-    (status = 200, description = "a chat completion, or its chunks as server-sent events", body = Object),
+    (status = 200, description = "a chat completion, or its chunks as server-sent events",
+        content((Object = "application/json"), (SseTextEvent = "text/event-stream"))),
     (status = "4XX", body = OpenAiError),
 ))]
 #[post("/v1/chat/completions")]

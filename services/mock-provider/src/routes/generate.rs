@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, routes};
 use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
+use vx11_contracts::sse::SseTextEvent;
 
 use super::{check_key, embeddings, exchange};
 use crate::State;
@@ -23,7 +24,8 @@ use crate::wire::{Refusal, Wire};
     ),
     request_body = Object,
     responses(
-        (status = 200, description = "a response, its chunks, `{\"totalTokens\": n}`, or vectors", body = Object),
+        (status = 200, description = "a response, its chunks, `{\"totalTokens\": n}`, or vectors",
+            content((Object = "application/json"), (SseTextEvent = "text/event-stream"))),
         (status = "4XX", description = "an error in Gemini's shape", body = Object),
     )
 )]

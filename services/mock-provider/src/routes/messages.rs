@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use serde_json::json;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
+use vx11_contracts::sse::SseTextEvent;
 
 use super::{check_key, exchange};
 use crate::State;
@@ -13,7 +14,8 @@ use crate::wire::{Refusal, Wire};
 
 /// Answer a conversation, as Anthropic does.
 #[utoipa::path(tag = "anthropic", request_body = Object, responses(
-    (status = 200, description = "a message, or its events", body = Object),
+    (status = 200, description = "a message, or its events",
+        content((Object = "application/json"), (SseTextEvent = "text/event-stream"))),
     (status = "4XX", description = "an error in Anthropic's shape", body = Object),
 ))]
 #[post("/v1/messages")]

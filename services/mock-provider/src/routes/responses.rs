@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::{Body, parse};
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::sse::SseTextEvent;
 
 use super::{check_key, exchange};
 use crate::State;
@@ -13,7 +14,8 @@ use crate::wire::responses::ResponsesRequest;
 
 /// Answer a conversation with a response.
 #[utoipa::path(tag = "openai", request_body = Object, responses(
-    (status = 200, description = "a response, or its events", body = Object),
+    (status = 200, description = "a response, or its events",
+        content((Object = "application/json"), (SseTextEvent = "text/event-stream"))),
     (status = "4XX", body = OpenAiError),
 ))]
 #[post("/v1/responses")]

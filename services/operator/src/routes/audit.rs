@@ -37,12 +37,15 @@ pub(crate) struct AuditQuery {
     /// With this outcome.
     status: Option<String>,
     /// At or after this time, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Before this time, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// The page's `next` of before.
     before: Option<String>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
     org: Option<String>,

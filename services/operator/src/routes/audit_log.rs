@@ -65,6 +65,7 @@ pub(crate) struct NotedHead {
     #[param(minimum = 0)]
     seq: Option<u32>,
     /// Its `hash`; with `seq`.
+    #[param(pattern = "^[0-9a-f]{64}$")]
     hash: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use vx11_chassis::header_names::{INTERVENTION, STORAGE};
 use vx11_chassis::{ApiError, RequestContext, sse};
 use vx11_contracts::chat::{ChatFrame, ChatRequest, ChatResponse};
 use vx11_contracts::intervention::Held;
+use vx11_contracts::sse::SseEvent;
 use vx11_contracts::{ErrorBody, ErrorCode};
 
 use super::performance::Recorded;
@@ -26,7 +27,7 @@ use crate::state::State;
 #[utoipa::path(tag = "chat", request_body = ChatRequest,
     params(("x-vx11-intervention" = Option<String>, Header, description = "the intervention that a held message comes back with")),
     responses(
-    (status = 200, content((ChatResponse = "application/json"), (ChatFrame = "text/event-stream"))),
+    (status = 200, content((ChatResponse = "application/json"), (SseEvent<ChatFrame> = "text/event-stream"))),
     (status = 202, body = Held, description = "a rule of the gateway holds the message for a person",
         headers(("Location" = String, description = "the intervention's address"))),
     (status = "4XX", body = ErrorBody),

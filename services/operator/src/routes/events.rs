@@ -14,8 +14,9 @@ use utoipa::IntoParams;
 use vx11_chassis::auth::{Caller, Proof, STREAM_TOKEN_TTL, mint_stream_token_for, presented_token};
 use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
-use vx11_contracts::event::SseToken;
+use vx11_contracts::event::{SseToken, StreamedEvent};
 use vx11_contracts::operator::Envelope;
+use vx11_contracts::sse::SseEvent;
 use vx11_contracts::{ErrorBody, ErrorCode, headers};
 use vx11_identity::access_token;
 
@@ -64,7 +65,7 @@ pub(crate) async fn token(state: Data<State>, http: HttpRequest, caller: Caller)
 
 /// The organisation's events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
 #[utoipa::path(operation_id = "stream_events", tag = "events", params(EventsQuery), responses(
-    (status = 200, body = String, content_type = "text/event-stream"),
+    (status = 200, body = SseEvent<StreamedEvent>, content_type = "text/event-stream"),
     (status = 429, body = ErrorBody, description = "too many streams of the organisation are open"),
     (status = 503, body = ErrorBody),
 ))]

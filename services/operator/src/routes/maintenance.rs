@@ -14,10 +14,8 @@ use crate::store::retention_rules;
 #[utoipa::path(operation_id = "run_maintenance", tag = "maintenance", request_body = PostTaskRequest, responses((status = 200, body = StoreReport)))]
 #[post("/maintenance")]
 pub(crate) async fn run(state: Data<State>, body: Json<PostTaskRequest>) -> Result<web::Json<StoreReport>, ApiError> {
+    body.0.check().map_err(|wrong| ApiError::invalid_field(wrong.field, wrong.detail))?;
     let PostTaskRequest { apply, log_days, .. } = body.0;
-    if log_days == Some(0) {
-        return Err(ApiError::invalid_field("log_days", "must be at least 1"));
-    }
     let places = &state.places;
     let rules = retention_rules(&places.retention_days, log_days);
     Ok(web::Json(state.store.db().upkeep(Upkeep { backups: places.backups.clone(), rules, apply }).await))

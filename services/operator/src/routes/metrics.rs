@@ -23,6 +23,7 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 pub(crate) struct MetricsQuery {
     /// `1h` (the default), `6h` or `24h`.
+    #[param(pattern = "^(1h|6h|24h)$")]
     period: Option<String>,
     /// Another organisation, or `*` for all together: for ADMINs of the platform.
     org: Option<String>,

@@ -21,6 +21,7 @@ pub(crate) struct ListQuery {
     /// The page's `next` of before.
     before: Option<String>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
     org: Option<String>,
@@ -33,6 +34,7 @@ pub(crate) struct DetailQuery {
     /// The `next_after` of before.
     after: Option<i64>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
     org: Option<String>,

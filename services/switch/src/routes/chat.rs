@@ -11,7 +11,8 @@ use vx11_chassis::extract::{Json, parse};
 use vx11_chassis::{ApiError, RequestContext, header_names};
 use vx11_contracts::error::ErrorBody;
 use vx11_contracts::intervention::Held;
-use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse};
+use vx11_contracts::sse::SseEvent;
+use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse, SwitchFrame};
 
 use super::arrange::{Said, arrange};
 use super::billing::{open_bill, payer};
@@ -41,7 +42,7 @@ use crate::gateway::{Call, Gateway};
     tag = "switch",
     request_body = SwitchChatRequest,
     responses(
-        (status = 200, body = SwitchChatResponse),
+        (status = 200, content((SwitchChatResponse = "application/json"), (SseEvent<SwitchFrame> = "text/event-stream"))),
         (status = 202, body = Held, description = "A rule holds it for a person; see Location."),
         (status = 404, body = ErrorBody, description = "Unknown provider or model."),
         (status = 429, body = ErrorBody, description = "Every provider is at its limit."),

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use vx11_chassis::ApiError;
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::sse::SseTextEvent;
 
 use super::completions_stream::{self, Shape};
 use super::failures::Failures;
@@ -22,7 +23,8 @@ use crate::domain::request::ChatRequest;
     tag = "openai",
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
-        (status = 200, body = serde_json::Value, description = "As the provider answered."),
+        (status = 200, description = "As the provider answered.",
+            content((serde_json::Value = "application/json"), (SseTextEvent = "text/event-stream"))),
         Failures<OpenAiError>
     )
 )]

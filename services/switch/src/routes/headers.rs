@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use utoipa::Modify;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{Object, OpenApi, Ref, RefOr, Required, Type};
+use utoipa::openapi::{Object, ObjectBuilder, OpenApi, Ref, RefOr, Required, Type};
 use vx11_contracts::headers;
 
 /// Completes the document of the gateway's routes.
@@ -16,8 +16,17 @@ pub(super) struct Headers;
 struct Described {
     name: &'static str,
     kind: Type,
+    form: Form,
     description: &'static str,
     of: Of,
+}
+
+/// What a header's value can be, beyond its type.
+#[derive(Clone, Copy)]
+enum Form {
+    Any,
+    OneOf(&'static [&'static str]),
+    AtLeast(i32),
 }
 
 /// Which requests may have a header, or which answers.
@@ -43,25 +52,34 @@ enum Of {
     Later,
 }
 
-const OF_REQUESTS: [Described; 17] = [
-    said(headers::PROVIDER, Type::String, "Ask this provider and no other.", Of::Asking),
-    said(headers::MODEL, Type::String, "Route by this model in place of the body's.", Of::AskingV1),
-    said(headers::FALLBACK, Type::String, "`off`: ask nobody but the first choice.", Of::Asking),
-    said(headers::PRIORITY, Type::String, "`interactive`, `normal` or `batch`.", Of::Asking),
-    said(headers::SESSION_ID, Type::String, "The conversation, for sticky routes.", Of::Asking),
-    said(headers::ORG, Type::String, "With the shared token: the organisation that asks.", Of::Asking),
-    said(headers::CACHE, Type::String, "`off`: neither answered from the cache nor kept.", Of::AskingV1),
-    said("cache-control", Type::String, "`no-store`, `no-cache` or `max-age`, of the cache.", Of::AskingV1),
-    said(headers::TIMEOUT_MS, Type::Integer, "Longest time for everything, a stream included.", Of::Asking),
-    said(headers::DEADLINE_MS, Type::Integer, "The same, and 0 has passed; the earlier one counts.", Of::Asking),
-    said(headers::BEGIN_TIMEOUT_MS, Type::Integer, "Longest wait for the answer to begin.", Of::Asking),
-    said(headers::TTFT_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's first token.", Of::Asking),
-    said(headers::CONNECT_TIMEOUT_MS, Type::Integer, "Longest wait for a new connection.", Of::Asking),
-    said(headers::IDLE_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's next token.", Of::Asking),
-    said(headers::INTERVENTION, Type::String, "The intervention that a held request comes back with.", Of::Asking),
-    said(headers::PREFER, Type::String, "`respond-async`, `wait=N`: how long a held request waits.", Of::Asking),
-    said("idempotency-key", Type::String, "A held request of the same name is asked about once.", Of::Asking),
-];
+const OF_REQUESTS: [Described; 17] =
+    [
+        said(headers::PROVIDER, Type::String, "Ask this provider and no other.", Of::Asking),
+        said(headers::MODEL, Type::String, "Route by this model in place of the body's.", Of::AskingV1),
+        said(headers::FALLBACK, Type::String, "`off`: ask nobody but the first choice.", Of::Asking)
+            .form(Form::OneOf(&["on", "off"])),
+        said(headers::PRIORITY, Type::String, "Who goes first where a provider is busy.", Of::Asking)
+            .form(Form::OneOf(&["interactive", "normal", "batch"])),
+        said(headers::SESSION_ID, Type::String, "The conversation, for sticky routes.", Of::Asking),
+        said(headers::ORG, Type::String, "With the shared token: the organisation that asks.", Of::Asking),
+        said(headers::CACHE, Type::String, "`off`: neither answered from the cache nor kept.", Of::AskingV1),
+        said("cache-control", Type::String, "`no-store`, `no-cache` or `max-age`, of the cache.", Of::AskingV1),
+        said(headers::TIMEOUT_MS, Type::Integer, "Longest time for everything, a stream included.", Of::Asking)
+            .form(Form::AtLeast(1)),
+        said(headers::DEADLINE_MS, Type::Integer, "The same, and 0 has passed; the earlier one counts.", Of::Asking)
+            .form(Form::AtLeast(0)),
+        said(headers::BEGIN_TIMEOUT_MS, Type::Integer, "Longest wait for the answer to begin.", Of::Asking)
+            .form(Form::AtLeast(1)),
+        said(headers::TTFT_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's first token.", Of::Asking)
+            .form(Form::AtLeast(1)),
+        said(headers::CONNECT_TIMEOUT_MS, Type::Integer, "Longest wait for a new connection.", Of::Asking)
+            .form(Form::AtLeast(1)),
+        said(headers::IDLE_TIMEOUT_MS, Type::Integer, "Longest wait for a stream's next token.", Of::Asking)
+            .form(Form::AtLeast(1)),
+        said(headers::INTERVENTION, Type::String, "The intervention that a held request comes back with.", Of::Asking),
+        said(headers::PREFER, Type::String, "`respond-async`, `wait=N`: how long a held request waits.", Of::Asking),
+        said("idempotency-key", Type::String, "A held request of the same name is asked about once.", Of::Asking),
+    ];
 
 const OF_ANSWERS: [Described; 21] = [
     said(headers::CORRELATION_ID, Type::String, "Ties together everything that the request caused.", Of::Every),
@@ -93,7 +111,23 @@ const OF_ANSWERS: [Described; 21] = [
 ];
 
 const fn said(name: &'static str, kind: Type, description: &'static str, of: Of) -> Described {
-    Described { name, kind, description, of }
+    Described { name, kind, form: Form::Any, description, of }
+}
+
+impl Described {
+    const fn form(self, form: Form) -> Self {
+        let Self { name, kind, description, of, .. } = self;
+        Self { name, kind, form, description, of }
+    }
+
+    fn schema(&self) -> Object {
+        let schema = ObjectBuilder::new().schema_type(self.kind.clone());
+        match self.form {
+            Form::Any => schema.build(),
+            Form::OneOf(words) => schema.enum_values(Some(words.iter().copied())).build(),
+            Form::AtLeast(least) => schema.minimum(Some(least)).build(),
+        }
+    }
 }
 
 impl Of {
@@ -160,11 +194,10 @@ fn parameter(said: &Described) -> Parameter {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(said.description))
-        .schema(Some(Object::with_type(said.kind.clone())))
+        .schema(Some(said.schema()))
         .build()
 }
 
 fn header(said: &Described) -> Header {
-    let schema = Object::with_type(said.kind.clone());
-    HeaderBuilder::new().schema(Some(schema)).description(Some(said.description)).build()
+    HeaderBuilder::new().schema(Some(said.schema())).description(Some(said.description)).build()
 }

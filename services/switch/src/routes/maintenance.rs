@@ -23,9 +23,6 @@ pub(super) async fn run_maintenance(
     gateway: Gateway,
     body: extract::Json<PostTaskRequest>,
 ) -> Result<Json<StoreReport>, ApiError> {
-    let PostTaskRequest { apply, log_days, .. } = body.0;
-    if log_days == Some(0) {
-        return Err(ApiError::invalid_field("log_days", "must be at least 1"));
-    }
-    Ok(Json(gateway.shared.accounts.ledger().upkeep(apply).await))
+    body.0.check().map_err(|wrong| ApiError::invalid_field(wrong.field, wrong.detail))?;
+    Ok(Json(gateway.shared.accounts.ledger().upkeep(body.0.apply).await))
 }

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 use vx11_chassis::ApiError;
 use vx11_contracts::anthropic::{AnthropicError, TokenCount};
+use vx11_contracts::sse::SseTextEvent;
 
 use super::failures::Failures;
 use super::messages_stream;
@@ -26,7 +27,8 @@ use crate::wire::anthropic::inbound;
     tag = "anthropic",
     request_body(content = serde_json::Value, description = "As in Anthropic's API reference, up to 8 MiB."),
     responses(
-        (status = 200, body = serde_json::Value, description = "A message."),
+        (status = 200, description = "A message.",
+            content((serde_json::Value = "application/json"), (SseTextEvent = "text/event-stream"))),
         Failures<AnthropicError>
     )
 )]

@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 
 /// Lists the configured models, and those that providers with a key serve under a plain name; of these, what the
 /// caller's key may ask for.
-#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList), (status = "default", body = OpenAiError)))]
 pub(super) async fn list_models(gateway: Gateway, http: HttpRequest) -> Json<ModelList> {
     Json(ModelList { object: "list".to_owned(), data: models(&gateway, &Caller::of(&http)) })
 }
@@ -23,7 +23,7 @@ pub(super) async fn list_models(gateway: Gateway, http: HttpRequest) -> Json<Mod
     path = "/v1/models/{id}",
     tag = "openai",
     params(("id" = String, Path, description = "The model's name; may have slashes in it.")),
-    responses((status = 200, body = Model), (status = 404, body = OpenAiError))
+    responses((status = 200, body = Model), (status = 404, body = OpenAiError), (status = "default", body = OpenAiError))
 )]
 pub(super) async fn find_model(gateway: Gateway, id: Path<String>, http: HttpRequest) -> Result<Json<Model>, ApiError> {
     let caller = Caller::of(&http);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::openai::OpenAiError;
+use vx11_contracts::sse::SseTextEvent;
 
 use super::failures::Failures;
 use super::order::{Arrival, Stop};
@@ -28,7 +29,8 @@ use crate::gateway::Completed;
     tag = "openai",
     request_body(content = serde_json::Value, description = "As in OpenAI's API reference, up to 8 MiB."),
     responses(
-        (status = 200, body = serde_json::Value, description = "A response object, or its events."),
+        (status = 200, description = "A response object, or its events.",
+            content((serde_json::Value = "application/json"), (SseTextEvent = "text/event-stream"))),
         (status = 400, body = OpenAiError, description = "A field is wrong or cannot be kept; `param` names it."),
         Failures<OpenAiError>
     )

@@ -4,6 +4,7 @@ use actix_web::web::Json;
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::Query;
 use vx11_contracts::error::{ErrorBody, ErrorCode};
@@ -20,11 +21,19 @@ use crate::store::{Grouping, UsageSum};
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
     /// `key`, `org`, `model` or `day` (of UTC); `key` where absent.
+    #[param(pattern = "^(key|org|model|day)$")]
     group_by: Option<String>,
     /// From this time on: RFC 3339, or a day such as `2026-11-21`, from its beginning.
+    #[param(schema_with = time_or_day)]
     from: Option<String>,
     /// Until before this time, as `from`.
+    #[param(schema_with = time_or_day)]
     to: Option<String>,
+}
+
+fn time_or_day() -> Schema {
+    let text = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+    OneOfBuilder::new().item(text(KnownFormat::DateTime)).item(text(KnownFormat::Date)).into()
 }
 
 /// Requests, tokens and costs, in groups.

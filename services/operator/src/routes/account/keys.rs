@@ -71,6 +71,7 @@ pub(crate) struct KeysQuery {
     /// The page's `next` of before.
     before: Option<String>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 

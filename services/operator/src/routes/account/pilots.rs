@@ -24,6 +24,7 @@ pub(crate) struct PilotsQuery {
     /// The page's `next` of before.
     after: Option<String>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 

@@ -29,7 +29,8 @@ const KEY_CHARS: usize = 255;
 /// In the contract's shape, or in LangChain's human-in-the-loop shape, alone or as a list of one. With an
 /// `Idempotency-Key` the same body makes one request however often it comes: 201 the first time, 200 after that.
 #[utoipa::path(operation_id = "create_intervention", tag = "interventions", request_body = CreateBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; kept as long as the request")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$", description = "at most 255 characters; kept as long as the request")),
     responses(
         (status = 201, body = Envelope<Answer>, headers(("Location" = String, description = "the request's address"))),
         (status = 200, body = Envelope<Answer>, description = "made before, with the same key"),

@@ -69,6 +69,7 @@ pub(crate) struct HistoryQuery {
     /// Of one request only.
     request_id: Option<String>,
     /// 1 to 500; 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 

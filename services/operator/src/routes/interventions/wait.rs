@@ -23,6 +23,7 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 pub(crate) struct WaitQuery {
     /// Most seconds to wait: 0 to 300, 30 where absent. `x-vx11-deadline-ms` counts too.
+    #[param(maximum = 300)]
     timeout_seconds: Option<u64>,
 }
 
