@@ -1,9 +1,10 @@
 //! Passes callers on whose secret is not the token, with the secret that they came with: the service behind the edge
 //! says whose it is, and refuses what is nobody's.
 //!
-//! `/v1` and `/operator` take access tokens and API keys, which are told by their form; `/v1` the keys of switch's
-//! configuration too, where the edge is told so; `/operator` stream tokens that were made for their bearer. Neither lets anybody in
-//! anywhere else, and neither is lent the services' token: who may read must not decide, because the edge could.
+//! `/v1`, `/operator` and `/api/interventions` take access tokens and API keys, which are told by their form; `/v1` the
+//! keys of switch's configuration too, where the edge is told so; `/operator` stream tokens that were made for their
+//! bearer. None lets anybody in anywhere else, and none is lent the services' token: who may read must not decide,
+//! because the edge could.
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
@@ -15,7 +16,7 @@ use vx11_contracts::identity::Principal;
 use vx11_http_client::Response;
 use vx11_identity::{PresentedKey, access_token};
 
-use crate::upstream::is_straight;
+use crate::upstream::{is_operators_api, is_straight};
 
 /// Marks a request whose secret is for the service behind the edge to judge.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ impl Credentials for OwnSecrets {
         let is_judged = if path.starts_with("/v1/") {
             self.switch_keys || is_of_a_caller(secret)
         } else {
-            path.starts_with("/operator/") && is_of_a_caller(secret)
+            is_operators_api(path) && is_of_a_caller(secret)
         };
         if !is_judged {
             return false;

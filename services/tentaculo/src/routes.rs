@@ -31,7 +31,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
 #[openapi(
     info(
         title = "VX11 tentaculo",
-        description = "The edge. Besides its own routes it passes on /operator, /ws, /madre, /switch and /v1; their services describe them."
+        description = "The edge. Besides its own routes it passes on /operator, /api/interventions, /ws, /madre, /switch and /v1; their services describe them."
     ),
     paths(index, circuits)
 )]

@@ -12,14 +12,18 @@ use vx11_http_client::{Client, Connector, InvalidAddress};
 use vx11_resilience::{Breaker, BreakerConfig};
 
 /// Path prefixes and the services they lead to. The only place that knows them.
-pub(crate) const TABLE: [(&str, Name); 6] = [
+pub(crate) const TABLE: [(&str, Name); 7] = [
     ("/operator", Name::Operator),
+    (INTERVENTIONS, Name::Operator),
     (KEYS, Name::Operator),
     (SOCKETS, Name::Operator),
     ("/madre", Name::Madre),
     ("/switch", Name::Switch),
     ("/v1", Name::Switch),
 ];
+
+/// Where older clients look for operator's interventions.
+const INTERVENTIONS: &str = "/api/interventions";
 
 /// Where operator's WebSockets are. A browser says who it is once they are open, so operator asks, and not the edge:
 /// callers are passed on with what they bring, and are never lent the services' token.
@@ -49,6 +53,11 @@ pub(crate) const RULES: &[Rule] = &[
 /// Whether the service at `path` asks itself who calls.
 pub(crate) fn asks_itself(path: &str) -> bool {
     is_socket(path) || is_login(path) || path == OPEN[1] || path == KEYS
+}
+
+/// Whether operator's API is at `path`, whose callers come with keys and access tokens of their own.
+pub(crate) fn is_operators_api(path: &str) -> bool {
+    path.starts_with("/operator/") || is_below(INTERVENTIONS, path)
 }
 
 /// Whether operator's WebSockets are at `path`.
@@ -176,8 +185,20 @@ mod tests {
         assert_eq!(leads_to("/operator/api/chat"), Some("operator"));
         assert_eq!(leads_to("/v1/models"), Some("switch"));
         assert_eq!(leads_to("/madre"), Some("madre"));
-        assert_eq!((leads_to("/ws"), leads_to("/ws/interventions")), (Some("operator"), Some("operator")));
-        for path in ["/operatorx", "/wsx", "/v10/models", "/", "/admin/requests", "//operator/api"] {
+        for path in ["/ws", "/ws/interventions", "/api/interventions", "/api/interventions/i-1/wait"] {
+            assert_eq!(leads_to(path), Some("operator"), "{path}");
+        }
+        for path in [
+            "/operatorx",
+            "/wsx",
+            "/api",
+            "/api/keys",
+            "/api/interventionsx",
+            "/v10/models",
+            "/",
+            "/admin/requests",
+            "//operator/api",
+        ] {
             assert_eq!(leads_to(path), None, "{path}");
         }
     }

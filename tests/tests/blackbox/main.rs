@@ -18,6 +18,7 @@ mod interventions;
 mod key_limits;
 mod login;
 mod metrics;
+mod one_address;
 mod one_process;
 mod replicas;
 mod rotation;

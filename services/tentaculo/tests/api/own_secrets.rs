@@ -22,6 +22,8 @@ async fn a_callers_own_secret_reaches_operator_and_gateway_without_the_services_
             for (method, path) in [
                 (Method::GET, "/operator/api/keys"),
                 (Method::DELETE, "/operator/api/keys"),
+                (Method::POST, "/api/interventions"),
+                (Method::GET, "/api/interventions/i-1/wait?timeout_seconds=1"),
                 (Method::POST, "/v1/chat/completions"),
                 (Method::GET, "/v1/models"),
             ] {
@@ -34,7 +36,7 @@ async fn a_callers_own_secret_reaches_operator_and_gateway_without_the_services_
 }
 
 #[tokio::test]
-async fn it_opens_nothing_but_these_two_and_guesses_are_still_refused_here() {
+async fn it_opens_nothing_but_these_and_guesses_are_still_refused_here() {
     let service = Service::well().await;
     let edge = Edge::in_front_of(&service.url, &[]).await;
     let key = NewApiKey::make();
@@ -48,13 +50,19 @@ async fn it_opens_nothing_but_these_two_and_guesses_are_still_refused_here() {
             "/tentaculo/circuits",
             "/operator",
             "/operatorx/a",
+            "/api/keys",
+            "/api/interventionsx",
         ] {
             let got = Answer::of(edge.stranger(Method::GET, path).bearer_auth(secret)).await;
             assert!(matches!(got.status, 401 | 403), "{path}: {}", got.status);
         }
-        for path in
-            ["/operator/../madre/plans", "/operator/%2e%2e/madre/plans", "/operator/..\\madre", "/v1/../switch/usage"]
-        {
+        for path in [
+            "/operator/../madre/plans",
+            "/operator/%2e%2e/madre/plans",
+            "/operator/..\\madre",
+            "/v1/../switch/usage",
+            "/api/interventions/../../madre/plans",
+        ] {
             let got =
                 edge.raw(&[&format!("GET {path} HTTP/1.1"), &format!("authorization: Bearer {secret}")], "").await;
             let got = got.lines().next().unwrap_or_default();
