@@ -4,7 +4,7 @@ SHELL := /bin/bash
 programs := tentaculo operator switch madre mock-provider vx11
 target := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: run test dist bench profile contracts try-local-model help
+.PHONY: run test fuzz-api dist bench profile contracts try-local-model help
 
 run: ## build the release and start everything in one process; Ctrl-C stops
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
@@ -14,6 +14,11 @@ run: ## build the release and start everything in one process; Ctrl-C stops
 
 test: ## everything: format, lints, unit and in-process tests, contracts, black-box tests
 	@tests/run.sh
+
+fuzz-api: ## send each service hundreds of requests a route, others each time, and compare what it answers with its document
+	@tests/prepare.sh
+	cargo build --locked --workspace --bins
+	VX11_SCHEMATHESIS_EXAMPLES=$${EXAMPLES:-200} VX11_SCHEMATHESIS_SEED=$${SEED:-$$RANDOM} cargo test --locked --package vx11-tests --test blackbox openapi::
 
 dist: ## build what images hold: optimised, by the profile in deploy/pgo
 	RUSTFLAGS="-Cprofile-use=$(CURDIR)/deploy/pgo/vx11.profdata" cargo build --profile dist --locked $(addprefix --bin ,$(programs))

@@ -60,4 +60,5 @@ install npm npm
 python_env venv python/requirements.txt
 python_env litellm python/litellm.txt
 python_env smtp python/smtp.txt
+python_env schemathesis python/schemathesis.txt
 node_modules

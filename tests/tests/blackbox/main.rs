@@ -20,6 +20,7 @@ mod login;
 mod metrics;
 mod one_address;
 mod one_process;
+mod openapi;
 mod replicas;
 mod rotation;
 mod shutdown;
