@@ -10,6 +10,7 @@ use super::{
     pilot, start,
 };
 use crate::control::{Person, Room, Subscribed};
+use crate::domain::audit::Origin;
 use crate::domain::intervention::Notice;
 
 on_both!(
@@ -37,7 +38,7 @@ async fn logged_in(home: &Home, id: &str, email: &str, role: Role) {
         email: Some(email.to_owned()),
     };
     let acme = acme(home);
-    home.control.pilots(&acme).enter(&person, role, start()).await.expect("in");
+    home.control.pilots(&acme).enter(&person, role, &Origin::default(), start()).await.expect("in");
 }
 
 fn acme(_: &Home) -> OrgId {
