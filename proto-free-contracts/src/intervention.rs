@@ -46,8 +46,8 @@ pub use metrics::{InterventionMetrics, PilotCount};
 pub use page::{Cursor, DEFAULT_LIMIT, InterventionPage, ListInterventions, MAX_LIMIT};
 pub use record::{Action, Intervention, StandsAt};
 pub use socket::{
-    CLOSE_NOBODY, CLOSE_WRONG_TOKEN, Command, CommandError, Inbound, PilotAction, Push, PushMessage, Reply, ReplyError,
-    ReplyErrorInfo,
+    CLOSE_NOBODY, CLOSE_WRONG_TOKEN, Command, CommandError, Inbound, PilotAction, Push, PushMessage, PushTopic, Reply,
+    ReplyError, ReplyErrorInfo,
 };
 pub use subscription::{EmailSubscription, NewEmailSubscription, PILOTS, SUBSCRIPTIONS_OF_ORG, Told};
 pub use words::{AnswerFormat, DecisionKind, OnTimeout, Priority, Status, UnknownWord};

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::words::words;
 use super::{Intervention, InterventionMetrics, Status};
+use crate::unit::UnitEvent;
 
 /// The close code of a socket whose caller isn't known, or not any more.
 pub const CLOSE_NOBODY: u16 = 4401;
@@ -24,6 +25,16 @@ words! {
     }
 }
 
+words! {
+    /// What a client wants to be told of.
+    PushTopic {
+        /// Interventions, and their metrics.
+        Interventions = "interventions",
+        /// Units of work.
+        Units = "units",
+    }
+}
+
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -34,6 +45,9 @@ pub enum Command {
         /// status to status come of all.
         #[serde(default)]
         pilot_id: Option<String>,
+        /// Of what; of interventions where absent.
+        #[serde(default = "interventions")]
+        topics: Vec<PushTopic>,
     },
     /// Push no more.
     Unsubscribe {},
@@ -74,6 +88,10 @@ pub enum Command {
     },
     /// Are you there?
     Ping {},
+}
+
+fn interventions() -> Vec<PushTopic> {
+    vec![PushTopic::Interventions]
 }
 
 /// A command, and the id that its reply carries.
@@ -171,6 +189,16 @@ pub enum Push {
     },
     /// A request was decided or closed.
     ActionCompleted(Box<Intervention>),
+    /// Something happened to a unit of work; for who has asked for that topic.
+    UnitStatusChanged {
+        /// Whose unit it is.
+        instance_id: String,
+        /// What a pilot reads.
+        title: String,
+        /// What happened.
+        #[serde(flatten)]
+        event: Box<UnitEvent>,
+    },
     /// The metrics, every 30 s.
     MetricsUpdate(InterventionMetrics),
     /// The reader was too slow, and pushes were left out: read the lists again.
@@ -187,6 +215,7 @@ impl Push {
             Self::NewRequest(_) => "new_request",
             Self::StatusChanged { .. } => "status_changed",
             Self::ActionCompleted(_) => "action_completed",
+            Self::UnitStatusChanged { .. } => "unit_status_changed",
             Self::MetricsUpdate(_) => "metrics_update",
             Self::Resync { .. } => "resync",
         }
@@ -229,7 +258,13 @@ mod tests {
         assert_eq!(command(&json!({"type": "action", "payload": fields})), Ok(wanted.clone()));
         assert_eq!(command(&json!({"type": "action", "data": fields})), Ok(wanted));
         assert_eq!(command(&json!({"type": "get_metrics"})), Ok(Command::GetMetrics {}));
-        assert_eq!(command(&json!({"type": "subscribe"})), Ok(Command::Subscribe { pilot_id: None }));
+        assert_eq!(
+            command(&json!({"type": "subscribe"})),
+            Ok(Command::Subscribe { pilot_id: None, topics: interventions() })
+        );
+        let both = json!({"type": "subscribe", "topics": ["interventions", "units"]});
+        assert_eq!(command(&both), Ok(Command::Subscribe { pilot_id: None, topics: PushTopic::ALL.to_vec() }));
+        assert!(command(&json!({"type": "subscribe", "topics": ["unit"]})).is_err());
         let ping = Inbound::parse(r#"{"type": "ping", "id": 7}"#).expect("a command");
         assert_eq!(ping, Inbound { id: Some(json!(7)), command: Command::Ping {} });
     }

@@ -28,6 +28,7 @@ use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempot
 use crate::domain::audit::{Entry, Origin};
 use crate::domain::event::INTERVENTION;
 use crate::domain::intervention::{Actor, Asked, Command, open};
+use crate::feed::Pushed;
 use crate::hub::{Hub, News};
 use crate::mail::Mail;
 use crate::outbox::Outbox;
@@ -54,7 +55,9 @@ const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     control: Control,
-    hub: Hub,
+    hub: Hub<Arc<News>>,
+    /// Of units of work, as dashboards are sent it.
+    unit_hub: Hub<Pushed>,
     waiters: Waiters,
     refusals: Refusals,
     /// Of the trail, which the event stream shows.
@@ -135,6 +138,7 @@ impl Desk {
         Self {
             control,
             hub: Hub::default(),
+            unit_hub: Hub::default(),
             waiters,
             refusals: Refusals::new(trail.clone()),
             trail,
@@ -172,8 +176,13 @@ impl Desk {
     }
 
     /// Who is told at once.
-    pub(crate) fn hub(&self) -> &Hub {
+    pub(crate) fn hub(&self) -> &Hub<Arc<News>> {
         &self.hub
+    }
+
+    /// Who is told at once of units of work.
+    pub(crate) fn unit_hub(&self) -> &Hub<Pushed> {
+        &self.unit_hub
     }
 
     /// What `/ready` says of it.
@@ -351,6 +360,7 @@ impl Desk {
     fn tell(&self, news: News) {
         trail::leave(&self.trail, &news);
         self.waiters.tell(&news.request);
-        self.hub.tell(news);
+        let org = news.request.org_id.clone();
+        self.hub.tell(&org, || Arc::new(news));
     }
 }

@@ -1,4 +1,4 @@
-//! Who is told of interventions at once: dashboards that are open.
+//! Who is told of interventions and units of work at once: dashboards that are open.
 //!
 //! One channel an organisation, which is there while somebody listens. It is bounded: who does not keep up is told how
 //! much was missed, and reads the lists again. What is told here was committed before, and other replicas' words are not
@@ -46,18 +46,24 @@ impl News {
     }
 }
 
-/// Tells listeners of one organisation what happened there.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hub {
-    channels: Arc<Mutex<Channels>>,
+/// Tells listeners of one organisation what happened there. A clone is the same hub.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub<T> {
+    channels: Arc<Mutex<Channels<T>>>,
 }
 
 /// By organisation.
-type Channels = HashMap<Arc<str>, Sender<Arc<News>>>;
+type Channels<T> = HashMap<Arc<str>, Sender<T>>;
 
-impl Hub {
+impl<T> Default for Hub<T> {
+    fn default() -> Self {
+        Self { channels: Arc::default() }
+    }
+}
+
+impl<T: Clone> Hub<T> {
     /// Hears of everything that happens in `org` from now on.
-    pub(crate) fn subscribe(&self, org: &str) -> Receiver<Arc<News>> {
+    pub(crate) fn subscribe(&self, org: &str) -> Receiver<T> {
         let mut channels = self.channels.lock();
         if let Some(channel) = channels.get(org) {
             return channel.subscribe();
@@ -67,14 +73,13 @@ impl Hub {
         receiver
     }
 
-    /// Tells everybody who listens to the request's organisation.
-    pub(crate) fn tell(&self, news: News) {
+    /// Tells everybody who listens to `org`; what, is made only if somebody does.
+    pub(crate) fn tell(&self, org: &str, news: impl FnOnce() -> T) {
         let mut channels = self.channels.lock();
-        let org = news.request.org_id.clone();
-        let Some(channel) = channels.get(&*org) else { return };
+        let Some(channel) = channels.get(org) else { return };
         // Nobody listens any more.
-        if channel.send(Arc::new(news)).is_err() {
-            channels.remove(&*org);
+        if channel.receiver_count() == 0 || channel.send(news()).is_err() {
+            channels.remove(org);
         }
     }
 }
@@ -100,13 +105,14 @@ mod tests {
     #[tokio::test]
     async fn only_an_organisations_own_listeners_are_told() {
         let hub = Hub::default();
+        let tell = |org: &str, id: &str| hub.tell(org, || news(org, id));
         let (mut acme, mut globex) = (hub.subscribe("acme"), hub.subscribe("globex"));
-        hub.tell(news("acme", "r1"));
+        tell("acme", "r1");
         assert_eq!(acme.recv().await.expect("told").request.request_id, "r1");
         globex.try_recv().expect_err("nothing of its own");
         drop((acme, globex));
-        hub.tell(news("acme", "r2"));
-        hub.tell(news("globex", "r3"));
+        tell("acme", "r2");
+        tell("globex", "r3");
         assert!(hub.channels.lock().is_empty());
     }
 
@@ -115,7 +121,7 @@ mod tests {
         let hub = Hub::default();
         let mut slow = hub.subscribe("acme");
         for number in 0..BACKLOG + 44 {
-            hub.tell(news("acme", &number.to_string()));
+            hub.tell("acme", || news("acme", &number.to_string()));
         }
         assert_eq!(slow.recv().await, Err(broadcast::error::RecvError::Lagged(44)));
     }

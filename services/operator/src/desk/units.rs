@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use vx11_chassis::Shutdown;
 use vx11_contracts::identity::Principal;
-use vx11_contracts::unit::{Cancelled, Outcome, Paused, RegisterUnit, Reported, Transition, Unit};
+use vx11_contracts::intervention::Push;
+use vx11_contracts::unit::{Cancelled, Outcome, Paused, RegisterUnit, Reported, Transition, Unit, UnitEvent};
 
 use super::{Desk, trail};
 use crate::control::{Done, Moved, Report, UnitError, Units};
 use crate::domain::intervention::Actor;
 use crate::domain::unit::{PilotAction, Registered, register};
+use crate::feed::Pushed;
 use crate::hub::News;
 
 /// Most units that the answer to a kill switch shows.
@@ -156,8 +158,20 @@ impl Desk {
         for moved in moved {
             self.metrics.happened_to_unit(&moved.events);
             trail::leave_unit(&self.trail, &moved);
+            for event in &moved.events {
+                self.unit_hub.tell(&moved.unit.org_id, || pushed(&moved.unit, event));
+            }
         }
     }
+}
+
+/// What dashboards are sent of something that happened to `unit`.
+fn pushed(unit: &Unit, event: &UnitEvent) -> Pushed {
+    Pushed::new(Push::UnitStatusChanged {
+        instance_id: unit.instance_id.clone(),
+        title: unit.title.clone(),
+        event: Box::new(event.clone()),
+    })
 }
 
 fn actor(principal: &Principal) -> Actor {

@@ -158,12 +158,52 @@ async fn who_has_left_the_feed_is_sent_nothing_more_of_it() {
     ask(&app).await;
     assert_eq!(socket.ask(json!({"type": "ping"})).await["type"], "pong");
     let mine = json!({"type": "subscribe", "pilot_id": "ana"});
-    assert_eq!(socket.ask(mine).await["data"], json!({"org_id": "default", "pilot_id": "ana"}));
+    let told = json!({"org_id": "default", "pilot_id": "ana", "topics": ["interventions"]});
+    assert_eq!(socket.ask(mine).await["data"], told);
     for (pilot, title) in [(Some("bob"), "his"), (Some("ana"), "hers"), (None, "anybody's")] {
         ask_as(&app, "default", json!({"title": title, "assigned_to": pilot})).await;
     }
     assert_eq!(socket.next().await["data"]["title"], "hers");
     assert_eq!(socket.next().await["data"]["title"], "anybody's");
+}
+
+#[tokio::test]
+async fn who_wants_it_hears_of_its_organisations_units_too() {
+    let app = App::start().await;
+    let mut plain = Socket::subscribed(&app, &[]).await;
+    let mut both = Socket::open(&app, PATH, &[("x-vx11-token", TOKEN)]).await;
+    let topics = json!({"type": "subscribe", "topics": ["interventions", "units"]});
+    assert_eq!(both.ask(topics).await["data"]["topics"], json!(["interventions", "units"]));
+    let mut theirs = Socket::open(&app, PATH, &[("x-vx11-token", TOKEN), ("x-vx11-org", "globex")]).await;
+    assert_eq!(theirs.ask(json!({"type": "subscribe", "topics": ["units"]})).await["success"], true);
+
+    let unit = json!({"uow_id": "u1", "instance_id": "i-1", "title": "Ship it"});
+    assert_eq!(app.post("/operator/api/units", unit).await.status, 201);
+    assert_eq!(app.post("/operator/api/units/u1/transitions", json!({"step": "build"})).await.status, 200);
+    for (old, new, version) in [(Value::Null, "PENDING", 1), (json!("PENDING"), "ACTIVE", 2)] {
+        let pushed = both.next().await;
+        assert_eq!((&pushed["type"], &pushed["data"]["uow_id"]), (&json!("unit_status_changed"), &json!("u1")));
+        let data = &pushed["data"];
+        assert_eq!((&data["old_status"], &data["new_status"]), (&old, &json!(new)), "{pushed}");
+        assert_eq!((&data["instance_id"], &data["version"]), (&json!("i-1"), &json!(version)));
+    }
+    ask(&app).await;
+    assert_eq!(both.next().await["type"], "new_request");
+    assert_eq!(plain.next().await["type"], "new_request", "who has not asked for them hears nothing of units");
+
+    let only = json!({"type": "subscribe", "topics": ["units"]});
+    assert_eq!(both.ask(only).await["data"]["topics"], json!(["units"]));
+    ask(&app).await;
+    let cancel = json!({"reason": "enough"});
+    assert_eq!(app.post("/operator/api/pilot/cancel/u1", cancel).await.status, 200);
+    let pushed = both.next().await;
+    assert_eq!((&pushed["data"]["new_status"], &pushed["data"]["reason"]), (&json!("FAILED"), &json!("enough")));
+    let register = app.request(Method::POST, "/operator/api/units").header("x-vx11-org", "globex");
+    let unit = json!({"uow_id": "theirs", "instance_id": "i-1", "title": "t"});
+    assert_eq!(Answer::of(register.json(&unit)).await.status, 201);
+    assert_eq!(theirs.next().await["data"]["uow_id"], "theirs", "the first that it hears of");
+    let unknown = both.ask(json!({"type": "subscribe", "topics": ["unit"]})).await;
+    assert_eq!(unknown["error"]["code"], "malformed_request");
 }
 
 #[tokio::test]

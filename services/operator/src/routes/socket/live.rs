@@ -15,7 +15,7 @@ use vx11_chassis::ApiError;
 use vx11_chassis::auth::{Caller, Refusal, Standing};
 use vx11_contracts::ErrorCode;
 use vx11_contracts::identity::Permission;
-use vx11_contracts::intervention::{Command, Inbound, Push};
+use vx11_contracts::intervention::{Command, Inbound, Push, PushTopic};
 
 use super::End;
 use super::callers::Place;
@@ -38,6 +38,8 @@ pub(super) struct Live<'s> {
     session: Session,
     /// What is pushed, where the client has asked for it.
     feed: Option<Receiver<Pushed>>,
+    /// The same of units of work.
+    units: Option<Receiver<Pushed>>,
     /// Whose requests alone it wants, beside those that wait for nobody in particular.
     pilot: Option<Arc<str>>,
     ping: Duration,
@@ -64,6 +66,7 @@ impl<'s> Live<'s> {
             origin,
             session,
             feed: None,
+            units: None,
             pilot: None,
             ping,
             ping_at,
@@ -84,6 +87,7 @@ impl<'s> Live<'s> {
                     Err(end) => Err(end),
                 },
                 pushed = next(&mut self.feed) => self.push(pushed).await,
+                pushed = next(&mut self.units) => self.push_unit(pushed).await,
                 () = tokio::time::sleep_until(self.ping_at) => self.ping().await,
             };
             if let Err(end) = step {
@@ -135,9 +139,9 @@ impl<'s> Live<'s> {
             Err(error) => return refused(None, &ApiError::new(ErrorCode::MalformedRequest, error.to_string())),
         };
         let reply = match command {
-            Command::Subscribe { pilot_id } => self.subscribe(id.clone(), pilot_id),
+            Command::Subscribe { pilot_id, topics } => self.subscribe(id.clone(), pilot_id, &topics),
             Command::Unsubscribe {} => {
-                self.feed = None;
+                (self.feed, self.units) = (None, None);
                 done("unsubscribe", id.clone(), serde_json::json!({}))
             }
             command => answer(self.state, self.caller(), &self.origin, id.clone(), command).await,
@@ -145,12 +149,28 @@ impl<'s> Live<'s> {
         reply.unwrap_or_else(|error| refused(id, &error))
     }
 
-    fn subscribe(&mut self, id: Option<serde_json::Value>, pilot: Option<String>) -> Result<ByteString, ApiError> {
-        let org = &self.standing.caller().0.org;
-        let told = done("subscribe", id, serde_json::json!({ "org_id": org, "pilot_id": pilot }));
-        if self.feed.is_none() {
-            self.feed = Some(self.state.feeds.subscribe(org));
+    fn subscribe(
+        &mut self,
+        id: Option<serde_json::Value>,
+        pilot: Option<String>,
+        topics: &[PushTopic],
+    ) -> Result<ByteString, ApiError> {
+        let caller = self.standing.caller();
+        let org = &caller.0.org;
+        let wants = |topic| topics.contains(&topic);
+        if wants(PushTopic::Units) {
+            caller.require(Permission::ReadUnits)?;
         }
+        let told = done("subscribe", id, serde_json::json!({ "org_id": org, "pilot_id": pilot, "topics": topics }));
+        // Who has it already misses nothing.
+        self.feed = match self.feed.take() {
+            None if wants(PushTopic::Interventions) => Some(self.state.feeds.subscribe(org)),
+            feed => feed.filter(|_| wants(PushTopic::Interventions)),
+        };
+        self.units = match self.units.take() {
+            None if wants(PushTopic::Units) => Some(self.state.desk.unit_hub().subscribe(org.as_str())),
+            units => units.filter(|_| wants(PushTopic::Units)),
+        };
         self.pilot = pilot.map(Arc::from);
         told
     }
@@ -161,12 +181,8 @@ impl<'s> Live<'s> {
                 return Ok(());
             }
             Ok(pushed) => Some(pushed.text),
-            Err(RecvError::Lagged(mut missed)) => {
-                // What is kept is left out too: the lists that are read now have it.
-                if let Some(feed) = &mut self.feed {
-                    missed += feed.len() as u64;
-                    *feed = feed.resubscribe();
-                }
+            Err(RecvError::Lagged(missed)) => {
+                let missed = skip(&mut self.feed, missed);
                 self.miss(missed);
                 None
             }
@@ -177,6 +193,28 @@ impl<'s> Live<'s> {
                 None
             }
         };
+        self.pass_on(text).await
+    }
+
+    async fn push_unit(&mut self, pushed: Result<Pushed, RecvError>) -> Result<(), End> {
+        let text = match pushed {
+            Ok(pushed) => Some(pushed.text),
+            Err(RecvError::Lagged(missed)) => {
+                let missed = skip(&mut self.units, missed);
+                self.miss(missed);
+                None
+            }
+            Err(RecvError::Closed) => {
+                self.units = Some(self.state.desk.unit_hub().subscribe(self.caller().0.org.as_str()));
+                self.miss(0);
+                None
+            }
+        };
+        self.pass_on(text).await
+    }
+
+    /// Sends a push, or that some were missed, to a caller who still is who it was.
+    async fn pass_on(&mut self, text: Option<ByteString>) -> Result<(), End> {
         let asked = self.standing.ask_before_sending().await;
         if self.settle(asked)?.is_err() {
             self.miss(u64::from(text.is_some()));
@@ -232,6 +270,14 @@ async fn replaced(place: Option<&Place>) {
         Some(place) => place.is_taken().await,
         None => std::future::pending().await,
     }
+}
+
+/// Leaves out what is kept too, where pushes were missed: the lists that are read now have it. How many are left out.
+fn skip(feed: &mut Option<Receiver<Pushed>>, missed: u64) -> u64 {
+    let Some(feed) = feed else { return missed };
+    let kept = feed.len() as u64;
+    *feed = feed.resubscribe();
+    missed + kept
 }
 
 /// The next push; never, for who has not asked for any.
