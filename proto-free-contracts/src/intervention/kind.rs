@@ -27,6 +27,8 @@ impl InterventionType {
     pub const WAIVE_VIOLATION: &'static str = "waive_violation";
     /// Lets a parked unit go on.
     pub const RESUME: &'static str = "resume";
+    /// May a plan of madre's run? Resuming its unit of work approves it; madre runs it then.
+    pub const PLAN: &'static str = "plan";
     /// Ends a unit.
     pub const CANCEL: &'static str = "cancel";
     /// May a proposed action run? The type of a request that names none.

@@ -12,19 +12,20 @@ mod verdict;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use vx11_chassis::client::{CallError, ServiceClient};
 use vx11_chassis::{RequestContext, Shutdown};
 use vx11_contracts::chat::ChatStatus;
-use vx11_contracts::madre::intervention_of;
+use vx11_contracts::madre::{Plan, intervention_of};
 use vx11_contracts::operator::AddTurn;
 use vx11_contracts::time;
+use vx11_contracts::unit::{Transition, UnitStatus};
 use vx11_store::StoreError;
 
 use crate::plans::{Plans, Undone};
-use crate::store::{Claim, Pending, Step, Store};
+use crate::store::{Claim, Pending, Step, Store, StoredPlan};
 use desk::Desk;
 use verdict::{Verdict, verdict};
 
@@ -119,6 +120,7 @@ impl Approvals {
         let context = RequestContext::internal().with_correlation_id(&plan.correlation_id);
         match pending.step {
             Step::Open => {
+                self.desk.of(&plan.org_id).register(&request::unit(plan), &context).await?;
                 self.desk.of(&plan.org_id).open(&request::request(&pending.stored, Timestamp::now()), &context).await?;
                 self.store.advance_approval(&plan.plan_id, Step::Open, Step::Watch).await?;
             }
@@ -126,12 +128,25 @@ impl Approvals {
             Step::Redeem => self.redeem(pending, &context).await?,
             Step::Tell => {
                 self.desk.of(&plan.org_id).tell(&outcome(&pending), &context).await?;
+                self.end_unit(plan, &context).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Tell).await?;
             }
             Step::Close => {
                 let id = intervention_of(&plan.plan_id);
                 self.desk.of(&plan.org_id).cancel(&id, "the plan does not wait any more", &context).await?;
-                self.store.forget_approval(&plan.plan_id, Step::Close).await?;
+                if plan.status == ChatStatus::Running {
+                    // Its token lets it run, and asks nobody: what rules say of it comes too late.
+                    self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(None), &context).await?;
+                }
+                self.store.advance_approval(&plan.plan_id, Step::Close, Step::End).await?;
+                self.plans.news().notify_one();
+            }
+            Step::End if plan.status == ChatStatus::Running => {
+                self.store.defer_approval(&plan.plan_id, Step::End, after(LOOK_EVERY)).await?;
+            }
+            Step::End => {
+                self.end_unit(plan, &context).await?;
+                self.store.forget_approval(&plan.plan_id, Step::End).await?;
             }
             // Whoever runs it says when it has ended; if that died, the next start does.
             Step::Run => {}
@@ -164,6 +179,13 @@ impl Approvals {
             Some(Verdict::Over(undone)) => self.plans.end_undone(plan, Step::Watch, undone).await?,
             Some(Verdict::Foreign) => {
                 tracing::warn!(plan_id = plan.plan_id, "the plan's intervention is somebody else's");
+                let reason = "its intervention is somebody else's; the plan waits for its token alone";
+                let over = Transition {
+                    status: Some(UnitStatus::Failed),
+                    reason: Some(reason.to_owned()),
+                    ..Transition::default()
+                };
+                self.desk.of(&plan.org_id).report(&plan.plan_id, &over, context).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Watch).await?;
             }
         }
@@ -175,26 +197,59 @@ impl Approvals {
     async fn redeem(&self, pending: Pending, context: &RequestContext) -> Result<(), Trouble> {
         let plan = &pending.stored.plan;
         let decision = pending.decision.clone().unwrap_or_default();
-        let never = |result: &str| Undone { status: ChatStatus::Error, decision, result: result.to_owned() };
+        let never =
+            |result: &str| Undone { status: ChatStatus::Error, decision: decision.clone(), result: result.to_owned() };
         if pending.stored.expires_at <= time::now() {
             let undone = never("It was approved, but the operator could not be asked again in time; nothing was done.");
             return Ok(self.plans.end_undone(plan, Step::Redeem, undone).await?);
         }
         match self.verdict(&pending, context).await? {
             Some(Verdict::Approved { digest, .. }) => {
+                // Before the approval is used: a pilot may have ended the unit since, and rules may stop it.
+                if let Some(why) =
+                    self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(Some(&decision)), context).await?
+                {
+                    let undone = never(&format!("It was approved, but may not run: {why}; nothing was done."));
+                    return Ok(self.plans.end_undone(plan, Step::Redeem, undone).await?);
+                }
                 let id = intervention_of(&plan.plan_id);
                 if self.desk.of(&plan.org_id).redeem(&id, digest, context).await? {
-                    self.plans.run_approved(pending.stored).await?;
+                    self.carry_out(pending.stored, context).await?;
                 }
                 // Otherwise it changed in between, and is looked at again.
             }
-            Some(Verdict::Redeemed) => self.plans.run_approved(pending.stored).await?,
+            Some(Verdict::Redeemed) => self.carry_out(pending.stored, context).await?,
             Some(Verdict::Over(undone)) => self.plans.end_undone(plan, Step::Redeem, undone).await?,
             Some(Verdict::Open | Verdict::Foreign) | None => {
                 let undone =
                     never("It was approved, and the operator does not know of that any more; nothing was done.");
                 self.plans.end_undone(plan, Step::Redeem, undone).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Runs a plan whose approval is redeemed, as far as pilots let it.
+    async fn carry_out(&self, stored: StoredPlan, context: &RequestContext) -> Result<(), StoreError> {
+        let (desk, id, context) = (self.desk.of(&stored.plan.org_id), stored.plan.plan_id.clone(), context.clone());
+        let stopped = move || {
+            let (desk, id, context) = (desk.clone(), id.clone(), context.clone());
+            // It was approved: an operator that is away stops nothing.
+            let stopped = async move { desk.stopped(&id, &context).await.unwrap_or_default() };
+            stopped.boxed()
+        };
+        self.plans.run_approved(stored, &stopped).await
+    }
+
+    /// Says how a plan has ended, of which nothing more is to be decided. What was done in between, by hand or while the
+    /// operator was away, was begun as well; and a unit that has ended before stays so.
+    async fn end_unit(&self, plan: &Plan, context: &RequestContext) -> Result<(), CallError> {
+        let end = request::end(plan);
+        if self.desk.of(&plan.org_id).report(&plan.plan_id, &end, context).await?.is_some()
+            && plan.status == ChatStatus::Done
+        {
+            self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(None), context).await?;
+            self.desk.of(&plan.org_id).report(&plan.plan_id, &end, context).await?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -53,6 +55,9 @@ pub(crate) struct Undone {
     pub(crate) decision: String,
     pub(crate) result: String,
 }
+
+/// Asks why a plan that runs must not go on, where that is so.
+pub(crate) type Stopped = dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync;
 
 /// What the trail calls the two ways to let a plan run.
 const BY_TOKEN: &str = "plan_confirm";
@@ -136,15 +141,16 @@ impl Plans {
             return Err(PlanError::Lost);
         }
         self.news.notify_one();
-        Ok(self.carry_out(plan, &work, BY_TOKEN, correlation_id).await)
+        Ok(self.carry_out(plan, &work, BY_TOKEN, correlation_id, &|| ready(None).boxed()).await)
     }
 
     /// Runs a plan that is claimed for its approval, once that is redeemed. Of any number of callers one runs it.
-    pub(crate) async fn run_approved(&self, stored: StoredPlan) -> Result<(), StoreError> {
+    /// Before each command after the first it is asked whether it is `stopped`, and why.
+    pub(crate) async fn run_approved(&self, stored: StoredPlan, stopped: &Stopped) -> Result<(), StoreError> {
         let StoredPlan { plan, work, .. } = stored;
         if self.store.begin_approved_plan(&plan.plan_id).await? == Claim::Won {
             let correlation_id = plan.correlation_id.clone();
-            self.carry_out(plan, &work, BY_APPROVAL, &correlation_id).await;
+            self.carry_out(plan, &work, BY_APPROVAL, &correlation_id, stopped).await;
             self.news.notify_one();
         }
         Ok(())
@@ -165,8 +171,8 @@ impl Plans {
     }
 
     /// Runs what the caller has claimed, and records how it ended.
-    async fn carry_out(&self, mut plan: Plan, work: &Work, how: &str, correlation_id: &str) -> Plan {
-        let (status, result) = self.run(work, correlation_id).await;
+    async fn carry_out(&self, mut plan: Plan, work: &Work, how: &str, correlation_id: &str, stopped: &Stopped) -> Plan {
+        let (status, result) = self.run(work, correlation_id, stopped).await;
         (plan.status, plan.updated_at, plan.result) = (status, time::now(), Some(result.clone()));
         self.metrics.plan(plan.risk, status);
         tracing::info!(
@@ -228,11 +234,18 @@ impl Plans {
         Ok(())
     }
 
-    /// Does what is automatic, in order, up to the first failure; says what was not.
-    async fn run(&self, work: &Work, correlation_id: &str) -> (ChatStatus, String) {
+    /// Does what is automatic, in order, up to the first failure or until it is `stopped`; says what was not.
+    async fn run(&self, work: &Work, correlation_id: &str, stopped: &Stopped) -> (ChatStatus, String) {
         let mut results = Vec::new();
-        for command in &work.commands {
+        for (place, command) in work.commands.iter().enumerate() {
             let (action, service) = (command.action, command.service.as_str());
+            if place > 0
+                && let Some(why) = stopped().await
+            {
+                let action = action.as_str();
+                results.push(format!("{action} {service}, and what follows it in the plan: not done, because {why}."));
+                return (ChatStatus::Error, results.join(" "));
+            }
             match self.power.perform(action, service, "a confirmed plan", correlation_id).await {
                 Ok(()) if self.power.is_dry_run() => {
                     results.push(format!("{} {service}: dry run, nothing was really done.", action.as_str()));

@@ -70,6 +70,7 @@ async fn a_plan_is_cancelled_as_the_unit_of_work_that_it_is() {
     let body = json!({ "reason": "not today" });
     let cancelled = edge.post(&format!("/operator/api/pilot/cancel/{plan_id}"), &body).await;
     assert_eq!(cancelled.body["data"]["withdrawn"], json!([id]), "{}", cancelled.body);
+    assert_eq!(cancelled.body["data"]["unit"]["status"], "FAILED", "{}", cancelled.body);
     let plan = wait_until("the plan ends", async || {
         let plan = edge.get(&format!("/madre/plans/{plan_id}")).await.body;
         Some(plan).filter(|plan| plan["status"] != "WAITING")
@@ -81,6 +82,51 @@ async fn a_plan_is_cancelled_as_the_unit_of_work_that_it_is() {
         Some(detail.to_string()).filter(|detail| detail.contains("not today"))
     });
     assert!(detail.await.contains("nothing was done"));
+}
+
+/// A plan's unit of work, once it stands there.
+async fn unit_is(edge: &Caller, plan_id: &str, status: &str) -> Value {
+    wait_until("the unit stands there", async || {
+        let unit = edge.get(&format!("/operator/api/units/{plan_id}")).await.body["data"].clone();
+        (unit["status"] == status).then_some(unit)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_plan_is_listed_as_a_unit_of_work_and_resumed_as_one() {
+    let chain = Chain::start().expect("starts");
+    let edge = chain.edge();
+    let (plan_id, id, session) = waiting(&edge).await;
+    listed(&edge, &id).await;
+    let page = edge.get("/operator/api/units?status=PENDING&instance_id=madre").await;
+    let unit = &page.body["data"]["items"][0];
+    assert_eq!((&unit["uow_id"], &unit["data"]["session_id"]), (&json!(plan_id), &json!(session)), "{page:?}");
+    assert_eq!(unit["data"]["intervention_id"], json!(id));
+
+    let resume = format!("/operator/api/pilot/resume/{plan_id}");
+    let resumed = edge.post(&resume, &json!({ "reason": "after lunch" })).await;
+    assert_eq!((resumed.status, &resumed.body["data"]["uow_id"]), (200, &json!(plan_id)), "{resumed:?}");
+    let told = told(&edge, &session, &id).await;
+    assert_eq!((told.len(), &told[0]["status"]), (1, &json!("DONE")), "{told:?}");
+    let over = unit_is(&edge, &plan_id, "COMPLETED").await;
+    let steps: Vec<_> = over["history"].as_array().expect("events").iter().map(|event| &event["new_status"]).collect();
+    assert_eq!(steps, ["COMPLETED", "ACTIVE", "PENDING"], "{over}");
+    assert_eq!(edge.post(&resume, &json!({})).await.status, 409, "once");
+
+    // A rule of the organisation's holds for plans too.
+    let no_runs = json!({"guardian": {"type": "DIRECTIONAL_FILTER", "deny": [{"from": "*", "to": "run"}]}});
+    let put = edge.request(reqwest::Method::PUT, "/operator/api/guard-rules/no-runs").json(&no_runs);
+    assert_eq!(vx11_tests::send(put).await.expect("an answer").status, 200);
+    let (plan_id, id, _) = waiting(&edge).await;
+    let seen = listed(&edge, &id).await;
+    assert_eq!(approve(&edge, &id, &seen).await.status, 200);
+    let stopped = unit_is(&edge, &plan_id, "FAILED").await;
+    assert!(stopped["reason"].as_str().expect("a reason").contains("may not run"), "{stopped}");
+    let plan = edge.get(&format!("/madre/plans/{plan_id}")).await.body;
+    assert_eq!(plan["status"], "ERROR", "{plan}");
+    let unused = edge.get(&format!("/operator/api/interventions/{id}")).await.body;
+    assert_eq!(unused["data"]["status"], "APPROVED", "{unused}");
 }
 
 #[tokio::test]

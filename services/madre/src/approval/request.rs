@@ -2,16 +2,21 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::intervention::{
-    CreateAction, CreateIntervention, DESCRIPTION_CHARS, DecisionKind, OnTimeout, Priority, Role, TITLE_CHARS,
+    CreateAction, CreateIntervention, DESCRIPTION_CHARS, DecisionKind, InterventionType, OnTimeout, Priority,
+    REASON_CHARS, Role, TITLE_CHARS,
 };
 use vx11_contracts::madre::{Plan, Risk, intervention_of};
+use vx11_contracts::unit::{RegisterUnit, Transition, UnitStatus};
 
 use crate::engine::Work;
 use crate::store::StoredPlan;
 
-/// The type of madre's interventions.
-const KIND: &str = "plan";
+/// The instance that madre's units of work are of: a kill switch stops what runs of them.
+const INSTANCE: &str = "madre";
+/// What a plan's unit does when the plan runs.
+const RUN: &str = "run";
 /// How much sooner than its plan an intervention ends, so that what is approved in its last second can still run.
 const MARGIN_SECONDS: i64 = 5;
 
@@ -25,7 +30,7 @@ pub(super) fn request(stored: &StoredPlan, now: Timestamp) -> CreateIntervention
     CreateIntervention {
         request_id: Some(intervention_of(&plan.plan_id)),
         uow_id: Some(plan.plan_id.clone()),
-        intervention_type: KIND.parse().unwrap_or_default(),
+        intervention_type: InterventionType::PLAN.parse().unwrap_or_default(),
         priority,
         description: first(&plan.actions.join("\n"), DESCRIPTION_CHARS),
         context: context(plan),
@@ -36,6 +41,32 @@ pub(super) fn request(stored: &StoredPlan, now: Timestamp) -> CreateIntervention
         on_timeout: OnTimeout::Reject,
         ..CreateIntervention::new(title(plan))
     }
+}
+
+/// The plan as a unit of work, which waits until the plan runs.
+pub(super) fn unit(plan: &Plan) -> RegisterUnit {
+    let mut data = context(plan);
+    data.insert("intervention_id".to_owned(), intervention_of(&plan.plan_id).into());
+    RegisterUnit {
+        uow_id: Some(plan.plan_id.clone()),
+        instance_id: INSTANCE.to_owned(),
+        title: title(plan),
+        data,
+        rules: Vec::new(),
+    }
+}
+
+/// The plan is about to run.
+pub(super) fn begin(because: Option<&str>) -> Transition {
+    let reason = because.map(|because| first(because, REASON_CHARS));
+    Transition { step: Some(RUN.to_owned()), reason, ..Transition::default() }
+}
+
+/// The plan has ended.
+pub(super) fn end(plan: &Plan) -> Transition {
+    let status = if plan.status == ChatStatus::Done { UnitStatus::Completed } else { UnitStatus::Failed };
+    let reason = plan.result.as_deref().map(|result| first(result, REASON_CHARS));
+    Transition { status: Some(status), reason, ..Transition::default() }
 }
 
 fn title(plan: &Plan) -> String {

@@ -10,7 +10,8 @@ use super::plans::{self as plan_rows, Claim, PlanRow, StoredPlan};
 use super::schema::{plan_approvals as approvals, plans};
 use super::{Store, parse};
 
-/// What is to be done next; the migration explains the steps.
+/// What is to be done next; the migration explains the steps. The last one came later: a plan that nobody has to decide
+/// any more has its unit of work ended, once it has ended itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
@@ -20,6 +21,7 @@ pub(crate) enum Step {
     Run,
     Tell,
     Close,
+    End,
 }
 
 impl Step {
@@ -31,6 +33,7 @@ impl Step {
             Self::Run => "run",
             Self::Tell => "tell",
             Self::Close => "close",
+            Self::End => "end",
         }
     }
 }

@@ -44,6 +44,78 @@ async fn a_plan_that_waits_opens_an_intervention_that_says_what_it_would_do() {
 }
 
 #[tokio::test]
+async fn a_plan_is_a_unit_of_work_from_its_wait_to_its_end() {
+    let desk = Desk::start();
+    let home = home(&desk);
+    let madre = home.start().await;
+    let (approved, _) = madre.waiting("restart the switch").await;
+    desk.opened(&approved).await;
+    let unit = desk.unit(&approved).expect("it was registered before");
+    assert_eq!((&unit["status"], &unit["instance_id"]), (&json!("PENDING"), &json!("madre")), "{unit}");
+    assert_eq!(unit["data"]["session_id"], "s1");
+    assert_eq!(unit["data"]["intervention_id"], format!("plan:{approved}"));
+    assert!(desk.approve(&approved));
+    let over = desk.unit_is(&approved, "COMPLETED").await;
+    assert_eq!(over["reason"], "restart switch: done.");
+
+    let (rejected, _) = madre.waiting("restart the switch").await;
+    desk.opened(&rejected).await;
+    assert!(desk.decide(&rejected, "REJECTED", json!({ "reason": "not now" })));
+    desk.unit_is(&rejected, "FAILED").await;
+
+    let (by_hand, _) = madre.waiting("restart the switch").await;
+    desk.opened(&by_hand).await;
+    desk.end(&by_hand, "COMPLETED");
+    desk.unit_is(&by_hand, "COMPLETED").await;
+
+    let (confirmed, token) = madre.waiting("restart the switch").await;
+    desk.opened(&confirmed).await;
+    assert_eq!(madre.confirm(&confirmed, &token).await["status"], "DONE");
+    desk.unit_is(&confirmed, "COMPLETED").await;
+    eventually("nothing more is said about them", async || {
+        [&approved, &rejected, &by_hand, &confirmed].iter().all(|id| steps(&home, id).is_empty())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_pilot_or_a_rule_has_stopped_is_approved_for_nothing() {
+    let desk = Desk::start();
+    let home = home(&desk);
+    let madre = home.start().await;
+    for (n, status) in ["FAILED", "PAUSED"].into_iter().enumerate() {
+        let (plan_id, _) = madre.waiting("restart the switch").await;
+        desk.opened(&plan_id).await;
+        desk.move_unit(&plan_id, status);
+        assert!(desk.approve(&plan_id));
+        let over = ended(&madre, &plan_id).await;
+        let result = over["result"].as_str().expect("a text");
+        assert!(over["status"] == "ERROR" && result.contains(&format!("the unit is {status}")), "{over}");
+        eventually("the session is told", async || desk.turns().len() == n + 1).await;
+        desk.unit_is(&plan_id, "FAILED").await;
+        assert_eq!(desk.find(&plan_id).expect("there")["status"], "APPROVED", "it is not used for that");
+    }
+    assert!(home.driver.take_calls().is_empty() && desk.redeemed().is_empty());
+}
+
+#[tokio::test]
+async fn a_kill_switch_stops_a_plan_before_its_next_command() {
+    let desk = Desk::start();
+    let home = home(&desk);
+    let madre = home.start().await;
+    let (plan_id, _) = madre.waiting("stop the switch and restart mock-provider").await;
+    let opened = desk.opened(&plan_id).await;
+    assert_eq!(opened["action"]["args"]["commands"].as_array().expect("a list").len(), 2, "{opened}");
+    desk.kill_what_runs();
+    assert!(desk.approve(&plan_id));
+    let over = ended(&madre, &plan_id).await;
+    let result = over["result"].as_str().expect("a text");
+    assert!(over["status"] == "ERROR" && result.contains("its unit of work is PAUSED: runaway"), "{over}");
+    assert_eq!(home.driver.take_calls(), ["stop switch"], "and no more");
+    desk.unit_is(&plan_id, "FAILED").await;
+}
+
+#[tokio::test]
 async fn an_approval_runs_the_plan_once_and_the_session_is_told() {
     let desk = Desk::start();
     let home = home(&desk);

@@ -1,4 +1,4 @@
-//! An operator's desk that does what a test says.
+//! An operator's desk that does what a test says, and the units of work that it keeps.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -10,6 +10,7 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde_json::{Value, json};
 use vx11_contracts::intervention::{CreateIntervention, RedeemBody};
+use vx11_contracts::unit::{RegisterUnit, Transition};
 
 use crate::fixture::{TOKEN, eventually};
 
@@ -23,9 +24,11 @@ pub(crate) struct Desk {
 #[derive(Default)]
 struct Shared {
     requests: Mutex<BTreeMap<String, Value>>,
+    units: Mutex<BTreeMap<String, Value>>,
     turns: Mutex<Vec<Value>>,
     redeemed: Mutex<Vec<String>>,
     loses_answers: AtomicBool,
+    kills: AtomicBool,
 }
 
 impl Desk {
@@ -87,6 +90,30 @@ impl Desk {
         requests.get_mut(&format!("plan:{plan_id}")).expect("it is open")["status"] = json!(status);
     }
 
+    /// A plan's unit of work, where it is registered.
+    pub(crate) fn unit(&self, plan_id: &str) -> Option<Value> {
+        self.shared.units.lock().expect("no panic").get(plan_id).cloned()
+    }
+
+    /// Waits until a plan's unit stands there, and answers with it.
+    pub(crate) async fn unit_is(&self, plan_id: &str, status: &str) -> Value {
+        eventually("the unit stands there", async || self.unit(plan_id).is_some_and(|unit| unit["status"] == status))
+            .await;
+        self.unit(plan_id).expect("it is")
+    }
+
+    /// A pilot, or a rule, has moved a plan's unit.
+    pub(crate) fn move_unit(&self, plan_id: &str, status: &str) {
+        let mut units = self.shared.units.lock().expect("no panic");
+        let unit = units.get_mut(plan_id).expect("it is registered");
+        (unit["status"], unit["reason"]) = (json!(status), json!("ana has stopped it"));
+    }
+
+    /// A kill switch is thrown as soon as a plan runs.
+    pub(crate) fn kill_what_runs(&self) {
+        self.shared.kills.store(true, Ordering::SeqCst);
+    }
+
     /// What sessions were told.
     pub(crate) fn turns(&self) -> Vec<Value> {
         self.shared.turns.lock().expect("no panic").clone()
@@ -137,6 +164,33 @@ fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse 
             shared.turns.lock().expect("no panic").push(turn);
             ok(&json!({}))
         }
+        ("POST", ["units"]) => {
+            let asked: RegisterUnit = serde_json::from_slice(body).expect("a unit");
+            asked.validate().expect("acceptable");
+            let mut units = shared.units.lock().expect("no panic");
+            let id = asked.uow_id.clone().expect("an id");
+            if units.contains_key(&id) {
+                return HttpResponse::Conflict().json(json!({}));
+            }
+            let made = registered(&asked);
+            units.insert(id, made.clone());
+            ok(&made)
+        }
+        ("GET", ["units", id]) => {
+            let units = shared.units.lock().expect("no panic");
+            units.get(*id).map_or_else(|| HttpResponse::NotFound().json(json!({})), ok)
+        }
+        ("POST", ["units", id, "transitions"]) => {
+            let said: Transition = serde_json::from_slice(body).expect("a transition");
+            said.validate().expect("acceptable");
+            let mut units = shared.units.lock().expect("no panic");
+            let Some(unit) = units.get_mut(*id) else { return HttpResponse::NotFound().json(json!({})) };
+            let answer = reported(unit, &said);
+            if unit["status"] == "ACTIVE" && shared.kills.load(Ordering::SeqCst) {
+                (unit["status"], unit["reason"]) = (json!("PAUSED"), json!("runaway"));
+            }
+            answer
+        }
         ("POST", ["interventions"]) => {
             let asked: CreateIntervention = serde_json::from_slice(body).expect("a request");
             asked.validate().expect("acceptable");
@@ -167,6 +221,33 @@ fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse 
         }
         other => panic!("{other:?}"),
     }
+}
+
+fn registered(asked: &RegisterUnit) -> Value {
+    let mut made = serde_json::to_value(asked).expect("JSON");
+    let more = json!({
+        "org_id": "default", "status": "PENDING", "created_by": "service", "created_at": "", "heartbeat_at": "",
+        "data": asked.data, "rules": [], "passes": [], "version": 1,
+    });
+    made.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    made
+}
+
+/// As the operator decides it, where no rule says otherwise.
+fn reported(unit: &mut Value, said: &Transition) -> HttpResponse {
+    let to = said.status.map_or("ACTIVE", |status| status.as_str());
+    let from = unit["status"].as_str().expect("a status").to_owned();
+    if !matches!((from.as_str(), to), ("PENDING", "ACTIVE") | ("ACTIVE", "ACTIVE" | "COMPLETED"))
+        && (to != "FAILED" || matches!(from.as_str(), "COMPLETED" | "FAILED"))
+    {
+        let detail = format!("the unit is {from}");
+        let error = json!({"ok": false, "detail": detail, "error": {"code": "conflict"}, "correlation_id": "",
+            "timestamp": ""});
+        return HttpResponse::Conflict().json(error);
+    }
+    (unit["status"], unit["reason"]) = (json!(to), json!(said.reason));
+    let verdict = json!({"outcome": "allowed", "allowed": true, "reason": "", "metadata": {}});
+    HttpResponse::Ok().json(json!({"ok": true, "data": {"verdict": verdict, "unit": unit}, "timestamp": ""}))
 }
 
 fn redeem(shared: &Shared, id: &str, found: &mut Value, body: &RedeemBody) -> bool {

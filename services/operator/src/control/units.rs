@@ -307,25 +307,29 @@ fn piloted(
     let Some(unit) = row::held(conn, org, id)? else {
         return effect::unregistered(conn, org, id, action, actor, now);
     };
-    let asked_by = unit.parked.as_ref().and_then(|hold| hold.request_id.clone());
-    match (action, asked_by) {
-        (PilotAction::Resume { reason }, Some(request)) => resume(conn, org, &request, reason.clone(), actor, now),
-        _ => {
-            let change = act(&unit, action, &actor.subject, now)?;
-            let mut tally = Tally::default();
-            let done = carry_out(conn, vec![change], (actor, Withdraws::All), now, &mut tally)?;
-            tally.write(conn)?;
-            Ok(done)
+    if let PilotAction::Resume { reason } = action {
+        let asked_by = match unit.parked.as_ref().and_then(|hold| hold.request_id.clone()) {
+            None if unit.status == UnitStatus::Pending => effect::approval_of(conn, org, &unit)?,
+            asked_by => asked_by,
+        };
+        if let Some(request) = asked_by {
+            return resume(conn, org, &request, unit, reason.clone(), actor, now);
         }
     }
+    let change = act(&unit, action, &actor.subject, now)?;
+    let mut tally = Tally::default();
+    let done = carry_out(conn, vec![change], (actor, Withdraws::All), now, &mut tally)?;
+    tally.write(conn)?;
+    Ok(done)
 }
 
-/// Resumes a unit by approving the intervention that it is parked for, which does the rest: so that it is decided once,
-/// whichever way a pilot takes.
+/// Resumes `unit` by approving the intervention that it is parked for, or waits for, which does the rest: so that it is
+/// decided once, whichever way a pilot takes.
 fn resume(
     conn: &mut AnyConnection,
     org: &str,
     request: &str,
+    unit: Unit,
     reason: Option<String>,
     actor: &Actor,
     now: Timestamp,
@@ -334,5 +338,10 @@ fn resume(
     let body = DecisionBody { version: seen_at(&stored, now).version, args_digest: None, reason };
     let decided = interventions::decide_in(conn, org, request, &Command::Approve(body), actor, now)?;
     let mut changed = decided.map_err(|(refusal, _)| DecideError::from(refusal))?;
-    Ok(Done { moved: std::mem::take(&mut changed.units), opened: None, changed: vec![changed] })
+    let mut moved = std::mem::take(&mut changed.units);
+    if moved.is_empty() {
+        // A plan goes on when madre has heard of it.
+        moved.push(Moved { unit, events: Vec::new() });
+    }
+    Ok(Done { moved, opened: None, changed: vec![changed] })
 }

@@ -23,6 +23,7 @@ on_both!(
     a_unit_that_fails_takes_its_requests_with_it,
     what_is_not_registered_is_cancelled_by_its_requests,
     a_unit_is_cancelled_while_a_pilot_decides_about_it_and_neither_waits_for_the_other,
+    a_plan_that_waits_is_resumed_by_its_approval_alone,
     silence_is_swept_once_and_heartbeats_bring_back,
     an_organisations_rules_hold_for_every_unit,
     pages_hold_every_unit_once,
@@ -402,6 +403,37 @@ async fn a_unit_is_cancelled_while_a_pilot_decides_about_it_and_neither_waits_fo
     }
     let metrics = home.of("acme").metrics().await.expect("an answer");
     assert_eq!((metrics.total_interventions, metrics.pending_interventions), (12 * 8, 0));
+}
+
+async fn a_plan_that_waits_is_resumed_by_its_approval_alone(home: Home) {
+    home.registered("acme", "plan-1").await;
+    let resume = async |who: Actor| {
+        let action = PilotAction::Resume { reason: Some(reason()) };
+        home.units("acme").pilot("plan-1", action, who, after(12)).await
+    };
+    let asked = async |id: &str, kind: &str| {
+        home.asked_with(id, |create| {
+            create.intervention_type = kind.parse().expect("a type");
+            create.uow_id = Some("plan-1".to_owned());
+            create.required_role = Role::Admin;
+        })
+        .await;
+    };
+    asked("other", "approval").await;
+    let early = resume(admin("root")).await;
+    assert!(matches!(early, Err(UnitError::Refused(_))), "what else waits for an answer is not approved: {early:?}");
+    asked("plan:plan-1", "plan").await;
+    let too_low = resume(pilot("ann")).await;
+    assert!(matches!(too_low, Err(UnitError::Decision(_))), "{too_low:?}");
+    let done = resume(admin("root")).await.expect("resumed");
+    let unit = &done.moved[0];
+    assert_eq!((unit.unit.status, unit.events.len()), (UnitStatus::Pending, 0), "it begins when it is reported");
+    let request = found(&home.of("acme"), "plan:plan-1", after(13)).await.expect("it is there");
+    assert_eq!((request.status, request.decision.map(|it| it.by).as_deref()), (Status::Approved, Some("root")));
+    let again = resume(admin("root")).await;
+    assert!(matches!(again, Err(UnitError::Refused(_))), "once: {again:?}");
+    let (outcome, unit) = home.report("acme", "plan-1", "run").await.expect("begun");
+    assert_eq!((outcome, unit.status), (Outcome::Allowed, UnitStatus::Active));
 }
 
 async fn sweep(control: &Control, seconds: i64) -> usize {

@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 use jiff::Timestamp;
-use vx11_contracts::intervention::{CancelBody, Role, Status};
-use vx11_contracts::unit::UnitStatus;
+use vx11_contracts::intervention::{CancelBody, InterventionType, Role, Status};
+use vx11_contracts::unit::{Unit, UnitStatus};
 use vx11_store::AnyConnection;
 
 use super::super::counts::Tally;
@@ -125,6 +125,24 @@ pub(super) fn unregistered(
     let changed = withdraw(conn, (org, id), (by, Withdraws::All), (&reason, now), &mut tally)?;
     tally.write(conn)?;
     if changed.is_empty() { Err(UnitError::NotFound) } else { Ok(Done { changed, ..Done::default() }) }
+}
+
+/// What a unit that has not begun waits for: the approval of the plan that it is, which whoever registered it asked for.
+pub(super) fn approval_of(conn: &mut AnyConnection, org: &str, unit: &Unit) -> Result<Option<String>, UnitError> {
+    use requests::dsl;
+    let open = requests::table
+        .filter(dsl::org_id.eq(org))
+        .filter(dsl::uow_id.eq(&unit.uow_id))
+        .filter(dsl::intervention_type.eq(InterventionType::PLAN))
+        .filter(dsl::status.eq_any([Status::Pending.as_str(), Status::InProgress.as_str()]));
+    let ids: Vec<String> = open.order(dsl::request_id).limit(WITHDRAWN).select(dsl::request_id).load(conn)?;
+    for id in ids {
+        let asked = interventions::find(conn, org, &id)?;
+        if asked.is_some_and(|asked| asked.created_by == unit.created_by) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 fn withdraw(
