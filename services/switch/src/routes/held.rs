@@ -79,8 +79,8 @@ pub(super) type GoOn = Box<dyn FnOnce(Pass) -> LocalBoxFuture<'static, Result<Ht
 /// The rule that holds a request, which may have a `pass` already.
 ///
 /// # Errors
-/// When it cannot be read; or its approval does not suffice: an edit has made something of it that needs a higher role,
-/// or the rules in force by now leave it to one.
+/// When it cannot be read; or its approval does not suffice: an edit has made something of it, or the rules in force by
+/// now, that is not for those who approved it to decide.
 pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) -> Result<Option<Arc<Rule>>, ApiError> {
     let Touched { gateway, http, request, targets, tag, content } = touched;
     let caller = Caller::of(http);
@@ -96,20 +96,18 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
         content: *content,
     };
     let Some(rule) = rules.find(&asker)? else { return Ok(None) };
-    match pass {
-        None => Ok(Some(rule.clone())),
-        Some(pass) if rule.terms.required_role > pass.ticket.role() => {
-            let became = if pass.edited.is_some() { "was edited into" } else { "was approved as" };
-            let detail = format!(
-                "{} {became} a request that the rule `{}` leaves to the role {}",
-                pass.ticket.id(),
-                rule.name,
-                rule.terms.required_role
-            );
-            Err(ApiError::new(ErrorCode::HeldRejected, detail))
-        }
-        Some(_) => Ok(None),
-    }
+    let Some(pass) = pass else { return Ok(Some(rule.clone())) };
+    let to_whom = if rule.terms.required_role > pass.ticket.role() {
+        format!("the role {}", rule.terms.required_role)
+    } else if asking::deciding_org(rule, http) != asking::deciding_org(&pass.rule, http) {
+        "other pilots".to_owned()
+    } else {
+        return Ok(None);
+    };
+    let became = if pass.edited.is_some() { "was edited into" } else { "was approved as" };
+    let (id, rule) = (pass.ticket.id(), &rule.name);
+    let detail = format!("{id} {became} a request that the rule `{rule}` leaves to {to_whom}");
+    Err(ApiError::new(ErrorCode::HeldRejected, detail))
 }
 
 /// The gateway in force, for a request whose key is still good.

@@ -71,8 +71,8 @@ pub(crate) struct Terms {
     pub(crate) decided_by: DecidedBy,
 }
 
-/// Whose pilots decide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whose pilots decide; those whose word counts for more stand first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DecidedBy {
     /// The platform's.
     #[default]
@@ -100,7 +100,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) content: &'a dyn Fn() -> Result<Content, BadRequest>,
 }
 
-/// All rules, those that need the highest role first.
+/// All rules, the platform's own first, and of these and the others those that need the highest role: a request that
+/// meets a rule which its own organisation decides by gets round none that the platform decides by.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules(Vec<Arc<Rule>>);
 
@@ -108,7 +109,7 @@ impl Rules {
     /// These, of which those for one role stay in their order; `None` where there are none.
     pub(crate) fn new(rules: Vec<Rule>) -> Option<Self> {
         let mut rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.terms.required_role));
+        rules.sort_by_key(|rule| (rule.terms.decided_by, std::cmp::Reverse(rule.terms.required_role)));
         Some(Self(rules)).filter(|rules| !rules.0.is_empty())
     }
 

@@ -1,16 +1,18 @@
 //! How a person is asked: who asks, what is shown, and by which intervention.
 
+use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
 use serde_json::Map;
 use vx11_chassis::client::CallError;
 use vx11_chassis::{ApiError, header_names};
 use vx11_contracts::ErrorCode;
+use vx11_contracts::identity::OrgId;
 use vx11_resilience::RetryAfter;
 
 use super::pass::away;
 use super::{Shape, Stay, header};
 use crate::accounts::Caller;
-use crate::domain::hold::{Asked, DecidedBy, Unshowable, fingerprint, show};
+use crate::domain::hold::{Asked, DecidedBy, Rule, Unshowable, fingerprint, show};
 use crate::hold::{Ended, Question, Refused, Ticket};
 
 /// Names a request that is one, however often it is sent.
@@ -76,13 +78,7 @@ impl Stay {
                 format!("the rule `{}` holds it, and what is new in it is too large to show a person", self.rule.name);
             self.refuse(Ended::Refused, ApiError::new(ErrorCode::PayloadTooLarge, detail))
         })?;
-        let org = match self.rule.terms.decided_by {
-            DecidedBy::Platform => None,
-            DecidedBy::Caller => {
-                let caller = Caller::of(&self.http);
-                caller.org(|| header(&self.http, &header_names::ORG)).and_then(|org| org.parse().ok())
-            }
-        };
+        let org = deciding_org(&self.rule, &self.http);
         Ok(Question { asked, shown, path, model: self.model.clone(), org })
     }
 
@@ -103,6 +99,14 @@ impl Stay {
             (Shape::Switch, Ended::Refused) => ApiError::new(ErrorCode::HoldUnavailable, error.detail()),
             _ => error,
         }
+    }
+}
+
+/// The organisation whose pilots decide by `rule` on a request of this caller; the platform's where it is none.
+pub(super) fn deciding_org(rule: &Rule, http: &HttpRequest) -> Option<OrgId> {
+    match rule.terms.decided_by {
+        DecidedBy::Platform => None,
+        DecidedBy::Caller => Caller::of(http).org(|| header(http, &header_names::ORG)).and_then(|org| org.parse().ok()),
     }
 }
 

@@ -47,6 +47,30 @@ async fn an_edit_makes_nothing_of_a_request_that_a_higher_role_decides() {
 }
 
 #[tokio::test]
+async fn pilots_of_a_tenant_edit_nothing_past_the_platforms() {
+    let (provider, desk) = (well().await, Desk::open());
+    let rules = "[[switch.holds]]\nname = \"own\"\npattern = \"pay\"\nrequired_role = \"ADMIN\"\ndecided_by = \"caller\"\n\
+                 [[switch.holds]]\nname = \"platforms\"\npattern = \"wire\"\n";
+    let app = app(&provider, &desk, rules).await;
+    let by = |text: &str| {
+        let request = app.stranger("/v1/chat/completions").bearer_auth("sk-alice");
+        tokio::spawn(Answer::of(request.body(body("m", text).to_string())))
+    };
+    let asking = by("pay");
+    let id = desk.asked(0).await;
+    assert_eq!((desk.org(&id), &desk.request(&id)["required_role"]), ("acme".to_owned(), &json!("ADMIN")));
+    desk.edit(&id, |args| args["messages"][0]["content"] = json!("wire it"));
+    assert_eq!(asking.await.unwrap().refusal(), (403, "held_rejected".to_owned()));
+    assert!(provider.requests().is_empty());
+
+    let asking = by("pay, and wire it");
+    let id = desk.asked(1).await;
+    assert_eq!((desk.org(&id), &desk.request(&id)["context"]["hold"]["rule"]), (String::new(), &json!("platforms")));
+    desk.approve(&id);
+    assert_eq!(asking.await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn an_edit_that_is_no_request_is_refused_as_one() {
     let (provider, desk) = (well().await, Desk::open());
     let app = app(&provider, &desk, PAY).await;

@@ -112,3 +112,13 @@ fn of_several_rules_the_one_that_needs_the_highest_role_counts() {
     let [first, _, last] = <[Rule; 3]>::try_from(rules).expect("three");
     assert_eq!(met(vec![first, last], &json!({})).0.as_deref(), Some("first"));
 }
+
+#[test]
+fn no_rule_of_a_tenants_own_pilots_hides_one_of_the_platforms() {
+    let mut own = rule("own", When { tools: names(&["decoy"]), ..When::default() });
+    own.terms = Terms { decided_by: DecidedBy::Caller, ..terms(Role::Admin) };
+    let platforms = rule("platforms", When { models: names(&["fast"]), ..When::default() });
+    let decoy = json!({"tools": [{"type": "function", "function": {"name": "decoy"}}]});
+    assert_eq!(met(vec![own.clone(), platforms], &decoy).0.as_deref(), Some("platforms"));
+    assert_eq!(met(vec![own], &decoy).0.as_deref(), Some("own"));
+}
