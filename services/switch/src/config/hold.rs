@@ -105,13 +105,17 @@ pub enum DecidedByConfig {
 pub struct HoldLimitsConfig {
     /// Callers that wait at a time. One more is answered 202 at once, and with a stream 503. Default 256.
     pub waiting: usize,
+    /// The same of one caller. Default 64.
+    pub waiting_per_caller: usize,
+    /// Bytes that the bodies of all that wait may have together. Default 128 MiB.
+    pub waiting_bytes: usize,
     /// Requests that one caller may have held in each minute. Default 60.
     pub opened_per_minute: u32,
 }
 
 impl Default for HoldLimitsConfig {
     fn default() -> Self {
-        Self { waiting: 256, opened_per_minute: 60 }
+        Self { waiting: 256, waiting_per_caller: 64, waiting_bytes: 128 * 1024 * 1024, opened_per_minute: 60 }
     }
 }
 

@@ -1,11 +1,9 @@
 //! The operator's desk, where people decide, and how many callers may wait before it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vx11_chassis::client::{CallError, ServiceClient};
 use vx11_chassis::config::Common;
 use vx11_chassis::{RequestContext, Shutdown};
@@ -15,7 +13,8 @@ use vx11_contracts::intervention::{CancelBody, CreateIntervention, Intervention,
 use vx11_contracts::operator::Envelope;
 use vx11_resilience::{RetryAfter, SlidingWindow, SlidingWindowConfig};
 
-use super::metrics::{HoldMetrics, Waiting};
+use super::metrics::HoldMetrics;
+use super::places::{Place, Places};
 use crate::config::HoldLimitsConfig;
 
 /// Longest wait for a connection to the operator.
@@ -30,17 +29,10 @@ const INTERVENTIONS: &str = "/operator/api/interventions";
 #[derive(Debug)]
 pub(crate) struct Desk {
     operator: ServiceClient,
-    places: Arc<Semaphore>,
+    places: Places,
     opened: SlidingWindow,
     pub(crate) metrics: HoldMetrics,
     pub(crate) shutdown: Shutdown,
-}
-
-/// A place among those that wait.
-#[derive(Debug)]
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
-    _waiting: Waiting,
 }
 
 /// Why an intervention was not opened.
@@ -65,19 +57,12 @@ impl Desk {
     ) -> anyhow::Result<Self> {
         let operator = ServiceClient::new("operator", &common.urls.operator, common.token.as_ref(), CONNECT_LIMIT)?;
         let per_minute = SlidingWindowConfig { limit: limits.opened_per_minute, ..SlidingWindowConfig::default() };
-        Ok(Self {
-            operator,
-            places: Arc::new(Semaphore::new(limits.waiting.min(Semaphore::MAX_PERMITS))),
-            opened: SlidingWindow::new(per_minute),
-            metrics,
-            shutdown,
-        })
+        Ok(Self { operator, places: Places::new(&limits), opened: SlidingWindow::new(per_minute), metrics, shutdown })
     }
 
-    /// A place among those that wait, where there is one.
-    pub(crate) fn place(&self) -> Option<Place> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place { _permit: permit, _waiting: self.metrics.wait() })
+    /// A place among those that wait for a request of `caller` that keeps so many `bytes`, where there is one.
+    pub(crate) fn place(&self, caller: &str, bytes: usize) -> Option<Place> {
+        self.places.take(caller, bytes, &self.metrics)
     }
 
     /// Counts an intervention that `caller` has opened.

@@ -16,7 +16,7 @@ use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse, SwitchFrame}
 
 use super::arrange::{Said, arrange};
 use super::billing::{open_bill, payer};
-use super::held::{self, Pass, Shape, Stay, Touched};
+use super::held::{self, Holding, Pass, Shape, Stay, Touched};
 use super::targets::priced;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
@@ -83,10 +83,10 @@ impl Asked {
     async fn serve(self) -> Result<HttpResponse, ApiError> {
         match answer(&self, None).await? {
             Outcome::Answered(response) => Ok(response),
-            Outcome::Held(stay) => {
+            Outcome::Held(holding) => {
                 let go_on = move |pass| Box::pin(self.go_on(pass)) as LocalBoxFuture<'static, _>;
                 // In a box: who is not held carries nothing of it.
-                Box::pin(held::serve(*stay, Box::new(go_on))).await
+                Box::pin(held::serve(*holding, Box::new(go_on))).await
             }
         }
     }
@@ -121,7 +121,7 @@ impl Asked {
         pass: Option<&Pass>,
         request: &ChatRequest,
         targets: &[Target],
-    ) -> Result<Option<Box<Stay>>, ApiError> {
+    ) -> Result<Option<Box<Holding>>, ApiError> {
         let Self { gateway, context, chat, http, wishes, .. } = self;
         let touched = Touched {
             gateway,
@@ -140,11 +140,12 @@ impl Asked {
             }
             _ => Map::new(),
         };
-        Ok(Some(Box::new(Stay {
+        let stay = Stay {
             rule,
             shape: Shape::Switch,
             stream: chat.stream,
-            body,
+            said_stream: body.get("stream").cloned(),
+            bytes: request.bytes(),
             beside: Vec::new(),
             pinned: pinned_provider(http).map(str::to_owned),
             model: request.model.clone(),
@@ -153,7 +154,8 @@ impl Asked {
             http: http.clone(),
             desk: gateway.shared.desk.clone(),
             ping_interval: gateway.shared.ping_interval,
-        })))
+        };
+        Ok(Some(Box::new(Holding { stay, body })))
     }
 }
 
@@ -161,7 +163,7 @@ impl Asked {
 enum Outcome {
     Answered(HttpResponse),
     /// A person looks at it first.
-    Held(Box<Stay>),
+    Held(Box<Holding>),
 }
 
 /// Checks what the types do not.
@@ -195,9 +197,9 @@ async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiEr
     let targets = arrange(gateway, http, model, pinned, targets, said);
     let targets: &[Target] = &priced(gateway, &payer(gateway, http).await?, targets)?;
     if let Some(rules) = &gateway.shared.holds
-        && let Some(stay) = asked.held(rules, pass.as_deref(), &request, targets)?
+        && let Some(holding) = asked.held(rules, pass.as_deref(), &request, targets)?
     {
-        return Ok(Outcome::Held(stay));
+        return Ok(Outcome::Held(holding));
     }
     // A conversation is between its two sides, and operator repeats what it means to repeat.
     let passage = &Passage::bypass();

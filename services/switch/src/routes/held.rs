@@ -26,7 +26,7 @@ use crate::domain::request::{BadRequest, ChatRequest};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::Gateway;
-use crate::hold::{Decided, Desk, Ended, Ticket};
+use crate::hold::{Decided, Desk, Ended, Place, Ticket};
 pub(super) use pass::Pass;
 use pass::used;
 
@@ -55,13 +55,22 @@ pub(super) enum Shape {
     Switch,
 }
 
+/// A request that a rule holds, and what is asked, as the gateway understands it.
+pub(super) struct Holding {
+    pub(super) stay: Stay,
+    /// Read, it is many times as large as its text: it is dropped before the wait.
+    pub(super) body: Map<String, Value>,
+}
+
 /// A request that a rule holds.
 pub(super) struct Stay {
     pub(super) rule: Arc<Rule>,
     pub(super) shape: Shape,
     pub(super) stream: bool,
-    /// What is asked, as the gateway understands it.
-    pub(super) body: Map<String, Value>,
+    /// The same as its body says it.
+    pub(super) said_stream: Option<Value>,
+    /// Bytes that its body keeps while it waits.
+    pub(super) bytes: usize,
     /// What else is asked.
     pub(super) beside: Vec<String>,
     pub(super) pinned: Option<String>,
@@ -127,26 +136,30 @@ pub(super) async fn current_gateway(http: &HttpRequest) -> Result<Gateway, ApiEr
 ///
 /// # Errors
 /// When nobody can be asked, or it is not approved.
-pub(super) async fn serve(stay: Stay, go_on: GoOn) -> Result<HttpResponse, ApiError> {
+pub(super) async fn serve(Holding { stay, body }: Holding, go_on: GoOn) -> Result<HttpResponse, ApiError> {
     let preference =
         Preference::read(stay.http.headers().get_all(header_names::PREFER).filter_map(|v| v.to_str().ok()));
-    let mut until = stay.waits_until(preference);
-    let place = if until > Instant::now() { stay.desk.place() } else { None };
-    if place.is_none() {
-        if until > Instant::now() && stay.stream && !preference.is_async {
-            let detail = "as many requests wait for a person as may; `Prefer: respond-async` waits elsewhere";
-            let error = ApiError::new(ErrorCode::HoldUnavailable, detail).with_retry_after(COME_AGAIN);
-            return Err(stay.refuse(Ended::Unavailable, error));
-        }
-        until = Instant::now();
+    let until = stay.waits_until(preference);
+    let question = stay.question(body)?;
+    let caller = question.asked.caller.clone();
+    let earlier = stay.comes_back_to()?;
+    let mut place = None;
+    if earlier.is_none() && !stay.is_named() {
+        // Nobody is asked for a stream that cannot wait and would not come back.
+        place = stay.place(&caller, preference, until).map_err(|full| stay.refuse(Ended::Unavailable, full))?;
     }
-    let mut ticket = stay.ticket().await?;
+    let mut ticket = match earlier {
+        Some(id) => stay.come_back(question, &id).await?,
+        None => stay.open(question).await?,
+    };
+    // Who comes back may be answered at once, and needs no place for that.
+    let mut decided = ticket.decided(Instant::now()).await;
+    if decided == Decided::Pending && place.is_none() {
+        place = stay.place(&caller, preference, until).inspect_err(|_| ticket.ended(Ended::Unavailable))?;
+    }
     if place.is_none() || preference.is_async {
         ticket.stay();
     }
-    let applied = preference.applied();
-    // Who comes back may be answered at once.
-    let mut decided = ticket.decided(Instant::now()).await;
     if decided == Decided::Pending && place.is_some() {
         if stay.stream {
             return Ok(stream::respond(stay, ticket, until, place, go_on));
@@ -159,7 +172,7 @@ pub(super) async fn serve(stay: Stay, go_on: GoOn) -> Result<HttpResponse, ApiEr
         if stay.shape == Shape::Switch && stay.stream {
             return Ok(stream::held_frame(&held));
         }
-        return Ok(accepted(&held, applied.as_deref()));
+        return Ok(accepted(&held, preference.applied().as_deref()));
     }
     stay.conclude(ticket, decided, go_on).await
 }
@@ -174,6 +187,22 @@ impl Stay {
             wait = wait.min(deadline.remaining().saturating_sub(SPARE));
         }
         Instant::now() + wait
+    }
+
+    /// Its place among those that wait `until` then; `None` where it is answered 202 at once.
+    ///
+    /// # Errors
+    /// When there is none for a stream, which is not answered 202 unless that is preferred.
+    fn place(&self, caller: &str, preference: Preference, until: Instant) -> Result<Option<Place>, ApiError> {
+        if until <= Instant::now() {
+            return Ok(None);
+        }
+        let place = self.desk.place(caller, self.bytes);
+        if place.is_none() && self.stream && !preference.is_async {
+            let detail = "as many requests wait for a person as may; `Prefer: respond-async` waits elsewhere";
+            return Err(ApiError::new(ErrorCode::HoldUnavailable, detail).with_retry_after(COME_AGAIN));
+        }
+        Ok(place)
     }
 
     /// What the caller is told while nobody has decided.
@@ -203,7 +232,7 @@ impl Stay {
         let id = ticket.id().to_owned();
         let (ended, error) = match decided {
             Decided::Approved(args) => {
-                let edited = args.map(|args| Bytes::from(edited_body(args, &self.body)));
+                let edited = args.map(|args| Bytes::from(edited_body(args, self.said_stream.as_ref())));
                 let pass = Pass { ticket, rule: self.rule, edited, wishes: self.wishes };
                 let mut response = go_on(pass).await?;
                 if let Ok(id) = HeaderValue::from_str(&id) {

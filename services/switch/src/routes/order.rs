@@ -17,7 +17,7 @@ use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::Usage;
 
 use super::billing::open_bill;
-use super::held::{self, Pass, Shape, Stay, Touched};
+use super::held::{self, Holding, Pass, Shape, Stay, Touched};
 use super::way::{Way, pinned_provider};
 use super::{events, passage, refusal, targets, wishes};
 use crate::accounts::Bill;
@@ -54,7 +54,7 @@ pub(super) enum Stop {
 
 /// An arrival that waits for a person.
 pub(super) struct Waiting {
-    stay: Stay,
+    holding: Holding,
     arrival: Arrival,
 }
 
@@ -109,10 +109,10 @@ impl Arrival {
             Ok(response) => Ok(response),
             Err(Stop::Refused(error)) => Err(error),
             Err(Stop::Held(waiting)) => {
-                let Waiting { stay, arrival } = *waiting;
+                let Waiting { holding, arrival } = *waiting;
                 let go_on = move |pass| Box::pin(arrival.go_on(pass, answer)) as LocalBoxFuture<'static, _>;
                 // In a box: who is not held carries nothing of it.
-                Box::pin(held::serve(stay, Box::new(go_on))).await
+                Box::pin(held::serve(holding, Box::new(go_on))).await
             }
         }
     }
@@ -140,9 +140,9 @@ impl Arrival {
         let wishes = self.wishes(&mut request)?;
         let targets = targets::find(&self.gateway, &self.http, &request)?;
         if let Some(rules) = &self.gateway.shared.holds
-            && let Some(stay) = self.held(rules, &request, &targets, &wishes)?
+            && let Some(holding) = self.held(rules, &request, &targets, &wishes)?
         {
-            return Err(Stop::Held(Box::new(Waiting { stay, arrival: self })));
+            return Err(Stop::Held(Box::new(Waiting { holding, arrival: self })));
         }
         Ok(self.place(request, targets, wishes).await?)
     }
@@ -192,7 +192,7 @@ impl Arrival {
         request: &ChatRequest,
         targets: &[Target],
         wishes: &Wishes,
-    ) -> Result<Option<Stay>, ApiError> {
+    ) -> Result<Option<Holding>, ApiError> {
         let touched = Touched {
             gateway: &self.gateway,
             http: &self.http,
@@ -211,11 +211,12 @@ impl Arrival {
         };
         let beside = request.headers.iter().map(|(name, said)| format!("{name}: {said}")).collect();
         let pinned = pinned_provider(&self.http).map(str::to_owned);
-        Ok(Some(Stay {
+        let stay = Stay {
             rule,
             shape,
             stream: request.stream,
-            body,
+            said_stream: body.get("stream").cloned(),
+            bytes: self.body.len(),
             beside,
             pinned,
             model: request.model.clone(),
@@ -224,7 +225,8 @@ impl Arrival {
             http: self.http.clone(),
             desk: self.gateway.shared.desk.clone(),
             ping_interval: self.gateway.shared.ping_interval,
-        }))
+        };
+        Ok(Some(Holding { stay, body }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use vx11_chassis::client::CallError;
 use vx11_chassis::{ApiError, header_names};
 use vx11_contracts::ErrorCode;
@@ -32,15 +32,31 @@ impl Stay {
         }
     }
 
-    /// Asks a person, or comes back to what was asked before.
-    pub(super) async fn ticket(&self) -> Result<Ticket, ApiError> {
-        let question = self.question()?;
+    /// The intervention that the caller comes back to, where it names one.
+    ///
+    /// # Errors
+    /// When it can be none.
+    pub(super) fn comes_back_to(&self) -> Result<Option<String>, ApiError> {
+        let Some(id) = self.http.headers().get(header_names::INTERVENTION) else { return Ok(None) };
+        let id = id.to_str().ok().filter(|id| is_id(id)).ok_or_else(|| self.unknown())?;
+        Ok(Some(id.to_owned()))
+    }
+
+    /// Whether it is the same request however often it is sent.
+    pub(super) fn is_named(&self) -> bool {
+        self.http.headers().contains_key(IDEMPOTENCY_KEY)
+    }
+
+    /// Comes back to what was asked before.
+    pub(super) async fn come_back(&self, question: Question, id: &str) -> Result<Ticket, ApiError> {
         let (desk, rule, context) = (self.desk.clone(), self.rule.clone(), self.context.clone());
-        if let Some(id) = self.http.headers().get(header_names::INTERVENTION) {
-            let id = id.to_str().ok().filter(|id| is_id(id)).ok_or_else(|| self.unknown())?;
-            let found = Ticket::come_back(desk, rule, question, id, context).await;
-            return found.map_err(|error| self.away(error))?.ok_or_else(|| self.unknown());
-        }
+        let found = Ticket::come_back(desk, rule, question, id, context).await;
+        found.map_err(|error| self.away(error))?.ok_or_else(|| self.unknown())
+    }
+
+    /// Asks a person.
+    pub(super) async fn open(&self, question: Question) -> Result<Ticket, ApiError> {
+        let (desk, rule, context) = (self.desk.clone(), self.rule.clone(), self.context.clone());
         self.desk.count_opened(&question.asked.caller).map_err(|RetryAfter(wait)| {
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
             self.refuse(Ended::Refused, ApiError::rate_limited(seconds, "too many requests of this caller are held"))
@@ -63,17 +79,21 @@ impl Stay {
         }
     }
 
-    fn question(&self) -> Result<Question, ApiError> {
+    /// What a person is asked of the request with this `body`.
+    ///
+    /// # Errors
+    /// When nobody could read it.
+    pub(super) fn question(&self, body: Map<String, Value>) -> Result<Question, ApiError> {
         let caller = self.caller();
         let path = self.http.path().to_owned();
         let mut beside = vec![caller.as_str(), path.as_str(), self.pinned.as_deref().unwrap_or_default()];
         beside.extend(self.beside.iter().map(String::as_str));
         let asked = Asked {
-            fingerprint: fingerprint(&beside, &self.body),
+            fingerprint: fingerprint(&beside, &body),
             role: self.rule.terms.required_role,
             caller: caller.clone(),
         };
-        let shown = show(&self.body).map_err(|Unshowable| {
+        let shown = show(&body).map_err(|Unshowable| {
             let detail =
                 format!("the rule `{}` holds it, and what is new in it is too large to show a person", self.rule.name);
             self.refuse(Ended::Refused, ApiError::new(ErrorCode::PayloadTooLarge, detail))

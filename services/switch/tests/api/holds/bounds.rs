@@ -104,6 +104,50 @@ async fn so_many_wait_and_the_next_one_comes_back() {
 }
 
 #[tokio::test]
+async fn one_caller_does_not_take_all_places_and_who_is_approved_needs_none() {
+    let (provider, desk) = (well().await, Desk::open());
+    let rules = format!("{PAY}[switch.hold_limits]\nwaiting = 2\nwaiting_per_caller = 1\n");
+    let app = app(&provider, &desk, &rules).await;
+    let by = |secret: &str, stream: bool| {
+        let mut body = body("m", "pay");
+        body["stream"] = json!(stream);
+        app.stranger("/v1/chat/completions").bearer_auth(secret).body(body.to_string())
+    };
+    let first = tokio::spawn(Answer::of(by("sk-alice", false)));
+    desk.asked(0).await;
+    app.wait_for_metric("vx11_held_requests_waiting", 1.0).await;
+    assert_eq!(Answer::of(by("sk-alice", true)).await.refusal(), (503, "hold_unavailable".to_owned()));
+    let second = tokio::spawn(Answer::of(by("sk-bob", false)));
+    desk.asked(1).await;
+    app.wait_for_metric("vx11_held_requests_waiting", 2.0).await;
+
+    let later = Answer::of(by("sk-alice", true).header("prefer", "respond-async")).await;
+    assert_eq!(later.status, 202);
+    let id = desk.asked(2).await;
+    let back = || by("sk-alice", true).header("x-vx11-intervention", &id);
+    assert_eq!(Answer::of(back()).await.refusal(), (503, "hold_unavailable".to_owned()), "it would wait");
+    desk.reject(&id, "no");
+    assert_eq!(Answer::of(back()).await.refusal(), (403, "held_rejected".to_owned()));
+    assert_eq!(app.metric("vx11_held_requests_waiting").await, 2.0);
+    first.abort();
+    second.abort();
+}
+
+#[tokio::test]
+async fn what_waits_keeps_so_many_bytes() {
+    let (provider, desk) = (well().await, Desk::open());
+    let rules = format!("{PAY}[switch.hold_limits]\nwaiting_bytes = 1050\n");
+    let app = app(&provider, &desk, &rules).await;
+    let large = body("m", &"pay ".repeat(240));
+    let first = tokio::spawn(Answer::of(ask(&app, &large)));
+    let id = desk.asked(0).await;
+    app.wait_for_metric("vx11_held_requests_waiting", 1.0).await;
+    assert_eq!(Answer::of(ask(&app, &body("m", "pay"))).await.status, 202, "there is a place, and no room");
+    desk.approve(&id);
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn a_request_that_waits_takes_no_place_at_its_provider() {
     let provider = Fake::always(silent()).await;
     let desk = Desk::open();
