@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
 use vx11_chassis::RequestContext;
 use vx11_contracts::chat::Usage;
@@ -43,7 +44,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::routing::{Routes, Target};
 use crate::domain::strategy::Asker;
 use crate::domain::wishes::Wishes;
-use crate::hold::Desk;
+use crate::hold::{Approval, Desk};
 use crate::metrics::Metrics;
 use crate::providers::{Form, Limits, ModelLive, Registry};
 use crate::replicas::Replicas;
@@ -135,6 +136,8 @@ pub(crate) struct Call<'a> {
     pub(crate) bill: &'a Bill,
     /// Its dealings with the cache.
     pub(crate) passage: &'a Passage,
+    /// A person's, which is taken before anybody is asked; none where no rule holds the request.
+    pub(crate) approval: Option<&'a Approval>,
 }
 
 impl Call<'_> {
@@ -210,6 +213,9 @@ impl Gateway {
             let mut attempt = self.begin(call, target, turn).await?;
             let wire = self.shared.registry.get(target.provider).wire_for(call.request);
             let request = self.request(call, target, &attempt);
+            if let (Some(approval), Ok(_)) = (call.approval, &request) {
+                taken(approval).await?;
+            }
             let came = {
                 let answer = pin!(async {
                     let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
@@ -280,8 +286,11 @@ impl Gateway {
         let mut attempt = self.begin(call, target, turn).await?;
         let wire = self.shared.registry.get(target.provider).wire_for(call.request);
         let limits = self.limits(call, target);
-        let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let request = self.request(call, target, &attempt);
+        if let (Some(approval), Ok(_)) = (call.approval, &request) {
+            taken(approval).await?;
+        }
+        let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let opened = {
             let opened = pin!(async {
                 let response = exchange::send(request?, wire, |is_sent| attempt.sent(is_sent)).await?;
@@ -357,6 +366,14 @@ impl Gateway {
             tracing::info!(provider, model = &*target.label, fallback_reason = &*reason, "a fallback answered");
         }
     }
+}
+
+/// Takes the approval of a request that is about to be sent. In a box: who was not held carries nothing of it.
+fn taken(approval: &Approval) -> LocalBoxFuture<'_, Result<(), Failure>> {
+    Box::pin(async {
+        let untaken = || Failure::new(Outcome::Cancelled, "its approval could not be taken");
+        approval.take().await.then_some(()).ok_or_else(untaken)
+    })
 }
 
 /// What its caller has `read` of a provider's whole answer, once it is noted what that has cost.

@@ -4,11 +4,13 @@
 //! reservation on a budget.
 //! While the operator does not answer, nothing is let through.
 
+mod approval;
 mod desk;
 mod metrics;
 mod places;
 mod ticket;
 
+pub(crate) use approval::{Approval, Untaken};
 pub(crate) use desk::{Desk, Refused};
 pub(crate) use metrics::{Ended, HoldMetrics};
 pub(crate) use places::Place;

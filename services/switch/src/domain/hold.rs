@@ -11,7 +11,7 @@ mod standing;
 mod strict;
 
 pub(crate) use content::Content;
-pub(crate) use preference::Preference;
+pub(crate) use preference::{Preference, time_to_wait};
 pub(crate) use rule::{Asker, DecidedBy, Pattern, Rule, Rules, Terms, When, Within};
 pub(crate) use shown::{Shown, Unshowable, edited_body, fingerprint, show};
 pub(crate) use standing::{Asked, KIND, Standing, standing};

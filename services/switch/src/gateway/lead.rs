@@ -58,6 +58,7 @@ impl Owned {
             started: self.started,
             bill: &self.bill,
             passage: &self.passage,
+            approval: None,
         }
     }
 

@@ -388,6 +388,7 @@ impl Rescue {
             started: self.started,
             bill: &self.bill,
             passage: &Passage::bypass(),
+            approval: None,
         };
         let opening = Instant::now();
         let result = self.gateway.open(&call, target, turn, Wire::OpenAi).await;

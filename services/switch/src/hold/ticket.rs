@@ -151,11 +151,6 @@ impl Ticket {
         HeldIntervention::from(&self.found)
     }
 
-    /// Whether it is known how it ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.stay.is_over
-    }
-
     /// Its id.
     pub(crate) fn id(&self) -> &str {
         &self.found.request_id

@@ -203,28 +203,31 @@ async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiEr
     }
     // A conversation is between its two sides, and operator repeats what it means to repeat.
     let passage = &Passage::bypass();
-    let held_by = pass.as_ref().map(|pass| pass.id());
+    let held_by = pass.as_ref().map(|pass| pass.approval.id());
     let bill = open_bill(gateway, http, context, &request, targets, passage, started, held_by).await?;
-    if let Some(pass) = pass {
-        // Nothing else can refuse it any more: an approval is taken once, and not for nothing.
-        Box::pin(pass.redeem()).await?;
-    }
-    let call = Call { request: &request, targets, context, wishes, started, bill: &bill, passage };
+    let approval = pass.as_ref().map(|pass| &pass.approval);
+    let call = Call { request: &request, targets, context, wishes, started, bill: &bill, passage, approval };
     let refuse = |Unanswered { tried, reason }: Unanswered| {
-        refusal::unanswered(&reason, Way { gateway, targets, tried: &tried, started, bill: &bill, passage })
+        let way = Way { gateway, targets, tried: &tried, started, bill: &bill, passage };
+        match pass.as_ref().and_then(|pass| pass.untaken()) {
+            Some(error) => Err(error),
+            None => Ok(Outcome::Answered(refusal::unanswered(&reason, way))),
+        }
     };
-    gateway.cast_shadow(&call, model);
+    if approval.is_none() {
+        gateway.cast_shadow(&call, model);
+    }
     if chat.stream {
         let answered = match gateway.stream(&call).await {
             Ok(answered) => answered,
-            Err(unanswered) => return Ok(Outcome::Answered(refuse(unanswered))),
+            Err(unanswered) => return refuse(unanswered),
         };
         let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
         return Ok(Outcome::Answered(chat_stream::respond(answered.answer, way, draft(way), context)));
     }
     let answered = match gateway.complete(&call, answer::reply).await {
         Ok(answered) => answered,
-        Err(unanswered) => return Ok(Outcome::Answered(refuse(unanswered))),
+        Err(unanswered) => return refuse(unanswered),
     };
     let way = Way { gateway, targets, tried: &answered.tried, started, bill: &bill, passage };
     let mut whole = draft(way);

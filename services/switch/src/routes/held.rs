@@ -21,19 +21,17 @@ use vx11_contracts::intervention::{Held, HeldStatus};
 use super::billing::expected_cost;
 use crate::accounts::Caller;
 use crate::config::LONGEST_WAIT;
-use crate::domain::hold::{Asker, Content, Preference, Rule, Rules, edited_body};
+use crate::domain::hold::{Asker, Content, Preference, Rule, Rules, edited_body, time_to_wait};
 use crate::domain::request::{BadRequest, ChatRequest};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
 use crate::gateway::Gateway;
-use crate::hold::{Decided, Desk, Ended, Place, Ticket};
+use crate::hold::{Approval, Decided, Desk, Ended, Place, Ticket};
 pub(super) use pass::Pass;
 use pass::used;
 
 /// When it makes sense to come again, in seconds.
 const COME_AGAIN: u64 = 5;
-/// What is kept of a caller's time for the 202 itself.
-const SPARE: Duration = Duration::from_millis(250);
 
 /// A request, as rules look at it.
 pub(super) struct Touched<'a> {
@@ -106,7 +104,7 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
     };
     let Some(rule) = rules.find(&asker)? else { return Ok(None) };
     let Some(pass) = pass else { return Ok(Some(rule.clone())) };
-    let to_whom = if rule.terms.required_role > pass.ticket.role() {
+    let to_whom = if rule.terms.required_role > pass.approval.role() {
         format!("the role {}", rule.terms.required_role)
     } else if asking::deciding_org(rule, http) != asking::deciding_org(&pass.rule, http) {
         "other pilots".to_owned()
@@ -114,7 +112,7 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
         return Ok(None);
     };
     let became = if pass.edited.is_some() { "was edited into" } else { "was approved as" };
-    let (id, rule) = (pass.ticket.id(), &rule.name);
+    let (id, rule) = (pass.approval.id(), &rule.name);
     let detail = format!("{id} {became} a request that the rule `{rule}` leaves to {to_whom}");
     Err(ApiError::new(ErrorCode::HeldRejected, detail))
 }
@@ -182,11 +180,9 @@ impl Stay {
     /// once unless it says otherwise.
     fn waits_until(&self, preference: Preference) -> Instant {
         let otherwise = if self.shape == Shape::Switch { 0 } else { self.rule.terms.wait_seconds };
-        let mut wait = Duration::from_secs(preference.seconds(otherwise).min(LONGEST_WAIT));
-        if let Some(deadline) = self.wishes.begins_by() {
-            wait = wait.min(deadline.remaining().saturating_sub(SPARE));
-        }
-        Instant::now() + wait
+        let wait = Duration::from_secs(preference.seconds(otherwise).min(LONGEST_WAIT));
+        let left = self.wishes.begins_by().map(|deadline| deadline.remaining());
+        Instant::now() + left.map_or(wait, |left| wait.min(time_to_wait(left)))
     }
 
     /// Its place among those that wait `until` then; `None` where it is answered 202 at once.
@@ -233,7 +229,8 @@ impl Stay {
         let (ended, error) = match decided {
             Decided::Approved(args) => {
                 let edited = args.map(|args| Bytes::from(edited_body(args, self.said_stream.as_ref())));
-                let pass = Pass { ticket, rule: self.rule, edited, wishes: self.wishes };
+                let approval = Approval::new(ticket, edited.is_some());
+                let pass = Pass { approval, rule: self.rule, edited, wishes: self.wishes };
                 let mut response = go_on(pass).await?;
                 if let Ok(id) = HeaderValue::from_str(&id) {
                     response.headers_mut().insert(header_names::INTERVENTION, id);

@@ -81,6 +81,7 @@ pub(super) struct Order {
     started: Instant,
     bill: Bill,
     passage: Passage,
+    pass: Option<Box<Pass>>,
 }
 
 impl FromRequest for Arrival {
@@ -175,14 +176,14 @@ impl Arrival {
     async fn place(self, request: ChatRequest, targets: Arc<[Target]>, wishes: Wishes) -> Result<Order, ApiError> {
         let Self { gateway, context, http, started, pass, .. } = self;
         let request = in_its_words(&gateway, request, &targets);
-        let passage = passage::read(&gateway, &http, &request, &targets, &wishes)?;
-        let held_by = pass.as_ref().map(|pass| pass.id());
+        let passage = match &pass {
+            None => passage::read(&gateway, &http, &request, &targets, &wishes)?,
+            // An approval is for one call of this request's own.
+            Some(_) => Passage::bypass(),
+        };
+        let held_by = pass.as_ref().map(|pass| pass.approval.id());
         let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started, held_by).await?;
-        if let Some(pass) = pass {
-            // Nothing else can refuse it any more: an approval is taken once, and not for nothing.
-            Box::pin(pass.redeem()).await?;
-        }
-        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage })
+        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage, pass })
     }
 
     /// How it waits, where one of the `rules` holds it.
@@ -242,9 +243,10 @@ impl Order {
         &self.request
     }
 
-    /// Sends a copy to the model's shadow target, where it has one; not of a request that nobody else is asked.
+    /// Sends a copy to the model's shadow target, where it has one; not of a request that nobody else is asked, nor of
+    /// one that was approved for one call.
     pub(super) fn cast_shadow(&self) {
-        if !self.passage.is_kept() {
+        if !self.passage.is_kept() && self.pass.is_none() {
             self.gateway.cast_shadow(&self.call(), &self.request.model);
         }
     }
@@ -269,7 +271,7 @@ impl Order {
                 let body = if has_cost { with_own_cost(&body, self.bill.cost()) } else { body };
                 Ok(Way::of(&self.gateway, &self.call(), &tried).whole(request_id.as_deref(), body))
             }
-            Err(unanswered) => Ok(self.refuse(&unanswered)),
+            Err(unanswered) => self.unanswered(&unanswered),
         }
     }
 
@@ -284,7 +286,7 @@ impl Order {
                 let way = Way::of(&self.gateway, &self.call(), &tried);
                 Ok(events::respond(way, request_id.as_deref(), events(answer, self.bill.clone())))
             }
-            Err(unanswered) => Ok(self.refuse(&unanswered)),
+            Err(unanswered) => self.unanswered(&unanswered),
         }
     }
 
@@ -294,6 +296,14 @@ impl Order {
         counted.map_err(|refusal| Unanswered { tried: Vec::new(), reason: Reason::Refused(refusal) })
     }
 
+    /// Nobody answered; or nobody was asked, as the approval could not be taken.
+    fn unanswered(&self, unanswered: &Unanswered) -> Result<HttpResponse, ApiError> {
+        match self.pass.as_ref().and_then(|pass| pass.untaken()) {
+            Some(error) => Err(error),
+            None => Ok(self.refuse(unanswered)),
+        }
+    }
+
     /// Nobody answered.
     pub(super) fn refuse(&self, unanswered: &Unanswered) -> HttpResponse {
         let way = Way::of(&self.gateway, &self.call(), &unanswered.tried);
@@ -301,7 +311,8 @@ impl Order {
     }
 
     fn call(&self) -> Call<'_> {
-        let Self { request, targets, context, wishes, started, bill, passage, .. } = self;
-        Call { request, targets, context, wishes, started: *started, bill, passage }
+        let Self { request, targets, context, wishes, started, bill, passage, pass, .. } = self;
+        let approval = pass.as_ref().map(|pass| &pass.approval);
+        Call { request, targets, context, wishes, started: *started, bill, passage, approval }
     }
 }

@@ -4,6 +4,7 @@ mod back;
 mod bounds;
 mod chat;
 mod desk;
+mod spent;
 mod streams;
 
 use reqwest::RequestBuilder;
@@ -98,8 +99,6 @@ async fn a_held_request_waits_and_goes_on_as_it_was_edited() {
     assert_eq!(desk.request(&id)["status"], "COMPLETED", "the approval is taken");
     assert_eq!((outcome(&app, "edited").await, outcome(&app, "pending").await), (1.0, 0.0));
     assert_eq!(app.metric("vx11_held_requests_waiting").await, 0.0);
-    let overhead: f64 = answer.header("x-vx11-overhead-ms").parse().unwrap();
-    assert!(overhead < 60_000.0);
 }
 
 #[tokio::test]

@@ -1,4 +1,11 @@
-//! How long a caller waits for a person: RFC 7240's `Prefer`.
+//! How long a caller waits for a person: RFC 7240's `Prefer`, and the time that it has.
+
+use std::time::Duration;
+
+/// What is kept of a caller's time for the 202 itself.
+const SPARE: Duration = Duration::from_millis(250);
+/// The part of it that is kept for the answer: a person's word at the last moment would be good for nothing.
+const FOR_THE_ANSWER: u32 = 4;
 
 /// What a caller prefers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,9 +50,21 @@ impl Preference {
     }
 }
 
+/// How long a caller waits for a person at most that has so much time `left` for all.
+pub(crate) fn time_to_wait(left: Duration) -> Duration {
+    left.saturating_sub(SPARE.max(left / FOR_THE_ANSWER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_little_time_leaves_some_for_the_answer() {
+        for (left, wait) in [(60_000, 45_000), (5000, 3750), (600, 350), (100, 0)] {
+            assert_eq!(time_to_wait(Duration::from_millis(left)), Duration::from_millis(wait));
+        }
+    }
 
     #[test]
     fn a_caller_waits_as_long_as_it_says_else_as_the_rule_says() {

@@ -76,14 +76,28 @@ async fn an_approval_is_for_its_request_and_its_caller_alone() {
     for stranger in ["sk-bob", "test"] {
         assert_eq!(with(by(stranger, &held)).await.refusal(), (404, "not_found".to_owned()), "{stranger}");
     }
-    let elsewhere = app.post("/v1/messages", held.to_string()).header(INTERVENTION, &id);
-    assert_eq!(Answer::of(elsewhere).await.status, 404);
     for unknown in ["hold:nobody", "../keys", "a b"] {
         let back = by("sk-alice", &held).header(INTERVENTION, unknown);
         assert_eq!(Answer::of(back).await.refusal(), (404, "not_found".to_owned()), "{unknown}");
     }
     assert!(provider.requests().is_empty());
     assert_eq!(with(by("sk-alice", &held)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_address_is_part_of_what_is_approved() {
+    let (provider, desk) = (well().await, Desk::open());
+    let app = app(&provider, &desk, PAY).await;
+    // A body that both addresses take.
+    let both = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "pay"}]});
+    let to = |path: &str| app.post(path, both.to_string()).header("prefer", "respond-async");
+    assert_eq!(Answer::of(to("/v1/chat/completions")).await.status, 202);
+    let id = desk.asked(0).await;
+    desk.approve(&id);
+    let elsewhere = Answer::of(to("/v1/messages").header(INTERVENTION, &id)).await;
+    assert_eq!(elsewhere.status, 409, "{elsewhere:?}");
+    assert!(provider.requests().is_empty());
+    assert_eq!(Answer::of(to("/v1/chat/completions").header(INTERVENTION, &id)).await.status, 200);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! An operator at whose desk a test decides.
+//! An operator at whose desk a test decides. What was asked in one organisation is not there for another.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -28,6 +28,9 @@ struct Shared {
     asked: Mutex<Vec<(String, String)>>,
     news: Notify,
     is_away: AtomicBool,
+    redeems_not: AtomicBool,
+    /// The ids of approvals that were taken.
+    redeemed: Mutex<Vec<String>>,
 }
 
 impl Desk {
@@ -47,6 +50,16 @@ impl Desk {
     pub(super) fn set_away(&self, is_away: bool) {
         self.shared.is_away.store(is_away, Ordering::SeqCst);
         self.shared.news.notify_waiters();
+    }
+
+    /// From now on it does not answer who takes an approval, or does again.
+    pub(super) fn set_redeems(&self, redeems: bool) {
+        self.shared.redeems_not.store(!redeems, Ordering::SeqCst);
+    }
+
+    /// How often its approval was taken.
+    pub(super) fn redeemed(&self, id: &str) -> usize {
+        self.shared.redeemed.lock().unwrap().iter().filter(|redeemed| *redeemed == id).count()
     }
 
     /// Every request for a decision, the oldest first.
@@ -99,6 +112,7 @@ impl Desk {
         let request = requests.get_mut(id).unwrap();
         assert_eq!(request["status"], "PENDING");
         (request["status"], request["decision"]) = (json!(status), decision);
+        request["version"] = json!(request["version"].as_i64().unwrap() + 1);
         self.shared.news.notify_waiters();
     }
 }
@@ -116,9 +130,15 @@ async fn serve(shared: Data<Shared>, http: HttpRequest, body: Bytes) -> HttpResp
     let path = http.path().strip_prefix("/operator/api/interventions").unwrap().trim_start_matches('/').to_owned();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (id, verb) = path.split_once('/').unwrap_or((&path, ""));
+    let org = http.headers().get("x-vx11-org").map(|org| org.to_str().unwrap()).unwrap_or_default();
     if id.is_empty() {
-        let org = http.headers().get("x-vx11-org").map(|org| org.to_str().unwrap()).unwrap_or_default();
         return open(&shared, body, org);
+    }
+    if !shared.asked.lock().unwrap().iter().any(|(other, of)| other == id && of == org) {
+        return refusal(404, "not_found");
+    }
+    if verb == "redeem" && shared.redeems_not.load(Ordering::SeqCst) {
+        return HttpResponse::ServiceUnavailable().finish();
     }
     if verb == "wait" {
         let seconds = http.query_string().strip_prefix("timeout_seconds=").unwrap().parse().unwrap();
@@ -133,6 +153,7 @@ async fn serve(shared: Data<Shared>, http: HttpRequest, body: Bytes) -> HttpResp
         ("redeem", "APPROVED") => {
             assert_eq!(body["args_digest"], request["decision"]["args_digest"]);
             request["status"] = json!("COMPLETED");
+            shared.redeemed.lock().unwrap().push(id.to_owned());
         }
         ("cancel", "PENDING") => {
             (request["status"], request["action_reason"]) = (json!("REJECTED"), body["reason"].clone());

@@ -91,10 +91,12 @@ async fn a_stream_whose_wait_is_over_says_where_it_is_decided() {
 async fn a_provider_that_fails_after_the_wait_is_told_as_an_error() {
     let (provider, desk) = (Fake::always([crate::fake::error(500, "")]).await, Desk::open());
     let app = app_with(&provider, &desk, PAY, &SOON).await;
-    let (_, answer) = after(&app, &desk, "/v1/chat/completions", &streamed("pay"), |id| desk.approve(id)).await;
+    let (id, answer) = after(&app, &desk, "/v1/chat/completions", &streamed("pay"), |id| desk.approve(id)).await;
     let last: Value = serde_json::from_str(answer.events().last().unwrap()).unwrap();
     assert!(last["error"]["message"].is_string(), "{}", answer.body);
+    assert_eq!(desk.request(&id)["status"], "COMPLETED", "the provider was asked");
     let edit = |id: &str| desk.edit(id, |args| args["model"] = json!("nobody's"));
-    let (_, answer) = after(&app, &desk, "/v1/chat/completions", &streamed("pay"), edit).await;
+    let (id, answer) = after(&app, &desk, "/v1/chat/completions", &streamed("pay"), edit).await;
     assert!(answer.body.contains(r#""code":"model_not_found""#), "{}", answer.body);
+    assert_eq!((&desk.request(&id)["status"], provider.requests().len()), (&serde_json::json!("APPROVED"), 1));
 }
