@@ -32,5 +32,6 @@ pub(crate) mod routing;
 pub(crate) mod splice;
 pub(crate) mod strategy;
 pub(crate) mod text_completion;
+pub(crate) mod tools;
 pub(crate) mod wishes;
 pub(crate) mod written;

@@ -6,6 +6,7 @@
 //! field that is not known here. Fields that come twice are kept twice, because readers differ in which of them they
 //! take.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
@@ -14,6 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 
 use crate::domain::operation::Operation;
+use crate::domain::tools;
 use crate::wire::Wire;
 
 /// Fields of a body that make no difference. The model is part of the scope, where it may be another one.
@@ -80,28 +82,44 @@ impl Key {
 /// Whether the provider does something for the request beside answering it: keeps a record, or uses tools of its own,
 /// which look at the world or act in it. Tools that the caller runs are but a part of the answer.
 fn acts(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Peek {
-        store: Option<Value>,
-        tools: Option<Vec<Tool>>,
-        web_search_options: Option<IgnoredAny>,
-        plugins: Option<IgnoredAny>,
-        mcp_servers: Option<IgnoredAny>,
-        container: Option<IgnoredAny>,
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    // What cannot be read is not kept.
+    reader.deserialize_map(Acts).unwrap_or(true)
+}
+
+/// Reads of a body whether it acts.
+struct Acts;
+
+impl<'de> Visitor<'de> for Acts {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    #[derive(Deserialize)]
-    struct Tool {
-        #[serde(rename = "type")]
-        kind: Option<String>,
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        #[derive(Deserialize)]
+        struct Tool {
+            #[serde(rename = "type")]
+            kind: Option<String>,
+        }
+        let mut acts = false;
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            acts |= match &*name {
+                "store" => map.next_value::<Option<Value>>()?.is_some_and(|store| store != Value::Bool(false)),
+                "tools" => {
+                    let tools = map.next_value::<Option<Vec<Tool>>>()?.unwrap_or_default();
+                    !tools.iter().all(|tool| tools::is_callers(tool.kind.as_deref()))
+                }
+                name if tools::ACTING.contains(&name) => map.next_value::<Option<IgnoredAny>>()?.is_some(),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    false
+                }
+            };
+        }
+        Ok(acts)
     }
-    let Ok(peek) = serde_json::from_slice::<Peek>(body) else { return true };
-    let is_callers = |tool: &Tool| matches!(tool.kind.as_deref(), None | Some("function" | "custom"));
-    peek.store.is_some_and(|store| store != Value::Bool(false))
-        || peek.web_search_options.is_some()
-        || peek.plugins.is_some()
-        || peek.mcp_servers.is_some()
-        || peek.container.is_some()
-        || !peek.tools.unwrap_or_default().iter().all(is_callers)
 }
 
 /// Writes a JSON value so that equal values are equal bytes and others are not.

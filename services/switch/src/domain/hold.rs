@@ -4,6 +4,7 @@
 //! Nothing here knows HTTP, the operator or a clock.
 
 mod content;
+mod data;
 mod preference;
 mod rule;
 mod shown;

@@ -2,34 +2,39 @@
 
 use serde_json::{Map, Value};
 
-/// Fields that hold no words of anybody's.
-const NO_TEXT: [&str; 18] = [
+use super::data::{has_own_names, is_data};
+use crate::domain::tools;
+
+/// Fields that hold no words of anybody's, but say how others are meant. What is data is known by more than its name.
+const NO_TEXT: [&str; 14] = [
     "cache_control",
     "call_id",
-    "data",
     "detail",
-    "encrypted_content",
-    "file_data",
     "file_id",
     "format",
     "id",
     "image_url",
     "media_type",
     "role",
-    "signature",
     "status",
     "tool_call_id",
     "tool_use_id",
     "type",
     "url",
 ];
+/// What is said now, or has been said, in the order of time.
+pub(super) const SAID: [&str; 5] = ["messages", "input", "prompt", "suffix", "prediction"];
+/// Fields that say nothing to the model.
+const LABELS: [&str; 6] = ["metadata", "model", "prompt_cache_key", "safety_identifier", "service_tier", "user"];
 
 /// What rules look at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// The names of the tools that the model may call; of a tool without a name its type.
+    /// The names of the tools that the model may use; of a tool without a name its type.
     pub(crate) tools: Vec<String>,
-    /// The texts of what came before, a message each.
+    /// Whether something is said in tokens, which nobody here can read.
+    pub(crate) has_tokens: bool,
+    /// The texts of what came before, a message each, and of all else that the model is given.
     older: Vec<String>,
     /// Those of what is new: all that was said after the model's last words.
     newest: Vec<String>,
@@ -38,13 +43,14 @@ pub(crate) struct Content {
 impl Content {
     /// Reads a request of any wire.
     pub(crate) fn of(request: &Map<String, Value>) -> Self {
-        let mut content = Self { tools: tools(request), ..Self::default() };
-        for name in ["system", "instructions"] {
-            content.older.extend(request.get(name).map(text));
-        }
-        for name in ["messages", "input", "prompt"] {
+        let mut content = Self { tools: tools::names(request), ..Self::default() };
+        let beside =
+            request.iter().filter(|(name, _)| !SAID.contains(&name.as_str()) && !LABELS.contains(&name.as_str()));
+        content.older.extend(beside.map(|(name, value)| text_of(name, value)));
+        for name in SAID {
             match request.get(name) {
                 Some(Value::Array(items)) => {
+                    content.has_tokens |= items.iter().any(is_of_tokens);
                     let (older, newest) = items.split_at(first_new(items));
                     content.older.extend(older.iter().map(text));
                     content.newest.extend(newest.iter().map(text));
@@ -83,34 +89,27 @@ fn is_models(item: &Value) -> bool {
     }
 }
 
-/// The names of the tools that the model may call.
-pub(super) fn tools(request: &Map<String, Value>) -> Vec<String> {
-    let mut names = Vec::new();
-    for list in ["tools", "functions", "mcp_servers"] {
-        add_tools(request.get(list), &mut names);
-    }
-    names
-}
-
-fn add_tools(list: Option<&Value>, to: &mut Vec<String>) {
-    for tool in list.and_then(Value::as_array).into_iter().flatten() {
-        let own = [tool.get("name"), tool.get("server_label")];
-        let inner = ["function", "custom"].map(|kind| tool.get(kind).and_then(|inner| inner.get("name")));
-        let kind = tool.get("type").filter(|kind| *kind != "function" && *kind != "custom");
-        let names = own.into_iter().chain(inner).chain([kind]).flatten();
-        to.extend(names.filter_map(Value::as_str).map(str::to_owned));
-        add_tools(tool.get("tools"), to);
-    }
+/// Whether it is a token, or a list that begins with one.
+fn is_of_tokens(item: &Value) -> bool {
+    item.is_number() || item.as_array().is_some_and(|list| list.first().is_some_and(Value::is_number))
 }
 
 /// All words within a message.
 fn text(message: &Value) -> String {
     let mut text = String::new();
-    add_text(message, &mut text);
+    add_text(message, false, &mut text);
     text
 }
 
-fn add_text(value: &Value, to: &mut String) {
+/// All words within the field `name`.
+fn text_of(name: &str, value: &Value) -> String {
+    let mut text = String::new();
+    add_text(value, has_own_names(name, value), &mut text);
+    text
+}
+
+/// Adds the words of `value`. Where `all_count` its names are the caller's own, and so are the words under each.
+fn add_text(value: &Value, all_count: bool, to: &mut String) {
     match value {
         Value::String(words) => {
             if !to.is_empty() {
@@ -118,10 +117,13 @@ fn add_text(value: &Value, to: &mut String) {
             }
             to.push_str(words);
         }
-        Value::Array(items) => items.iter().for_each(|item| add_text(item, to)),
+        Value::Array(items) => items.iter().for_each(|item| add_text(item, all_count, to)),
         Value::Object(members) => {
-            let words = members.iter().filter(|(name, _)| !NO_TEXT.contains(&name.as_str()));
-            words.for_each(|(_, value)| add_text(value, to));
+            for (name, value) in members {
+                if all_count || (!NO_TEXT.contains(&name.as_str()) && !is_data(name, members)) {
+                    add_text(value, all_count || has_own_names(name, value), to);
+                }
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -135,39 +137,6 @@ mod tests {
 
     fn content(request: &Value) -> Content {
         Content::of(request.as_object().expect("an object"))
-    }
-
-    #[test]
-    fn tools_have_names_in_every_wire() {
-        let request = json!({
-            "tools": [
-                {"type": "function", "function": {"name": "chat"}},
-                {"type": "custom", "custom": {"name": "grammar"}},
-                {"type": "function", "name": "response"},
-                {"name": "message", "input_schema": {}},
-                {"type": "web_search"},
-                {"type": "mcp", "server_label": "stripe"},
-                {"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "refund"}]},
-            ],
-            "functions": [{"name": "old"}],
-            "mcp_servers": [{"type": "url", "name": "files", "url": "https://x"}],
-        });
-        let expected = [
-            "chat",
-            "grammar",
-            "response",
-            "message",
-            "web_search",
-            "stripe",
-            "mcp",
-            "crm",
-            "namespace",
-            "refund",
-            "old",
-            "files",
-            "url",
-        ];
-        assert_eq!(content(&request).tools, expected);
     }
 
     #[test]
@@ -207,5 +176,40 @@ mod tests {
         let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,IBAN"}});
         let said = content(&json!({"messages": [{"role": "user", "content": [image]}]}));
         assert_eq!(said.newest().collect::<Vec<_>>(), [""]);
+    }
+
+    #[test]
+    fn a_document_and_the_arguments_of_a_tool_are_words() {
+        let document =
+            json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "IBAN"}});
+        let call =
+            json!({"type": "tool_use", "id": "x", "name": "f", "input": {"id": "one", "url": "two", "data": "three"}});
+        let said = content(&json!({"messages": [{"role": "user", "content": [document, call]}]}));
+        assert_eq!(said.newest().collect::<Vec<_>>(), ["IBAN\nthree\none\ntwo\nf"]);
+    }
+
+    #[test]
+    fn all_is_whatever_the_model_is_given() {
+        let said = content(&json!({
+            "model": "m", "metadata": {"tier": "batch"}, "prompt": "one", "suffix": "two",
+            "prediction": {"type": "content", "content": "three"},
+            "tools": [{"type": "function", "function": {"name": "pay", "description": "four",
+                "parameters": {"type": "object", "properties": {"id": {"description": "five"}}}}}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "six"}},
+        }));
+        assert_eq!(said.newest().collect::<Vec<_>>(), ["one", "two", "three"]);
+        let all = said.all().collect::<Vec<_>>().join(" ");
+        for word in ["four", "five", "six"] {
+            assert!(all.contains(word), "{word}: {all}");
+        }
+        assert!(!all.contains("batch"), "{all}");
+    }
+
+    #[test]
+    fn tokens_are_no_words_that_can_be_read() {
+        for request in [json!({"prompt": [1, 2]}), json!({"prompt": [[1], [2]]}), json!({"input": [[1, 2]]})] {
+            assert!(content(&request).has_tokens, "{request}");
+        }
+        assert!(!content(&json!({"prompt": ["one", "two"]})).has_tokens);
     }
 }

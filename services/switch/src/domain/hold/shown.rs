@@ -4,7 +4,9 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 use vx11_contracts::intervention::ARGS_BYTES;
 
-use super::content::{first_new, tools};
+use super::content::{SAID, first_new};
+use super::data::{has_own_names, is_data};
+use crate::domain::tools;
 
 /// Fields of tools that hold what lets the provider in elsewhere. No pilot needs it.
 const SECRETS: [&str; 6] = ["access_token", "api_key", "authorization", "authorization_token", "headers", "password"];
@@ -12,8 +14,8 @@ const SECRETS: [&str; 6] = ["access_token", "api_key", "authorization", "authori
 const LEFT_OUT: &str = "[left out]";
 /// Longest value that is shown of a request that is too large, besides what is new in it.
 const OLD_BYTES: usize = 4 * 1024;
-/// A longer text without a space is no text.
-const LONGEST_WORD: usize = 1024;
+/// Data is shown as it is where it has no more bytes.
+const SHORTEST_DATA: usize = 1024;
 
 /// What a pilot is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +38,7 @@ pub(crate) struct Unshowable;
 pub(crate) fn show(request: &Map<String, Value>) -> Result<Shown, Unshowable> {
     let mut args = request.clone();
     let mut is_whole = true;
-    for list in ["tools", "mcp_servers"] {
+    for list in tools::LISTS {
         is_whole &= !args.get_mut(list).is_some_and(leave_out_secrets);
     }
     if fits(&args) {
@@ -64,34 +66,34 @@ fn fits(args: &Map<String, Value>) -> bool {
     serde_json::to_vec(args).is_ok_and(|json| json.len() <= ARGS_BYTES)
 }
 
-/// Whether there were any.
-fn leave_out_secrets(within: &mut Value) -> bool {
-    match within {
-        Value::Array(items) => items.iter_mut().fold(false, |any, item| leave_out_secrets(item) | any),
-        Value::Object(members) => members.iter_mut().fold(false, |any, (name, value)| {
+/// Leaves out what stands beside the name of a tool, and not what a parameter of it is called; whether there was any.
+fn leave_out_secrets(list: &mut Value) -> bool {
+    let mut any = false;
+    for tool in list.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for (name, value) in &mut *tool {
             if SECRETS.contains(&name.as_str()) && !value.is_null() {
                 *value = LEFT_OUT.into();
-                return true;
+                any = true;
             }
-            leave_out_secrets(value) | any
-        }),
-        _ => false,
+        }
+        any |= tool.get_mut("tools").is_some_and(leave_out_secrets);
     }
+    any
 }
 
 fn excerpt(mut args: Map<String, Value>, request: &Map<String, Value>) -> Map<String, Value> {
-    let names = tools(request);
-    for list in ["tools", "functions", "mcp_servers"] {
+    let names = tools::names(request);
+    for list in tools::LISTS {
         args.remove(list);
     }
     for (name, value) in &mut args {
-        match (name.as_str(), value) {
-            ("messages" | "input" | "prompt", Value::Array(items)) => {
+        match value {
+            Value::Array(items) if SAID.contains(&name.as_str()) => {
                 items.drain(..first_new(items));
                 items.iter_mut().for_each(leave_out_data);
             }
-            ("messages" | "input" | "prompt", _) => {}
-            (_, value) => {
+            _ if SAID.contains(&name.as_str()) => {}
+            value => {
                 let bytes = value.to_string().len();
                 if bytes > OLD_BYTES {
                     *value = format!("[{bytes} bytes left out]").into();
@@ -111,11 +113,21 @@ fn excerpt(mut args: Map<String, Value>, request: &Map<String, Value>) -> Map<St
 /// Leaves out what is no text, such as images.
 fn leave_out_data(within: &mut Value) {
     match within {
-        Value::String(text) if text.len() > LONGEST_WORD && !text.contains(char::is_whitespace) => {
-            *within = format!("[{} bytes, sha256 {}]", text.len(), hex(text.as_bytes())).into();
-        }
         Value::Array(items) => items.iter_mut().for_each(leave_out_data),
-        Value::Object(members) => members.iter_mut().for_each(|(_, value)| leave_out_data(value)),
+        Value::Object(members) => {
+            let is_large = |value: &Value| value.as_str().is_some_and(|text| text.len() > SHORTEST_DATA);
+            let data = members.iter().filter(|(name, value)| is_large(value) && is_data(name, members));
+            let data: Vec<String> = data.map(|(name, _)| name.clone()).collect();
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if data.contains(name) => {
+                        *value = format!("[{} bytes, sha256 {}]", text.len(), hex(text.as_bytes())).into();
+                    }
+                    value if has_own_names(name, value) => {}
+                    value => leave_out_data(value),
+                }
+            }
+        }
         _ => {}
     }
 }
@@ -152,9 +164,30 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_shown_whatever_it_is_called() {
+        let schema = json!({"properties": {"password": {"type": "string"}, "headers": {"type": "object"}}});
+        let tool = json!({"type": "function", "function": {"name": "login", "parameters": schema}});
+        let request = object(json!({"model": "m", "input": "hi", "tools": [tool]}));
+        assert_eq!(show(&request), Ok(Shown { args: request.clone(), is_whole: true }));
+    }
+
+    #[test]
+    fn words_are_shown_however_they_are_written_or_nothing_is_asked() {
+        let words = "转账给鲍勃".repeat(ARGS_BYTES / 15);
+        let document = json!({"type": "text", "data": "pay".repeat(ARGS_BYTES)});
+        let call = json!({"type": "tool_use", "name": "pay", "input": {"data": "A".repeat(ARGS_BYTES)}});
+        for said in [json!(words), json!([document]), json!([call])] {
+            let request = json!({"model": "m", "messages": [{"role": "user", "content": said}]});
+            assert_eq!(show(&object(request)), Err(Unshowable));
+        }
+        let suffix = json!({"model": "m", "prompt": "hi", "suffix": "pay ".repeat(ARGS_BYTES / 4)});
+        assert_eq!(show(&object(suffix)), Err(Unshowable));
+    }
+
+    #[test]
     fn of_a_large_request_all_that_is_new_is_shown() {
         let old = "old ".repeat(ARGS_BYTES / 4);
-        let image = "A".repeat(ARGS_BYTES);
+        let image = format!("data:image/png;base64,{}", "A".repeat(ARGS_BYTES));
         let request = object(json!({
             "model": "m",
             "system": "s".repeat(OLD_BYTES),
@@ -171,7 +204,7 @@ mod tests {
         assert_eq!(args["messages"].as_array().expect("a list").len(), 1);
         assert_eq!(args["messages"][0]["content"][0]["text"], "pay them");
         let image = args["messages"][0]["content"][1]["image_url"]["url"].as_str().expect("a text");
-        assert!(image.starts_with(&format!("[{ARGS_BYTES} bytes, sha256 ")), "{image}");
+        assert!(image.starts_with(&format!("[{} bytes, sha256 ", ARGS_BYTES + 22)), "{image}");
         assert_eq!(args["left_out"]["sha256_of_all"].as_str().expect("a digest").len(), 64);
         let new = "new ".repeat(ARGS_BYTES / 4);
         assert_eq!(show(&object(json!({"model": "m", "input": new}))), Err(Unshowable));

@@ -104,6 +104,12 @@ fn what_was_said_before_counts_where_the_rule_says_so() {
 }
 
 #[test]
+fn what_cannot_be_read_is_held_by_every_rule_that_reads() {
+    let rules = vec![rule("r", When { pattern: pattern("secret", Within::Newest), ..When::default() })];
+    assert_eq!(met(rules, &json!({"prompt": [[1, 2, 3]]})).0.as_deref(), Some("r"));
+}
+
+#[test]
 fn of_several_rules_the_one_that_needs_the_highest_role_counts() {
     let mut admins = rule("admins", When::default());
     admins.terms = terms(Role::Admin);
