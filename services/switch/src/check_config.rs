@@ -113,7 +113,8 @@ mod tests {
             let refused = rule(fields).expect_err(fields);
             assert!(refused.contains(expected), "{fields}: {refused}");
         }
-        let said = rule("keys = [\"alcie\", \"internal\"]\nmin_cost_usd = 0.5").expect("can be used");
+        let keys = "keys = [\"alcie\", \"internal\", \"key:aB3dE5fG\", \"pilot:ann\"]";
+        let said = rule(&format!("{keys}\nmin_cost_usd = 0.5")).expect("can be used");
         assert!(said.ends_with("\nwarning: switch.holds[0].keys: there is no key `alcie` in `switch.keys`"), "{said}");
     }
 
@@ -152,6 +153,7 @@ mod tests {
             "[switch.keys.a]\nsecret_env = \"A\"\nbudget = { usd = 1 }",
             "[switch.orgs.o]\nbudget = { usd = 1 }",
             "[switch.orgs.o.teams.t]\nbudget = { usd = 1 }",
+            "[[switch.holds]]\nname = \"r\"\nmin_cost_usd = 0.5",
         ] {
             let said = checked(&format!("{routes}{budget}"), &[]).expect("can be used");
             for (field, model) in [("switch.models.m", "local-x"), ("switch.providers.p.models", "own")] {

@@ -159,9 +159,17 @@ impl Accounts {
 }
 
 impl Accounts {
-    /// What a request that leads to `models` is expected to cost: of the models that it may end at, the dearest.
-    pub(crate) fn expected_cost<'m>(&self, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Usd {
-        expected(&self.terms(), estimate::tokens_in(asked.body), asked, models).money
+    /// What a request that leads to `models` is expected to cost: of the models that it may end at, the dearest. `None`
+    /// where one of them has no price.
+    pub(crate) fn expected_cost<'m>(
+        &self,
+        asked: &Asked<'_>,
+        models: impl Iterator<Item = &'m str> + Clone,
+    ) -> Option<Usd> {
+        let terms = self.terms();
+        let has_price = |model| terms.prices.find(model).is_some();
+        let are_known = models.clone().all(has_price);
+        are_known.then(|| expected(&terms, estimate::tokens_in(asked.body), asked, models).money)
     }
 }
 

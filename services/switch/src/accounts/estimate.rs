@@ -13,10 +13,17 @@ const WORD_REST: u64 = 4;
 /// As these two, for scripts that are rarer in vocabularies than the Latin one.
 const FOREIGN: u64 = 6;
 const FOREIGN_REST: u64 = 3;
-/// A run of so many letters and digits is encoded data, such as an image.
+/// A run of so many letters and digits may be encoded data, such as an image.
 const ENCODED: u64 = 400;
 /// What an image counts, whatever its size.
 pub(crate) const ATTACHMENT: u64 = 800;
+/// Bytes of encoded data that count as a token, where it is small.
+const DATA_BYTES: u64 = 4;
+/// Fields of bodies that hold encoded data, and those that may hold it as an address.
+const DATA: [&str; 5] = ["data", "b64_json", "file_data", "encrypted_content", "signature"];
+const ADDRESSES: [&str; 3] = ["url", "image_url", "file_data"];
+/// How far around data it is looked for what says that it is text.
+const AROUND: usize = 256;
 
 /// A kind of character, as far as cutting goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,39 +59,50 @@ struct Count {
     tokens: u64,
     run: Option<Kind>,
     length: u64,
-    /// How long letters and digits have gone on, and what they have counted so far.
+    /// Where the run began.
+    from: usize,
+    /// How long letters and digits have gone on, what they have counted so far, and where they began.
     unbroken: u64,
     unbroken_tokens: u64,
+    unbroken_from: usize,
+    /// Up to where it is known that what is unbroken is words.
+    words_until: usize,
+    /// Where the data ends that has just been counted.
+    data_until: Option<usize>,
+    has_any: bool,
 }
 
 impl Count {
     /// Takes in `text`. Every request with a limit on its tokens is read so: most of it is ASCII, and looked up by the run.
     fn read(&mut self, text: &str) {
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
+        self.has_any |= !text.is_empty();
+        self.words_until = 0;
+        let mut at = 0;
+        while let Some(first) = text[at..].chars().next() {
             let (kind, length) = match ASCII.get(first as usize) {
                 Some(kind) => {
                     let is_alike = |byte: &&u8| ASCII.get(usize::from(**byte)) == Some(kind);
-                    (*kind, rest.as_bytes().iter().take_while(is_alike).count())
+                    (*kind, text.as_bytes()[at..].iter().take_while(is_alike).count())
                 }
                 None => (kind(first), first.len_utf8()),
             };
-            self.add(kind, if first.is_ascii() { length as u64 } else { 1 });
-            rest = &rest[length..];
+            if self.run != Some(kind) {
+                self.close(text);
+                if let Some(end) = self.data_until.take() {
+                    at = at.max(end);
+                    continue;
+                }
+                (self.run, self.length, self.from) = (Some(kind), 0, at);
+            }
+            self.length += if first.is_ascii() { length as u64 } else { 1 };
+            at += length;
         }
+        self.close(text);
+        self.end_unbroken(text);
+        self.data_until = None;
     }
 
-    fn add(&mut self, kind: Kind, characters: u64) {
-        if self.run == Some(kind) {
-            self.length += characters;
-            return;
-        }
-        self.close();
-        self.run = Some(kind);
-        self.length = characters;
-    }
-
-    fn close(&mut self) {
+    fn close(&mut self, text: &str) {
         let Some(kind) = self.run.take() else { return };
         let length = self.length;
         let worth = match kind {
@@ -99,26 +117,62 @@ impl Count {
             Kind::Space => u64::from(length > 1),
         };
         if matches!(kind, Kind::Latin | Kind::Digit) || (kind == Kind::Symbol && length == 1 && self.unbroken > 0) {
+            if self.unbroken == 0 {
+                self.unbroken_from = self.from;
+            }
             self.unbroken += length;
             self.unbroken_tokens += worth;
         } else {
-            self.end_unbroken();
+            self.end_unbroken(text);
             self.tokens += worth;
         }
     }
 
-    fn end_unbroken(&mut self) {
-        let is_encoded = self.unbroken >= ENCODED;
-        self.tokens += if is_encoded { self.unbroken_tokens.min(ATTACHMENT) } else { self.unbroken_tokens };
-        (self.unbroken, self.unbroken_tokens) = (0, 0);
+    /// Letters and digits have come to an end. A long run of them is data where it stands in a field for that, and then
+    /// so is all that the field holds; anywhere else it is words, whatever they look like.
+    fn end_unbroken(&mut self, text: &str) {
+        let (run, tokens) = (std::mem::take(&mut self.unbroken), std::mem::take(&mut self.unbroken_tokens));
+        let from = self.unbroken_from;
+        if run < ENCODED || from < self.words_until {
+            self.tokens += tokens;
+            return;
+        }
+        let start = text[..from].rfind('"').map_or(0, |quote| quote + 1);
+        let end = text[from..].find('"').map_or(text.len(), |quote| from + quote);
+        if is_data(text, start, end) {
+            self.tokens += ((end - from) as u64 / DATA_BYTES).min(ATTACHMENT);
+            self.data_until = Some(end);
+        } else {
+            self.tokens += tokens;
+            self.words_until = end;
+        }
     }
 
-    fn finish(mut self) -> u64 {
-        let is_empty = self.run.is_none();
-        self.close();
-        self.end_unbroken();
-        self.tokens.max(u64::from(!is_empty))
+    fn finish(self) -> u64 {
+        self.tokens.max(u64::from(self.has_any))
     }
+}
+
+/// Whether what stands from `start` to `end` is encoded data: an address that is its own content, or base64 in a field
+/// for it. Of Anthropic's documents some are plain text in such a field.
+fn is_data(text: &str, start: usize, end: usize) -> bool {
+    let (before, value, after) = (&text[..start], &text[start..end], &text[end..]);
+    let is_address = value.starts_with("data:") && value.find(";base64,").is_some_and(|place| place < AROUND);
+    let Some(before) = before.strip_suffix('"') else { return is_address };
+    let Some(field) = before.trim_ascii_end().strip_suffix(':') else { return false };
+    let Some(field) = field.trim_ascii_end().strip_suffix('"') else { return false };
+    let holds =
+        |fields: &[&str]| fields.iter().any(|name| field.strip_suffix(name).is_some_and(|head| head.ends_with('"')));
+    if is_address && holds(&ADDRESSES) {
+        return true;
+    }
+    let says_text = |around: &[u8]| {
+        [&b"\"text\""[..], b"\"text/"].iter().any(|text| around.windows(text.len()).any(|window| window == *text))
+    };
+    let (head, tail) = (field.as_bytes(), after.as_bytes());
+    holds(&DATA)
+        && !says_text(&head[head.len().saturating_sub(AROUND)..])
+        && !says_text(&tail[..tail.len().min(AROUND)])
 }
 
 /// The kinds of ASCII's characters.
@@ -206,6 +260,35 @@ mod tests {
             format!(r#"{{"messages":[{{"content":[{{"image_url":{{"url":"data:image/png;base64,{image}"}}}}]}}]}}"#);
         let estimated = tokens_in(body.as_bytes());
         assert!((ATTACHMENT..ATTACHMENT + 100).contains(&estimated), "{estimated}");
+    }
+
+    #[test]
+    fn data_is_an_attachment_however_it_is_broken() {
+        let image = format!("{}++{}//", "iVBORw0KGgo/".repeat(80), "AAAANSU+".repeat(40)).repeat(300);
+        for part in [
+            format!(r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{image}"}}}}"#),
+            format!(r#"{{"type": "input_audio", "input_audio": {{"data": "{image}", "format": "wav"}}}}"#),
+            format!(r#"{{"type":"file","file":{{"file_data":"data:application/pdf;base64,{image}"}}}}"#),
+        ] {
+            let estimated = tokens_in(part.as_bytes());
+            assert!((ATTACHMENT..ATTACHMENT + 100).contains(&estimated), "{estimated}: {}", &part[..90]);
+        }
+        assert!(tokens(&format!("![it](data:image/png;base64,{image})")) > 10_000, "an address among words is words");
+    }
+
+    #[test]
+    fn words_without_spaces_are_words() {
+        let words = "pay.bob.and.ann.".repeat(1000);
+        let plain = tokens(&words.replace('.', " "));
+        for part in [
+            format!(r#"{{"role":"user","content":"{words}"}}"#),
+            format!(r#"{{"role":"user","content":"data:text/plain;base64,{words}"}}"#),
+            format!(r#"{{"type":"document","source":{{"type":"text","media_type":"text/plain","data":"{words}"}}}}"#),
+            format!(r#"{{"source":{{"data":"{words}","type":"text"}}}}"#),
+        ] {
+            let estimated = tokens_in(part.as_bytes());
+            assert!(estimated >= plain, "{estimated} < {plain}: {}", &part[..90]);
+        }
     }
 
     #[test]

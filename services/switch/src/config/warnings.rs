@@ -8,15 +8,16 @@ use crate::domain::name_pattern::NamePattern;
 impl SwitchConfig {
     /// What somebody should look at, each with its field.
     pub(crate) fn warnings(&self, prices: &PriceTable) -> Vec<String> {
-        let unpriced = self.targets_without_price(prices).chain(self.models_beyond_budgets(prices));
+        let unpriced = self.targets_without_price(prices).chain(self.models_without_price(prices));
         self.orgs_without_entry().chain(unpriced).chain(self.holds_of_nobody()).collect()
     }
 
-    /// A rule for a key that there is not holds nothing.
+    /// A rule for a key that there is not holds nothing. Names with a colon are the operator's to give.
     fn holds_of_nobody(&self) -> impl Iterator<Item = String> {
         let rules = self.holds.iter().enumerate();
         rules.flat_map(|(place, rule)| {
-            let unknown = rule.keys.iter().filter(|key| *key != INTERNAL && !self.keys.contains_key(*key));
+            let unknown =
+                rule.keys.iter().filter(|key| *key != INTERNAL && !key.contains(':') && !self.keys.contains_key(*key));
             unknown.map(move |key| format!("switch.holds[{place}].keys: there is no key `{key}` in `switch.keys`"))
         })
     }
@@ -31,11 +32,20 @@ impl SwitchConfig {
         })
     }
 
-    /// Who has a budget is not let to models without a price.
-    fn models_beyond_budgets(&self, prices: &PriceTable) -> Vec<String> {
-        if !self.has_budgets() {
+    /// Who has a budget is not let to models without a price, and what cannot be estimated waits for a person.
+    fn models_without_price(&self, prices: &PriceTable) -> Vec<String> {
+        let told = [
+            (self.has_budgets(), "keys with a budget cannot use it"),
+            (
+                self.holds.iter().any(|rule| rule.min_cost_usd.is_some()),
+                "rules with `min_cost_usd` hold all requests for it",
+            ),
+        ];
+        let told: Vec<&str> = told.into_iter().filter_map(|(applies, what)| applies.then_some(what)).collect();
+        if told.is_empty() {
             return Vec::new();
         }
+        let told = told.join(", and ");
         let served = self.providers.iter().flat_map(|(name, provider)| {
             let named = provider.models.iter().flatten().filter_map(|pattern| NamePattern::of(pattern).name());
             named.map(move |model| (format!("switch.providers.{name}.models"), model))
@@ -45,9 +55,7 @@ impl SwitchConfig {
             targets.filter_map(move |target| Some((format!("switch.models.{name}"), target.split_once('/')?.1)))
         });
         let unpriced = served.chain(routed).filter(|(_, model)| prices.find(model).is_none());
-        unpriced
-            .map(|(field, model)| format!("{field}: `{model}` has no price: keys with a budget cannot use it"))
-            .collect()
+        unpriced.map(|(field, model)| format!("{field}: `{model}` has no price: {told}")).collect()
     }
 
     fn has_budgets(&self) -> bool {

@@ -52,8 +52,8 @@ pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest) -> Result<Calle
     })
 }
 
-/// What `request`, which leads to `targets`, is expected to cost.
-pub(super) fn expected_cost(gateway: &Gateway, request: &ChatRequest, targets: &[Target]) -> Usd {
+/// What `request`, which leads to `targets`, is expected to cost; `None` where nobody can tell.
+pub(super) fn expected_cost(gateway: &Gateway, request: &ChatRequest, targets: &[Target]) -> Option<Usd> {
     let models = targets.iter().map(|target| &*target.model);
     gateway.shared.accounts.expected_cost(&asked(request, &"".into(), Instant::now()), models)
 }

@@ -157,6 +157,23 @@ async fn rules_look_at_models_tools_costs_tags_keys_and_organisations() {
 }
 
 #[tokio::test]
+async fn a_rule_on_costs_holds_what_nobody_can_estimate_and_words_without_spaces() {
+    let (provider, desk) = (well().await, Desk::open());
+    let rules = format!(
+        "[switch.providers.b]\nbase_url = \"{}/v1\"\nmodels = [\"of-nobodys-list\"]\n\
+         [[switch.holds]]\nname = \"cost\"\nmin_cost_usd = 0.1\nwait_sec = 0\n",
+        provider.url
+    );
+    let app = app(&provider, &desk, &rules).await;
+    assert_eq!(Answer::of(ask(&app, &body("m", "hi"))).await.status, 200);
+    assert_eq!(Answer::of(ask(&app, &body("of-nobodys-list", "hi"))).await.status, 202);
+    // About 250,000 tokens; it is too large to show it to anybody.
+    let words = "pay.bob.".repeat(100_000);
+    assert_eq!(Answer::of(ask(&app, &body("m", &words))).await.refusal(), (413, "payload_too_large".to_owned()));
+    assert_eq!(provider.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn other_wires_are_held_in_their_own_words() {
     let (provider, desk) = (well().await, Desk::open());
     let app = app(&provider, &desk, PAY).await;

@@ -94,8 +94,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) any_model: &'a dyn Fn(NameTest<'_>) -> bool,
     /// An entry of `metadata`.
     pub(crate) tag: &'a dyn Fn(&str) -> Option<String>,
-    /// What it is expected to cost.
-    pub(crate) cost: &'a dyn Fn() -> Usd,
+    /// What it is expected to cost, where that can be told.
+    pub(crate) cost: &'a dyn Fn() -> Option<Usd>,
     /// What it says and offers.
     pub(crate) content: &'a dyn Fn() -> Result<Content, BadRequest>,
 }
@@ -149,13 +149,13 @@ impl Rules {
 
 impl When {
     /// Whether it applies, as far as that is known without reading the body.
-    fn fits_beforehand(&self, asker: &Asker<'_>, cost: &OnceCell<Usd>) -> bool {
+    fn fits_beforehand(&self, asker: &Asker<'_>, cost: &OnceCell<Option<Usd>>) -> bool {
         let one_of = |names: &[String], name: &str| names.is_empty() || names.iter().any(|own| own == name);
         one_of(&self.keys, asker.key)
             && one_of(&self.orgs, asker.org.unwrap_or_default())
             && (self.models.is_empty() || (asker.any_model)(&|model| any_fits(&self.models, model)))
             && self.tags.iter().all(|(name, value)| (asker.tag)(name).as_ref() == Some(value))
-            && self.min_cost.is_none_or(|least| *cost.get_or_init(|| (asker.cost)()) >= least)
+            && self.min_cost.is_none_or(|least| cost.get_or_init(|| (asker.cost)()).is_none_or(|cost| cost >= least))
     }
 
     fn looks_inside(&self) -> bool {

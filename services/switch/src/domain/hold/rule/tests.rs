@@ -38,7 +38,7 @@ fn met(rules: Vec<Rule>, body: &Value) -> (Option<String>, u32) {
             key: "alice",
             any_model: &|fits| ["fast", "gpt-5-mini"].into_iter().any(fits),
             tag: &|name| (name == "tier").then(|| "batch".to_owned()),
-            cost: &|| Usd::from_picos(50),
+            cost: &|| Some(Usd::from_picos(50)),
             content: &|| {
                 reads.set(reads.get() + 1);
                 Ok(Content::of(body.as_object().expect("an object")))
