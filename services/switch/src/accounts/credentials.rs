@@ -149,14 +149,17 @@ impl Accounts {
     /// When its key was withdrawn, or that cannot be told.
     pub(crate) async fn current(self: &Arc<Self>, request: &HttpRequest) -> Result<Caller, Refusal> {
         let Caller::Key(account) = Caller::of(request) else { return Ok(Caller::Internal) };
-        let terms = self.terms();
-        let same = |other: &&Arc<Account>| other.key == account.key && other.org == account.org;
-        if let Some(account) = terms.keys.all().find(same) {
-            return Ok(Caller::Key(account.clone()));
+        let secret = presented_token(request.headers()).ok_or(Refusal::Invalid)?;
+        let digest = sha256(secret);
+        // By its secret: one that was replaced is nobody's, though its name is still there.
+        if let Some(now) = self.terms().keys.find(&digest) {
+            let is_same = now.key == account.key && now.org == account.org;
+            return if is_same { Ok(Caller::Key(now.clone())) } else { Err(Refusal::Invalid) };
         }
-        let secret = presented_token(request.headers()).filter(|secret| is_of_the_operators(secret));
-        let secret = secret.ok_or(Refusal::Invalid)?;
-        let known = self.identify(sha256(secret), secret).await?;
+        if !is_of_the_operators(secret) {
+            return Err(Refusal::Invalid);
+        }
+        let known = self.identify(digest, secret).await?;
         known.account.clone().map(Caller::Key).ok_or(Refusal::Invalid)
     }
 }

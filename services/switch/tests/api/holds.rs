@@ -4,6 +4,7 @@ mod back;
 mod bounds;
 mod chat;
 mod desk;
+mod rotated;
 mod spent;
 mod streams;
 
