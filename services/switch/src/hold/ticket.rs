@@ -192,8 +192,16 @@ impl Ticket {
         let seconds = left.as_secs_f64().ceil().clamp(1.0, ONE_WAIT as f64) as u64;
         let (at, id, context) = (self.stay.at.clone(), self.stay.id.clone(), self.stay.context.clone());
         let news = async {
+            let asked_at = Instant::now();
             match at.wait(&id, seconds, &context).await {
-                Ok(found) => Some(found),
+                Ok(found) => {
+                    // One that stops answers at once, whatever it is asked.
+                    let is_early = asked_at.elapsed() + PAUSE < Duration::from_secs(seconds);
+                    if is_early && found.as_ref().is_some_and(|found| found.status.is_open()) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Some(found)
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a held request waits for the operator");
                     tokio::time::sleep(PAUSE).await;
