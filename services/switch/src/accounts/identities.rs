@@ -27,7 +27,7 @@ use vx11_contracts::identity::{IntrospectedCaller, KeyLimits, Permission, Princi
 
 use super::Accounts;
 use super::account::Account;
-use super::keys::Digest;
+use super::keys::{Digest, sha256};
 use super::metrics::Questions;
 use super::terms::Terms;
 use crate::config::IdentitiesConfig;
@@ -42,8 +42,14 @@ const MOST_NOBODYS: u64 = 10_000;
 const NOBODYS_FOR: Duration = Duration::from_secs(10);
 /// Questions that are under way at a time; others wait for their turn.
 const MOST_QUESTIONS: usize = 32;
+/// The same about callers who are known: whoever makes up keys takes none of these turns.
+const MOST_OF_KNOWN: usize = 8;
+/// Questions, under way or waiting for their turn. One more is asked only about a caller who is known.
+const MOST_FLIGHTS: usize = 1024;
 /// Longest wait of one caller for its turn and the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same, and for what the ledger says of what was spent.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(4);
 
 /// Everybody whom the operator has told of lately.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ pub(super) struct Identities {
     /// Questions that are under way: each is asked once, whoever waits for its answer.
     flights: Mutex<HashMap<Digest, Flight>>,
     turns: Semaphore,
+    turns_of_known: Semaphore,
     questions: Questions,
     /// Whether the operator did not answer the last question.
     is_away: AtomicBool,
@@ -90,6 +97,7 @@ impl Identities {
             nobodys: Cache::builder().max_capacity(MOST_NOBODYS).time_to_live(NOBODYS_FOR).build(),
             flights: Mutex::default(),
             turns: Semaphore::new(MOST_QUESTIONS),
+            turns_of_known: Semaphore::new(MOST_OF_KNOWN),
             questions,
             is_away: AtomicBool::new(false),
             runtime: Handle::current(),
@@ -114,9 +122,10 @@ impl Identities {
     }
 
     async fn ask(&self, secret: &str) -> Result<Said, CallError> {
+        let turns = if self.known.contains_key(&sha256(secret)) { &self.turns_of_known } else { &self.turns };
         let asked = async {
             // It is never closed.
-            let _turn = self.turns.acquire().await;
+            let _turn = turns.acquire().await;
             self.operator.ask(secret).await
         };
         let said = tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(CallError::Timeout));
@@ -146,7 +155,8 @@ impl Accounts {
         if let Some(refusal) = self.identities.nobodys.get(&digest) {
             return Err(refusal);
         }
-        self.fly(digest, secret).await.unwrap_or(Err(Refusal::Unavailable))
+        let flight = self.fly(digest, secret).ok_or(Refusal::Unavailable)?;
+        flight.await.unwrap_or(Err(Refusal::Unavailable))
     }
 
     /// Asks the operator again about a caller who is `known`, where that is due; nobody waits for it.
@@ -156,11 +166,15 @@ impl Accounts {
         }
     }
 
-    /// The question who comes with `secret`: the one that is under way, or a new one. It goes on though nobody waits.
-    fn fly(self: &Arc<Self>, digest: Digest, secret: &str) -> Flight {
+    /// The question who comes with `secret`: the one that is under way, or a new one, unless too many are. It goes on
+    /// though nobody waits.
+    fn fly(self: &Arc<Self>, digest: Digest, secret: &str) -> Option<Flight> {
         let mut flights = self.identities.flights.lock();
         if let Some(flight) = flights.get(&digest) {
-            return flight.clone();
+            return Some(flight.clone());
+        }
+        if flights.len() >= MOST_FLIGHTS && !self.identities.known.contains_key(&digest) {
+            return None;
         }
         let (answer, flight) = oneshot::channel();
         let flight = flight.shared();
@@ -169,11 +183,12 @@ impl Accounts {
         let (accounts, secret) = (self.clone(), SecretString::from(secret));
         self.identities.runtime.spawn(async move {
             let landing = Landing { accounts: Arc::downgrade(&accounts), digest };
-            let known = accounts.learn(digest, secret.expose_secret()).await;
+            let learnt = tokio::time::timeout(LONGEST_FLIGHT, accounts.learn(digest, secret.expose_secret())).await;
+            let known = learnt.unwrap_or(Err(Refusal::Unavailable));
             drop(landing);
             let _ = answer.send(known);
         });
-        flight
+        Some(flight)
     }
 
     /// Asks the operator, and remembers what it says.

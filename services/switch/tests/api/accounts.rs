@@ -6,6 +6,7 @@ mod identities;
 mod key_limits;
 mod keys;
 mod limits;
+mod made_up;
 mod on_behalf;
 mod stream_costs;
 
