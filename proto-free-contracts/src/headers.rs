@@ -33,6 +33,8 @@ pub const PRIORITY: &str = "x-vx11-priority";
 pub const SESSION_ID: &str = "x-vx11-session-id";
 /// The organisation that the request belongs to.
 pub const ORG: &str = "x-vx11-org";
+/// Who asks, where a service asks for somebody: a principal's subject. Heeded with the shared token alone.
+pub const SUBJECT: &str = "x-vx11-subject";
 /// In a request, the intervention by which a held request is allowed, and which it takes; in an answer, the one that the
 /// request was held by.
 pub const INTERVENTION: &str = "x-vx11-intervention";

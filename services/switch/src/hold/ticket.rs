@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Question {
     /// What a decision is bound to.
     pub(crate) asked: Asked,
+    /// Who asks, where the operator knows it: it does not decide.
+    pub(crate) subject: Option<String>,
     /// What a pilot is shown.
     pub(crate) shown: Shown,
     /// The address that it came to.
@@ -264,7 +266,7 @@ impl Drop for Stay {
 
 /// What a person is asked.
 fn create(id: String, rule: &Rule, question: &Question) -> CreateIntervention {
-    let Question { asked, shown, path, model, .. } = question;
+    let Question { asked, subject, shown, path, model, .. } = question;
     let terms = &rule.terms;
     let title = terms.title.clone().unwrap_or_else(|| format!("{} asks {model}", asked.caller));
     let mut allow = terms.allow.clone();
@@ -277,6 +279,7 @@ fn create(id: String, rule: &Rule, question: &Question) -> CreateIntervention {
     let mut hold = json!({ "rule": *rule.name, "model": model, "path": path, "is_whole": shown.is_whole });
     if let Value::Object(facts) = &mut hold {
         facts.extend(asked.facts().map(|(name, value)| (name.to_owned(), value)));
+        facts.extend(subject.iter().map(|subject| ("subject".to_owned(), subject.as_str().into())));
     }
     let description = format!("The rule `{}` holds this request to {path}. Approved, it goes on.", rule.name);
     CreateIntervention {

@@ -63,6 +63,9 @@ pub(crate) enum Refusal {
         /// Who.
         pilots: Vec<String>,
     },
+    /// It is the pilot's own request to a model that is held.
+    #[error("whoever asks for this does not decide it")]
+    OwnRequest,
     /// Only its author may.
     #[error("only whoever asked may do this")]
     NotAuthor,
@@ -104,7 +107,9 @@ impl Refusal {
             | Self::NotAllowed { .. }
             | Self::Quorum
             | Self::NotDue => RefusalClass::Conflict,
-            Self::RoleTooLow { .. } | Self::NotAsked { .. } | Self::NotAuthor => RefusalClass::Forbidden,
+            Self::RoleTooLow { .. } | Self::NotAsked { .. } | Self::OwnRequest | Self::NotAuthor => {
+                RefusalClass::Forbidden
+            }
             Self::Invalid(_) => RefusalClass::Invalid,
         }
     }

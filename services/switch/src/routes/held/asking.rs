@@ -21,14 +21,23 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_ID: usize = 128;
 
 impl Stay {
-    /// Who asks, as interventions keep it.
+    /// Who asks, as interventions keep it: with the shared token whom it is said to ask for.
     fn caller(&self) -> String {
+        let account = match Caller::of(&self.http) {
+            Caller::Internal => "internal".to_owned(),
+            Caller::Key(account) => return format!("key:{}", account.key),
+        };
+        let said = [(":", header_names::ORG), ("/", header_names::SUBJECT)];
+        let said = said.iter().filter_map(|(mark, name)| Some(format!("{mark}{}", header(&self.http, name)?)));
+        std::iter::once(account).chain(said).collect()
+    }
+
+    /// The subject that asks, where the operator knows it: it decides nothing of its own.
+    fn subject(&self) -> Option<String> {
         match Caller::of(&self.http) {
-            Caller::Internal => match header(&self.http, &header_names::ORG) {
-                Some(org) => format!("internal:{org}"),
-                None => "internal".to_owned(),
-            },
-            Caller::Key(account) => format!("key:{}", account.key),
+            Caller::Internal => header(&self.http, &header_names::SUBJECT).map(str::to_owned),
+            // No key of the configuration has a colon in its name.
+            Caller::Key(account) => account.key.contains(':').then(|| account.key.to_string()),
         }
     }
 
@@ -99,7 +108,7 @@ impl Stay {
             self.refuse(Ended::Refused, ApiError::new(ErrorCode::PayloadTooLarge, detail))
         })?;
         let org = deciding_org(&self.rule, &self.http);
-        Ok(Question { asked, shown, path, model: self.model.clone(), org })
+        Ok(Question { asked, subject: self.subject(), shown, path, model: self.model.clone(), org })
     }
 
     fn unknown(&self) -> ApiError {

@@ -85,6 +85,30 @@ async fn an_approval_is_for_its_request_and_its_caller_alone() {
 }
 
 #[tokio::test]
+async fn a_service_says_who_asks_and_each_is_a_caller() {
+    let (provider, desk) = (well().await, Desk::open());
+    let app = app(&provider, &desk, &format!("{PAY}[switch.hold_limits]\nopened_per_minute = 1\n")).await;
+    let by = |subject: &str| later(&app, &body("m", "pay")).header("x-vx11-subject", subject);
+    assert_eq!(Answer::of(by("github:ann").header("x-vx11-org", "acme")).await.status, 202);
+    let id = desk.asked(0).await;
+    let hold = desk.request(&id)["context"]["hold"].clone();
+    assert_eq!((&hold["caller"], &hold["subject"]), (&json!("internal:acme/github:ann"), &json!("github:ann")));
+    assert_eq!(Answer::of(by("github:ann").header("x-vx11-org", "acme")).await.status, 429);
+    assert_eq!(Answer::of(by("github:bob").header("x-vx11-org", "acme")).await.status, 202, "nobody else's turn");
+    desk.approve(&id);
+    let back = |subject: &str| Answer::of(by(subject).header("x-vx11-org", "acme").header(INTERVENTION, &id));
+    assert_eq!(back("github:bob").await.refusal(), (404, "not_found".to_owned()));
+    assert_eq!(back("github:ann").await.status, 200);
+
+    // What a caller with a key says of itself counts for nothing.
+    let request = app.stranger("/v1/chat/completions").bearer_auth("sk-alice").header("x-vx11-subject", "github:ann");
+    let request = request.body(body("m", "pay").to_string()).header("prefer", "respond-async");
+    assert_eq!(Answer::of(request).await.status, 202);
+    let hold = desk.requests()[2]["context"]["hold"].clone();
+    assert_eq!((&hold["caller"], &hold["subject"]), (&json!("key:alice"), &Value::Null));
+}
+
+#[tokio::test]
 async fn the_address_is_part_of_what_is_approved() {
     let (provider, desk) = (well().await, Desk::open());
     let app = app(&provider, &desk, PAY).await;

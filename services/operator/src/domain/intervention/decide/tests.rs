@@ -74,6 +74,22 @@ fn a_claim_keeps_others_out_until_it_lapses_or_is_given_back() {
 }
 
 #[test]
+fn who_is_held_by_the_gateway_does_not_decide() {
+    let held = |by: &str, subject: &str| {
+        let context = json!({"hold": {"subject": subject}}).as_object().expect("an object").clone();
+        Intervention { created_by: by.to_owned(), ..request(CreateIntervention { context, ..create() }) }
+    };
+    for (asks, decides) in [("github:ann", "github:ann"), ("pilot:ann", "ann"), ("pilot:root", "root")] {
+        let pilot = Actor::new(decides, Role::Admin);
+        for command in [approve(1), Command::Reject(seen(1)), Command::Claim { lease: LEASE }] {
+            assert_eq!(decide(&held("service", asks), &command, &pilot, at(1)), Err(Refusal::OwnRequest), "{asks}");
+        }
+        assert!(decide(&held("service", asks), &approve(1), &Actor::new("bob", Role::Operator), at(1)).is_ok());
+        assert!(decide(&held("agent", asks), &approve(1), &pilot, at(1)).is_ok(), "anybody may write that");
+    }
+}
+
+#[test]
 fn a_role_decides_up_to_what_is_required() {
     let viewer = Actor::new("eve", Role::Viewer);
     let low = Refusal::RoleTooLow { needed: Role::Operator };
