@@ -34,6 +34,8 @@ pub(crate) struct Question {
     pub(crate) provider: Provider,
     /// The organisation that asks, where it is to be said.
     pub(crate) org: Option<HeaderValue>,
+    /// Who in it asks.
+    pub(crate) subject: Option<HeaderValue>,
     /// The intervention by which a person has approved it.
     pub(crate) intervention: Option<HeaderValue>,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Question {
 impl Question {
     /// What calls for it say of whom they are for.
     pub(super) fn on_behalf(&self) -> CallHeaders<'_> {
-        CallHeaders { org: self.org.as_ref(), intervention: self.intervention.as_ref() }
+        CallHeaders { org: self.org.as_ref(), subject: self.subject.as_ref(), intervention: self.intervention.as_ref() }
     }
 }
 

@@ -124,6 +124,7 @@ impl Chat {
             metadata: asked.request.metadata.clone(),
             provider: asked.provider.clone(),
             org: asked.asker.told.clone(),
+            subject: asked.asker.subject.clone(),
             intervention: asked.intervention.clone(),
         }
     }

@@ -11,6 +11,8 @@ use vx11_contracts::headers;
 pub(crate) struct CallHeaders<'a> {
     /// The organisation that asks.
     pub(crate) org: Option<&'a HeaderValue>,
+    /// Who in it asks.
+    pub(crate) subject: Option<&'a HeaderValue>,
     /// The intervention by which a person has approved it.
     pub(crate) intervention: Option<&'a HeaderValue>,
 }
@@ -18,7 +20,8 @@ pub(crate) struct CallHeaders<'a> {
 impl CallHeaders<'_> {
     /// `client`, saying so.
     pub(super) fn on<'c>(&self, client: &'c ServiceClient) -> Cow<'c, ServiceClient> {
-        let said = [(headers::ORG, self.org), (headers::INTERVENTION, self.intervention)];
+        let said =
+            [(headers::ORG, self.org), (headers::SUBJECT, self.subject), (headers::INTERVENTION, self.intervention)];
         said.into_iter().fold(Cow::Borrowed(client), |client, (name, value)| match value {
             None => client,
             Some(value) => Cow::Owned(client.into_owned().with_header(HeaderName::from_static(name), value.clone())),

@@ -135,7 +135,7 @@ impl Madre {
             segments.pop_if_empty().push(correlation_id);
         }
         let told = HeaderValue::from_str(org.as_str()).ok();
-        let client = CallHeaders { org: told.as_ref(), intervention: None }.on(&self.client);
+        let client = CallHeaders { org: told.as_ref(), ..CallHeaders::default() }.on(&self.client);
         let Trail { mut actions } = client.get(path.path(), context, LIMIT).await?;
         // An older madre tells of everybody's.
         actions.retain(|action| action.org_id == *org);

@@ -51,6 +51,7 @@ pub(crate) async fn replay(
         metadata: extras.metadata,
         provider: Provider::parse(provider.as_deref()),
         org: asker.told.clone(),
+        subject: asker.subject.clone(),
         intervention: None,
     };
     let asked = Accepted {
