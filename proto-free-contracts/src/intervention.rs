@@ -32,7 +32,9 @@ pub use escalation::{EscalationStep, Quorum};
 pub use held::{Held, HeldIntervention, HeldStatus};
 pub use history::HistoryEntry;
 pub use insight::{
-    AnomalyKind, InterventionAnomaly, PilotPerformance, PilotScore, ResponseTimeBucket, ResponseTimes, ScorePart,
+    AnomalyKind, AnomalyReport, InsightPeriod, InterventionAnomaly, KeepRouting, Performance, PerformanceReport,
+    PilotPerformance, PilotRouting, PilotScore, ResponseTimeBucket, ResponseTimes, SUGGESTIONS, ScorePart,
+    WorkingHours,
 };
 pub use kind::InterventionType;
 pub use langchain::{

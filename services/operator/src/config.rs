@@ -34,6 +34,8 @@ pub struct OperatorConfig {
     pub webhooks: WebhooksConfig,
     /// E-mail.
     pub email: EmailConfig,
+    /// What is learned from interventions.
+    pub insights: InsightsConfig,
     /// How people log in.
     pub login: LoginConfig,
     /// The audit log.
@@ -136,6 +138,18 @@ impl Default for UnitsConfig {
     }
 }
 
+/// `[operator.insights]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InsightsConfig {
+    /// Whether what looks wrong in requests is told.
+    pub anomalies: bool,
+    /// Whether pilots are suggested for requests.
+    pub routing: bool,
+    /// Whether it is told how pilots do.
+    pub performance: bool,
+}
+
 /// `[operator.audit]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -203,6 +217,7 @@ impl Default for OperatorConfig {
             units: UnitsConfig::default(),
             webhooks: WebhooksConfig::default(),
             email: EmailConfig::default(),
+            insights: InsightsConfig::default(),
             login: LoginConfig::default(),
             audit: AuditConfig::default(),
         }

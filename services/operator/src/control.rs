@@ -9,6 +9,7 @@ mod deliveries;
 mod ended;
 mod history;
 mod identity;
+mod insights;
 mod interventions;
 mod list;
 mod notices;
@@ -33,6 +34,7 @@ pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::{
     Bearer, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,
 };
+pub(crate) use insights::Insights;
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};
 pub(crate) use subscriptions::{Subscribed, Subscriptions};
 pub(crate) use units::{Done, Moved, Report, UnitError, Units};
@@ -69,6 +71,11 @@ impl Control {
     /// The interventions of one organisation.
     pub(crate) fn interventions(&self, org: impl Into<Arc<str>>) -> Interventions {
         Interventions::new(self.database.clone(), org.into())
+    }
+
+    /// What is learned from the requests of one organisation.
+    pub(crate) fn insights(&self, org: impl Into<Arc<str>>) -> Insights {
+        Insights::new(self.database.clone(), org.into())
     }
 
     /// The units of work of one organisation.

@@ -3,6 +3,7 @@
 //! It puts together what is decided (the domain), what is kept (the database) and who is told (the hub). It knows
 //! nothing of HTTP.
 
+mod insights;
 mod metrics;
 mod refusals;
 mod trail;

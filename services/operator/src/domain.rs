@@ -4,7 +4,6 @@ pub(crate) mod audit;
 pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod history;
-#[cfg_attr(not(test), expect(dead_code, reason = "store and routes of interventions are being built on it"))]
 pub(crate) mod intervention;
 pub(crate) mod key_limits;
 pub(crate) mod key_terms;

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod events;
 mod guard_rules;
+mod insights;
 mod interventions;
 mod links;
 mod maintenance;
@@ -75,6 +76,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             .configure(pilot::routes)
             .configure(guard_rules::routes)
             .configure(notifications::routes)
+            .configure(insights::routes)
             .configure(account::routes)
             .configure(auth::routes),
     );
@@ -103,6 +105,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         (path = "/operator/api", api = pilot::PilotApi),
         (path = "/operator/api", api = guard_rules::GuardRulesApi),
         (path = "/operator/api", api = notifications::NotificationsApi),
+        (path = "/operator/api", api = insights::InsightsApi),
         (path = "/operator/api", api = account::AccountApi),
         (path = "/operator/api/auth", api = auth::AuthApi),
         (path = "/ws", api = socket::SocketApi),

@@ -57,6 +57,23 @@ pub(super) fn list(
     Ok(entries.into_iter().filter_map(read).collect())
 }
 
+/// The newest of an organisation that ended since then; of those of one pilot where one is named.
+pub(super) fn since(
+    conn: &mut AnyConnection,
+    org: &str,
+    since: &str,
+    pilot: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<HistoryEntry>> {
+    let entries = history::table.filter(history::org_id.eq(org)).filter(history::completed_at.ge(since));
+    let entries = entries.order(history::completed_at.desc()).limit(limit).select(Entry::as_select());
+    let entries: Vec<Entry> = match pilot {
+        Some(pilot) => entries.filter(history::assigned_to.eq(pilot)).load(conn)?,
+        None => entries.load(conn)?,
+    };
+    Ok(entries.into_iter().filter_map(read).collect())
+}
+
 /// `None`: of a later version.
 fn read(row: Entry) -> Option<HistoryEntry> {
     Some(HistoryEntry {

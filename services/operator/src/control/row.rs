@@ -22,6 +22,7 @@ pub(super) struct Row {
     ended_at: Option<String>,
     pub(super) version: i64,
     record: String,
+    created_by: String,
 }
 
 impl Row {
@@ -43,6 +44,7 @@ impl Row {
             due_at: due_at(request),
             ended_at: request.action_timestamp.clone(),
             version: request.version,
+            created_by: request.created_by.clone(),
             record: serde_json::to_string(request).map_err(|error| Error::SerializationError(Box::new(error)))?,
         })
     }

@@ -15,6 +15,7 @@ diesel::table! {
         ended_at -> Nullable<Text>,
         version -> BigInt,
         record -> Text,
+        created_by -> Nullable<Text>,
     }
 }
 
@@ -118,6 +119,18 @@ diesel::table! {
         oauth_id -> Nullable<Text>,
         disabled_at -> Nullable<Text>,
         tokens_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pilot_routing (org_id, pilot_id) {
+        org_id -> Text,
+        pilot_id -> Text,
+        skills -> Text,
+        hours_from -> Nullable<SmallInt>,
+        hours_until -> Nullable<SmallInt>,
+        updated_by -> Text,
+        updated_at -> Text,
     }
 }
 

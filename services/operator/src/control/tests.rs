@@ -112,6 +112,7 @@ macro_rules! on_both {
 pub(in crate::control) use on_both;
 
 mod deliveries;
+mod insights;
 mod notices;
 mod races;
 mod units;

@@ -14,7 +14,7 @@ use vx11_contracts::ErrorCode;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Intervention, StandsAt};
 
-use super::{store_error, units};
+use super::{insights, store_error, units};
 use crate::control::DecideError;
 use crate::domain::intervention::{Refusal, RefusalClass};
 
@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(read::history)
         .service(read::detail)
         .service(wait::wait)
+        .service(insights::suggestions)
         .service(decide::claim)
         .service(decide::release)
         .service(decide::approve)
@@ -47,6 +48,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     read::history,
     read::detail,
     wait::wait,
+    insights::suggestions,
     decide::claim,
     decide::release,
     decide::approve,

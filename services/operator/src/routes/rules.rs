@@ -79,6 +79,8 @@ rules! {
         GET "/guard-rules" Needs(ReadUnits);
         PUT "/guard-rules/{rule_id}" Needs(ManagePolicies);
         DELETE "/guard-rules/{rule_id}" Needs(ManagePolicies);
+        GET "/insights/anomalies" Needs(ReadInterventions);
+        GET "/insights/performance" Needs(ReadInterventions);
         POST "/orgs" Needs(ManageOrgs);
         GET "/orgs" Needs(ManageOrgs);
         POST "/orgs/{id}/close" Needs(ManageOrgs);
@@ -88,6 +90,8 @@ rules! {
         DELETE "/keys/{id}" Needs(ManageKeys);
         GET "/pilots" Needs(ReadPilots);
         PATCH "/pilots/{id}" Needs(ManagePilots);
+        GET "/pilots/{id}/routing" Needs(ReadPilots);
+        PUT "/pilots/{id}/routing" Needs(ManagePolicies);
         DELETE "/pilots/{id}/sessions" Needs(ManagePilots);
         POST "/introspect" Services;
         GET "/whoami" Known;
@@ -106,6 +110,7 @@ rules! {
         GET "/history" Needs(ReadInterventions);
         GET "/{id}" NeedsForOwn(ReadInterventions, OpenInterventions);
         GET "/{id}/wait" NeedsForOwn(ReadInterventions, OpenInterventions);
+        GET "/{id}/suggestions" Needs(DecideInterventions);
         POST "/{id}/claim" Needs(DecideInterventions);
         POST "/{id}/release" Needs(DecideInterventions);
         POST "/{id}/approve" Needs(DecideInterventions);

@@ -44,7 +44,13 @@ pub(crate) fn table() -> Vec<(Method, String, Vec<String>)> {
 
 #[tokio::test]
 async fn each_cell_of_the_table_of_routes_is_what_a_key_of_that_role_meets() {
-    let app = App::with(&[("VX11_OPERATOR__OPERATOR_CONTROL", "true")]).await;
+    let app = App::with(&[
+        ("VX11_OPERATOR__OPERATOR_CONTROL", "true"),
+        ("VX11_OPERATOR__INSIGHTS__ANOMALIES", "true"),
+        ("VX11_OPERATOR__INSIGHTS__ROUTING", "true"),
+        ("VX11_OPERATOR__INSIGHTS__PERFORMANCE", "true"),
+    ])
+    .await;
     org(&app, "acme").await;
     let mut keys = Vec::new();
     for (place, role) in ROLES.into_iter().enumerate() {

@@ -13,6 +13,7 @@ mod fake;
 mod holds;
 mod hurry;
 mod identity;
+mod insights;
 mod interventions;
 mod issuer;
 mod login;

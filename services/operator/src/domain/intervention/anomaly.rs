@@ -10,7 +10,8 @@ use vx11_contracts::intervention::{AnomalyKind, InterventionAnomaly, Status};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) request_id: String,
-    pub(crate) created_by: String,
+    /// Absent where that was not kept yet.
+    pub(crate) created_by: Option<String>,
     pub(crate) uow_id: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) status: Status,
@@ -49,8 +50,8 @@ pub(crate) fn anomalies(samples: &[Sample], limits: &Thresholds) -> Vec<Interven
 
 /// Authors that ask more in a short time than people can read.
 fn bursts(samples: &[Sample], limits: &Thresholds) -> Vec<InterventionAnomaly> {
-    let by_author = grouped(samples.iter().map(|sample| (sample.created_by.as_str(), sample)));
-    let found = by_author.into_iter().filter_map(|(author, of_author)| {
+    let with_author = samples.iter().filter_map(|sample| Some((sample.created_by.as_deref()?, sample)));
+    let found = grouped(with_author).into_iter().filter_map(|(author, of_author)| {
         let most = densest(&of_author, limits.burst_seconds);
         let reason = || {
             let (count, seconds) = (most.len(), limits.burst_seconds);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vx11_contracts::intervention::{HistoryEntry, PilotPerformance, ResponseTimeBucket, ResponseTimes, Status};
+use vx11_contracts::intervention::{
+    HistoryEntry, Performance, PilotPerformance, ResponseTimeBucket, ResponseTimes, Status,
+};
 
 /// The bounds of the distribution, in seconds: a request counts where it took at most that long, and longer than the
 /// bound before.
@@ -19,17 +21,26 @@ pub(crate) fn by_pilot(rows: &[HistoryEntry]) -> Vec<PilotPerformance> {
             pilots.entry(pilot).or_default().push(row);
         }
     }
-    let mut performances: Vec<PilotPerformance> = pilots.into_iter().map(|(pilot, rows)| of(pilot, &rows)).collect();
-    performances.sort_by_key(|performance| std::cmp::Reverse(performance.total));
+    let of_each = |(pilot, rows): (&str, Vec<&HistoryEntry>)| PilotPerformance {
+        pilot_id: pilot.to_owned(),
+        performance: of(&rows),
+    };
+    let mut performances: Vec<PilotPerformance> = pilots.into_iter().map(of_each).collect();
+    performances.sort_by_key(|pilot| std::cmp::Reverse(pilot.performance.total));
     performances
 }
 
-fn of(pilot: &str, rows: &[&HistoryEntry]) -> PilotPerformance {
+/// The performance of all pilots in `rows` together. What expired counts whoever it was meant for.
+pub(crate) fn overall(rows: &[HistoryEntry]) -> Performance {
+    let counts = |row: &&HistoryEntry| row.assigned_to.is_some() || row.status == Status::Expired;
+    of(&rows.iter().filter(counts).collect::<Vec<_>>())
+}
+
+fn of(rows: &[&HistoryEntry]) -> Performance {
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
     let (approved, rejected, expired) = (count(Status::Approved), count(Status::Rejected), count(Status::Expired));
     let answered = rows.iter().filter(|row| row.status != Status::Expired);
-    PilotPerformance {
-        pilot_id: pilot.to_owned(),
+    Performance {
         total: rows.len() as u64,
         approved: approved as u64,
         rejected: rejected as u64,
@@ -106,18 +117,23 @@ mod tests {
         ];
         let performances = by_pilot(&rows);
         let [ana, bob] = performances.as_slice() else { panic!("{performances:?}") };
-        assert_eq!((ana.pilot_id.as_str(), ana.total, bob.total), ("ana", 4, 1));
+        assert_eq!((ana.pilot_id.as_str(), bob.performance.total), ("ana", 1));
+        let ana = &ana.performance;
+        assert_eq!(ana.total, 4);
         assert!((ana.approval_rate - 2.0 / 3.0).abs() < 1e-9 && (ana.expiry_rate - 0.25).abs() < 1e-9);
         let times = &ana.response_times;
         assert_eq!((times.p50_seconds, times.p95_seconds, times.max_seconds), (10.5, 100_000.0, 100_000.0));
         let counts: Vec<u64> = times.buckets.iter().map(|bucket| bucket.count).collect();
         assert_eq!(counts, [1, 1, 0, 0, 0, 0, 0, 0, 1], "what expired was not answered");
+        // Withdrawn by its author.
+        let all = overall(&[rows.as_slice(), &[row(None, Status::Rejected, 1.0)]].concat());
+        assert_eq!((all.total, all.approved, all.rejected, all.expired), (6, 3, 1, 2));
     }
 
     #[test]
     fn nothing_is_zeros() {
         assert_eq!(by_pilot(&[]), []);
-        let all_expired = by_pilot(&[row(Some("ana"), Status::Expired, 5.0)]).remove(0);
+        let all_expired = by_pilot(&[row(Some("ana"), Status::Expired, 5.0)]).remove(0).performance;
         assert_eq!((all_expired.approval_rate, all_expired.expiry_rate), (0.0, 1.0));
         assert_eq!(all_expired.response_times.p95_seconds, 0.0);
     }

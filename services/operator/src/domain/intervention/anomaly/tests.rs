@@ -4,7 +4,7 @@ use super::*;
 fn sample(n: i64, second: i64) -> Sample {
     Sample {
         request_id: format!("r-{n}"),
-        created_by: format!("agent-{n}"),
+        created_by: Some(format!("agent-{n}")),
         uow_id: None,
         created_at: at(second),
         status: Status::Approved,
@@ -19,7 +19,7 @@ fn kinds(samples: &[Sample]) -> Vec<AnomalyKind> {
 #[test]
 fn one_author_who_asks_much_within_a_minute_is_a_burst() {
     let by_one = |count, every| {
-        let samples = (0..count).map(|n| Sample { created_by: "agent".to_owned(), ..sample(n, n * every) });
+        let samples = (0..count).map(|n| Sample { created_by: Some("agent".to_owned()), ..sample(n, n * every) });
         samples.collect::<Vec<_>>()
     };
     let found = anomalies(&by_one(30, 2), &Thresholds::default());
