@@ -13,19 +13,19 @@ pub struct KeyLimits {
     pub models: Option<Vec<String>>,
     /// Requests in each minute.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub requests_per_minute: Option<u64>,
     /// Requests in each day, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub requests_per_day: Option<u64>,
     /// Tokens in each minute, read and written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens_per_minute: Option<u64>,
     /// Tokens in each day, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens_per_day: Option<u64>,
     /// What it may spend.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,19 +67,19 @@ pub struct KeyLimitsChange {
     pub models: Option<Option<Vec<String>>>,
     /// Requests in each minute.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub requests_per_minute: Option<Option<u64>>,
     /// Requests in each day, UTC.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub requests_per_day: Option<Option<u64>>,
     /// Tokens in each minute, read and written.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens_per_minute: Option<Option<u64>>,
     /// Tokens in each day, UTC.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens_per_day: Option<Option<u64>>,
     /// What it may spend, as a whole.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::event::Action;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::{AuditTrail, Envelope, Page};
 use vx11_contracts::time;
 use vx11_store::trail::ActionQuery;
@@ -48,6 +49,7 @@ pub(crate) struct AuditQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
+    #[param(value_type = Option<OrgId>)]
     org: Option<String>,
 }
 
@@ -56,12 +58,14 @@ pub(crate) struct AuditQuery {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrailQuery {
     /// Another organisation, for ADMINs of the platform.
+    #[param(value_type = Option<OrgId>)]
     org: Option<String>,
 }
 
 /// What was done in the organisation, the latest first.
 #[utoipa::path(operation_id = "list_actions", tag = "audit", params(AuditQuery), responses(
     (status = 200, body = Envelope<Page<Action>>),
+    (status = 404, body = ErrorBody),
     (status = 422, body = ErrorBody),
 ))]
 #[get("/audit")]

@@ -15,6 +15,7 @@ use vx11_chassis::auth::{Caller, Proof, STREAM_TOKEN_TTL, mint_stream_token_for,
 use vx11_chassis::extract::Query;
 use vx11_chassis::{ApiError, sse};
 use vx11_contracts::event::{SseToken, StreamedEvent};
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::Envelope;
 use vx11_contracts::sse::SseEvent;
 use vx11_contracts::{ErrorBody, ErrorCode, headers};
@@ -38,6 +39,7 @@ pub(crate) struct EventsQuery {
     /// As the header `Last-Event-ID`, for the first request of a browser, which cannot set headers.
     last_event_id: Option<i64>,
     /// Another organisation, for ADMINs of the platform.
+    #[param(value_type = Option<OrgId>)]
     org: Option<String>,
     /// A stream token, for browsers; checked by the guard.
     #[serde(rename = "token")]
@@ -66,6 +68,7 @@ pub(crate) async fn token(state: Data<State>, http: HttpRequest, caller: Caller)
 /// The organisation's events as they happen. `Last-Event-ID` resumes without a gap or a repeat.
 #[utoipa::path(operation_id = "stream_events", tag = "events", params(EventsQuery), responses(
     (status = 200, body = SseEvent<StreamedEvent>, content_type = "text/event-stream"),
+    (status = 404, body = ErrorBody),
     (status = 429, body = ErrorBody, description = "too many streams of the organisation are open"),
     (status = 503, body = ErrorBody),
 ))]

@@ -26,12 +26,14 @@ pub(crate) struct MetricsQuery {
     #[param(pattern = "^(1h|6h|24h)$")]
     period: Option<String>,
     /// Another organisation, or `*` for all together: for ADMINs of the platform.
+    #[param(max_length = 63, pattern = r"^(\*|[a-z0-9]+(-[a-z0-9]+)*)$")]
     org: Option<String>,
 }
 
 /// How the organisation's requests went lately; up to five minutes old.
 #[utoipa::path(operation_id = "sum_up_requests", tag = "metrics", params(MetricsQuery), responses(
     (status = 200, body = Envelope<MetricsSummary>),
+    (status = 404, body = ErrorBody),
     (status = 422, body = ErrorBody),
 ))]
 #[get("/metrics")]

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::Query;
 use vx11_contracts::ErrorBody;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::{Envelope, Page, SessionDetail, SessionSummary};
 
 use super::reader::Reader;
@@ -24,6 +25,7 @@ pub(crate) struct ListQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
+    #[param(value_type = Option<OrgId>)]
     org: Option<String>,
 }
 
@@ -37,11 +39,16 @@ pub(crate) struct DetailQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Another organisation, for ADMINs of the platform.
+    #[param(value_type = Option<OrgId>)]
     org: Option<String>,
 }
 
 /// The organisation's conversations, the latest first.
-#[utoipa::path(operation_id = "list_sessions", tag = "sessions", params(ListQuery), responses((status = 200, body = Envelope<Page<SessionSummary>>)))]
+#[utoipa::path(operation_id = "list_sessions", tag = "sessions", params(ListQuery), responses(
+    (status = 200, body = Envelope<Page<SessionSummary>>),
+    (status = 404, body = ErrorBody),
+    (status = 503, body = ErrorBody),
+))]
 #[get("/sessions")]
 pub(crate) async fn list(
     state: Data<State>,
