@@ -43,7 +43,9 @@ pub(super) async fn open_bill(
 /// When the organisation is none, or it cannot be told what it has spent.
 pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest) -> Result<Caller, ApiError> {
     let caller = Caller::of(http);
-    let Some(org) = http.headers().get(ORG).filter(|_| matches!(caller, Caller::Internal)) else { return Ok(caller) };
+    let Some(org) = http.headers().get(ORG).filter(|org| matches!(caller, Caller::Internal) && !org.is_empty()) else {
+        return Ok(caller);
+    };
     let org: Option<OrgId> = org.to_str().ok().and_then(|org| org.parse().ok());
     let org = org.ok_or_else(|| ApiError::new(ErrorCode::MalformedRequest, format!("{ORG}: {BadOrgId}")))?;
     gateway.shared.accounts.on_behalf_of(&org).await.map_err(|error| {
