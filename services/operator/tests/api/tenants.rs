@@ -161,7 +161,7 @@ async fn two_organisations_may_call_a_conversation_the_same_and_neither_learns_o
         let asked = chats().pop().expect("asked");
         assert_eq!(asked.body["messages"].as_array().map(Vec::len), Some(1), "{}", asked.body);
         assert_eq!(asked.headers["x-vx11-org"], of);
-        let subject = asked.headers["x-vx11-subject"].to_str().expect("a subject");
+        let subject = &asked.headers["x-vx11-subject"];
         assert!(subject.starts_with("key:"), "rules of the gateway know who asks: {subject}");
     }
     tenants.app.say("of the installation itself").await;
