@@ -37,8 +37,6 @@ pub(crate) use password::{LOGIN_RULE, is_login};
 use provider::Provider;
 pub(crate) use session::REUSE;
 
-/// Logins at providers that are asked about at a time.
-const MOST_CALLS: usize = 16;
 /// Passwords that are hashed at a time: each takes a core and 19 MiB.
 const MOST_HASHES: usize = 2;
 /// Longest wait for one of these places.
@@ -67,7 +65,6 @@ struct Inner {
     passwords: Arc<Passwords>,
     throttle: LoginThrottle,
     addresses: SlidingWindow,
-    calls: Arc<Semaphore>,
     hashes: Arc<Semaphore>,
 }
 
@@ -96,7 +93,6 @@ impl Login {
             passwords: Arc::default(),
             throttle: LoginThrottle::default(),
             addresses: SlidingWindow::new(OF_ADDRESS),
-            calls: Arc::new(Semaphore::new(MOST_CALLS)),
             hashes: Arc::new(Semaphore::new(MOST_HASHES)),
         })))
     }

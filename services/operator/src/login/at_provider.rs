@@ -1,6 +1,6 @@
 //! Logins at a provider: begun, and finished when it sends the browser back.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use url::Url;
@@ -8,12 +8,10 @@ use vx11_chassis::ApiError;
 use vx11_identity::LoginState;
 
 use super::provider::Provider;
-use super::{Denied, Login, ProviderError, keys_missing, too_many, turn};
+use super::{Denied, Login, keys_missing, too_many};
 use crate::control::{Entry, Session};
 use crate::domain::audit::Origin;
 
-/// Longest time for all that a provider is asked in one login.
-const PROVIDER_LIMIT: Duration = Duration::from_secs(25);
 /// Longest code that a provider may send.
 const MAX_CODE: usize = 4096;
 
@@ -47,7 +45,7 @@ impl Login {
         let (provider, redirect) = (self.provider(id)?, self.redirect(id)?);
         self.check_address(address)?;
         let login = LoginState::begin(id, return_to, Timestamp::now());
-        let location = self.ask(provider.authorize(&login, &redirect)).await?;
+        let location = provider.ask(provider.authorize(&login, &redirect)).await?;
         let sealer = self.0.verifier.tokens().sealer().await.ok_or_else(keys_missing)?;
         Ok(Begun { location, cookie: login.seal(&sealer) })
     }
@@ -89,7 +87,7 @@ impl Login {
         let code = answered.code.filter(|code| (1..=MAX_CODE).contains(&code.len()));
         let code = code.ok_or_else(|| Denied::refused("no_code", "the provider sent no code".to_owned()))?;
         let asked = provider.redeem(&login, &code, answered.issuer.as_deref(), redirect);
-        let (person, is_admitted) = self.ask(asked).await?;
+        let (person, is_admitted) = provider.ask(asked).await?;
         if !is_admitted {
             let detail = "you are known there, and may not come in here; ask who keeps this installation";
             return Err(Denied::refused("not_admitted", detail.to_owned()).by(&provider.org, &person.pilot_id));
@@ -114,14 +112,6 @@ impl Login {
 
     fn check_address(&self, address: &str) -> Result<(), ApiError> {
         self.0.addresses.check(address, Instant::now()).map(drop).map_err(|wait| too_many(&wait))
-    }
-
-    /// Asks a provider something, in its turn.
-    async fn ask<T>(&self, asked: impl Future<Output = Result<T, ProviderError>>) -> Result<T, Denied> {
-        let _turn = turn(&self.0.calls).await?;
-        let answered = tokio::time::timeout(PROVIDER_LIMIT, asked).await;
-        let late = || Err(ProviderError::Away("it did not answer in time".to_owned()));
-        Ok(answered.unwrap_or_else(|_| late())?)
     }
 }
 

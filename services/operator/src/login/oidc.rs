@@ -21,6 +21,8 @@ use crate::config::is_loopback;
 const BELIEVED_FOR: Duration = Duration::from_secs(60 * 60);
 /// The least time between two readings of keys because a token names an unknown one.
 const KEYS_AT_MOST_EVERY: Duration = Duration::from_secs(30);
+/// How long one that did not answer is not asked again: everybody who waited meanwhile would wait as long once more.
+const AWAY_FOR: Duration = Duration::from_secs(5);
 const SCOPES: &str = "openid profile email";
 
 /// One provider.
@@ -32,12 +34,20 @@ pub(super) struct Oidc {
     pub(super) client_secret: Option<SecretString>,
     /// The tenant whose accounts count, at Entra ID.
     pub(super) tenant: Option<String>,
-    pub(super) known: Mutex<Option<Arc<Known>>>,
+    pub(super) memory: Mutex<Memory>,
+}
+
+/// What is remembered of a provider.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    known: Option<Arc<Known>>,
+    /// When it did not answer, and in which way.
+    away: Option<(Instant, String)>,
 }
 
 /// What was read of a provider.
 #[derive(Debug)]
-pub(super) struct Known {
+struct Known {
     document: Document,
     keys: ProviderKeys,
     read_at: Instant,
@@ -180,17 +190,26 @@ impl Oidc {
 
     /// What is known of the provider; read anew once that is old, or where `outdated` lacks a key.
     async fn known(&self, outdated: Option<&Arc<Known>>) -> Result<Arc<Known>, ProviderError> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = &*known {
+        let mut memory = self.memory.lock().await;
+        if let Some(known) = &memory.known {
             let age = known.read_at.elapsed();
             let is_wanted = outdated.is_none_or(|outdated| !Arc::ptr_eq(outdated, known) || age < KEYS_AT_MOST_EVERY);
             if is_wanted && age < BELIEVED_FOR {
                 return Ok(known.clone());
             }
         }
-        let read = Arc::new(self.read().await?);
-        *known = Some(read.clone());
-        Ok(read)
+        if let Some((since, how)) = &memory.away
+            && since.elapsed() < AWAY_FOR
+        {
+            return Err(ProviderError::Away(how.clone()));
+        }
+        let read = self.read().await.map(Arc::new);
+        match &read {
+            Ok(read) => *memory = Memory { known: Some(read.clone()), away: None },
+            Err(ProviderError::Away(how)) => memory.away = Some((Instant::now(), how.clone())),
+            Err(ProviderError::Unfit(_) | ProviderError::Refused(_)) => {}
+        }
+        read
     }
 
     async fn read(&self) -> Result<Known, ProviderError> {
@@ -219,4 +238,42 @@ impl Oidc {
 fn basic(id: &str, secret: &SecretString) -> String {
     let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret.expose_secret()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_provider_that_is_away_is_asked_once_for_all_who_wait() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = Arc::<AtomicUsize>::default();
+        let count = asked.clone();
+        tokio::spawn(async move {
+            // Each is hung up on.
+            while listener.accept().await.is_ok() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let oidc = Oidc {
+            fetch: Fetch::default(),
+            issuer,
+            client_id: "vx11".to_owned(),
+            client_secret: None,
+            tenant: None,
+            memory: Mutex::default(),
+        };
+        let once = oidc.known(None).await;
+        assert!(matches!(once, Err(ProviderError::Away(_))), "{once:?}");
+        let connections = asked.load(Ordering::Relaxed);
+        let all = join_all((0..20).map(|_| oidc.known(None))).await;
+        assert!(all.iter().all(|known| matches!(known, Err(ProviderError::Away(_)))));
+        assert_eq!(asked.load(Ordering::Relaxed), connections);
+    }
 }

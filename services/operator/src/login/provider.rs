@@ -1,17 +1,20 @@
 //! One provider of the configuration: how it is spoken to, who may come from there, and what they are called here.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::Context;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use url::Url;
 use vx11_chassis::config::Secrets;
 use vx11_contracts::identity::{MAX_NAME_CHARS, OrgId, Role};
 use vx11_identity::{IdToken, LoginState, Sha256};
 
-use super::ProviderError;
 use super::admission::{Admission, Vouched, domain_of};
 use super::fetch::Fetch;
 use super::github::{GitHub, User};
 use super::oidc::Oidc;
+use super::{Denied, ProviderError, turn};
 use crate::config::{ProviderConfig, ProviderKind};
 use crate::control::Person;
 
@@ -19,6 +22,11 @@ use crate::control::Person;
 const MAX_LOGIN_CHARS: usize = 128;
 /// Most characters of an address for mail.
 const MAX_EMAIL_CHARS: usize = 254;
+
+/// Logins that one provider is asked about at a time.
+const MOST_CALLS: usize = 16;
+/// Longest time for all that it is asked in one login.
+const PROVIDER_LIMIT: Duration = Duration::from_secs(25);
 
 /// One provider.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub(super) struct Provider {
     kind: ProviderKind,
     admission: Admission,
     way: Way,
+    /// Its own: who waits for one that does not answer keeps nobody from another.
+    calls: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -62,7 +72,7 @@ impl Provider {
                 client_id,
                 client_secret,
                 tenant: config.tenant.clone(),
-                known: Mutex::new(None),
+                memory: Default::default(),
             })),
         };
         Ok(Self {
@@ -73,7 +83,16 @@ impl Provider {
             kind: config.kind,
             admission: Admission::new(config),
             way,
+            calls: Arc::new(Semaphore::new(MOST_CALLS)),
         })
+    }
+
+    /// Asks it something, in its turn.
+    pub(super) async fn ask<T>(&self, asked: impl Future<Output = Result<T, ProviderError>>) -> Result<T, Denied> {
+        let _turn = turn(&self.calls).await?;
+        let answered = tokio::time::timeout(PROVIDER_LIMIT, asked).await;
+        let late = || Err(ProviderError::Away("it did not answer in time".to_owned()));
+        Ok(answered.unwrap_or_else(|_| late())?)
     }
 
     /// Where the browser is sent for `login`.
@@ -194,6 +213,21 @@ mod tests {
         let (person, vouched) = entra.of_token(token(said));
         assert_eq!((vouched.ids, vouched.domains), (vec!["S1".to_owned(), "O1".to_owned()], Vec::new()));
         assert_eq!(person.pilot_id, "corp:ada@corp");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_one_provider_keeps_nobody_from_another() {
+        let google = || provider(json!({"kind": "google", "client_id": "x"}));
+        let (dead, alive) = (Arc::new(google()), google());
+        for _ in 0..MOST_CALLS {
+            let dead = dead.clone();
+            tokio::spawn(async move { dead.ask(std::future::pending::<Result<(), _>>()).await.expect_err("away") });
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(dead.calls.available_permits(), 0);
+        let full = dead.ask(async { Ok(()) }).await.expect_err("there is no place");
+        assert_eq!(full.error.code(), vx11_contracts::ErrorCode::Overloaded);
+        alive.ask(async { Ok(()) }).await.expect("it has places of its own");
     }
 
     #[test]
