@@ -117,6 +117,7 @@ diesel::table! {
         last_login -> Nullable<Text>,
         oauth_provider -> Nullable<Text>,
         oauth_id -> Nullable<Text>,
+        oauth_issuer -> Nullable<Text>,
         disabled_at -> Nullable<Text>,
         tokens_from -> Nullable<Text>,
     }

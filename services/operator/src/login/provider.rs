@@ -40,6 +40,8 @@ pub(super) struct Provider {
     /// The role of who comes for the first time.
     pub(super) role: Role,
     kind: ProviderKind,
+    /// Who says who its people are; its pilots are this one's for good.
+    issuer: String,
     admission: Admission,
     way: Way,
     /// Its own: who waits for one that does not answer keeps nobody from another.
@@ -60,15 +62,17 @@ impl Provider {
             anyhow::bail!("operator.login.providers.{id}: its secret is in no variable: set {name}, or {name}_FILE");
         }
         let (fetch, client_id) = (fetch.clone(), config.client_id.clone());
+        let mut issuer = config.issuer();
         let way = match config.kind {
             ProviderKind::Github => {
                 let url = config.url.clone().map_or_else(|| Url::parse("https://github.com/"), Ok)?;
+                issuer = url.to_string();
                 let api = GitHub::api_of(&url).with_context(|| format!("{url} has no API"))?;
                 Way::GitHub(Box::new(GitHub { fetch, url, api, client_id, client_secret }))
             }
             _ => Way::Oidc(Box::new(Oidc {
                 fetch,
-                issuer: config.issuer(),
+                issuer: issuer.clone(),
                 client_id,
                 client_secret,
                 tenant: config.tenant.clone(),
@@ -81,6 +85,7 @@ impl Provider {
             org: config.org.clone(),
             role: config.role,
             kind: config.kind,
+            issuer,
             admission: Admission::new(config),
             way,
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
@@ -159,7 +164,8 @@ impl Provider {
         let name: String = name.chars().filter(|char| !char.is_control()).take(MAX_NAME_CHARS).collect();
         let email = email.filter(|email| email.chars().count() <= MAX_EMAIL_CHARS && !email.contains(char::is_control));
         let name = if name.trim().is_empty() { known_as.clone() } else { name.trim().to_owned() };
-        Person { provider: self.id.clone(), oauth_id, pilot_id: format!("{}:{known_as}", self.id), name, email }
+        let (provider, issuer, pilot_id) = (self.id.clone(), self.issuer.clone(), format!("{}:{known_as}", self.id));
+        Person { provider, issuer, oauth_id, pilot_id, name, email }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Pilots {
 pub(crate) struct Person {
     /// The provider's name in the configuration.
     pub(crate) provider: String,
+    /// Whose word that is: the issuer, or where the GitHub is.
+    pub(crate) issuer: String,
     /// Its id there: what it is known by again.
     pub(crate) oauth_id: String,
     /// What it is to be called here, at its first login.
@@ -43,7 +45,7 @@ pub(crate) enum Entry {
     In(Box<Session>),
     /// An ADMIN has shut it out.
     Disabled,
-    /// Somebody else was here by this name before.
+    /// Somebody else was here by this name before, or by this id at another issuer.
     NameTaken,
     /// The password that was looked at is another one by now.
     OtherPassword,
@@ -65,6 +67,7 @@ pub(super) struct Row {
     pub(super) last_login: Option<String>,
     oauth_provider: Option<String>,
     oauth_id: Option<String>,
+    oauth_issuer: Option<String>,
     pub(super) disabled_at: Option<String>,
     pub(super) tokens_from: Option<String>,
 }
@@ -218,10 +221,19 @@ fn enter(
     };
     let row = match known {
         Some(row) if row.disabled_at.is_some() => return Ok(Entry::Disabled),
+        // The provider's name leads to another issuer by now, where the same id is somebody else's.
+        Some(row) if row.oauth_issuer.as_ref().is_some_and(|issuer| *issuer != person.issuer) => {
+            return Ok(Entry::NameTaken);
+        }
         Some(row) => {
-            let row = Row { name: person.name, email: person.email, last_login: Some(at), ..row };
-            let said =
-                (pilots::name.eq(&row.name), pilots::email.eq(&row.email), pilots::last_login.eq(&row.last_login));
+            let oauth_issuer = Some(person.issuer);
+            let row = Row { name: person.name, email: person.email, last_login: Some(at), oauth_issuer, ..row };
+            let said = (
+                pilots::name.eq(&row.name),
+                pilots::email.eq(&row.email),
+                pilots::last_login.eq(&row.last_login),
+                pilots::oauth_issuer.eq(&row.oauth_issuer),
+            );
             diesel::update(pilots::table.find((org, &row.pilot_id))).set(said).execute(conn)?;
             row
         }
@@ -233,6 +245,7 @@ fn enter(
                 last_login: Some(at.clone()),
                 oauth_provider: Some(person.provider),
                 oauth_id: Some(person.oauth_id),
+                oauth_issuer: Some(person.issuer),
                 ..Row::new(org, &person.pilot_id, &person.name, role, &at)
             };
             diesel::insert_into(pilots::table).values(&row).execute(conn)?;
@@ -269,6 +282,7 @@ impl Row {
             last_login: None,
             oauth_provider: None,
             oauth_id: None,
+            oauth_issuer: None,
             disabled_at: None,
             tokens_from: None,
         }

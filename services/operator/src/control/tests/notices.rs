@@ -32,6 +32,7 @@ async fn subscribe(home: &Home, to: &str, events: &[Told], least_priority: Prior
 async fn logged_in(home: &Home, id: &str, email: &str, role: Role) {
     let person = Person {
         provider: "corp".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
         oauth_id: id.to_owned(),
         pilot_id: id.to_owned(),
         name: id.to_owned(),

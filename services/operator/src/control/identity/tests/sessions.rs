@@ -1,5 +1,6 @@
 //! Pilots, their sessions and passwords, on SQLite and on a real PostgreSQL.
 
+use diesel::prelude::*;
 use jiff::Timestamp;
 use vx11_contracts::identity::{Pilot, PilotChange, Principal, Role, Scopes};
 use vx11_identity::{NewRefreshToken, RefreshVerdict};
@@ -7,6 +8,7 @@ use vx11_testing_servers::Postgres;
 
 use super::super::{Entry, Person, Refreshed, Session, Standing};
 use super::{at, org};
+use crate::control::schema::pilots;
 use crate::control::tests::{Home, on_both};
 use crate::domain::audit::Origin;
 use crate::domain::intervention::Actor;
@@ -14,6 +16,7 @@ use crate::domain::intervention::Actor;
 on_both!(
     who_comes_first_is_made_a_pilot_and_is_known_again,
     a_name_that_was_somebody_elses_is_not_given_again,
+    an_id_at_another_issuer_is_somebody_elses,
     first_logins_at_once_make_one_pilot,
     a_refresh_token_is_followed_and_its_reuse_ends_the_session,
     of_many_who_come_with_one_token_one_gets_the_next,
@@ -33,6 +36,7 @@ fn root() -> Actor {
 fn person(login: &str, oauth_id: &str) -> Person {
     Person {
         provider: "github".to_owned(),
+        issuer: "https://github.com/".to_owned(),
         oauth_id: oauth_id.to_owned(),
         pilot_id: format!("github:{login}"),
         name: login.to_owned(),
@@ -113,6 +117,22 @@ async fn a_name_that_was_somebody_elses_is_not_given_again(home: Home) {
     // At another provider the same id is somebody else's.
     let corp = Person { provider: "corp".to_owned(), pilot_id: "corp:ada".to_owned(), ..person("ada", "1") };
     assert!(enter(&home, &corp, at(2)).await.is_new);
+}
+
+async fn an_id_at_another_issuer_is_somebody_elses(home: Home) {
+    enter(&home, &person("ada", "1"), at(0)).await;
+    let moved = Person { issuer: "https://git.example.com/".to_owned(), ..person("eve", "1") };
+    let other = entry(&home, &moved, at(1)).await;
+    assert!(matches!(other, Entry::NameTaken), "{other:?}");
+    // Of before it was kept: the first that comes.
+    let forget = |conn: &mut vx11_store::AnyConnection| {
+        let none: Option<String> = None;
+        diesel::update(pilots::table).set(pilots::oauth_issuer.eq(none)).execute(conn)?;
+        Ok::<_, vx11_store::StoreError>(())
+    };
+    home.control.database.write(vx11_store::Scope::Platform, forget).await.expect("forgotten");
+    assert_eq!(enter(&home, &moved, at(2)).await.pilot.pilot_id, "github:ada");
+    assert!(matches!(entry(&home, &person("ada", "1"), at(3)).await, Entry::NameTaken));
 }
 
 async fn first_logins_at_once_make_one_pilot(home: Home) {
