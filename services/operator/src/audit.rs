@@ -6,6 +6,7 @@ mod heads;
 mod linking;
 mod refusals;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Registry};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use vx11_chassis::Shutdown;
 use vx11_contracts::audit::{AuditFlaw, AuditHead, AuditOutcome, AuditVerdict};
@@ -32,6 +33,8 @@ pub(crate) use heads::read_heads;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Rows of one transaction.
 const BATCH: usize = 200;
+/// Logs that are proven at a time, each of another organisation.
+const MOST_PROVEN: usize = 4;
 
 /// The audit log, for what is not written with a change. Cheap to clone; clones are the same.
 #[derive(Clone, Debug)]
@@ -39,8 +42,8 @@ pub(crate) struct Audit {
     control: Control,
     refusals: Arc<Mutex<Refusals>>,
     heads: Arc<tokio::sync::Mutex<Heads>>,
-    /// Verifications at a time.
-    verifying: Arc<Semaphore>,
+    /// Whose logs are being proven.
+    proven: Arc<Mutex<BTreeSet<OrgId>>>,
     wake: Arc<Notify>,
     heads_interval: Duration,
     metrics: AuditMetrics,
@@ -79,7 +82,7 @@ impl Audit {
             control,
             refusals: Arc::default(),
             heads: Arc::new(tokio::sync::Mutex::new(Heads::load(heads))),
-            verifying: Arc::new(Semaphore::new(1)),
+            proven: Arc::default(),
             wake: Arc::default(),
             heads_interval,
             metrics,
@@ -148,14 +151,35 @@ impl Audit {
         }
     }
 
-    /// Proves the log of `org`, as far as this replica knows its ends. `None`: another one is being proven.
+    /// Proves the log of `org`, as far as this replica knows its ends. `None`: it is being proven, or too many others are.
     ///
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn verify(&self, org: &OrgId, known: Option<Head>) -> Result<Option<AuditVerdict>, StoreError> {
-        let Ok(_turn) = self.verifying.try_acquire() else { return Ok(None) };
+        let Some(_turn) = Turn::take(&self.proven, org) else { return Ok(None) };
         let noted = self.heads.lock().await.of(org);
         verify(&self.control, org, noted.into_iter().chain(known).collect()).await.map(Some)
+    }
+}
+
+/// A place among those who prove a log, until it is dropped.
+struct Turn {
+    proven: Arc<Mutex<BTreeSet<OrgId>>>,
+    org: OrgId,
+}
+
+impl Turn {
+    /// One for each organisation, so that none takes them all.
+    fn take(proven: &Arc<Mutex<BTreeSet<OrgId>>>, org: &OrgId) -> Option<Self> {
+        let mut taken = proven.lock();
+        let is_free = taken.len() < MOST_PROVEN && taken.insert(org.clone());
+        is_free.then(|| Self { proven: proven.clone(), org: org.clone() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.proven.lock().remove(&self.org);
     }
 }
 
@@ -177,4 +201,22 @@ pub(crate) async fn verify(control: &Control, org: &OrgId, known: Vec<Head>) -> 
 /// What an error is in the audit log's terms.
 pub(crate) fn outcome_of(status: u16) -> AuditOutcome {
     if status >= 500 { AuditOutcome::Failed } else { AuditOutcome::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organisation_proves_its_log_once_at_a_time_and_keeps_no_other_from_it() {
+        let proven = Arc::default();
+        let org = |id: &str| id.parse::<OrgId>().expect("an id");
+        let acme = Turn::take(&proven, &org("acme")).expect("free");
+        assert!(Turn::take(&proven, &org("acme")).is_none());
+        let others: Vec<_> = (1..MOST_PROVEN).map(|n| Turn::take(&proven, &org(&format!("org-{n}")))).collect();
+        assert!(others.iter().all(Option::is_some), "acme has one of the places");
+        assert!(Turn::take(&proven, &org("late")).is_none());
+        drop(acme);
+        assert!(Turn::take(&proven, &org("late")).is_some());
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) struct NotedHead {
     (status = 200, body = Envelope<AuditVerdict>, description = "whether it is intact, and if not, the first row that is wrong"),
     (status = 403, body = ErrorBody),
     (status = 422, body = ErrorBody),
-    (status = 503, body = ErrorBody, description = "another log is being proven, or the store does not answer"),
+    (status = 503, body = ErrorBody, description = "it is being proven already, or too many others are; or the store does not answer"),
 ))]
 #[get("/audit-log/verify")]
 pub(crate) async fn verify(
@@ -94,6 +94,9 @@ pub(crate) async fn verify(
         (None, Some(_)) => return Err(ApiError::invalid_field("seq", "must come with `hash`")),
     };
     let verdict = state.audit.verify(&principal.org, known).await.map_err(store_error)?;
-    let verdict = verdict.ok_or_else(|| ApiError::new(ErrorCode::Overloaded, "another log is being proven"))?;
+    let verdict = verdict.ok_or_else(|| {
+        ApiError::new(ErrorCode::Overloaded, "this log is being proven already, or too many others are")
+            .with_retry_after(5)
+    })?;
     Ok(Json(Envelope::new(verdict)))
 }
