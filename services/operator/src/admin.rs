@@ -17,7 +17,7 @@ use vx11_identity::{KeyKind, NewApiKey, Passwords, StoredKey};
 use vx11_store::StoreError;
 
 use crate::audit;
-use crate::control::{Control, KeyError};
+use crate::control::{Audited, Control, KeyError};
 use crate::domain::intervention::Actor;
 use crate::domain::key_terms::{KeyTerms, NAME_RULE, name_for_people};
 use crate::login::{LOGIN_RULE, is_login};
@@ -212,7 +212,7 @@ impl Admin {
 
     /// Proves the audit log of one organisation, or of each: every row, and that it goes through the ends that were noted
     /// in the data directory and in `heads`, which are logs of services (`-` is the standard input). `told` hears what
-    /// was found of each.
+    /// was found of each. What stands in rows in the place of an organisation's id is the answer: there should be none.
     ///
     /// # Errors
     /// When the database does not answer, or a file cannot be read.
@@ -221,16 +221,24 @@ impl Admin {
         org: Option<OrgId>,
         heads: &[PathBuf],
         mut told: impl FnMut(AuditVerdict),
-    ) -> Result<(), AdminError> {
+    ) -> Result<BTreeSet<String>, AdminError> {
         let mut known = self.known_heads(heads)?;
-        let orgs = match org {
-            Some(org) => BTreeSet::from([org]),
-            None => self.control.audited_orgs().await?.into_iter().chain(known.keys().cloned()).collect(),
-        };
-        for org in orgs {
+        let mut audited = self.audited(org.as_ref()).await?;
+        if org.is_none() {
+            audited.orgs.extend(known.keys().cloned());
+        }
+        for org in audited.orgs {
             told(audit::verify(&self.control, &org, known.remove(&org).unwrap_or_default()).await?);
         }
-        Ok(())
+        Ok(audited.nobodys)
+    }
+
+    /// Of one organisation, or of all.
+    async fn audited(&self, org: Option<&OrgId>) -> Result<Audited, AdminError> {
+        Ok(match org {
+            Some(org) => Audited { orgs: [org.clone()].into(), ..Audited::default() },
+            None => self.control.audited().await?,
+        })
     }
 
     fn known_heads(&self, files: &[PathBuf]) -> Result<BTreeMap<OrgId, Vec<Head>>, AdminError> {
@@ -254,30 +262,36 @@ impl Admin {
     }
 
     /// Every row of the audit log of one organisation, or of each: as they are in its chain, and then those that are not
-    /// linked yet.
+    /// linked yet. The answer is what was left out, because it cannot be read.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn export_audit(&self, org: Option<OrgId>, mut told: impl FnMut(AuditRow)) -> Result<(), AdminError> {
-        let orgs = match org {
-            Some(org) => BTreeSet::from([org]),
-            None => self.control.audited_orgs().await?,
-        };
-        for org in orgs {
+    pub async fn export_audit(
+        &self,
+        org: Option<OrgId>,
+        mut told: impl FnMut(AuditRow),
+    ) -> Result<LeftOut, AdminError> {
+        let audited = self.audited(org.as_ref()).await?;
+        let mut left_out = LeftOut { rows: 0, nobodys: audited.nobodys };
+        for org in audited.orgs {
             let (log, mut from) = (self.control.audit_log(&org), 1);
             loop {
-                let rows = log.rows_from(from, i64::from(PAGE)).await?;
-                let Some(last) = rows.last().and_then(|last| last.seq) else { break };
-                from = last.cast_signed() + 1;
-                rows.into_iter().for_each(&mut told);
+                let page = log.rows_from(from, i64::from(PAGE)).await?;
+                left_out.rows += page.left_out;
+                page.rows.into_iter().for_each(&mut told);
+                let Some(last) = page.last else { break };
+                from = last + 1;
             }
             let mut after = 0;
-            while let (rows, Some(last)) = log.unlinked_after(after, i64::from(PAGE)).await? {
+            loop {
+                let page = log.unlinked_after(after, i64::from(PAGE)).await?;
+                left_out.rows += page.left_out;
+                page.rows.into_iter().for_each(&mut told);
+                let Some(last) = page.last else { break };
                 after = last;
-                rows.into_iter().for_each(&mut told);
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
     async fn orgs(&self) -> Result<Vec<OrgId>, AdminError> {
@@ -306,6 +320,15 @@ impl Admin {
             tracing::debug!(%error, "the audit log is linked later");
         }
     }
+}
+
+/// What an export of the audit log lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Rows of organisations that cannot be read: of a later version, or not as they were written.
+    pub rows: u64,
+    /// What stands in rows in the place of an organisation's id.
+    pub nobodys: BTreeSet<String>,
 }
 
 /// Who acts.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use diesel_migrations::embed_migrations;
 use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 
-pub(crate) use audit::{Conditions, Proof};
+pub(crate) use audit::{Audited, Conditions, Proof};
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::{
     Bearer, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,

@@ -29,7 +29,7 @@ mod store;
 mod verifier;
 mod webhooks;
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminError, LeftOut};
 pub use config::OperatorConfig;
 pub use serve::serve;
 

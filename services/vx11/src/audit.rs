@@ -21,7 +21,7 @@ pub(crate) enum AuditCommand {
         #[arg(long = "heads")]
         heads: Vec<PathBuf>,
     },
-    /// Write every row to standard output, a JSON object a line, the oldest first.
+    /// Write every row to standard output, a JSON object a line, the oldest first; fail where one cannot be read.
     Export {
         #[command(flatten)]
         whose: Whose,
@@ -44,7 +44,7 @@ pub(crate) fn run(command: AuditCommand) -> anyhow::Result<()> {
         AuditCommand::Verify { whose, heads } => verify(whose.org, &heads),
         AuditCommand::Export { whose } => {
             let (mut out, mut written) = (std::io::stdout().lock(), Ok(()));
-            done(async |admin| {
+            let left_out = done(async |admin| {
                 let line = |row| {
                     if written.is_ok() {
                         let row = serde_json::to_writer(&mut out, &row).map_err(std::io::Error::from);
@@ -54,18 +54,25 @@ pub(crate) fn run(command: AuditCommand) -> anyhow::Result<()> {
                 admin.export_audit(whose.org, line).await
             })?;
             written?;
-            Ok(out.flush()?)
+            out.flush()?;
+            if left_out.rows == 0 && left_out.nobodys.is_empty() {
+                return Ok(());
+            }
+            let nobodys = left_out.nobodys.iter();
+            let nobodys = nobodys.map(|name| format!(", and all of {name:?}, which is no organisation"));
+            bail!("{} rows that cannot be read are left out{}", left_out.rows, nobodys.collect::<String>())
         }
     }
 }
 
 fn verify(org: Option<OrgId>, heads: &[PathBuf]) -> anyhow::Result<()> {
     let mut verdicts = Vec::new();
-    done(async |admin| admin.verify_audit(org, heads, |verdict| verdicts.push(verdict)).await)?;
+    let nobodys = done(async |admin| admin.verify_audit(org, heads, |verdict| verdicts.push(verdict)).await)?;
     let mut out = std::io::stdout().lock();
     verdicts.iter().try_for_each(|verdict| writeln!(out, "{}", line(verdict)))?;
+    nobodys.iter().try_for_each(|name| writeln!(out, "{name:?}\tbroken\trows of no organisation"))?;
     out.flush()?;
-    match verdicts.iter().filter(|verdict| !verdict.intact).count() {
+    match verdicts.iter().filter(|verdict| !verdict.intact).count() + nobodys.len() {
         0 => Ok(()),
         1 => bail!("an audit log is not what was written"),
         broken => bail!("{broken} audit logs are not what was written"),

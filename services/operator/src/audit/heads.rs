@@ -47,14 +47,20 @@ impl Heads {
     /// # Errors
     /// When the database does not answer.
     pub(super) async fn note(&mut self, control: &Control) -> Result<usize, StoreError> {
-        let (mut now, mut last) = (BTreeMap::new(), None);
+        let (mut now, mut last, mut broken) = (BTreeMap::new(), None, 0);
         loop {
             let page = control.audit_heads(last).await?;
-            let Some((org, _)) = page.last() else { break };
-            last = Some(org.clone());
-            now.extend(page);
+            let Some((name, _)) = page.last() else { break };
+            last = Some(name.clone());
+            for (name, head) in page {
+                if let Ok(org) = name.parse() {
+                    now.insert(org, head);
+                } else {
+                    tracing::error!(name, "the audit log has rows of no organisation: see `vx11 audit verify`");
+                    broken += 1;
+                }
+            }
         }
-        let mut broken = 0;
         for (org, before) in &self.noted {
             let goes_on = match now.get(org) {
                 Some(head) if head == before => true,

@@ -19,7 +19,7 @@ use crate::domain::audit::Entry;
 
 pub(super) use append::append;
 pub(crate) use read::Conditions;
-pub(crate) use verify::Proof;
+pub(crate) use verify::{Audited, Proof};
 
 /// The audit log of one organisation.
 #[derive(Clone, Debug)]

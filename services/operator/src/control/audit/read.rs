@@ -42,6 +42,25 @@ pub(super) struct Row {
     hash: Option<String>,
 }
 
+/// Some rows, of all that there are.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    /// Those that can be read.
+    pub(crate) rows: Vec<AuditRow>,
+    /// Which the last one was, be it one that cannot be read; `None`: there was none.
+    pub(crate) last: Option<i64>,
+    /// How many cannot be read.
+    pub(crate) left_out: u64,
+}
+
+impl Exported {
+    fn new(stored: Vec<Row>, last: Option<i64>) -> Self {
+        let found = stored.len();
+        let rows: Vec<AuditRow> = stored.into_iter().filter_map(Row::shown).collect();
+        Self { left_out: (found - rows.len()) as u64, rows, last }
+    }
+}
+
 impl AuditLog {
     /// Up to `limit` rows that were begun before the row of the id `before`, the newest first, also such that are not
     /// linked yet; and the id to go on from, where there may be more.
@@ -87,31 +106,28 @@ impl AuditLog {
         self.database.read(self.scope(), read).await
     }
 
-    /// Up to `limit` linked rows from the row `from` on, the oldest first.
+    /// Up to `limit` linked rows from the row `from` on, the oldest first; and the last one's number.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn rows_from(&self, from: i64, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+    pub(crate) async fn rows_from(&self, from: i64, limit: i64) -> Result<Exported, StoreError> {
         let rows = self.stored_from(Some(from), limit).await?;
-        Ok(rows.into_iter().filter_map(Row::shown).collect())
+        let last = rows.last().and_then(|last| last.seq);
+        Ok(Exported::new(rows, last))
     }
 
-    /// Up to `limit` rows behind the id `after` that are not linked yet, the oldest first; and the last id.
+    /// Up to `limit` rows behind the id `after` that are not linked yet, the oldest first; and the last one's id.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn unlinked_after(
-        &self,
-        after: i64,
-        limit: i64,
-    ) -> Result<(Vec<AuditRow>, Option<i64>), StoreError> {
+    pub(crate) async fn unlinked_after(&self, after: i64, limit: i64) -> Result<Exported, StoreError> {
         let org = self.org.clone();
         let read = move |conn: &mut AnyConnection| {
             let rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).filter(audit_log::seq.is_null());
             let rows = rows.filter(audit_log::id.gt(after)).order(audit_log::id.asc()).limit(limit);
             let rows: Vec<Row> = rows.select(Row::as_select()).load(conn)?;
             let last = rows.last().map(|last| last.id);
-            Ok::<_, StoreError>((rows.into_iter().filter_map(Row::shown).collect(), last))
+            Ok::<_, StoreError>(Exported::new(rows, last))
         };
         self.database.read(self.scope(), read).await
     }

@@ -33,6 +33,7 @@ on_both!(
     a_row_that_is_committed_late_has_a_later_number,
     replicas_that_append_at_once_leave_no_gap_and_no_fork,
     logs_of_organisations_do_not_meet,
+    a_row_that_cannot_be_read_hides_no_other_one,
     pages_are_filtered,
 );
 
@@ -83,7 +84,7 @@ impl Home {
     /// Those that are linked, after what is there was.
     async fn rows(&self, of: &str) -> Vec<AuditRow> {
         self.link().await;
-        self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer")
+        self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer").rows
     }
 
     async fn append(&self, count: usize) {
@@ -348,13 +349,41 @@ async fn logs_of_organisations_do_not_meet(home: Home) {
     home.append(3).await;
     home.control.audit_log(&org("globex")).append(vec![entry(7)]).await.expect("appended");
     assert_eq!((home.rows("acme").await.len(), home.rows("globex").await.len()), (3, 1));
-    let orgs = home.control.audited_orgs().await.expect("an answer");
-    assert_eq!(orgs.into_iter().collect::<Vec<_>>(), [org("acme"), org("globex")]);
+    let audited = home.control.audited().await.expect("an answer");
+    assert_eq!((audited.orgs, audited.nobodys), ([org("acme"), org("globex")].into(), [].into()));
     // PostgreSQL shows one organisation nothing of another, whatever a query asks for.
     let count = |conn: &mut AnyConnection| Ok::<i64, StoreError>(audit_log::table.select(count_star()).first(conn)?);
     let seen = home.control.database.read(Scope::Org("globex".into()), count).await.expect("an answer");
     let is_remote = home.control.database.name().starts_with("postgres:");
     assert_eq!(seen, if is_remote { 1 } else { 4 });
+}
+
+async fn a_row_that_cannot_be_read_hides_no_other_one(home: Home) {
+    let insert = async |org: &str, outcome: &str| {
+        let sql = format!(
+            "INSERT INTO audit_log (org_id, at, actor, actor_kind, action, outcome, details, written_at)
+             VALUES ('{org}', 'now', 'eve', 'pilot', 'access', '{outcome}', '{{}}', 'now')"
+        );
+        home.execute(sql).await.expect("the service may");
+    };
+    for nobodys in ["", "!"] {
+        insert(nobodys, "allowed").await;
+    }
+    insert("acme", "odd").await;
+    home.write(1).await;
+    let audited = home.control.audited().await.expect("an answer");
+    assert_eq!((audited.orgs, audited.nobodys), ([org("acme")].into(), ["".to_owned(), "!".to_owned()].into()));
+    let log = home.control.audit_log(&org("acme"));
+    let odd = log.unlinked_after(0, 1).await.expect("an answer");
+    assert_eq!((odd.rows.len(), odd.left_out), (0, 1));
+    let next = log.unlinked_after(odd.last.expect("its id"), 1).await.expect("an answer");
+    assert_eq!((next.rows.len(), next.left_out), (1, 0));
+    home.link().await;
+    let audited = home.control.audited().await.expect("an answer");
+    assert_eq!(audited.orgs, [org("acme")].into(), "by the heads as by the rows");
+    let odd = log.rows_from(1, 1).await.expect("an answer");
+    assert_eq!((odd.rows.len(), odd.last, odd.left_out), (0, Some(1), 1));
+    assert_eq!(log.rows_from(2, 1).await.expect("an answer").rows.len(), 1);
 }
 
 async fn pages_are_filtered(home: Home) {

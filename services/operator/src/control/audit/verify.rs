@@ -149,52 +149,70 @@ impl AuditLog {
     }
 }
 
+/// Whose logs there are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Audited {
+    /// Organisations that have rows in a log, or a head.
+    pub(crate) orgs: BTreeSet<OrgId>,
+    /// What stands in rows where an organisation's id should: nobody who appends writes such a one.
+    pub(crate) nobodys: BTreeSet<String>,
+}
+
 impl Control {
-    /// The ends of all logs, up to a few hundred behind the organisation `after`, in order.
+    /// The ends of all logs, up to a few hundred behind the organisation `after`, in order; by what stands in the rows.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn audit_heads(&self, after: Option<OrgId>) -> Result<Vec<(OrgId, Head)>, StoreError> {
+    pub(crate) async fn audit_heads(&self, after: Option<String>) -> Result<Vec<(String, Head)>, StoreError> {
         let read = move |conn: &mut AnyConnection| {
-            let after = after.as_ref().map_or("", OrgId::as_str);
-            let heads = audit_heads::table.filter(audit_heads::org_id.gt(after)).filter(audit_heads::seq.gt(0));
+            let mut heads = audit_heads::table.filter(audit_heads::seq.gt(0)).into_boxed();
+            if let Some(after) = after {
+                heads = heads.filter(audit_heads::org_id.gt(after));
+            }
             let heads = heads.order(audit_heads::org_id).limit(ORGS);
             let heads: Vec<(String, i64, String)> = heads.load(conn)?;
-            let read = |(org, seq, hash): (String, _, _)| Some((org.parse().ok()?, head((seq, hash))));
-            Ok::<_, StoreError>(heads.into_iter().filter_map(read).collect())
+            Ok::<_, StoreError>(heads.into_iter().map(|(org, seq, hash)| (org, head((seq, hash)))).collect())
         };
         self.database.read(Scope::Platform, read).await
     }
 
-    /// Every organisation that has rows in a log, or a head.
+    /// Whose logs there are.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn audited_orgs(&self) -> Result<BTreeSet<OrgId>, StoreError> {
-        let mut orgs = BTreeSet::new();
+    pub(crate) async fn audited(&self) -> Result<Audited, StoreError> {
+        let mut names = BTreeSet::new();
         let mut last = None;
         loop {
             let heads = self.audit_heads(last).await?;
-            let Some((org, _)) = heads.last() else { break };
-            last = Some(org.clone());
-            orgs.extend(heads.into_iter().map(|(org, _)| org));
+            let Some((name, _)) = heads.last() else { break };
+            last = Some(name.clone());
+            names.extend(heads.into_iter().map(|(name, _)| name));
         }
         let mut last = None;
-        while let Some(org) = self.audited_org_after(last).await? {
-            orgs.insert(org.clone());
-            last = Some(org);
+        while let Some(name) = self.audited_after(last).await? {
+            names.insert(name.clone());
+            last = Some(name);
         }
-        Ok(orgs)
+        let mut audited = Audited::default();
+        for name in names {
+            match name.parse() {
+                Ok(org) => audited.orgs.insert(org),
+                Err(_) => audited.nobodys.insert(name),
+            };
+        }
+        Ok(audited)
     }
 
     /// A look into the index, however many rows there are.
-    async fn audited_org_after(&self, after: Option<OrgId>) -> Result<Option<OrgId>, StoreError> {
+    async fn audited_after(&self, after: Option<String>) -> Result<Option<String>, StoreError> {
         let read = move |conn: &mut AnyConnection| {
-            let after = after.as_ref().map_or("", OrgId::as_str);
-            let later = audit_log::table.filter(audit_log::org_id.gt(after));
+            let mut later = audit_log::table.into_boxed();
+            if let Some(after) = after {
+                later = later.filter(audit_log::org_id.gt(after));
+            }
             let first = later.order((audit_log::org_id, audit_log::id)).select(audit_log::org_id);
-            let org: Option<String> = first.first(conn).optional()?;
-            Ok::<_, StoreError>(org.and_then(|org| org.parse().ok()))
+            Ok::<_, StoreError>(first.first(conn).optional()?)
         };
         self.database.read(Scope::Platform, read).await
     }
