@@ -32,7 +32,7 @@ use vx11_store::{Database, DatabaseConfig, Migrations, StoreError};
 pub(crate) use audit::{Audited, Conditions, Proof};
 pub(crate) use deliveries::{Deliveries, Due, Outcome, Room};
 pub(crate) use identity::{
-    Bearer, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,
+    Bearer, ChangeError, Entry, KeyError, Owner, PASSWORD_PROVIDER, Person, Refreshed, Session, Standing, local_id,
 };
 pub(crate) use insights::Insights;
 pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Interventions};

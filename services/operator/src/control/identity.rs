@@ -22,7 +22,7 @@ pub(crate) use bearers::{Bearer, Standing};
 pub(crate) use key_limits::KeyError;
 pub(crate) use keys::Keys;
 pub(crate) use passwords::local_id;
-pub(crate) use pilots::{Entry, Person, Pilots};
+pub(crate) use pilots::{ChangeError, Entry, Person, Pilots};
 pub(crate) use sessions::{Owner, Refreshed, Session};
 
 /// What stands before the names of those who come with a password; no provider may be called so.

@@ -128,8 +128,9 @@ impl Provider {
         let domains = user.emails.iter().filter_map(|email| domain_of(email)).collect();
         let id = user.id.to_string();
         let name = user.name.unwrap_or_else(|| user.login.clone());
-        let person = self.person(id.clone(), &user.login, &name, user.emails.into_iter().next());
-        (person, Vouched { names: vec![user.login], ids: vec![id], domains })
+        let person = self.person(id, &user.login, &name, user.emails.into_iter().next());
+        // Logins can be all digits, as ids are: one that is listed would let in whose id it is.
+        (person, Vouched { names: vec![user.login], ids: Vec::new(), domains })
     }
 
     fn of_token(&self, token: IdToken) -> (Person, Vouched) {
@@ -243,6 +244,8 @@ mod tests {
             |login: &str| User { id: 7, login: login.to_owned(), name: Some("A\u{7}da\n".to_owned()), emails: vec![] };
         let (person, _) = github.of_user(user("octocat"));
         assert_eq!((person.pilot_id.as_str(), person.name.as_str()), ("corp:octocat", "Ada"));
+        let (_, vouched) = github.of_user(user("7"));
+        assert_eq!((vouched.names, vouched.ids), (vec!["7".to_owned()], Vec::new()), "a list names logins");
         for login in ["", "a b", "a/b", "a\r\nset-cookie: x", "ä", &"a".repeat(200)] {
             assert_eq!(github.of_user(user(login)).0.pilot_id, "corp:7", "{login:?}");
         }

@@ -55,6 +55,23 @@ pub(crate) enum Entry {
     Unknown,
 }
 
+/// Why a pilot is not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// It is the last ADMIN.
+    #[error("the organisation would be left without an ADMIN")]
+    LastAdmin,
+    /// The database does not answer, or refuses a query.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Error> for ChangeError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = pilots)]
 pub(super) struct Row {
@@ -127,37 +144,29 @@ impl Pilots {
         by: &Actor,
         now: Timestamp,
     ) -> Result<Option<Pilot>, StoreError> {
-        let mut noted = AuditEntry::done(by, "pilot.change", time::render(now)).to("pilot", pilot_id);
-        if let Some(role) = change.role {
-            noted = noted.with("role_now", role.as_str());
-        }
-        if let Some(disabled) = change.disabled {
-            noted = noted.with("disabled", disabled);
-        }
-        let (org, id, asked) = (self.org.as_str().to_owned(), pilot_id.to_owned(), Asked::at(now));
+        let (org, asked) = (self.org.as_str().to_owned(), Changing::new(pilot_id, change, by, now));
+        self.database.write(self.scope(), move |conn| Ok::<_, StoreError>(asked.make(conn, &org)?)).await
+    }
+
+    /// Changes a pilot who asks for it itself, unless it is the last ADMIN and would be none any more: nobody could make
+    /// another one then.
+    ///
+    /// # Errors
+    /// That it is; or when the database does not answer.
+    pub(crate) async fn change_itself(
+        &self,
+        pilot_id: &str,
+        change: PilotChange,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<Pilot>, ChangeError> {
+        let steps_down = change.disabled == Some(true) || change.role.is_some_and(|role| role != Role::Admin);
+        let (org, asked) = (self.org.as_str().to_owned(), Changing::new(pilot_id, change, by, now));
         let write = move |conn: &mut AnyConnection| {
-            held(conn, &org, &id)?;
-            let (pilot, at) = (|| pilots::table.find((&org, &id)), asked.time());
-            if let Some(role) = change.role {
-                diesel::update(pilot()).set(pilots::role.eq(role.as_str())).execute(conn)?;
+            if steps_down && is_last_admin(conn, &org, &asked.pilot_id)? {
+                return Err(ChangeError::LastAdmin);
             }
-            match change.disabled {
-                Some(true) => {
-                    let live = pilot().filter(pilots::disabled_at.is_null());
-                    diesel::update(live).set(pilots::disabled_at.eq(&at)).execute(conn)?;
-                    sessions::end_all(conn, &org, &id, &at)?;
-                }
-                Some(false) => {
-                    let none: Option<String> = None;
-                    diesel::update(pilot()).set(pilots::disabled_at.eq(none)).execute(conn)?;
-                }
-                None => {}
-            }
-            let changed = find(conn, &org, &id)?;
-            if changed.is_some() {
-                audit::append(conn, &org, &noted)?;
-            }
-            Ok::<_, StoreError>(changed.and_then(|row| row.shown()))
+            Ok(asked.make(conn, &org)?)
         };
         self.database.write(self.scope(), write).await
     }
@@ -189,6 +198,69 @@ impl Pilots {
     pub(super) fn scope(&self) -> Scope {
         Scope::Org(self.org.as_str().into())
     }
+}
+
+/// A change of a pilot that somebody asks for.
+struct Changing {
+    pilot_id: String,
+    change: PilotChange,
+    noted: AuditEntry,
+    asked: Asked,
+}
+
+impl Changing {
+    fn new(pilot_id: &str, change: PilotChange, by: &Actor, now: Timestamp) -> Self {
+        let mut noted = AuditEntry::done(by, "pilot.change", time::render(now)).to("pilot", pilot_id);
+        if let Some(role) = change.role {
+            noted = noted.with("role_now", role.as_str());
+        }
+        if let Some(disabled) = change.disabled {
+            noted = noted.with("disabled", disabled);
+        }
+        Self { pilot_id: pilot_id.to_owned(), change, noted, asked: Asked::at(now) }
+    }
+
+    fn make(&self, conn: &mut AnyConnection, org: &str) -> QueryResult<Option<Pilot>> {
+        let id = &self.pilot_id;
+        held(conn, org, id)?;
+        let (pilot, at) = (|| pilots::table.find((org, id)), self.asked.time());
+        if let Some(role) = self.change.role {
+            diesel::update(pilot()).set(pilots::role.eq(role.as_str())).execute(conn)?;
+        }
+        match self.change.disabled {
+            Some(true) => {
+                let live = pilot().filter(pilots::disabled_at.is_null());
+                diesel::update(live).set(pilots::disabled_at.eq(&at)).execute(conn)?;
+                sessions::end_all(conn, org, id, &at)?;
+            }
+            Some(false) => {
+                let none: Option<String> = None;
+                diesel::update(pilot()).set(pilots::disabled_at.eq(none)).execute(conn)?;
+            }
+            None => {}
+        }
+        let changed = find(conn, org, id)?;
+        if changed.is_some() {
+            audit::append(conn, org, &self.noted)?;
+        }
+        Ok(changed.and_then(|row| row.shown()))
+    }
+}
+
+/// Whether `pilot_id` is the one ADMIN of its organisation that may come in. They are held from now on, in one order: of two
+/// who step down at once one stays.
+fn is_last_admin(conn: &mut AnyConnection, org: &str, pilot_id: &str) -> QueryResult<bool> {
+    let admins = pilots::table
+        .filter(pilots::org_id.eq(org))
+        .filter(pilots::role.eq(Role::Admin.as_str()))
+        .filter(pilots::disabled_at.is_null())
+        .order(pilots::pilot_id)
+        .select(pilots::pilot_id);
+    let admins: Vec<String> = match conn {
+        AnyConnection::Postgres(conn) => admins.for_update().load(conn)?,
+        AnyConnection::Sqlite(conn) => admins.load(conn)?,
+    };
+    Ok(matches!(admins.as_slice(), [only] if only == pilot_id))
 }
 
 fn enter(

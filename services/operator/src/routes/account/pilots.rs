@@ -8,10 +8,11 @@ use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::{Json, Query};
-use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::{Permission, Pilot, PilotChange};
 use vx11_contracts::operator::{Envelope, Page};
+use vx11_contracts::{ErrorBody, ErrorCode};
 
+use crate::control::ChangeError;
 use crate::routes::attempt::Attempt;
 use crate::routes::origin::CameFrom;
 use crate::routes::{page_size, store_error};
@@ -55,6 +56,7 @@ pub(crate) async fn list(
     (status = 400, body = ErrorBody),
     (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it is the caller itself, and the last ADMIN"),
     (status = 422, body = ErrorBody),
     (status = 503, body = ErrorBody),
 ))]
@@ -74,7 +76,15 @@ pub(crate) async fn change(
 async fn make(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: PilotChange) -> Result<Pilot, ApiError> {
     let principal = caller.require(Permission::ManagePilots)?;
     let pilots = attempt.state.control.pilots(&principal.org);
-    let changed = pilots.change(id, asked, &attempt.actor(), Timestamp::now()).await.map_err(store_error)?;
+    let (by, now) = (attempt.actor(), Timestamp::now());
+    let changed = match &*principal.subject == id {
+        true => pilots.change_itself(id, asked, &by, now).await,
+        false => pilots.change(id, asked, &by, now).await.map_err(ChangeError::Store),
+    };
+    let changed = changed.map_err(|error| match error {
+        ChangeError::LastAdmin => ApiError::new(ErrorCode::Conflict, format!("{error}: make somebody else one first")),
+        ChangeError::Store(error) => store_error(error),
+    })?;
     attempt.state.verifier.forget_tokens();
     changed.ok_or_else(|| ApiError::not_found("pilot"))
 }
