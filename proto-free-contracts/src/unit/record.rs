@@ -75,6 +75,9 @@ pub struct Hold {
     pub metadata: Map<String, Value>,
     /// What it was about to do.
     pub transition: Option<Transition>,
+    /// The digest of what that would have come to: the step that it left, and all of the data as they would have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// The intervention that was opened for it.
     pub request_id: Option<String>,
     /// When, RFC 3339 UTC.
@@ -87,6 +90,9 @@ pub struct Hold {
 pub struct Pass {
     /// The one transition that it is good for.
     pub transition: Transition,
+    /// The digest of what the pilot saw of it: from another step, or with other data, it is not this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// The rule that does not count for it; none: what would park it does not.
     pub waives: Option<String>,
     /// Whose rule that is.

@@ -22,7 +22,6 @@ mod permission;
 mod refusal;
 pub(crate) mod routing;
 
-#[expect(unused_imports, reason = "store and routes of interventions are being built on it")]
 pub(crate) use self::{
     actor::{Actor, TIMEOUT},
     change::{Change, Transition},

@@ -6,6 +6,7 @@ use vx11_contracts::time;
 use vx11_contracts::unit::{GuardRule, Hold, Otherwise, Pass, RuleScope, Transition, Unit};
 
 use super::guardian::{Sight, examine};
+use crate::domain::intervention::args_digest;
 
 /// What all rules together say of a transition. The gravest wins; of the equally grave the first.
 #[derive(Debug, PartialEq)]
@@ -39,7 +40,10 @@ pub(super) fn judge(
     rules: &[GuardRule],
     now: Timestamp,
 ) -> Ruling {
-    let passes: Vec<&Pass> = unit.passes.iter().filter(|pass| pass.transition.is_same(asked)).collect();
+    let seen = args_digest(unit.step.as_deref().unwrap_or_default(), data);
+    // One of before this was kept is good for the transition as it was reported.
+    let is_of_this = |pass: &&Pass| pass.seen.as_ref().is_none_or(|its| *its == seen) && pass.transition.is_same(asked);
+    let passes: Vec<&Pass> = unit.passes.iter().filter(is_of_this).collect();
     let sight = Sight { unit, asked, data, now };
     let org = rules.iter().map(|rule| (RuleScope::Org, rule));
     let own = unit.rules.iter().map(|rule| (RuleScope::Unit, rule));
@@ -49,6 +53,9 @@ pub(super) fn judge(
         if ruling.gravity() > gravest.gravity() {
             gravest = ruling;
         }
+    }
+    if let Ruling::Parked(hold) | Ruling::Denied(hold) | Ruling::Breach(hold) = &mut gravest {
+        hold.seen = Some(seen);
     }
     gravest
 }
@@ -67,6 +74,7 @@ fn rule_on(rule: &GuardRule, scope: RuleScope, sight: &Sight<'_>, passes: &[&Pas
         reason: finding.reason,
         metadata: finding.metadata,
         transition: Some(sight.asked.clone()),
+        seen: None,
         request_id: None,
         at: time::render(sight.now),
     });

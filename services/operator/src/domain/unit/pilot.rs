@@ -93,6 +93,7 @@ impl On<'_> {
             reason: reason.to_owned(),
             metadata: Map::new(),
             transition: None,
+            seen: None,
             request_id: None,
             at: self.at.to_owned(),
         });
@@ -148,9 +149,10 @@ impl On<'_> {
 
     /// Lets what was held pass once; a kill switch held nothing.
     fn pass(&mut self, hold: Hold, waives: bool, reason: Option<&str>) {
-        let Hold { transition: Some(transition), rule_id, scope, .. } = hold else { return };
+        let Hold { transition: Some(transition), seen, rule_id, scope, .. } = hold else { return };
         let pass = Pass {
             transition,
+            seen,
             waives: waives.then_some(rule_id),
             scope: waives.then_some(scope),
             by: self.by.to_owned(),
@@ -159,7 +161,8 @@ impl On<'_> {
         };
         let passes = &mut self.change.after.passes;
         let same = |other: &Pass| {
-            other.transition.is_same(&pass.transition) && other.waives == pass.waives && other.scope == pass.scope
+            let is_same = other.transition.is_same(&pass.transition) && other.seen == pass.seen;
+            is_same && other.waives == pass.waives && other.scope == pass.scope
         };
         passes.retain(|other| !same(other));
         passes.push(pass);
