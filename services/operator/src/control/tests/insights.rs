@@ -65,6 +65,7 @@ async fn logged_in(home: &Home, id: &str, role: Role) {
     let acme: OrgId = "acme".parse().expect("an id");
     let person = Person {
         provider: "corp".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
         oauth_id: id.to_owned(),
         pilot_id: id.to_owned(),
         name: id.to_owned(),
