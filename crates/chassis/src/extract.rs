@@ -12,7 +12,7 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use vx11_contracts::ErrorCode;
 
 use crate::error::ApiError;
@@ -127,7 +127,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Ok(value);
     }
     // Not from the error below: of an object where a word is wanted, serde_json says too that it is no JSON.
-    if let Err(error) = serde_json::from_slice::<IgnoredAny>(body) {
+    if let Err(error) = serde_json::from_slice::<serde_json::Value>(body) {
         return Err(ApiError::new(ErrorCode::MalformedRequest, format!("the body is not valid JSON: {error}")));
     }
     let mut json = serde_json::Deserializer::from_slice(body);

@@ -20,8 +20,10 @@ impl OutboxMetrics {
     /// # Errors
     /// When a name is taken.
     pub(crate) fn new(channel: Channel, registry: &Registry) -> prometheus::Result<Self> {
-        let (total, pending) =
-            (format!("vx11_{channel}_deliveries_total"), format!("vx11_{channel}_deliveries_pending"));
+        let (total, pending) = match channel {
+            Channel::Webhook => ("vx11_webhook_deliveries_total", "vx11_webhook_deliveries_pending"),
+            Channel::Email => ("vx11_email_deliveries_total", "vx11_email_deliveries_pending"),
+        };
         let attempts = format!("Attempts to deliver by {channel}, by what came of them.");
         let waiting = format!("What is to be delivered by {channel}, of all replicas.");
         let metrics = Self {

@@ -274,7 +274,7 @@ async fn the_pilot_that_it_is_for_is_told() {
 async fn subscriptions_that_cannot_be_are_refused() {
     let off = App::start().await;
     let refused = off.post(SUBSCRIPTIONS, json!({"to": "pilots"})).await;
-    assert_eq!((refused.status, refused.field()), (422, "to"), "{}", refused.body);
+    assert_eq!((refused.status, refused.code()), (403, "off_by_policy"), "{}", refused.body);
     assert!(refused.body.contains("VX11_SMTP_URL"), "{}", refused.body);
     let app = Post::new().app().await;
     for (body, field) in [

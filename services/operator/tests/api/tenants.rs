@@ -250,7 +250,8 @@ async fn a_stream_has_its_organisations_events_alone() {
 
 #[tokio::test]
 async fn a_stream_ends_with_the_key_that_opened_it_and_an_organisation_has_so_many() {
-    let tenants = Tenants::with(&[("VX11_OPERATOR__EVENTS__MAX_STREAMS_PER_ORG", "1")]).await;
+    let often = ("VX11_OPERATOR__EVENTS__HEARTBEAT", "200ms");
+    let tenants = Tenants::with(&[("VX11_OPERATOR__EVENTS__MAX_STREAMS_PER_ORG", "1"), often]).await;
     let (id, reader) = key(&tenants.app, "acme", "VIEWER", &["read"]).await;
     let follow = |key: &str| tenants.app.anyone(Method::GET, "/operator/api/events?follow=true").bearer_auth(key);
     let mut stream = Reader::open(follow(&reader)).await;
@@ -259,7 +260,7 @@ async fn a_stream_ends_with_the_key_that_opened_it_and_an_organisation_has_so_ma
     let _others = Reader::open(follow(&tenants.globex)).await;
     let revoked = with(&tenants.acme, tenants.app.anyone(Method::DELETE, &format!("/operator/api/keys/{id}"))).await;
     assert_eq!(revoked.status, 200, "{}", revoked.body);
-    // What happens there in between it still hears of.
+    // It hears of what happens in between; before a heartbeat at the latest it is asked who listens.
     while stream.next().await.is_some() {}
     eventually("there is room again", async || {
         follow(&tenants.acme).send().await.is_ok_and(|answer| answer.status() == 200)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
 use vx11_chassis::extract::Json;
+use vx11_contracts::error::PolicyRefusal;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{EmailSubscription, NewEmailSubscription, PILOTS, SUBSCRIPTIONS_OF_ORG};
 use vx11_contracts::operator::Envelope;
@@ -23,9 +24,9 @@ use crate::state::State;
         (status = 201, body = Envelope<EmailSubscription>, headers(("Location" = String, description = "its address"))),
         (status = 200, body = Envelope<EmailSubscription>, description = "there is this one already"),
         (status = 400, body = ErrorBody),
-        (status = 403, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "the caller may not, or there is no mail server: `off_by_policy`"),
         (status = 409, body = ErrorBody, description = "there are 32 already"),
-        (status = 422, body = ErrorBody, description = "no address, none that may be written to, or no mail server"),
+        (status = 422, body = ErrorBody, description = "no address, or none that may be written to"),
         (status = 503, body = ErrorBody),
     ))]
 #[post("/notifications/subscriptions")]
@@ -41,8 +42,10 @@ pub(crate) async fn create(
     new.events.sort_unstable();
     new.events.dedup();
     let mail = state.desk.outboxes().mail.channel();
-    let admitted = if new.to == PILOTS { mail.check_is_on().map(|()| new.to) } else { mail.admit(&new.to) };
-    new.to = admitted.map_err(|why| ApiError::invalid_field("to", why))?;
+    mail.check_is_on().map_err(off)?;
+    if new.to != PILOTS {
+        new.to = mail.admit(&new.to).map_err(|why| ApiError::invalid_field("to", why))?;
+    }
     let (subscriptions, by) = (state.desk.subscriptions(principal), from.actor(principal));
     match subscriptions.add(new, &by, Timestamp::now()).await.map_err(store_error)? {
         Subscribed::New(made) => Ok(found_at(HttpResponse::Created(), made)),
@@ -52,6 +55,15 @@ pub(crate) async fn create(
             format!("an organisation has at most {SUBSCRIPTIONS_OF_ORG} subscriptions"),
         )),
     }
+}
+
+/// Nobody can be told by e-mail, `why` says.
+fn off(why: String) -> ApiError {
+    ApiError::off_by_policy(PolicyRefusal {
+        service: "operator".to_owned(),
+        message: why,
+        recommended_action: "name a mail server: VX11_SMTP_URL and operator.email.from".to_owned(),
+    })
 }
 
 fn found_at(mut response: HttpResponseBuilder, subscription: EmailSubscription) -> HttpResponse {
