@@ -105,7 +105,8 @@ impl Source {
 
     /// WAL with `synchronous = FULL` syncs the log at every commit: acknowledged means durable. `auto_vacuum` lets
     /// retention give space back; it is a property of the file that only a new one takes on, and setting it is a
-    /// write, which must not be needed to read a locked database.
+    /// write, which must not be needed to read a locked database. Whoever commits when the log is long writes it back
+    /// into the file, and the others wait behind it: so that is seldom, when the log is as long as it is kept.
     fn pragmas(&self, busy_timeout: Duration, is_new: bool) -> String {
         format!(
             "PRAGMA busy_timeout = {busy_ms};
@@ -114,6 +115,7 @@ impl Source {
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA journal_size_limit = 16777216;
+             PRAGMA wal_autocheckpoint = 4096;
              PRAGMA mmap_size = 0;
              PRAGMA cache_size = -{cache_kib};",
             busy_ms = busy_timeout.as_millis(),
