@@ -21,6 +21,10 @@ const PUSHES: usize = 5;
 /// Longest wait for all of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a screen asks for first, and what the answer has in it.
+const SUBSCRIBE: &str = r#"{"type":"subscribe"}"#;
+const SUBSCRIBED: &[u8] = br#""success":true"#;
+
 mod targets {
     /// Of a thousand bytes, where `/proc` counts in 1024.
     pub(crate) const KB_A_SOCKET: f64 = 10.0;
@@ -82,7 +86,20 @@ async fn one(address: &str) -> anyhow::Result<TcpStream> {
         ensure!(stream.read_buf(&mut head).await? > 0, "closed: {}", String::from_utf8_lossy(&head));
     }
     ensure!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    stream.write_all(&frame(SUBSCRIBE)).await?;
+    let mut told = head;
+    while !told.windows(SUBSCRIBED.len()).any(|part| part == SUBSCRIBED) {
+        ensure!(stream.read_buf(&mut told).await? > 0, "a socket was closed");
+    }
     Ok(stream)
+}
+
+/// A text as a client's frame (RFC 6455, section 5.2), masked with zeros, which change nothing.
+fn frame(text: &str) -> Vec<u8> {
+    // FIN and text; masked, with a length below 126.
+    let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(text.as_bytes());
+    frame
 }
 
 /// Reads until it has heard of `push`.
