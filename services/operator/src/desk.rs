@@ -333,6 +333,9 @@ impl Desk {
                 }
                 Err(error) => tracing::warn!(%error, "interventions that are due wait for the database"),
             }
+            if let Err(error) = self.control.fold_counts().await {
+                tracing::warn!(%error, "what is counted is not added up");
+            }
             if Instant::now() >= clear_at {
                 clear_at = Instant::now() + CLEAR_EVERY;
                 if let Err(error) = self.control.clear_archived(self.archive_days, Timestamp::now()).await {

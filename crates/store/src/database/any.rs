@@ -44,7 +44,8 @@ fn begin(conn: &mut AnyConnection, access: Access, scope: &Scope) -> QueryResult
     match conn {
         AnyConnection::Postgres(conn) => {
             let mode = match access {
-                Access::Read => "READ ONLY",
+                // Whatever a transaction reads is of one moment, as it is on SQLite.
+                Access::Read => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
                 Access::Write => "READ WRITE",
             };
             // Both in one message, for which there is one answer to wait for.

@@ -1,148 +1,89 @@
-//! Counts that are kept as rows change.
+//! Counts that are kept as rows change, so that to know them costs the same however many rows there are.
+//!
+//! Who changes a row writes down how it is counted from then on, and waits for nobody who is counted alike. A moment later
+//! the sweeper [adds that up](fold); until then whoever asks adds it up for itself.
+
+mod fold;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
+use diesel::dsl::{count_star, sum};
 use diesel::prelude::*;
-use vx11_contracts::intervention::{HistoryEntry, Intervention, InterventionMetrics, PilotCount, Priority, Status};
+use vx11_contracts::intervention::{Intervention, InterventionMetrics, PilotCount, Priority, Status};
 use vx11_store::AnyConnection;
 
 use super::row::rank;
-use super::schema::{intervention_counts as counts, intervention_decisions as decisions};
+use super::schema::{
+    intervention_count_changes as changes, intervention_counts as counts, intervention_decisions as decisions,
+};
 
-/// Over how many rows a count is spread.
-const PARTS: u64 = 8;
+pub(super) use fold::fold;
+
 /// How many pilots are named.
 const TOP: usize = 10;
 
+/// How a request is counted from now on.
 #[derive(Insertable)]
-#[diesel(table_name = counts)]
-struct Count<'a> {
+#[diesel(table_name = changes)]
+struct Change<'a> {
     org_id: &'a str,
     intervention_type: &'a str,
     priority: i16,
-    status: &'a str,
-    part: i16,
-    requests: i64,
+    came_from: Option<&'a str>,
+    went_to: Option<&'a str>,
+    decided_by: Option<&'a str>,
+    seconds: Option<f64>,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = decisions)]
-struct Decisions<'a> {
-    org_id: &'a str,
-    pilot_id: &'a str,
-    part: i16,
-    requests: i64,
-    seconds: f64,
-}
-
-/// What a transaction changes of counts, written at its end. Many requests share a count, so whoever waits for a request
-/// or a unit while holding one could be waited for by its holder; and of those who hold several counts none waits for
-/// another one, as all take them in one order.
-#[derive(Debug, Default)]
-#[must_use = "counts that are not written are wrong from then on"]
-pub(super) struct Tally {
-    requests: BTreeMap<Key, i64>,
-    /// By organisation, pilot and part: how many, and the seconds that they took.
-    decisions: BTreeMap<(String, String, i16), (i64, f64)>,
-}
-
-impl Tally {
-    /// Counts a request that is new.
-    pub(super) fn created(&mut self, request: &Intervention) {
-        self.add(request, request.status, 1);
-    }
-
-    /// Counts a request that went from one status to another.
-    pub(super) fn moved(&mut self, request: &Intervention, from: Status) {
-        self.add(request, from, -1);
-        self.add(request, request.status, 1);
-    }
-
-    /// Forgets a request that is removed.
-    pub(super) fn removed(&mut self, request: &Intervention) {
-        self.add(request, request.status, -1);
-    }
-
-    /// Counts whoever ended a wait by deciding.
-    pub(super) fn decided(&mut self, org: &str, pilot: &str, entry: &HistoryEntry) {
-        let key = (org.to_owned(), pilot.to_owned(), part(&entry.request_id));
-        let (requests, seconds) = self.decisions.entry(key).or_default();
-        *requests += 1;
-        *seconds += entry.resolution_time_seconds;
-    }
-
-    fn add(&mut self, request: &Intervention, status: Status, by: i64) {
-        let kind = request.intervention_type.as_str().to_owned();
-        let part = part(&request.request_id);
-        let key = (request.org_id.clone(), kind, rank(request), status.as_str().to_owned(), part);
-        *self.requests.entry(key).or_default() += by;
-    }
-
-    /// Writes it: the last thing that a transaction waits for.
-    pub(super) fn write(self, conn: &mut AnyConnection) -> QueryResult<()> {
-        for (key, by) in self.requests.into_iter().filter(|(_, by)| *by != 0) {
-            add(conn, &key, by)?;
+impl<'a> Change<'a> {
+    fn of(request: &'a Intervention, from: Option<Status>, to: Option<Status>) -> Self {
+        Self {
+            org_id: &request.org_id,
+            intervention_type: request.intervention_type.as_str(),
+            priority: rank(request),
+            came_from: from.map(Status::as_str),
+            went_to: to.map(Status::as_str),
+            decided_by: None,
+            seconds: None,
         }
-        self.decisions.into_iter().try_for_each(|(key, sums)| add_decided(conn, &key, sums))
+    }
+
+    fn write(&self, conn: &mut AnyConnection) -> QueryResult<()> {
+        diesel::insert_into(changes::table).values(self).execute(conn).map(drop)
     }
 }
 
-/// What names a count.
-pub(super) type Key = (String, String, i16, String, i16);
-
-/// Counts of nothing, some of them.
-pub(super) fn spent(conn: &mut AnyConnection, limit: i64) -> QueryResult<Vec<Key>> {
-    let keys = (counts::org_id, counts::intervention_type, counts::priority, counts::status, counts::part);
-    counts::table.filter(counts::requests.eq(0)).select(keys).limit(limit).load(conn)
+/// Counts a request that is new.
+pub(super) fn created(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
+    Change::of(request, None, Some(request.status)).write(conn)
 }
 
-/// Removes a count, if it still is one of nothing.
-pub(super) fn remove_spent(conn: &mut AnyConnection, key: Key) -> QueryResult<()> {
-    diesel::delete(counts::table.find(key).filter(counts::requests.eq(0))).execute(conn).map(drop)
-}
-
-fn add(conn: &mut AnyConnection, (org_id, kind, priority, status, part): &Key, by: i64) -> QueryResult<()> {
-    let row = Count { org_id, intervention_type: kind, priority: *priority, status, part: *part, requests: by };
-    let key = (counts::org_id, counts::intervention_type, counts::priority, counts::status, counts::part);
-    let upsert = diesel::insert_into(counts::table).values(&row).on_conflict(key).do_update();
-    let upsert = upsert.set(counts::requests.eq(counts::requests + by));
-    match conn {
-        AnyConnection::Postgres(conn) => upsert.execute(conn),
-        AnyConnection::Sqlite(conn) => upsert.execute(conn),
-    }
-    .map(drop)
-}
-
-fn add_decided(
+/// Counts a request that went from one status to another; and who ended its wait by deciding, after so many seconds.
+pub(super) fn moved(
     conn: &mut AnyConnection,
-    (org_id, pilot_id, part): &(String, String, i16),
-    (requests, seconds): (i64, f64),
+    request: &Intervention,
+    from: Status,
+    decided: Option<(&str, f64)>,
 ) -> QueryResult<()> {
-    let row = Decisions { org_id, pilot_id, part: *part, requests, seconds };
-    let key = (decisions::org_id, decisions::pilot_id, decisions::part);
-    let upsert = diesel::insert_into(decisions::table).values(&row).on_conflict(key).do_update();
-    let more =
-        (decisions::requests.eq(decisions::requests + requests), decisions::seconds.eq(decisions::seconds + seconds));
-    let upsert = upsert.set(more);
-    match conn {
-        AnyConnection::Postgres(conn) => upsert.execute(conn),
-        AnyConnection::Sqlite(conn) => upsert.execute(conn),
+    if from == request.status && decided.is_none() {
+        return Ok(());
     }
-    .map(drop)
+    let (decided_by, seconds) = decided.unzip();
+    Change { decided_by, seconds, ..Change::of(request, Some(from), Some(request.status)) }.write(conn)
+}
+
+/// Forgets a request that is removed.
+pub(super) fn removed(conn: &mut AnyConnection, request: &Intervention) -> QueryResult<()> {
+    Change::of(request, Some(request.status), None).write(conn)
 }
 
 /// All of an organisation's counts.
 pub(super) fn metrics(conn: &mut AnyConnection, org: &str) -> QueryResult<InterventionMetrics> {
     let mut metrics = InterventionMetrics::default();
-    let counted: Vec<(String, i16, String, i64)> = counts::table
-        .filter(counts::org_id.eq(org))
-        .select((counts::intervention_type, counts::priority, counts::status, counts::requests))
-        .load(conn)?;
-    // Added up in signed numbers: a part may be below zero while another is above.
+    // Added up in signed numbers: what a request left may be added up before what it came to.
     let mut by_status = BTreeMap::<Status, i64>::new();
     let (mut by_type, mut by_priority) = (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
-    for (kind, rank, status, requests) in counted {
+    for (kind, rank, status, requests) in counted(conn, org)? {
         let priority = Priority::from_rank(rank);
         let (Some(priority), Ok(status)) = (priority, status.parse::<Status>()) else { continue };
         *by_status.entry(status).or_default() += requests;
@@ -159,32 +100,56 @@ pub(super) fn metrics(conn: &mut AnyConnection, org: &str) -> QueryResult<Interv
     Ok(metrics)
 }
 
-fn add_decisions(conn: &mut AnyConnection, org: &str, metrics: &mut InterventionMetrics) -> QueryResult<()> {
-    let mut rows: Vec<(String, i64, f64)> = decisions::table
-        .filter(decisions::org_id.eq(org))
-        .select((decisions::pilot_id, decisions::requests, decisions::seconds))
+/// By type, priority and status: what is added up already, and what is not yet.
+fn counted(conn: &mut AnyConnection, org: &str) -> QueryResult<Vec<(String, i16, String, i64)>> {
+    let mut counted: Vec<_> = counts::table
+        .filter(counts::org_id.eq(org))
+        .select((counts::intervention_type, counts::priority, counts::status, counts::requests))
         .load(conn)?;
-    let (all, seconds) = rows.iter().fold((0, 0.0), |(all, seconds), row| (all + row.1, seconds + row.2));
+    let how = (changes::intervention_type, changes::priority, changes::came_from, changes::went_to);
+    let changed: Vec<((String, i16, Option<String>, Option<String>), i64)> =
+        changes::table.filter(changes::org_id.eq(org)).group_by(how).select((how, count_star())).load(conn)?;
+    for ((kind, rank, from, to), requests) in changed {
+        counted.extend(from.map(|status| (kind.clone(), rank, status, -requests)));
+        counted.extend(to.map(|status| (kind, rank, status, requests)));
+    }
+    Ok(counted)
+}
+
+fn add_decisions(conn: &mut AnyConnection, org: &str, metrics: &mut InterventionMetrics) -> QueryResult<()> {
+    let by_pilot = decided(conn, org)?;
+    let (all, seconds) = by_pilot.values().fold((0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     if all > 0 {
         metrics.avg_resolution_time_seconds = seconds / all as f64;
     }
-    rows.sort_by(|one, other| one.0.cmp(&other.0));
-    let mut pilots: Vec<PilotCount> = Vec::new();
-    for (pilot_id, requests, _) in rows.into_iter().filter(|(pilot, ..)| !pilot.starts_with("system:")) {
-        let requests = requests.unsigned_abs();
-        match pilots.last_mut() {
-            Some(last) if last.pilot_id == pilot_id => last.interventions += requests,
-            _ => pilots.push(PilotCount { pilot_id, interventions: requests }),
-        }
-    }
+    let mut pilots: Vec<PilotCount> = by_pilot
+        .into_iter()
+        .filter(|(pilot, _)| !pilot.starts_with("system:"))
+        .map(|(pilot_id, (requests, _))| PilotCount { pilot_id, interventions: requests.unsigned_abs() })
+        .collect();
     pilots.sort_by_key(|pilot| std::cmp::Reverse(pilot.interventions));
     pilots.truncate(TOP);
     metrics.top_pilots = pilots;
     Ok(())
 }
 
-/// The part that a request is counted in; always the same one.
-pub(super) fn part(request_id: &str) -> i16 {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(request_id);
-    i16::try_from(hash % PARTS).unwrap_or(0)
+/// How many requests each has decided, and the seconds that these waited: what is added up already, and what is not yet.
+fn decided(conn: &mut AnyConnection, org: &str) -> QueryResult<BTreeMap<String, (i64, f64)>> {
+    let stored: Vec<(String, i64, f64)> = decisions::table
+        .filter(decisions::org_id.eq(org))
+        .select((decisions::pilot_id, decisions::requests, decisions::seconds))
+        .load(conn)?;
+    let changed: Vec<(String, i64, Option<f64>)> = changes::table
+        .filter(changes::org_id.eq(org))
+        .filter(changes::decided_by.is_not_null())
+        .group_by(changes::decided_by)
+        .select((changes::decided_by.assume_not_null(), count_star(), sum(changes::seconds)))
+        .load(conn)?;
+    let mut decided = BTreeMap::<_, (i64, f64)>::new();
+    let changed = changed.into_iter().map(|(pilot, requests, seconds)| (pilot, requests, seconds.unwrap_or_default()));
+    for (pilot, requests, seconds) in stored.into_iter().chain(changed) {
+        let sums = decided.entry(pilot).or_default();
+        *sums = (sums.0 + requests, sums.1 + seconds);
+    }
+    Ok(decided)
 }

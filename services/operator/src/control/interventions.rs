@@ -12,7 +12,6 @@ use vx11_contracts::intervention::{
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
-use super::counts::Tally;
 use super::row::{self, Row};
 use super::schema::{idempotency_keys, interventions};
 use super::sweep::settle;
@@ -170,9 +169,7 @@ impl Interventions {
             if find(conn, &org, &request.request_id)?.is_some() {
                 return Ok(Created::Exists);
             }
-            let mut tally = Tally::default();
-            insert(conn, &org, &request, idempotency, &mut tally)?;
-            tally.write(conn)?;
+            insert(conn, &org, &request, idempotency)?;
             Ok::<_, StoreError>(Created::New)
         };
         self.database.write(self.scope(), create).await
@@ -309,12 +306,10 @@ pub(super) fn carry_out(
     now: Timestamp,
 ) -> Result<Option<Changed>, DecideError> {
     let effects = units::plan(conn, &stored.org_id, &mut change, now)?;
-    let mut tally = Tally::default();
-    if !apply(conn, stored, &change, (actor, command.name()), &mut tally)? {
+    if !apply(conn, stored, &change, (actor, command.name()))? {
         return Ok(None);
     }
-    let done = units::carry_out(conn, effects, (actor, units::Withdraws::All), now, &mut tally)?;
-    tally.write(conn)?;
+    let done = units::carry_out(conn, effects, (actor, units::Withdraws::All), now)?;
     Ok(Some(Changed { units: done.moved, others: done.changed, ..Changed::alone(change) }))
 }
 
@@ -336,11 +331,10 @@ pub(super) fn insert(
     org: &str,
     request: &Intervention,
     idempotency: Option<Idempotency>,
-    tally: &mut Tally,
 ) -> QueryResult<()> {
     use idempotency_keys::dsl;
     diesel::insert_into(interventions::table).values(&Row::of(request)?).execute(conn)?;
-    tally.created(request);
+    counts::created(conn, request)?;
     notices::opened(conn, request)?;
     if let Some(Idempotency { key, digest }) = idempotency {
         let row = (
@@ -368,7 +362,6 @@ pub(super) fn apply(
     stored: &Intervention,
     change: &Change,
     (actor, command): (&Actor, &str),
-    tally: &mut Tally,
 ) -> QueryResult<bool> {
     use interventions::dsl;
     let Change { after, history: entry, .. } = change;
@@ -381,16 +374,11 @@ pub(super) fn apply(
     if diesel::update(same).set(&row).execute(conn)? == 0 {
         return Ok(false);
     }
-    tally.moved(after, stored.status);
+    let decided = entry.as_ref().and_then(|entry| Some((decider(after)?, entry.resolution_time_seconds)));
+    counts::moved(conn, after, stored.status, decided)?;
     if let Some(entry) = entry {
         history::add(conn, &after.org_id, entry)?;
         notices::ended(conn, after, entry)?;
-        // What was withdrawn, by its author or for it, was decided by nobody.
-        if let Some(decision) = &after.decision
-            && (after.assigned_to.is_some() || decision.by == TIMEOUT)
-        {
-            tally.decided(&after.org_id, &decision.by, entry);
-        }
     }
     if after.escalated > stored.escalated && after.status.is_open() {
         notices::escalated(conn, after)?;
@@ -399,4 +387,10 @@ pub(super) fn apply(
         audit::append(conn, &after.org_id, &step(actor, command, transition, after))?;
     }
     Ok(true)
+}
+
+/// Who ended the wait by deciding. What was withdrawn, by its author or for it, was decided by nobody.
+fn decider(request: &Intervention) -> Option<&str> {
+    let by = request.decision.as_ref()?.by.as_str();
+    (request.assigned_to.is_some() || by == TIMEOUT).then_some(by)
 }

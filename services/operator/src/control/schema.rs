@@ -36,21 +36,32 @@ diesel::table! {
 }
 
 diesel::table! {
-    intervention_counts (org_id, intervention_type, priority, status, part) {
+    intervention_counts (org_id, intervention_type, priority, status) {
         org_id -> Text,
         intervention_type -> Text,
         priority -> SmallInt,
         status -> Text,
-        part -> SmallInt,
         requests -> BigInt,
     }
 }
 
 diesel::table! {
-    intervention_decisions (org_id, pilot_id, part) {
+    intervention_count_changes (id) {
+        id -> BigInt,
+        org_id -> Text,
+        intervention_type -> Text,
+        priority -> SmallInt,
+        came_from -> Nullable<Text>,
+        went_to -> Nullable<Text>,
+        decided_by -> Nullable<Text>,
+        seconds -> Nullable<Double>,
+    }
+}
+
+diesel::table! {
+    intervention_decisions (org_id, pilot_id) {
         org_id -> Text,
         pilot_id -> Text,
-        part -> SmallInt,
         requests -> BigInt,
         seconds -> Double,
     }

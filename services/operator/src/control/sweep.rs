@@ -6,7 +6,7 @@ use vx11_contracts::intervention::{Intervention, Status};
 use vx11_contracts::time;
 use vx11_store::{AnyConnection, Scope, StoreError};
 
-use super::counts::{self, Tally};
+use super::counts;
 use super::interventions::{Changed, DecideError, carry_out, find};
 use super::schema::{idempotency_keys, intervention_history, interventions};
 use super::{Control, deliveries, row};
@@ -76,25 +76,17 @@ impl Control {
                 break;
             }
         }
-        self.clear_counts().await?;
         Ok(removed)
     }
 
-    /// Removes counts of nothing: types are the callers' own names, so there may be any number of them. One by one,
-    /// so that none holds another row's lock while it waits for one.
-    async fn clear_counts(&self) -> Result<(), StoreError> {
-        let spent = |conn: &mut AnyConnection| Ok::<_, StoreError>(counts::spent(conn, ROUND)?);
-        loop {
-            let keys = self.database.read(Scope::Platform, spent).await?;
-            let is_full = keys.len() as i64 == ROUND;
-            for key in keys {
-                let remove = move |conn: &mut AnyConnection| Ok::<_, StoreError>(counts::remove_spent(conn, key)?);
-                self.database.write(Scope::Platform, remove).await?;
-            }
-            if !is_full {
-                return Ok(());
-            }
-        }
+    /// Adds up what has changed since the last time. Several replicas may do this at once.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn fold_counts(&self) -> Result<(), StoreError> {
+        let fold = |conn: &mut AnyConnection| Ok::<_, StoreError>(counts::fold(conn)?);
+        while self.database.write(Scope::Platform, fold).await? {}
+        Ok(())
     }
 }
 
@@ -130,9 +122,7 @@ fn lapse(conn: &mut AnyConnection, stored: &Intervention, now: Timestamp) -> Que
         .filter(dsl::version.eq(stored.version))
         .filter(dsl::status.eq(Status::InProgress.as_str()));
     if diesel::update(same).set(&row::Row::of(&after)?).execute(conn)? == 1 {
-        let mut tally = Tally::default();
-        tally.moved(&after, stored.status);
-        tally.write(conn)?;
+        counts::moved(conn, &after, stored.status, None)?;
     }
     Ok(())
 }
@@ -142,11 +132,10 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
     use interventions::dsl;
     let ended = interventions::table.filter(dsl::ended_at.lt(before)).order(dsl::ended_at).limit(ROUND);
     let rows: Vec<(String, String, String)> = ended.select((dsl::org_id, dsl::request_id, dsl::record)).load(conn)?;
-    let mut tally = Tally::default();
     for (org, id, record) in &rows {
         let is_removed = diesel::delete(interventions::table.find((org, id))).execute(conn)? == 1;
         match row::read(record) {
-            Ok(request) if is_removed => tally.removed(&request),
+            Ok(request) if is_removed => counts::removed(conn, &request)?,
             Ok(_) => {}
             // It goes all the same: what cannot be read must not keep what is old.
             Err(error) => tracing::error!(%error, org, id, "an old intervention could not be read"),
@@ -155,6 +144,5 @@ fn clear(conn: &mut AnyConnection, before: &str) -> QueryResult<u64> {
     }
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.lt(before))).execute(conn)?;
     deliveries::clear(conn, before)?;
-    tally.write(conn)?;
     Ok(rows.len() as u64)
 }

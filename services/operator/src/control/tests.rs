@@ -1,6 +1,5 @@
 //! One suite of the repository, run on SQLite and on a real PostgreSQL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,8 +7,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 use vx11_contracts::intervention::{
-    AnswerFormat, CancelBody, CreateAction, CreateIntervention, Cursor, DecisionBody, Intervention, ListInterventions,
-    OnTimeout, Priority, RedeemBody, Role, Status,
+    AnswerFormat, CreateAction, CreateIntervention, Cursor, DecisionBody, Intervention, ListInterventions, OnTimeout,
+    Priority, RedeemBody, Role, Status,
 };
 use vx11_store::{DatabaseConfig, DatabaseUrl};
 use vx11_testing_servers::Postgres;
@@ -111,6 +110,7 @@ macro_rules! on_both {
 }
 pub(in crate::control) use on_both;
 
+mod counts;
 mod deliveries;
 mod insights;
 mod notices;
@@ -128,11 +128,8 @@ on_both!(
     what_is_due_is_seen_at_once_and_swept_once,
     a_claim_lapses,
     tenants_do_not_meet,
-    what_is_withdrawn_is_nobodys_decision,
-    counts_of_nothing_are_removed_with_what_they_counted,
     what_has_ended_is_found_for_all_who_wait_by_one_look,
     what_is_archived_is_found_until_it_is_cleared,
-    counts_are_those_of_the_rows,
 );
 
 async fn a_request_is_made_once_and_found(home: Home) {
@@ -376,66 +373,6 @@ async fn what_is_archived_is_found_until_it_is_cleared(home: Home) {
     assert_eq!(acme.history(None, 10).await.expect("an answer").len(), 1);
     let metrics = acme.metrics().await.expect("an answer");
     assert_eq!((metrics.total_interventions, metrics.pending_interventions), (2, 1));
-}
-
-async fn counts_are_those_of_the_rows(home: Home) {
-    let acme = Arc::new(home.of("acme"));
-    for number in 0..30 {
-        let kind = ["deploy", "refund", "approval"][number % 3];
-        home.asked_with(&format!("r{number}"), |create| create.intervention_type = kind.parse().expect("a type")).await;
-    }
-    let tasks: Vec<_> = (0..30)
-        .map(|number| {
-            let acme = acme.clone();
-            tokio::spawn(async move {
-                let id = format!("r{number}");
-                let body = DecisionBody { version: 1, args_digest: None, reason: None };
-                let command = match number % 4 {
-                    0 => Command::Approve(body),
-                    1 => Command::Reject(body),
-                    2 => Command::Claim { lease: Duration::from_secs(60) },
-                    _ => return,
-                };
-                acme.decide(&id, command, pilot(&format!("p{}", number % 5)), after(2)).await.expect("decided");
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.expect("it ends");
-    }
-    let metrics = acme.metrics().await.expect("an answer");
-    assert_eq!((metrics.total_interventions, metrics.pending_interventions), (30, 7));
-    assert_eq!((metrics.approved_interventions, metrics.rejected_interventions), (8, 8));
-    assert_eq!(metrics.in_progress_interventions, 7);
-    assert_eq!(metrics.by_type.values().copied().collect::<Vec<_>>(), [10, 10, 10]);
-    assert_eq!(metrics.top_pilots.iter().map(|pilot| pilot.interventions).sum::<u64>(), 16);
-}
-
-async fn what_is_withdrawn_is_nobodys_decision(home: Home) {
-    let own = home.asked("withdrawn").await;
-    let cancel = Command::Cancel(CancelBody { reason: None });
-    home.of("acme").decide("withdrawn", cancel, pilot(&own.created_by), after(50)).await.expect("withdrawn");
-    let decided = home.asked("decided").await;
-    home.of("acme").decide("decided", approve(&decided), pilot("ann"), after(10)).await.expect("decided");
-    let metrics = home.of("acme").metrics().await.expect("an answer");
-    let top: Vec<_> = metrics.top_pilots.iter().map(|pilot| (pilot.pilot_id.as_str(), pilot.interventions)).collect();
-    assert_eq!(top, [("ann", 1)]);
-    assert_eq!((metrics.avg_resolution_time_seconds, metrics.rejected_interventions), (10.0, 1));
-}
-
-async fn counts_of_nothing_are_removed_with_what_they_counted(home: Home) {
-    for number in 0..3 {
-        let id = format!("r{number}");
-        let kind = format!("made_up_{number}").parse().expect("a type");
-        let request = home.asked_with(&id, |create| create.intervention_type = kind).await;
-        home.of("acme").decide(&id, approve(&request), pilot("ann"), after(1)).await.expect("decided");
-    }
-    home.asked("still-waits").await;
-    assert_eq!(home.control.clear_archived(0, after(60)).await.expect("an answer"), 3);
-    let spent = |conn: &mut _| Ok::<_, vx11_store::StoreError>(super::counts::spent(conn, 100)?);
-    let left = home.control.database.read(vx11_store::Scope::Platform, spent).await.expect("an answer");
-    assert_eq!(left, []);
-    assert_eq!(home.of("acme").metrics().await.expect("an answer").total_interventions, 1);
 }
 
 async fn what_has_ended_is_found_for_all_who_wait_by_one_look(home: Home) {

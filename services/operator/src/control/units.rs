@@ -22,7 +22,6 @@ use vx11_contracts::unit::{
 use vx11_store::{AnyConnection, Database, Scope, StoreError};
 
 use super::audit;
-use super::counts::Tally;
 use super::interventions::{self, Changed, DecideError};
 use super::schema::units;
 use crate::domain::audit::Entry;
@@ -286,13 +285,11 @@ fn decide(
         open(parking(&change.after, hold), asked, now)
     });
     let withdraws = if actor.role >= Role::Admin { Withdraws::All } else { Withdraws::Own };
-    let mut tally = Tally::default();
-    let mut done = carry_out(conn, vec![change], (actor, withdraws), now, &mut tally)?;
+    let mut done = carry_out(conn, vec![change], (actor, withdraws), now)?;
     if let Some(request) = request {
-        interventions::insert(conn, org, &request, None, &mut tally)?;
+        interventions::insert(conn, org, &request, None)?;
         done.opened = Some(Box::new(request));
     }
-    tally.write(conn)?;
     Ok((done, verdict))
 }
 
@@ -317,10 +314,7 @@ fn piloted(
         }
     }
     let change = act(&unit, action, &actor.subject, now)?;
-    let mut tally = Tally::default();
-    let done = carry_out(conn, vec![change], (actor, Withdraws::All), now, &mut tally)?;
-    tally.write(conn)?;
-    Ok(done)
+    Ok(carry_out(conn, vec![change], (actor, Withdraws::All), now)?)
 }
 
 /// Resumes `unit` by approving the intervention that it is parked for, or waits for, which does the rest: so that it is

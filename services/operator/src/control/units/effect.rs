@@ -6,7 +6,6 @@ use vx11_contracts::intervention::{CancelBody, InterventionType, Role, Status};
 use vx11_contracts::unit::{Unit, UnitStatus};
 use vx11_store::AnyConnection;
 
-use super::super::counts::Tally;
 use super::super::interventions::{self, Changed, DecideError};
 use super::super::schema::{interventions as requests, units};
 use super::{Done, UnitError, row};
@@ -93,7 +92,6 @@ pub(in crate::control) fn carry_out(
     changes: Vec<Change>,
     by: (&Actor, Withdraws),
     now: Timestamp,
-    tally: &mut Tally,
 ) -> Result<Done, DecideError> {
     let mut done = Done::default();
     for change in changes {
@@ -102,7 +100,7 @@ pub(in crate::control) fn carry_out(
             let last = moved.events.last();
             let reason = last.and_then(|event| event.reason.as_deref()).unwrap_or("no reason was given");
             let reason = format!("the unit has failed: {reason}");
-            done.changed.extend(withdraw(conn, (&moved.unit.org_id, &moved.unit.uow_id), by, (&reason, now), tally)?);
+            done.changed.extend(withdraw(conn, (&moved.unit.org_id, &moved.unit.uow_id), by, (&reason, now))?);
         }
         done.moved.push(moved);
     }
@@ -121,9 +119,7 @@ pub(super) fn unregistered(
 ) -> Result<Done, UnitError> {
     let PilotAction::Cancel { reason } = action else { return Err(UnitError::NotFound) };
     let reason = format!("the unit is cancelled: {reason}");
-    let mut tally = Tally::default();
-    let changed = withdraw(conn, (org, id), (by, Withdraws::All), (&reason, now), &mut tally)?;
-    tally.write(conn)?;
+    let changed = withdraw(conn, (org, id), (by, Withdraws::All), (&reason, now))?;
     if changed.is_empty() { Err(UnitError::NotFound) } else { Ok(Done { changed, ..Done::default() }) }
 }
 
@@ -150,7 +146,6 @@ fn withdraw(
     (org, unit): (&str, &str),
     (by, withdraws): (&Actor, Withdraws),
     (reason, now): (&str, Timestamp),
-    tally: &mut Tally,
 ) -> Result<Vec<Changed>, DecideError> {
     use requests::dsl;
     let open = requests::table
@@ -169,7 +164,7 @@ fn withdraw(
         let Some(stored) = interventions::find(conn, org, &id)? else { continue };
         let Ok(change) = decide(&stored, &command, &acting, now) else { continue };
         // One that is decided at this moment is its decider's.
-        if interventions::apply(conn, &stored, &change, (by, command.name()), tally)? {
+        if interventions::apply(conn, &stored, &change, (by, command.name()))? {
             withdrawn.push(Changed::alone(change));
         }
     }

@@ -117,9 +117,11 @@ fn batch(numbers: Range<u64>, time: &str) -> String {
             t.action_reason, t.archived_at
         FROM s JOIN intervention_history t ON t.org_id = 'default' AND t.request_id = '{DECIDED}'
         WHERE n % {ONE_WAITS_OF} <> 0;
-        UPDATE intervention_counts SET requests = requests + {waiting}
-            WHERE org_id = 'default' AND status = 'PENDING' AND requests > 0;
-        UPDATE intervention_counts SET requests = requests + {decided} WHERE org_id = 'default' AND status = 'APPROVED';
+        INSERT INTO intervention_counts (org_id, intervention_type, priority, status, requests)
+        SELECT org_id, intervention_type, priority, status, CASE request_id WHEN '{WAITS}' THEN {waiting} ELSE {decided} END
+        FROM interventions WHERE org_id = 'default' AND request_id IN ('{WAITS}', '{DECIDED}')
+        ON CONFLICT (org_id, intervention_type, priority, status)
+        DO UPDATE SET requests = intervention_counts.requests + excluded.requests;
         COMMIT;"
     )
 }
