@@ -6,6 +6,7 @@
 mod insights;
 mod metrics;
 mod refusals;
+mod sweeper;
 mod trail;
 mod units;
 mod waiters;
@@ -47,10 +48,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOT: usize = 200;
 /// Longest last look of one whose wait is over: what was known before will do.
 const LAST_LOOK: Duration = Duration::from_millis(250);
-/// How often the sweeper looks.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How often what is archived and old is removed.
-const CLEAR_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Where requests are made, decided and waited for.
 #[derive(Clone, Debug)]
@@ -314,38 +311,6 @@ impl Desk {
                     }
                 }
             }
-        }
-    }
-
-    /// Lets time have its way until the service stops.
-    pub(crate) async fn sweep(self, shutdown: Shutdown) {
-        let mut clear_at = Instant::now() + SWEEP_EVERY;
-        while !shutdown.has_begun() {
-            let swept = self.control.mark_expired(Timestamp::now()).await;
-            self.is_reachable.store(swept.is_ok(), Ordering::Relaxed);
-            match swept {
-                Ok(swept) => {
-                    let is_full = swept.is_full;
-                    swept.changed.into_iter().for_each(|changed| drop(self.announce(changed)));
-                    if is_full {
-                        continue;
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "interventions that are due wait for the database"),
-            }
-            if let Err(error) = self.control.fold_counts().await {
-                tracing::warn!(%error, "what is counted is not added up");
-            }
-            if Instant::now() >= clear_at {
-                clear_at = Instant::now() + CLEAR_EVERY;
-                if let Err(error) = self.control.clear_archived(self.archive_days, Timestamp::now()).await {
-                    tracing::warn!(%error, "old interventions cannot be removed");
-                }
-                if let Err(error) = self.control.clear_units(self.archive_days, Timestamp::now()).await {
-                    tracing::warn!(%error, "old units cannot be removed");
-                }
-            }
-            let _ = tokio::time::timeout(SWEEP_EVERY, shutdown.begun()).await;
         }
     }
 

@@ -215,6 +215,8 @@ impl Shared {
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().sweep(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.desk.clone().count(self.shutdown.clone()).instrument(span.clone()));
+        tasks.spawn(self.desk.clone().clear(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.desk.clone().look_for_waiters(self.shutdown.clone()).instrument(span.clone()));
         let (units, shutdown) = (&self.config.units, self.shutdown.clone());
         let sweep = self.desk.clone().sweep_units(units.heartbeat_timeout, units.sweep_interval, shutdown);

@@ -100,6 +100,9 @@ pub(super) fn metrics(conn: &mut AnyConnection, org: &str) -> QueryResult<Interv
     Ok(metrics)
 }
 
+/// Type, priority, and the statuses before and after.
+type Way = (String, i16, Option<String>, Option<String>);
+
 /// By type, priority and status: what is added up already, and what is not yet.
 fn counted(conn: &mut AnyConnection, org: &str) -> QueryResult<Vec<(String, i16, String, i64)>> {
     let mut counted: Vec<_> = counts::table
@@ -107,7 +110,7 @@ fn counted(conn: &mut AnyConnection, org: &str) -> QueryResult<Vec<(String, i16,
         .select((counts::intervention_type, counts::priority, counts::status, counts::requests))
         .load(conn)?;
     let how = (changes::intervention_type, changes::priority, changes::came_from, changes::went_to);
-    let changed: Vec<((String, i16, Option<String>, Option<String>), i64)> =
+    let changed: Vec<(Way, i64)> =
         changes::table.filter(changes::org_id.eq(org)).group_by(how).select((how, count_star())).load(conn)?;
     for ((kind, rank, from, to), requests) in changed {
         counted.extend(from.map(|status| (kind.clone(), rank, status, -requests)));

@@ -80,13 +80,15 @@ pub(super) async fn ask_for_templates(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A time for number `n`, as the operator writes times.
+/// A time for number `n`, as the operator writes times: within the last weeks, or it would be removed for its age.
 fn sqlite_time(n: &str) -> String {
-    format!("strftime('%Y-%m-%dT%H:%M:%fZ', '2026-01-01', '+' || {n} || ' seconds')")
+    format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-20 days', '+' || {n} || ' seconds')")
 }
 
 fn postgres_time(n: &str) -> String {
-    format!(r#"to_char(timestamp '2026-01-01' + {n} * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#)
+    format!(
+        r#"to_char(now() AT TIME ZONE 'UTC' - interval '20 days' + {n} * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#
+    )
 }
 
 fn copies(numbers: Range<u64>, time: fn(&str) -> String) -> Vec<String> {
