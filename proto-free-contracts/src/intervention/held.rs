@@ -24,6 +24,9 @@ pub struct Held {
     pub retry_after: u64,
     /// The request that is held.
     pub correlation_id: String,
+    /// The session of a chat that is held: one that named none has to name this one when it comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
 }
 
 /// The word that tells a held request from an answer.

@@ -77,7 +77,7 @@ impl Chat {
     ) -> MadreChatResponse {
         match self.plans.park(org, understood, correlation_id, session_id).await {
             Ok(parked) => {
-                let (response, mut warnings) = engine::answer::waiting(understood);
+                let (response, mut warnings) = engine::answer::waiting(understood, &parked.plan_id);
                 if self.power.is_dry_run() && !understood.work.commands.is_empty() {
                     warnings.push("This madre only pretends to start and stop services (a dry run).".to_owned());
                 }

@@ -156,15 +156,15 @@ async fn who_leaves_takes_the_question_along() {
 async fn a_chat_is_held_and_madre_does_not_answer_in_its_place() {
     let (chain, _folder) = chain();
     let edge = chain.edge();
-    let chat = |message: &str| {
-        edge.request(Method::POST, "/operator/api/chat").json(&json!({"message": message, "session_id": "s"}))
-    };
-    let held = answer(chat("pay Bob")).await;
+    let chat = |body: Value| edge.request(Method::POST, "/operator/api/chat").json(&body);
+    let held = answer(chat(json!({"message": "pay Bob"}))).await;
     assert_eq!((held.status, &held.body["status"]), (202, &json!("held")), "{held:?}");
+    // What begins a conversation is told which.
+    let again = || chat(json!({"message": "pay Bob", "session_id": held.body["session_id"]}));
     let seen = waiting(&edge).await;
-    let pending = answer(chat("pay Bob").header("x-vx11-intervention", id(&seen))).await;
+    let pending = answer(again().header("x-vx11-intervention", id(&seen))).await;
     assert_eq!(pending.status, 202, "{pending:?}");
     decide(&edge, &seen, "approve", json!({})).await;
-    let answered = answer(chat("pay Bob").header("x-vx11-intervention", id(&seen))).await;
+    let answered = answer(again().header("x-vx11-intervention", id(&seen))).await;
     assert_eq!((answered.status, &answered.body["provider"]), (200, &json!("switch")), "{answered:?}");
 }

@@ -1,6 +1,7 @@
 //! What madre says. The same understanding and the same facts give the same text, to the letter.
 
 use vx11_contracts::chat::ChatStatus;
+use vx11_contracts::madre::intervention_of;
 use vx11_contracts::power::{PowerState, ServicePower};
 
 use super::understanding::Understanding;
@@ -35,12 +36,13 @@ pub(crate) fn answer(understood: &Understanding, facts: &Facts) -> String {
 }
 
 /// The answer to a message that became a plan, and what to know before confirming it.
-pub(crate) fn waiting(understood: &Understanding) -> (String, Vec<String>) {
+pub(crate) fn waiting(understood: &Understanding, plan_id: &str) -> (String, Vec<String>) {
     let Understanding { intent, risk, work, evidence, .. } = understood;
     let words = evidence.join(", ");
     let response = format!(
         "I understood {name} (risk {risk}, from: {words}). Nothing has been done. The plan waits for a confirmation: \
-         approve the intervention plan:{{plan_id}}, or send its confirm_token to POST /madre/plans/{{plan_id}}/confirm.",
+         approve the intervention {intervention}, or send its confirm_token to POST /madre/plans/{plan_id}/confirm.",
+        intervention = intervention_of(plan_id),
         name = intent.name,
         risk = risk.as_str(),
     );

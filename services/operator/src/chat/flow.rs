@@ -145,7 +145,7 @@ impl Chat {
     pub(crate) async fn hold(&self, asked: &Accepted, held: Held, started: Instant) -> Held {
         tracing::info!(intervention = held.intervention.id, "chat held for a person");
         self.keep(record::held(asked, &held, started.elapsed())).await;
-        held
+        Held { session_id: Some(asked.session_id.clone()), ..held }
     }
 
     /// Keeps the trail of a chat that nobody answered.

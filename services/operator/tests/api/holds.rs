@@ -30,6 +30,7 @@ async fn a_held_chat_is_accepted_and_comes_back_with_its_intervention() {
     app.switch.on("/switch/chat", Does::Answer(202, held()));
     let answer = app.chat(json!({"message": "pay", "session_id": "s"})).await;
     assert_eq!((answer.status, &answer["status"]), (202, &json!("held")), "{}", answer.body);
+    assert_eq!(answer["session_id"], "s");
     assert_eq!(
         (&answer["intervention"]["id"], answer.header("location")),
         (&json!(ID), "/operator/api/interventions/hold:1")

@@ -3,6 +3,7 @@
 mod access;
 mod app;
 mod audit_log;
+mod browser;
 mod chat;
 mod control;
 mod email;
@@ -21,6 +22,9 @@ mod metrics;
 mod passwords;
 mod replay;
 mod requests;
+mod sessions;
+mod socket_callers;
+mod socket_client;
 mod sockets;
 mod stream;
 mod tenants;

@@ -212,7 +212,14 @@ impl Stay {
             intervention.id,
         );
         let correlation_id = self.context.correlation_id.to_string();
-        Held { status: HeldStatus::Held, detail, intervention, retry_after: COME_AGAIN, correlation_id }
+        Held {
+            status: HeldStatus::Held,
+            detail,
+            intervention,
+            retry_after: COME_AGAIN,
+            correlation_id,
+            session_id: None,
+        }
     }
 
     /// Goes on with what was decided.
