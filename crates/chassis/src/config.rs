@@ -56,13 +56,24 @@ pub struct Common {
     pub file: Option<PathBuf>,
 }
 
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "vx11.toml";
+
 impl Common {
-    /// The file as it is now, where there is one, under the variables as they were at the start.
+    /// The file as it is now, under the variables as they were at the start. Where there was none, one that has come to
+    /// be at [its place](Self::place) since; one that was there once must not be missing.
     ///
     /// # Errors
     /// As [`Settings::load`].
     pub fn read_again(&self) -> Result<Settings, ConfigError> {
-        Settings::load(self.file.as_deref(), self.secrets.variables())
+        let file = Some(self.place()).filter(|place| self.file.is_some() || place.exists());
+        Settings::load(file, self.secrets.variables())
+    }
+
+    /// Where the file is, or would be.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
     }
 }
 
@@ -101,7 +112,7 @@ impl Settings {
     pub fn of_process(file: Option<&Path>) -> Result<Self, ConfigError> {
         let named = || std::env::var_os("VX11_CONFIG").map(PathBuf::from);
         let file = file.map(Path::to_owned).or_else(named);
-        let file = file.or_else(|| Some(PathBuf::from("vx11.toml")).filter(|path| path.exists()));
+        let file = file.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
         let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Self::load(file.as_deref(), variables)
     }

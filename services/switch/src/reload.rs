@@ -57,7 +57,7 @@ impl Current {
 }
 
 /// Reads it all again whenever that is due, until `shutdown` begins.
-pub(crate) async fn watch(current: Arc<Current>, common: Common, mut watched: Watched, shutdown: Shutdown) {
+pub(crate) async fn watch(current: Arc<Current>, mut common: Common, mut watched: Watched, shutdown: Shutdown) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
@@ -73,15 +73,16 @@ pub(crate) async fn watch(current: Arc<Current>, common: Common, mut watched: Wa
         };
         // Looked at before they are read: what changes meanwhile is seen the next time.
         if watched.look() || asked {
-            read_again(&current, &common, &mut watched).await;
+            read_again(&current, &mut common, &mut watched).await;
         }
     }
 }
 
-async fn read_again(current: &Arc<Current>, common: &Common, watched: &mut Watched) {
+async fn read_again(current: &Arc<Current>, common: &mut Common, watched: &mut Watched) {
     let metrics = current.get().metrics.clone();
+    let done = put_in_force(current, common, watched).await;
     let file = common.file.as_ref().map(|file| file.display().to_string());
-    match put_in_force(current, common, watched).await {
+    match done {
         Ok(()) => {
             metrics.reloaded(true);
             tracing::info!(file, "the configuration was read again and is in force");
@@ -94,9 +95,15 @@ async fn read_again(current: &Arc<Current>, common: &Common, watched: &mut Watch
     }
 }
 
-async fn put_in_force(current: &Arc<Current>, common: &Common, watched: &mut Watched) -> anyhow::Result<()> {
+async fn put_in_force(current: &Arc<Current>, common: &mut Common, watched: &mut Watched) -> anyhow::Result<()> {
     let read = common.clone();
-    let config: SwitchConfig = spawn_blocking(move || section(&read.read_again()?)).await??;
+    let read = spawn_blocking(move || {
+        let settings = read.read_again()?;
+        anyhow::Ok((section::<SwitchConfig>(&settings)?, settings.common()?.file))
+    });
+    let (config, file) = read.await??;
+    // One that was not there at the start must not be missing from now on.
+    common.file = file;
     // Even where it cannot be used: a file that it names may be what is missing.
     watched.follow(&config, common);
     let (in_force, common) = (current.get(), common.clone());

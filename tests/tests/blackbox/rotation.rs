@@ -1,10 +1,11 @@
-//! A key is rotated while the gateway runs.
+//! A key is rotated while the gateway runs, and a file is written where there was none.
 
 use std::fs::{self, File};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use vx11_tests::{Caller, Process, TOKEN, base_env, wait_until};
+use vx11_tests::{Caller, Process, TOKEN, base_env, binary_dir, wait_until};
 
 #[tokio::test]
 async fn a_hangup_has_everything_read_again_though_no_file_seems_to_have_changed() {
@@ -41,6 +42,31 @@ async fn a_hangup_has_everything_read_again_though_no_file_seems_to_have_changed
     fs::write(&secret, "sk-three").expect("written");
     wait_until("a changed file is noticed", async || (ask(&gateway, "sk-three").await == 200).then_some(())).await;
     assert_eq!(ask(&gateway, "sk-two").await, 401);
+}
+
+/// Who follows the guide starts first, and writes rules then.
+#[tokio::test]
+async fn a_file_that_was_not_there_at_the_start_is_read_and_must_not_be_missing_again() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(binary_dir().expect("it is built").join("switch"));
+    command.current_dir(folder.path()).env_clear().envs(base_env(folder.path()));
+    let mut switch = Process::spawn("switch", command).expect("starts");
+    let address = switch.addresses(&["switch"]).expect("listens").remove("switch").expect("an address");
+    let gateway = Caller::new(format!("http://{address}"), Some(TOKEN));
+    assert_eq!(ask(&gateway, "sk-one").await, 401);
+
+    let file = folder.path().join("vx11.toml");
+    // SHA-256 of `sk-one`.
+    let known = "456f1612bd25c6c8455039437bf441f43aa3b7d1c0b0047c712d5036dfebef0d";
+    fs::write(&file, format!("[switch.keys.alice]\nsha256 = \"{known}\"\n")).expect("written");
+    wait_until("the key is known", async || (ask(&gateway, "sk-one").await != 401).then_some(())).await;
+    fs::remove_file(&file).expect("removed");
+    wait_until("it is missed", async || {
+        let metrics = gateway.get("/metrics").await.body;
+        metrics.as_str()?.contains("vx11_config_reloads_total{outcome=\"refused\"} 1").then_some(())
+    })
+    .await;
+    assert_ne!(ask(&gateway, "sk-one").await, 401, "what was in force stays");
 }
 
 /// The status of the answer to `key`.

@@ -29,7 +29,7 @@ impl Watched {
     pub(super) fn follow(&mut self, config: &SwitchConfig, common: &Common) {
         let key_files = config.secret_variables();
         let key_files = key_files.iter().filter_map(|variable| common.secrets.file(variable));
-        let files = common.file.as_deref().into_iter().chain(key_files);
+        let files = std::iter::once(common.place()).chain(key_files);
         let seen = |file: &Path| (file.to_owned(), self.0.get(file).copied().unwrap_or_else(|| stamp(file)));
         self.0 = files.map(seen).collect();
     }
