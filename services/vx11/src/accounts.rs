@@ -233,6 +233,11 @@ fn create(asked: &NewKey) -> anyhow::Result<()> {
 /// Opens the database of the configuration, and does `work` on it.
 pub(crate) fn done<T>(work: impl AsyncFnOnce(&Admin) -> Result<T, AdminError>) -> anyhow::Result<T> {
     let common = Settings::from_process()?.common()?;
+    let folder = &common.data_dir.0;
+    if common.database_url.is_none() && !folder.exists() {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        writeln!(std::io::stderr(), "note: there was no {}; a new database is made in it", folder.display())?;
+    }
     let admin = Admin::open(&common)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(work(&admin))?)
