@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use vx11_chassis::Shutdown;
 use vx11_chassis::client::{CallError, ServiceClient};
-use vx11_chassis::{RequestContext, Shutdown};
 use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::madre::{Plan, intervention_of};
 use vx11_contracts::operator::AddTurn;
@@ -26,7 +26,7 @@ use vx11_store::StoreError;
 
 use crate::plans::{Plans, Undone};
 use crate::store::{Claim, Pending, Step, Store, StoredPlan};
-use desk::Desk;
+use desk::{Desk, Owner};
 use verdict::{Verdict, verdict};
 
 /// How often an open intervention is looked at, and the store for something to do.
@@ -44,7 +44,7 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Approvals {
     store: Store,
     plans: Plans,
-    desk: Desk,
+    operator: ServiceClient,
 }
 
 /// Why a plan was not got on with.
@@ -59,7 +59,7 @@ enum Trouble {
 impl Approvals {
     /// `operator`: whom to ask.
     pub(crate) fn new(store: Store, plans: Plans, operator: ServiceClient) -> Self {
-        Self { store, plans, desk: Desk(operator) }
+        Self { store, plans, operator }
     }
 
     /// Runs until `shutdown` begins; a round that has begun goes to its end.
@@ -117,26 +117,32 @@ impl Approvals {
 
     async fn attend(&self, pending: Pending) -> Result<(), Trouble> {
         let plan = &pending.stored.plan;
-        let context = RequestContext::internal().with_correlation_id(&plan.correlation_id);
+        let desk = Desk::of(&self.operator, plan);
         match pending.step {
+            Step::Open if desk.register(&plan.plan_id, &request::unit(plan)).await? == Owner::Foreign => {
+                tracing::warn!(
+                    plan_id = plan.plan_id,
+                    "the plan's unit is somebody else's: it waits for its token alone"
+                );
+                self.store.forget_approval(&plan.plan_id, Step::Open).await?;
+            }
             Step::Open => {
-                self.desk.of(&plan.org_id).register(&request::unit(plan), &context).await?;
-                self.desk.of(&plan.org_id).open(&request::request(&pending.stored, Timestamp::now()), &context).await?;
+                desk.open(&request::request(&pending.stored, Timestamp::now())).await?;
                 self.store.advance_approval(&plan.plan_id, Step::Open, Step::Watch).await?;
             }
-            Step::Watch => self.watch(pending, &context).await?,
-            Step::Redeem => self.redeem(pending, &context).await?,
+            Step::Watch => self.watch(pending, &desk).await?,
+            Step::Redeem => self.redeem(pending, &desk).await?,
             Step::Tell => {
-                self.desk.of(&plan.org_id).tell(&outcome(&pending), &context).await?;
-                self.end_unit(plan, &context).await?;
+                desk.tell(&outcome(&pending)).await?;
+                end_unit(&desk, plan).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Tell).await?;
             }
             Step::Close => {
                 let id = intervention_of(&plan.plan_id);
-                self.desk.of(&plan.org_id).cancel(&id, "the plan does not wait any more", &context).await?;
+                desk.cancel(&id, "the plan does not wait any more").await?;
                 if plan.status == ChatStatus::Running {
                     // Its token lets it run, and asks nobody: what rules say of it comes too late.
-                    self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(None), &context).await?;
+                    desk.report(&plan.plan_id, &request::begin(None)).await?;
                 }
                 self.store.advance_approval(&plan.plan_id, Step::Close, Step::End).await?;
                 self.plans.news().notify_one();
@@ -145,7 +151,7 @@ impl Approvals {
                 self.store.defer_approval(&plan.plan_id, Step::End, after(LOOK_EVERY)).await?;
             }
             Step::End => {
-                self.end_unit(plan, &context).await?;
+                end_unit(&desk, plan).await?;
                 self.store.forget_approval(&plan.plan_id, Step::End).await?;
             }
             // Whoever runs it says when it has ended; if that died, the next start does.
@@ -155,9 +161,9 @@ impl Approvals {
     }
 
     /// Looks whether an open intervention is decided.
-    async fn watch(&self, mut pending: Pending, context: &RequestContext) -> Result<(), Trouble> {
+    async fn watch(&self, mut pending: Pending, desk: &Desk) -> Result<(), Trouble> {
         let plan = &pending.stored.plan;
-        match self.verdict(&pending, context).await? {
+        match look(desk, &pending).await? {
             // The operator has lost it.
             None => drop(self.store.advance_approval(&plan.plan_id, Step::Watch, Step::Open).await?),
             Some(Verdict::Open) => {
@@ -167,7 +173,7 @@ impl Approvals {
                 let claim = self.store.claim_approved_plan(&plan.plan_id, decision.clone()).await?;
                 if claim == Claim::Won {
                     (pending.step, pending.decision) = (Step::Redeem, Some(decision));
-                    self.redeem(pending, context).await?;
+                    self.redeem(pending, desk).await?;
                 }
             }
             Some(Verdict::Redeemed) => {
@@ -185,7 +191,7 @@ impl Approvals {
                     reason: Some(reason.to_owned()),
                     ..Transition::default()
                 };
-                self.desk.of(&plan.org_id).report(&plan.plan_id, &over, context).await?;
+                desk.report(&plan.plan_id, &over).await?;
                 self.store.forget_approval(&plan.plan_id, Step::Watch).await?;
             }
         }
@@ -194,7 +200,7 @@ impl Approvals {
 
     /// Redeems the approval that a plan is claimed for, and runs the plan. Nobody else can have it by now, so an approval
     /// that is redeemed was redeemed for it, by a call whose answer was lost.
-    async fn redeem(&self, pending: Pending, context: &RequestContext) -> Result<(), Trouble> {
+    async fn redeem(&self, pending: Pending, desk: &Desk) -> Result<(), Trouble> {
         let plan = &pending.stored.plan;
         let decision = pending.decision.clone().unwrap_or_default();
         let never =
@@ -203,22 +209,20 @@ impl Approvals {
             let undone = never("It was approved, but the operator could not be asked again in time; nothing was done.");
             return Ok(self.plans.end_undone(plan, Step::Redeem, undone).await?);
         }
-        match self.verdict(&pending, context).await? {
+        match look(desk, &pending).await? {
             Some(Verdict::Approved { digest, .. }) => {
                 // Before the approval is used: a pilot may have ended the unit since, and rules may stop it.
-                if let Some(why) =
-                    self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(Some(&decision)), context).await?
-                {
+                if let Some(why) = desk.report(&plan.plan_id, &request::begin(Some(&decision))).await? {
                     let undone = never(&format!("It was approved, but may not run: {why}; nothing was done."));
                     return Ok(self.plans.end_undone(plan, Step::Redeem, undone).await?);
                 }
                 let id = intervention_of(&plan.plan_id);
-                if self.desk.of(&plan.org_id).redeem(&id, digest, context).await? {
-                    self.carry_out(pending.stored, context).await?;
+                if desk.redeem(&id, digest).await? {
+                    self.carry_out(pending.stored, desk).await?;
                 }
                 // Otherwise it changed in between, and is looked at again.
             }
-            Some(Verdict::Redeemed) => self.carry_out(pending.stored, context).await?,
+            Some(Verdict::Redeemed) => self.carry_out(pending.stored, desk).await?,
             Some(Verdict::Over(undone)) => self.plans.end_undone(plan, Step::Redeem, undone).await?,
             Some(Verdict::Open | Verdict::Foreign) | None => {
                 let undone =
@@ -230,36 +234,38 @@ impl Approvals {
     }
 
     /// Runs a plan whose approval is redeemed, as far as pilots let it.
-    async fn carry_out(&self, stored: StoredPlan, context: &RequestContext) -> Result<(), StoreError> {
-        let (desk, id, context) = (self.desk.of(&stored.plan.org_id), stored.plan.plan_id.clone(), context.clone());
+    async fn carry_out(&self, stored: StoredPlan, desk: &Desk) -> Result<(), StoreError> {
+        let (desk, id) = (desk.clone(), stored.plan.plan_id.clone());
         let stopped = move || {
-            let (desk, id, context) = (desk.clone(), id.clone(), context.clone());
+            let (desk, id) = (desk.clone(), id.clone());
             // It was approved: an operator that is away stops nothing.
-            let stopped = async move { desk.stopped(&id, &context).await.unwrap_or_default() };
+            let stopped = async move { desk.stopped(&id).await.unwrap_or_default() };
             stopped.boxed()
         };
         self.plans.run_approved(stored, &stopped).await
     }
+}
 
-    /// Says how a plan has ended, of which nothing more is to be decided. What was done in between, by hand or while the
-    /// operator was away, was begun as well; and a unit that has ended before stays so.
-    async fn end_unit(&self, plan: &Plan, context: &RequestContext) -> Result<(), CallError> {
-        let end = request::end(plan);
-        if self.desk.of(&plan.org_id).report(&plan.plan_id, &end, context).await?.is_some()
-            && plan.status == ChatStatus::Done
-        {
-            self.desk.of(&plan.org_id).report(&plan.plan_id, &request::begin(None), context).await?;
-            self.desk.of(&plan.org_id).report(&plan.plan_id, &end, context).await?;
+/// Says how a plan has ended, of which nothing more is to be decided. What was done in between, by hand or while the
+/// operator was away, was begun as well; and a unit that has ended before stays so.
+async fn end_unit(desk: &Desk, plan: &Plan) -> Result<(), CallError> {
+    let (id, end) = (&plan.plan_id, request::end(plan));
+    if desk.report(id, &end).await?.is_some() && plan.status == ChatStatus::Done {
+        desk.report(id, &request::begin(None)).await?;
+        if desk.report(id, &end).await?.is_some() {
+            // A rule or a kill switch holds it, and would for good: no rule keeps it from failing, and nobody is asked
+            // any more about what is over.
+            desk.report(id, &request::outran(plan)).await?;
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    async fn verdict(&self, pending: &Pending, context: &RequestContext) -> Result<Option<Verdict>, CallError> {
-        let plan = &pending.stored.plan;
-        let found = self.desk.of(&plan.org_id).find(&intervention_of(&plan.plan_id), context).await?;
-        let asked = request::request(&pending.stored, Timestamp::now());
-        Ok(found.map(|found| verdict(&found, &asked)))
-    }
+/// What the plan's intervention means for it, where there is one.
+async fn look(desk: &Desk, pending: &Pending) -> Result<Option<Verdict>, CallError> {
+    let found = desk.find(&intervention_of(&pending.stored.plan.plan_id)).await?;
+    let asked = request::request(&pending.stored, Timestamp::now());
+    Ok(found.map(|found| verdict(&found, &asked)))
 }
 
 /// What the conversation is told.

@@ -127,6 +127,17 @@ async fn a_plan_is_listed_as_a_unit_of_work_and_resumed_as_one() {
     assert_eq!(plan["status"], "ERROR", "{plan}");
     let unused = edge.get(&format!("/operator/api/interventions/{id}")).await.body;
     assert_eq!(unused["data"]["status"], "APPROVED", "{unused}");
+
+    // A token asks no rule; and what a rule would have held does not hold the unit for good.
+    let asked = json!({ "message": "restart the switch service", "provider": "madre" });
+    let waits = edge.post("/operator/api/chat", &asked).await.body;
+    let plan_id = waits["plan_id"].as_str().expect("an id");
+    listed(&edge, &format!("plan:{plan_id}")).await;
+    let confirm = json!({ "confirm_token": waits["confirm_token"] });
+    let ran = edge.post(&format!("/madre/plans/{plan_id}/confirm"), &confirm).await;
+    assert_eq!(ran.body["status"], "DONE", "{ran:?}");
+    let outran = unit_is(&edge, plan_id, "FAILED").await;
+    assert!(outran["reason"].as_str().expect("a reason").starts_with("it ran all the same: "), "{outran}");
 }
 
 #[tokio::test]

@@ -69,6 +69,12 @@ pub(super) fn end(plan: &Plan) -> Transition {
     Transition { status: Some(status), reason, ..Transition::default() }
 }
 
+/// The plan is done, and its unit was held: it ran by its token, or before it could be stopped.
+pub(super) fn outran(plan: &Plan) -> Transition {
+    let reason = format!("it ran all the same: {}", plan.result.as_deref().unwrap_or_default());
+    Transition { status: Some(UnitStatus::Failed), reason: Some(first(&reason, REASON_CHARS)), ..Transition::default() }
+}
+
 fn title(plan: &Plan) -> String {
     let target = plan.intent.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
     first(&format!("{}{target}", plan.intent.name), TITLE_CHARS)

@@ -116,6 +116,50 @@ async fn a_kill_switch_stops_a_plan_before_its_next_command() {
 }
 
 #[tokio::test]
+async fn a_plan_that_outran_what_would_have_held_it_leaves_no_unit_behind() {
+    let desk = Desk::start();
+    let home = home(&desk);
+    let madre = home.start().await;
+    let (killed, _) = madre.waiting("restart the switch").await;
+    desk.opened(&killed).await;
+    desk.kill_what_runs();
+    assert!(desk.approve(&killed));
+    assert_eq!(ended(&madre, &killed).await["status"], "DONE", "it had one command");
+    assert_eq!(desk.unit_is(&killed, "FAILED").await["reason"], "it ran all the same: restart switch: done.");
+
+    let (confirmed, token) = madre.waiting("restart the switch").await;
+    desk.opened(&confirmed).await;
+    desk.park_what_runs();
+    assert_eq!(madre.confirm(&confirmed, &token).await["status"], "DONE", "its token asks nobody");
+    desk.unit_is(&confirmed, "FAILED").await;
+    eventually("nothing more is said about it", async || steps(&home, &confirmed).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_plan_whose_unit_is_somebody_elses_is_run_by_its_token_alone() {
+    let url = vx11_testing::nobody();
+    let home = Home::new().with("VX11_OPERATOR_URL", &url);
+    let madre = home.start().await;
+    let (squatted, token) = madre.waiting("restart the switch").await;
+    let (of_another, _) = madre.waiting("restart the switch").await;
+    let (begun, _) = madre.waiting("restart the switch").await;
+    let desk = Desk::at(&url);
+    desk.put_unit(&squatted, "an-agent", "madre");
+    desk.put_unit(&of_another, "service", "agent-7");
+    // As a madre leaves it that died before it opened the intervention.
+    desk.put_unit(&begun, "service", "madre");
+    madre.waiting("restart the switch").await;
+    desk.opened(&begun).await;
+    eventually("nothing more is said about them", async || {
+        [&squatted, &of_another].iter().all(|id| steps(&home, id).is_empty())
+    })
+    .await;
+    assert!(desk.find(&squatted).is_none() && desk.find(&of_another).is_none(), "nobody is asked");
+    assert_eq!(madre.confirm(&squatted, &token).await["status"], "DONE");
+    assert_eq!(desk.unit(&squatted).expect("there")["status"], "PENDING", "and it is left alone");
+}
+
+#[tokio::test]
 async fn an_approval_runs_the_plan_once_and_the_session_is_told() {
     let desk = Desk::start();
     let home = home(&desk);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde_json::{Value, json};
@@ -29,6 +30,7 @@ struct Shared {
     redeemed: Mutex<Vec<String>>,
     loses_answers: AtomicBool,
     kills: AtomicBool,
+    parks: AtomicBool,
 }
 
 impl Desk {
@@ -114,6 +116,19 @@ impl Desk {
         self.shared.kills.store(true, Ordering::SeqCst);
     }
 
+    /// A rule of the organisation's parks what is about to run.
+    pub(crate) fn park_what_runs(&self) {
+        self.shared.parks.store(true, Ordering::SeqCst);
+    }
+
+    /// Somebody has registered a unit of this id.
+    pub(crate) fn put_unit(&self, id: &str, by: &str, instance: &str) {
+        let asked = json!({ "uow_id": id, "instance_id": instance, "title": "t" });
+        let mut made = registered(&serde_json::from_value(asked).expect("a unit"));
+        made["created_by"] = json!(by);
+        self.shared.units.lock().expect("no panic").insert(id.to_owned(), made);
+    }
+
     /// What sessions were told.
     pub(crate) fn turns(&self) -> Vec<Value> {
         self.shared.turns.lock().expect("no panic").clone()
@@ -185,7 +200,7 @@ fn respond(shared: &Shared, request: &HttpRequest, body: &[u8]) -> HttpResponse 
             said.validate().expect("acceptable");
             let mut units = shared.units.lock().expect("no panic");
             let Some(unit) = units.get_mut(*id) else { return HttpResponse::NotFound().json(json!({})) };
-            let answer = reported(unit, &said);
+            let answer = reported(unit, &said, shared.parks.load(Ordering::SeqCst));
             if unit["status"] == "ACTIVE" && shared.kills.load(Ordering::SeqCst) {
                 (unit["status"], unit["reason"]) = (json!("PAUSED"), json!("runaway"));
             }
@@ -233,8 +248,8 @@ fn registered(asked: &RegisterUnit) -> Value {
     made
 }
 
-/// As the operator decides it, where no rule says otherwise.
-fn reported(unit: &mut Value, said: &Transition) -> HttpResponse {
+/// As the operator decides it, where no rule says otherwise but one that `parks` what runs.
+fn reported(unit: &mut Value, said: &Transition, parks: bool) -> HttpResponse {
     let to = said.status.map_or("ACTIVE", |status| status.as_str());
     let from = unit["status"].as_str().expect("a status").to_owned();
     if !matches!((from.as_str(), to), ("PENDING", "ACTIVE") | ("ACTIVE", "ACTIVE" | "COMPLETED"))
@@ -245,9 +260,13 @@ fn reported(unit: &mut Value, said: &Transition) -> HttpResponse {
             "timestamp": ""});
         return HttpResponse::Conflict().json(error);
     }
-    (unit["status"], unit["reason"]) = (json!(to), json!(said.reason));
-    let verdict = json!({"outcome": "allowed", "allowed": true, "reason": "", "metadata": {}});
-    HttpResponse::Ok().json(json!({"ok": true, "data": {"verdict": verdict, "unit": unit}, "timestamp": ""}))
+    let is_parked = parks && to == "ACTIVE";
+    unit["status"] = json!(if is_parked { "PENDING_PILOT_APPROVAL" } else { to });
+    unit["reason"] = json!(said.reason);
+    let outcome = if is_parked { "parked" } else { "allowed" };
+    let verdict = json!({"outcome": outcome, "allowed": !is_parked, "reason": "", "metadata": {}});
+    let answer = json!({"ok": true, "data": {"verdict": verdict, "unit": unit}, "timestamp": ""});
+    HttpResponse::build(if is_parked { StatusCode::ACCEPTED } else { StatusCode::OK }).json(answer)
 }
 
 fn redeem(shared: &Shared, id: &str, found: &mut Value, body: &RedeemBody) -> bool {
