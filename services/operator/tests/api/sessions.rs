@@ -119,6 +119,14 @@ async fn an_admin_changes_roles_ends_sessions_and_shuts_out() {
 
     let (token, session) = access(&app, &log_in(&app, &issuer, "corp").await).await;
     assert_eq!(whoami(&app, &token).await.status, 200);
+    for none_left in [json!({"disabled": true}), json!({"role": "OPERATOR"})] {
+        assert_eq!(change(none_left).await.code(), "conflict", "it is the last ADMIN");
+    }
+    let begun = begin(&app, &issuer, "corp").await;
+    issuer.says(|says| (says.claims["sub"], says.claims["email"]) = (json!("S-2"), json!("bob@example.com")));
+    assert_eq!(finish(&app, &begun, "corp").await.status, 302);
+    let other = app.request(Method::PATCH, "/operator/api/pilots/corp:bob@example.com");
+    assert_eq!(Answer::of(other.json(&json!({"role": "ADMIN"}))).await.status, 200);
     assert!(change(json!({"disabled": true})).await.data()["disabled_at"].is_string());
     assert_eq!(whoami(&app, &token).await.code(), "invalid_token");
     assert_eq!(refresh(&app, &session).await.status, 401);

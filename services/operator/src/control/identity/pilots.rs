@@ -132,8 +132,8 @@ impl Pilots {
         self.database.read(self.scope(), read).await
     }
 
-    /// Changes a pilot. Who is shut out loses its sessions, too, so that they don't come back with it. `None`: there is
-    /// none of this id here.
+    /// Changes a pilot, the last ADMIN too: for who can make another one without any. Who is shut out loses its sessions,
+    /// so that they don't come back with it. `None`: there is none of this id here.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -148,12 +148,12 @@ impl Pilots {
         self.database.write(self.scope(), move |conn| Ok::<_, StoreError>(asked.make(conn, &org)?)).await
     }
 
-    /// Changes a pilot who asks for it itself, unless it is the last ADMIN and would be none any more: nobody could make
-    /// another one then.
+    /// Changes a pilot, unless it is the last ADMIN and would be none any more: nobody of the organisation could make
+    /// another one then, whoever asked for it.
     ///
     /// # Errors
     /// That it is; or when the database does not answer.
-    pub(crate) async fn change_itself(
+    pub(crate) async fn change_unless_last(
         &self,
         pilot_id: &str,
         change: PilotChange,
@@ -248,7 +248,7 @@ impl Changing {
 }
 
 /// Whether `pilot_id` is the one ADMIN of its organisation that may come in. They are held from now on, in one order: of two
-/// who step down at once one stays.
+/// who make each other step down at once one stays.
 fn is_last_admin(conn: &mut AnyConnection, org: &str, pilot_id: &str) -> QueryResult<bool> {
     let admins = pilots::table
         .filter(pilots::org_id.eq(org))

@@ -56,7 +56,7 @@ pub(crate) async fn list(
     (status = 400, body = ErrorBody),
     (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody),
-    (status = 409, body = ErrorBody, description = "it is the caller itself, and the last ADMIN"),
+    (status = 409, body = ErrorBody, description = "it is the last ADMIN, and would be none any more"),
     (status = 422, body = ErrorBody),
     (status = 503, body = ErrorBody),
 ))]
@@ -77,11 +77,7 @@ async fn make(attempt: &Attempt<'_>, caller: &Caller, id: &str, asked: PilotChan
     let principal = caller.require(Permission::ManagePilots)?;
     let pilots = attempt.state.control.pilots(&principal.org);
     let (by, now) = (attempt.actor(), Timestamp::now());
-    let changed = match &*principal.subject == id {
-        true => pilots.change_itself(id, asked, &by, now).await,
-        false => pilots.change(id, asked, &by, now).await.map_err(ChangeError::Store),
-    };
-    let changed = changed.map_err(|error| match error {
+    let changed = pilots.change_unless_last(id, asked, &by, now).await.map_err(|error| match error {
         ChangeError::LastAdmin => ApiError::new(ErrorCode::Conflict, format!("{error}: make somebody else one first")),
         ChangeError::Store(error) => store_error(error),
     })?;
