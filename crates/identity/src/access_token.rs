@@ -163,7 +163,7 @@ impl Claims {
         let lifetime = self.exp.checked_sub(self.iat).ok_or(TokenError::Invalid)?;
         let starts_later = self.iat > latest_start || self.nbf.is_some_and(|nbf| nbf > latest_start);
         // One without an id could not be revoked.
-        if starts_later || !(1..=longest).contains(&lifetime) || self.sub.is_empty() || self.jti.is_empty() {
+        if starts_later || !(1..=longest).contains(&lifetime) || !is_subject(&self.sub) || self.jti.is_empty() {
             return Err(TokenError::Invalid);
         }
         if now.as_second() >= self.exp {
@@ -174,6 +174,12 @@ impl Claims {
         let principal = Principal { org: self.org, subject: self.sub.into(), role: self.role, scopes };
         Ok(Claimed { principal, id: self.jti, issued_at: time(self.iat)?, expires_at: time(self.exp)? })
     }
+}
+
+/// Whether `text` can name somebody: services tell each other who asks in a header, and one that reads it otherwise takes
+/// nobody for the one who is not to decide its own request.
+fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

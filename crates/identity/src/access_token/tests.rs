@@ -118,6 +118,10 @@ fn wrong_claims_are_refused_under_a_right_signature() {
         set("role", Value::Null),
         set("org", json!("no slug!")),
         set("sub", json!("")),
+        // No header says these as they are.
+        set("sub", json!("jürgen")),
+        set("sub", json!(" ann")),
+        set("sub", json!("ann\r\nx-vx11-org: acme")),
         set("jti", json!("")),
         set("exp", json!("tomorrow")),
         set("exp", json!(i64::MAX)),

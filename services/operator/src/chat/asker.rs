@@ -24,6 +24,7 @@ impl Asker {
         // An organisation's id fits into a header.
         let told = if is_own { None } else { HeaderValue::from_str(org.as_str()).ok() };
         let is_service = principal.subject == Principal::service().subject;
+        // So does whoever has proven who it is.
         let subject = if is_service { None } else { HeaderValue::from_str(&principal.subject).ok() };
         Self { org, told, subject }
     }
