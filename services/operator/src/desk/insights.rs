@@ -1,9 +1,9 @@
 //! What is learned from requests, for those who ask: read here, and computed by the domain.
 
 use jiff::{SignedDuration, Timestamp};
-use vx11_contracts::identity::Principal;
+use vx11_contracts::identity::{Permission, Principal};
 use vx11_contracts::intervention::{
-    AnomalyReport, InsightPeriod, Intervention, PerformanceReport, PilotScore, SUGGESTIONS,
+    AnomalyReport, InsightPeriod, Intervention, PerformanceReport, PilotPerformance, PilotScore, SUGGESTIONS,
 };
 use vx11_contracts::time;
 use vx11_store::StoreError;
@@ -48,7 +48,7 @@ impl Desk {
         })
     }
 
-    /// How pilots did in the last `period`: all of them and each, or the one that is named.
+    /// How pilots did in the last `period`: all of them, and each whom the caller sees; or the one that is named.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -61,15 +61,13 @@ impl Desk {
     ) -> Result<PerformanceReport, StoreError> {
         let since = before(now, period);
         let found = self.insights(principal).ended(since, pilot.clone()).await?;
-        let mut pilots = by_pilot(&found.rows);
-        pilots.truncate(PILOTS);
         Ok(PerformanceReport {
             since: time::render(since),
             until: time::render(now),
             requests: found.rows.len() as u64,
             is_whole: found.is_whole,
             organisation: pilot.is_none().then(|| overall(&found.rows)),
-            pilots,
+            pilots: shown_to(principal, by_pilot(&found.rows)),
         })
     }
 
@@ -91,6 +89,35 @@ impl Desk {
     }
 }
 
+/// Those of `pilots` that a report shows to `principal`, who sees itself however far down it is.
+fn shown_to(principal: &Principal, mut pilots: Vec<PilotPerformance>) -> Vec<PilotPerformance> {
+    let sees_all = principal.may(Permission::ManagePilots);
+    pilots.retain(|pilot| sees_all || *pilot.pilot_id == *principal.subject);
+    pilots.truncate(PILOTS);
+    pilots
+}
+
 fn before(now: Timestamp, period: InsightPeriod) -> Timestamp {
     now.checked_sub(SignedDuration::from_hours(period.hours())).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use vx11_contracts::identity::{Role, Scopes};
+
+    use super::*;
+
+    #[test]
+    fn a_pilot_sees_itself_however_many_do_more() {
+        let of = |pilot_id: String| PilotPerformance { pilot_id, performance: overall(&[]) };
+        let pilots: Vec<_> = (0..=PILOTS).map(|n| of(format!("pilot-{n}"))).collect();
+        let shown = |role: Role| {
+            let subject = format!("pilot-{PILOTS}").into();
+            let principal = Principal { subject, role, scopes: Scopes::ALL, ..Principal::service() };
+            let shown = shown_to(&principal, pilots.clone());
+            (shown.len(), shown[0].pilot_id.clone())
+        };
+        assert_eq!(shown(Role::Operator), (1, "pilot-100".to_owned()));
+        assert_eq!(shown(Role::Admin), (PILOTS, "pilot-0".to_owned()));
+    }
 }
