@@ -1,6 +1,9 @@
 //! Summaries of how requests went.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
 use vx11_store::{Connection, StoreError};
 
 use super::schema::performance_minutes as minutes;
@@ -16,9 +19,9 @@ impl OrgStore {
         let org = self.org.clone();
         let own = move |conn: &mut Connection| {
             let since = minutes::org_id.eq(org.as_str()).and(minutes::minute.ge(minute));
-            minutes::table.filter(since).select(minutes::summary).load(conn)
+            sum(conn, minutes::table.filter(since).select(minutes::summary).into_boxed())
         };
-        self.db.run(own).await.map(sum)
+        self.db.run(own).await
     }
 }
 
@@ -29,16 +32,19 @@ impl Store {
     /// When the store does not answer.
     pub(crate) async fn performance_of_all_since(&self, minute: String) -> Result<MinuteSummary, StoreError> {
         let all = move |conn: &mut Connection| {
-            minutes::table.filter(minutes::minute.ge(minute)).select(minutes::summary).load(conn)
+            sum(conn, minutes::table.filter(minutes::minute.ge(minute)).select(minutes::summary).into_boxed())
         };
-        self.db.run(all).await.map(sum)
+        self.db.run(all).await
     }
 }
 
-fn sum(rows: Vec<String>) -> MinuteSummary {
-    let minutes = rows.iter().filter_map(|text| MinuteSummary::from_json(text));
-    minutes.fold(MinuteSummary::default(), |mut sum, minute| {
-        sum.merge(minute);
-        sum
-    })
+/// The sum of `rows`, of which one is in memory at a time: a day of many organisations is many.
+fn sum(conn: &mut Connection, rows: minutes::BoxedQuery<'_, Sqlite, Text>) -> QueryResult<MinuteSummary> {
+    let mut sum = MinuteSummary::default();
+    for row in rows.load_iter::<String, DefaultLoadingMode>(conn)? {
+        if let Some(minute) = MinuteSummary::from_json(&row?) {
+            sum.merge(minute);
+        }
+    }
+    Ok(sum)
 }
