@@ -192,17 +192,6 @@ impl Verification {
     }
 }
 
-/// Verifies that `entries` follow `start`, in the order that they were written, and that `known`, an end of the same
-/// chain that was seen earlier, is among them; one from before `start` proves nothing.
-///
-/// # Errors
-/// [`Broken`] names the first row that is wrong.
-pub fn verify(start: Head, entries: impl IntoIterator<Item = Entry>, known: Option<Head>) -> Result<Verified, Broken> {
-    let mut verification = Verification::begin(start, known)?;
-    entries.into_iter().try_for_each(|entry| verification.feed(&entry))?;
-    verification.end()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -233,6 +222,13 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Vec<Fields>> {
         prop::collection::vec(prop::array::uniform3(prop::option::of("[ab]{0,2}")), 2..12)
+    }
+
+    /// Verifies that `entries` follow `start`, and that the end `known` is among them.
+    fn verify(start: Head, entries: impl IntoIterator<Item = Entry>, known: Option<Head>) -> Result<Verified, Broken> {
+        let mut verification = Verification::begin(start, known)?;
+        entries.into_iter().try_for_each(|entry| verification.feed(&entry))?;
+        verification.end()
     }
 
     fn check(entries: Vec<Entry>, known: Head) -> Result<Verified, Broken> {

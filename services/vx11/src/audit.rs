@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use vx11_contracts::audit::AuditVerdict;
 use vx11_contracts::identity::OrgId;
 
@@ -14,8 +14,9 @@ use crate::accounts::done;
 pub(crate) enum AuditCommand {
     /// Prove that no row was changed, taken out or put in; fail where one was, and name the first. It only reads.
     Verify {
-        #[command(flatten)]
-        whose: Whose,
+        /// Of this organisation only, instead of each.
+        #[arg(long)]
+        org: Option<OrgId>,
         /// A log of the services, or what was kept of it: the log must go through the ends noted there too (`-`: standard
         /// input). Those in the data directory are always looked at.
         #[arg(long = "heads")]
@@ -23,26 +24,16 @@ pub(crate) enum AuditCommand {
     },
     /// Write every row to standard output, a JSON object a line, the oldest first; fail where one cannot be read.
     Export {
-        #[command(flatten)]
-        whose: Whose,
+        /// Of this organisation only, instead of each.
+        #[arg(long)]
+        org: Option<OrgId>,
     },
-}
-
-#[derive(Args)]
-#[group(multiple = false)]
-pub(crate) struct Whose {
-    /// Of this organisation only.
-    #[arg(long)]
-    org: Option<OrgId>,
-    /// Of each; so it is where neither is said.
-    #[arg(long)]
-    all: bool,
 }
 
 pub(crate) fn run(command: AuditCommand) -> anyhow::Result<()> {
     match command {
-        AuditCommand::Verify { whose, heads } => verify(whose.org, &heads),
-        AuditCommand::Export { whose } => {
+        AuditCommand::Verify { org, heads } => verify(org, &heads),
+        AuditCommand::Export { org } => {
             let (mut out, mut written) = (std::io::stdout().lock(), Ok(()));
             let left_out = done(async |admin| {
                 let line = |row| {
@@ -51,7 +42,7 @@ pub(crate) fn run(command: AuditCommand) -> anyhow::Result<()> {
                         written = row.and_then(|()| writeln!(out));
                     }
                 };
-                admin.export_audit(whose.org, line).await
+                admin.export_audit(org, line).await
             })?;
             written?;
             out.flush()?;
