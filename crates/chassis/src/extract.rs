@@ -2,6 +2,7 @@
 //! from too large a body (413).
 
 mod objects;
+mod path;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use vx11_contracts::ErrorCode;
 
 use crate::error::ApiError;
 use objects::Objects;
+pub use path::Path;
 
 /// Largest request body in bytes, set per route or per service with `app_data`; 256 KiB where it is not set.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +153,8 @@ fn invalid(message: &str, path: &str) -> ApiError {
     ApiError::invalid_field(field, message)
 }
 
-/// Query parameters. What does not fit is 422.
+/// Query parameters. What does not fit is 422, and so is a NUL, which PostgreSQL takes nowhere and no text that is looked
+/// for has.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
@@ -161,12 +164,21 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        if has_nul(request.query_string()) {
+            let field = pairs.clone().find(|(_, value)| value.contains('\0')).map_or(".".into(), |(name, _)| name);
+            return std::future::ready(Err(ApiError::invalid_field(field, "has the character U+0000")));
+        }
         let parsed = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
         std::future::ready(parsed.map(Self).map_err(|error| {
             let path = error.path().to_string();
             invalid(&error.into_inner().to_string(), &path)
         }))
     }
+}
+
+/// Whether a part of an address stands for a text with a NUL in it.
+fn has_nul(encoded: &str) -> bool {
+    encoded.contains("%00")
 }
 
 #[cfg(test)]
@@ -214,6 +226,7 @@ mod tests {
         assert_eq!(query("count=many").as_deref(), Some("count"));
         assert_eq!(query("cuont=1").as_deref(), Some("cuont"));
         assert_eq!(query("").as_deref(), Some("count"));
+        assert_eq!(query("count=1&unit=a%00b").as_deref(), Some("unit"));
     }
 
     #[test]

@@ -142,7 +142,7 @@ struct ScopeApi;
 /// A store that does not answer, to the caller of a route that needs it.
 pub(crate) fn store_error(error: StoreError) -> ApiError {
     if error.is_unfit_text() {
-        // In an address or in a body: PostgreSQL alone minds.
+        // In a body, as none is in an address: PostgreSQL alone minds.
         return ApiError::new(ErrorCode::InvalidField, "a text has the character U+0000, which cannot be kept");
     }
     ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer; chat goes on without it").with_cause(error)

@@ -7,7 +7,7 @@ use actix_web::web::{self, Data};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::event::Action;
@@ -104,7 +104,7 @@ pub(crate) async fn trail(
     state: Data<State>,
     reader: Reader,
     context: RequestContext,
-    correlation_id: web::Path<String>,
+    correlation_id: Path<String>,
     query: Query<TrailQuery>,
 ) -> Result<web::Json<Envelope<AuditTrail>>, ApiError> {
     let id = correlation_id.into_inner();

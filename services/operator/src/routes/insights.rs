@@ -1,14 +1,14 @@
 //! `/operator/api/insights` and what belongs to it: what looks wrong, how pilots do, and whom a request suits. Each is
 //! off unless the configuration switches it on.
 
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Json};
 use actix_web::{get, put};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::{self, Query};
+use vx11_chassis::extract::{self, Path, Query};
 use vx11_contracts::error::PolicyRefusal;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{
@@ -103,7 +103,7 @@ pub(crate) async fn performance(
     let principal = caller.require(Permission::ReadInterventions)?;
     refuse_unless(&state, "performance", |insights| insights.performance)?;
     let PerformanceQuery { period, pilot_id } = query.0;
-    if pilot_id.as_ref().is_some_and(|id| id.is_empty() || id.contains('\0')) {
+    if pilot_id.as_ref().is_some_and(String::is_empty) {
         return Err(ApiError::invalid_field("pilot_id", "not the id of a pilot"));
     }
     let sees = |id: &str| principal.may(Permission::ManagePilots) || *id == *principal.subject;

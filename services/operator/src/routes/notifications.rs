@@ -2,13 +2,13 @@
 
 mod subscriptions;
 
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Json};
 use actix_web::{get, post};
 use jiff::Timestamp;
 use utoipa::OpenApi;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{Channel, Delivery, DeliveryPage, ListDeliveries};
 use vx11_contracts::operator::Envelope;
@@ -78,10 +78,6 @@ pub(crate) async fn retry(
     id: Path<String>,
 ) -> Result<Json<Envelope<Delivery>>, ApiError> {
     let principal = caller.require(Permission::ManagePolicies)?;
-    // No id holds it, and PostgreSQL takes no text that does.
-    if id.contains('\0') {
-        return Err(ApiError::not_found("delivery"));
-    }
     let (by, now) = (from.actor(principal), Timestamp::now());
     let found = state.desk.deliveries(principal).retry(id.into_inner(), &by, now).await.map_err(store_error)?;
     let (delivery, is_done) = found.ok_or_else(|| ApiError::not_found("delivery"))?;

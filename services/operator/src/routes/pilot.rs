@@ -1,11 +1,11 @@
 //! `/operator/api/pilot`: what pilots do with units of work. Every attempt is in the audit log.
 
 use actix_web::post;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use utoipa::OpenApi;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Json, Path};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::operator::Envelope;

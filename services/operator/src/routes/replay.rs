@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::post;
 use actix_web::web::{self, Data};
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Json, Path};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::chat::ChatRequest;
@@ -32,7 +32,7 @@ pub(crate) async fn replay(
     state: Data<State>,
     caller: Caller,
     context: RequestContext,
-    correlation_id: web::Path<String>,
+    correlation_id: Path<String>,
     body: Json<ReplayRequest>,
 ) -> Result<web::Json<Envelope<Replay>>, ApiError> {
     let asker = Asker::of(&caller.0);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::{Envelope, Page, SessionDetail, SessionSummary};
@@ -73,7 +73,7 @@ pub(crate) async fn list(
 pub(crate) async fn detail(
     state: Data<State>,
     reader: Reader,
-    id: web::Path<String>,
+    id: Path<String>,
     query: Query<DetailQuery>,
 ) -> Result<web::Json<Envelope<SessionDetail>>, ApiError> {
     let limit = page_size(query.0.limit)?;

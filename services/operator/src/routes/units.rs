@@ -1,11 +1,11 @@
 //! `/operator/api/units`: what agents report of their work.
 
 use actix_web::http::header::LOCATION;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{HttpResponse, get, post};
 use utoipa::OpenApi;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::{Json, Query};
+use vx11_chassis::extract::{Json, Path, Query};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::identity::Permission;
 use vx11_contracts::operator::{Envelope, Page};

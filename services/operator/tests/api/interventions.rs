@@ -283,9 +283,8 @@ async fn two_operators_with_one_database_decide_once_and_tell_each_others_waiter
     let other_one = ask(&one, deploy()).await;
     let unfit = act(&one, &other_one, "reject", json!({"version": 1, "reason": "\0"})).await;
     assert_eq!((unfit.status, unfit.code()), (422, "invalid_field"), "PostgreSQL keeps no such text");
-    for address in [format!("{ALL}/%00"), format!("{ALL}/a%00/wait"), format!("{ALL}?pilot_id=%00")] {
-        assert_eq!(one.get(&address).await.status, 422, "{address}");
-    }
+    assert_eq!(one.get(&format!("{ALL}/a%00/wait")).await.status, 404);
+    assert_eq!(one.get(&format!("{ALL}?pilot_id=%00")).await.field(), "pilot_id");
     assert!(!one.get("/operator/api/config").await.body.contains(&url), "the URL may hold a password");
 }
 

@@ -1,6 +1,6 @@
 //! `/operator/api/keys`: an organisation's API keys.
 
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{HttpResponse, delete, get, patch, post};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::{Json, Query};
+use vx11_chassis::extract::{Json, Path, Query};
 use vx11_contracts::identity::{ApiKey, KeyChange, KeyMade, NewKey, Permission};
 use vx11_contracts::operator::{Envelope, Page};
 use vx11_contracts::{ErrorBody, ErrorCode};

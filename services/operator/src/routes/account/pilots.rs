@@ -1,13 +1,13 @@
 //! `/operator/api/pilots`: an organisation's people.
 
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{delete, get, patch};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::{Json, Query};
+use vx11_chassis::extract::{Json, Path, Query};
 use vx11_contracts::identity::{Permission, Pilot, PilotChange};
 use vx11_contracts::operator::{Envelope, Page};
 use vx11_contracts::{ErrorBody, ErrorCode};

@@ -1,12 +1,12 @@
 //! Logging in where people have an account: the browser is sent there, and comes back.
 
 use actix_web::http::header::{LOCATION, SET_COOKIE};
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, get};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::LoginWays;

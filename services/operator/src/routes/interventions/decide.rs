@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use actix_web::post;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Json, Path};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{

@@ -1,13 +1,13 @@
 //! Lists, one request, its history, and the counts.
 
 use actix_web::get;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Json};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use actix_web::get;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Json};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Query;
+use vx11_chassis::extract::{Path, Query};
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorBody;
 use vx11_contracts::identity::Permission;

@@ -1,12 +1,12 @@
 //! `/operator/api/notifications/subscriptions`: who gets e-mail about the interventions of the caller's organisation.
 
 use actix_web::http::header::LOCATION;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{HttpResponse, HttpResponseBuilder, delete, get, post};
 use jiff::Timestamp;
 use vx11_chassis::ApiError;
 use vx11_chassis::auth::Caller;
-use vx11_chassis::extract::Json;
+use vx11_chassis::extract::{Json, Path};
 use vx11_contracts::error::PolicyRefusal;
 use vx11_contracts::identity::Permission;
 use vx11_contracts::intervention::{EmailSubscription, NewEmailSubscription, PILOTS, SUBSCRIPTIONS_OF_ORG};
@@ -102,12 +102,7 @@ pub(crate) async fn remove(
     id: Path<String>,
 ) -> Result<web::Json<Envelope<bool>>, ApiError> {
     let principal = caller.require(Permission::ManagePolicies)?;
-    let none = || ApiError::not_found("subscription");
-    // No id holds it, and PostgreSQL takes no text that does.
-    if id.contains('\0') {
-        return Err(none());
-    }
     let (by, now) = (from.actor(principal), Timestamp::now());
     let removed = state.desk.subscriptions(principal).remove(&id, &by, now).await.map_err(store_error)?;
-    if removed { Ok(web::Json(Envelope::new(true))) } else { Err(none()) }
+    if removed { Ok(web::Json(Envelope::new(true))) } else { Err(ApiError::not_found("subscription")) }
 }
