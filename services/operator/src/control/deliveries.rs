@@ -19,7 +19,7 @@ use crate::domain::audit::Entry;
 use crate::domain::intervention::Actor;
 
 /// Most rows that a look for what is due reads.
-const LOOK: i64 = 256;
+pub(super) const LOOK: i64 = 256;
 /// Most characters of an error that are kept.
 const ERROR_CHARS: usize = 500;
 
@@ -157,10 +157,7 @@ impl Control {
         lease: Duration,
         mut room: Room,
     ) -> Result<Vec<Due>, StoreError> {
-        let (at, full) = (time::render(now), room.full());
-        let look = move |conn: &mut AnyConnection| Ok::<_, StoreError>(due(conn, channel, &at, full)?);
-        let mut due = self.database.read(Scope::Platform, look).await?;
-        due.retain(|(org, ..)| room.admits(org));
+        let due = self.due_deliveries(channel, time::render(now), &mut room).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
@@ -170,6 +167,27 @@ impl Control {
             taken.filter_map(Result::transpose).collect::<QueryResult<Vec<Due>>>().map_err(StoreError::from)
         };
         self.database.write(Scope::Platform, take).await
+    }
+
+    /// What is due and has room. Where one organisation's backlog fills a whole look, there is another one without those
+    /// that have no room left: each fills a place or more, so there are few.
+    async fn due_deliveries(&self, channel: Channel, at: String, room: &mut Room) -> Result<Vec<Key>, StoreError> {
+        let mut admitted: Vec<Key> = Vec::new();
+        loop {
+            let (at, full) = (at.clone(), room.full());
+            let known_full = full.len();
+            let look = move |conn: &mut AnyConnection| Ok::<_, StoreError>(due(conn, channel, &at, full)?);
+            let found = self.database.read(Scope::Platform, look).await?;
+            let is_whole_page = found.len() as i64 == LOOK;
+            for key in found {
+                if !admitted.contains(&key) && room.admits(&key.0) {
+                    admitted.push(key);
+                }
+            }
+            if !is_whole_page || room.all == 0 || room.full().len() == known_full {
+                return Ok(admitted);
+            }
+        }
     }
 
     /// Writes what came of an attempt that began with `due`. Whoever leased it since then is not disturbed, but for a
@@ -218,13 +236,11 @@ impl Control {
 
 const PENDING: &str = DeliveryState::Pending.as_str();
 
-/// What is due and not being sent: organisation, id, and attempts so far.
-fn due(
-    conn: &mut AnyConnection,
-    channel: Channel,
-    at: &str,
-    full: Vec<String>,
-) -> QueryResult<Vec<(String, String, i32)>> {
+/// Which delivery: organisation, id, and attempts so far.
+type Key = (String, String, i32);
+
+/// What is due and not being sent, but for what is of organisations that are `full`.
+fn due(conn: &mut AnyConnection, channel: Channel, at: &str, full: Vec<String>) -> QueryResult<Vec<Key>> {
     deliveries::table
         .filter(dsl::channel.eq(channel.as_str()))
         .filter(dsl::state.eq(PENDING))
@@ -239,12 +255,7 @@ fn due(
 }
 
 /// Leases one, unless somebody was faster.
-fn take(
-    conn: &mut AnyConnection,
-    (org, id, before): (String, String, i32),
-    at: &str,
-    until: &str,
-) -> QueryResult<Option<Due>> {
+fn take(conn: &mut AnyConnection, (org, id, before): Key, at: &str, until: &str) -> QueryResult<Option<Due>> {
     let row = deliveries::table.find((org.clone(), id.clone()));
     let free = row
         .clone()

@@ -1,11 +1,13 @@
 //! The outbox: written with the change, leased by one, and given up at last.
 
 use vx11_contracts::intervention::{Channel, CompleteBody, DeliveryState, ListDeliveries, WebhookEvent};
+use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::{
     Actor, Command, Control, DecideError, DecisionBody, Duration, Home, Intervention, OnTimeout, Postgres, RedeemBody,
     Role, Timestamp, after, approve, pilot,
 };
+use crate::control::deliveries::{LOOK, Letter, put};
 use crate::control::{Due, Outcome, Room};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -17,6 +19,7 @@ on_both!(
     of_several_replicas_one_sends,
     a_lease_that_lapsed_is_anothers,
     an_organisation_does_not_keep_others_waiting,
+    nor_does_one_whose_backlog_is_longer_than_a_look,
     what_is_given_up_is_listed_and_sent_again_when_asked_for,
     pages_hold_every_delivery_once,
     what_is_old_is_removed_unless_it_waits,
@@ -158,6 +161,38 @@ async fn an_organisation_does_not_keep_others_waiting(home: Home) {
     room.all = 0;
     room.under_way.clear();
     assert!(take(&room).await.is_empty());
+}
+
+async fn nor_does_one_whose_backlog_is_longer_than_a_look(home: Home) {
+    let letters = |org: &'static str, count: i64, at: &'static str| {
+        let letter = move |number| Letter {
+            org,
+            channel: Channel::Webhook,
+            request_id: "r1",
+            event: "intervention.approved",
+            url: URL.to_owned(),
+            body: format!("{number}"),
+            at,
+        };
+        let write = move |conn: &mut AnyConnection| {
+            Ok::<_, StoreError>((0..count).try_for_each(|number| put(conn, letter(number)))?)
+        };
+        home.control.database.write(Scope::Platform, write)
+    };
+    // Two organisations have more than a look reads, and globex comes last.
+    letters("acme", LOOK + 50, "2026-11-22T10:00:01.000Z").await.expect("written");
+    letters("initech", LOOK + 50, "2026-11-22T10:00:02.000Z").await.expect("written");
+    letters("globex", 3, "2026-11-22T10:00:03.000Z").await.expect("written");
+    let take = async |room: Room| {
+        let taken = home.control.take_deliveries(Channel::Webhook, after(10), LEASE, room).await.expect("an answer");
+        let mut orgs: Vec<_> = taken.into_iter().map(|due| due.org).collect();
+        orgs.sort();
+        orgs
+    };
+    // As an attempt of acme's has just ended.
+    let under_way = [("acme".to_owned(), 1)].into();
+    assert_eq!(take(Room { all: 5, each: 2, under_way }).await, ["acme", "globex", "globex", "initech", "initech"]);
+    assert_eq!(take(Room { all: 300, each: 299, ..Room::default() }).await.len(), LOOK as usize, "none fills its places");
 }
 
 async fn what_is_given_up_is_listed_and_sent_again_when_asked_for(home: Home) {
