@@ -38,7 +38,7 @@ use crate::store::Record;
 use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
-use refusals::Refusals;
+pub(crate) use refusals::Refusals;
 pub(crate) use trail::tried;
 use waiters::Waiters;
 
@@ -132,13 +132,13 @@ impl Desk {
         DeskLimits { waits, archive_days }: DeskLimits,
     ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
-        let waiters = Waiters::new(waits);
+        let (waiters, refusals) = (Waiters::new(waits), Refusals::new(trail.clone()));
         Self {
             control,
             hub: Hub::default(),
             unit_hub: Hub::default(),
             waiters,
-            refusals: Refusals::new(trail.clone()),
+            refusals,
             trail,
             metrics,
             outboxes,
@@ -263,6 +263,11 @@ impl Desk {
                 Err(error)
             }
         }
+    }
+
+    /// What bounds how many refusals of a caller are in the trail; one for all that refuse.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Leaves `row` in the trail, which tells that `principal` was refused.

@@ -120,7 +120,7 @@ impl Shared {
         let (trail, ways) = (store.writer.clone(), outboxes.clone());
         let desk = Desk::new(control.clone(), trail, told, ways, audit.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
-        let verifier = Verifier::new(control.clone(), store.writer.clone(), audit.clone(), secret);
+        let verifier = Verifier::new(control.clone(), desk.refusals().clone(), audit.clone(), secret);
         let told = LoginMetrics::new(registry)?;
         let login = Login::new(&config.login, &common.secrets, control.clone(), verifier.clone(), told)?;
         let chat = &config.chat;

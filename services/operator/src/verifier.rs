@@ -19,21 +19,22 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use serde_json::json;
 use vx11_chassis::auth::{self, Minted, Refusal};
-use vx11_chassis::{RequestContext, Shutdown};
+use vx11_chassis::{RequestContext, Shutdown, method_label};
 use vx11_contracts::audit::AuditOutcome;
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::{OrgId, Principal, Role};
 use vx11_contracts::{ErrorCode, time};
 use vx11_identity::api_key::should_note_use;
 use vx11_identity::{Claimed, PresentedKey, StoredKey, TokenError};
-use vx11_store::{StoreError, Writer};
+use vx11_store::StoreError;
 
 use crate::audit::Audit;
 use crate::control::{Bearer, Control, Standing};
+use crate::desk::Refusals;
 use crate::domain::audit::Entry;
 use crate::domain::intervention::Actor;
 use crate::routes::origin::origin_of;
-use crate::store::{Record, action};
+use crate::store::action;
 use known_keys::KnownKeys;
 
 /// How long what the database says of a key or a token is believed.
@@ -45,8 +46,8 @@ const MAX_REMEMBERED: u64 = 10_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Verifier {
     control: Control,
-    /// Where it is noted who was refused.
-    writer: Writer<Record>,
+    /// Where it is noted who was refused: in the trail, and in the audit log.
+    refusals: Refusals,
     audit: Audit,
     tokens: Arc<KnownKeys>,
     /// By a key's id; `None` for what is nobody's.
@@ -86,11 +87,11 @@ struct Remembered {
 
 impl Verifier {
     /// `configured`: the secret of other programs whose tokens count as well.
-    pub(crate) fn new(control: Control, writer: Writer<Record>, audit: Audit, configured: Option<StoredKey>) -> Self {
+    pub(crate) fn new(control: Control, refusals: Refusals, audit: Audit, configured: Option<StoredKey>) -> Self {
         let tokens = Arc::new(KnownKeys::new(control.clone(), configured));
         let keys = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
         let standing = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(BELIEVED_FOR).build();
-        Self { control, writer, audit, tokens, keys, standing }
+        Self { control, refusals, audit, tokens, keys, standing }
     }
 
     /// The keys that sign, and what is made of them.
@@ -212,7 +213,8 @@ impl auth::Verifier for Verifier {
     fn denied(&self, request: &HttpRequest, principal: &Principal) {
         let correlation_id = request.extensions().get::<RequestContext>().map(|known| known.correlation_id.to_string());
         let pattern = request.match_pattern().unwrap_or_else(|| "an unknown address".to_owned());
-        let target = format!("{} {pattern}", request.method());
+        // Whoever calls may make up methods: each would be another kind of refusal.
+        let target = format!("{} {pattern}", method_label(request.method()));
         let by = Actor::new(principal.subject.as_ref(), principal.role).from(origin_of(request));
         let entry = Entry::done(&by, "access", time::now()).to("route", &target);
         self.audit.attempted(&principal.org, entry.ended(AuditOutcome::Refused, ErrorCode::Forbidden.as_str()));
@@ -222,8 +224,7 @@ impl auth::Verifier for Verifier {
             notes: Some(self::by(principal)),
             ..action(correlation_id.unwrap_or_default(), "access", "access", "denied")
         };
-        // The writer keeps it, or counts that it had no room.
-        let _ = self.writer.try_enqueue(Record::Action(row));
+        self.refusals.leave(principal, row);
     }
 }
 

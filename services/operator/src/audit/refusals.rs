@@ -11,6 +11,8 @@ use crate::domain::audit::Entry;
 
 /// Kinds that are gathered at a time.
 const MOST: usize = 10_000;
+/// Of one organisation, so that none leaves the others no room.
+const MOST_EACH: usize = 1_000;
 /// How often a kind has a row.
 const EVERY: Duration = Duration::from_secs(60);
 /// When what could not be written is tried again.
@@ -19,7 +21,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Attempts that are not in the log yet.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    kinds: HashMap<Kind, Tally>,
+    orgs: HashMap<OrgId, HashMap<Kind, Tally>>,
 }
 
 /// What came of gathering an attempt.
@@ -33,10 +35,9 @@ pub(super) enum Gathered {
     NoRoom,
 }
 
-/// Attempts that are one row together.
+/// Attempts of an organisation that are one row together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
-    org: OrgId,
     actor: String,
     action: String,
     why: String,
@@ -55,54 +56,62 @@ struct Tally {
 }
 
 impl Kind {
-    fn of(org: &OrgId, entry: &Entry) -> Self {
+    fn of(entry: &Entry) -> Self {
         let why = entry.details.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
         let route = entry.target.as_ref().filter(|(kind, _)| *kind == "route").map(|(_, id)| id.clone());
-        Self { org: org.clone(), actor: entry.actor.clone(), action: entry.action.clone(), why, route }
+        Self { actor: entry.actor.clone(), action: entry.action.clone(), why, route }
     }
 }
 
 impl Refusals {
     pub(super) fn add(&mut self, org: &OrgId, entry: Entry, now: Instant) -> Gathered {
-        let kind = Kind::of(org, &entry);
-        if let Some(tally) = self.kinds.get_mut(&kind) {
+        let kind = Kind::of(&entry);
+        if let Some(tally) = self.orgs.get_mut(org).and_then(|kinds| kinds.get_mut(&kind)) {
             if tally.count == 0 {
                 tally.entry = entry;
             }
             tally.count += 1;
             return Gathered::Counted;
         }
-        if self.kinds.len() >= MOST {
+        if self.orgs.values().map(HashMap::len).sum::<usize>() >= MOST {
             return Gathered::NoRoom;
         }
-        self.kinds.insert(kind, Tally { entry, count: 1, row_at: now });
+        let kinds = self.orgs.entry(org.clone()).or_default();
+        if kinds.len() >= MOST_EACH {
+            return Gathered::NoRoom;
+        }
+        kinds.insert(kind, Tally { entry, count: 1, row_at: now });
         Gathered::First
     }
 
     /// What is to be written now, with how often it happened; organisation by organisation.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(OrgId, Entry, u64)> {
-        // A minute in which nothing more happened: it is forgotten.
-        self.kinds.retain(|_, tally| tally.count > 0 || tally.row_at > now);
-        let due = self.kinds.iter_mut().filter(|(_, tally)| tally.count > 0 && tally.row_at <= now);
-        let take = |(kind, tally): (&Kind, &mut Tally)| {
-            tally.row_at = now + EVERY;
-            (kind.org.clone(), tally.entry.clone(), std::mem::take(&mut tally.count))
-        };
-        let mut taken: Vec<_> = due.map(take).collect();
+        let mut taken = Vec::new();
+        for (org, kinds) in &mut self.orgs {
+            // A minute in which nothing more happened: it is forgotten.
+            kinds.retain(|_, tally| tally.count > 0 || tally.row_at > now);
+            let due = kinds.values_mut().filter(|tally| tally.count > 0 && tally.row_at <= now);
+            taken.extend(due.map(|tally| {
+                tally.row_at = now + EVERY;
+                (org.clone(), tally.entry.clone(), std::mem::take(&mut tally.count))
+            }));
+        }
+        self.orgs.retain(|_, kinds| !kinds.is_empty());
         taken.sort_by(|one, other| (&one.0, &one.1.at).cmp(&(&other.0, &other.1.at)));
         taken
     }
 
     /// All of it, whether it is time or not.
     pub(super) fn take_all(&mut self, now: Instant) -> Vec<(OrgId, Entry, u64)> {
-        self.kinds.values_mut().for_each(|tally| tally.row_at = now);
+        self.orgs.values_mut().flat_map(HashMap::values_mut).for_each(|tally| tally.row_at = now);
         self.take_due(now)
     }
 
     /// What could not be written, for later.
     pub(super) fn put_back(&mut self, org: &OrgId, entry: Entry, count: u64, now: Instant) {
         let fresh = || Tally { entry: entry.clone(), count: 0, row_at: now };
-        let tally = self.kinds.entry(Kind::of(org, &entry)).or_insert_with(fresh);
+        let kinds = self.orgs.entry(org.clone()).or_default();
+        let tally = kinds.entry(Kind::of(&entry)).or_insert_with(fresh);
         tally.entry = entry;
         tally.count += count;
         tally.row_at = now + AGAIN_AFTER;
@@ -124,7 +133,11 @@ mod tests {
     }
 
     fn org() -> OrgId {
-        "acme".parse().expect("an id")
+        named("acme")
+    }
+
+    fn named(id: &str) -> OrgId {
+        id.parse().expect("an id")
     }
 
     #[test]
@@ -145,16 +158,23 @@ mod tests {
         let left = refusals.take_all(start + Duration::from_secs(180));
         assert_eq!((left.len(), left[0].2), (1, 5900), "none is lost");
         assert!(refusals.take_due(start + Duration::from_secs(300)).is_empty());
-        assert!(refusals.kinds.is_empty(), "nothing is kept of it");
+        assert!(refusals.orgs.is_empty(), "nothing is kept of it");
     }
 
     #[test]
     fn kinds_are_bounded_and_what_could_not_be_written_comes_again() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
-        for number in 0..MOST {
+        for number in 0..MOST_EACH {
             assert_eq!(refusals.add(&org(), refused(&format!("e{number}"), "r"), now), Gathered::First);
         }
         assert_eq!(refusals.add(&org(), refused("one too many", "r"), now), Gathered::NoRoom);
+        for other in 1..MOST / MOST_EACH {
+            let other = named(&format!("o{other}"));
+            for number in 0..MOST_EACH {
+                assert_eq!(refusals.add(&other, refused(&format!("e{number}"), "r"), now), Gathered::First, "{other}");
+            }
+        }
+        assert_eq!(refusals.add(&named("late"), refused("one too many", "r"), now), Gathered::NoRoom);
         assert_eq!(refusals.take_due(now).len(), MOST);
         refusals.put_back(&org(), refused("e1", "r"), 1, now);
         assert!(refusals.take_due(now).is_empty());

@@ -20,19 +20,19 @@ const CALLERS: usize = 10_000;
 
 /// Notes refusals. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     trail: Writer<Record>,
     limit: Arc<RateLimit>,
 }
 
 impl Refusals {
-    pub(super) fn new(trail: Writer<Record>) -> Self {
+    pub(crate) fn new(trail: Writer<Record>) -> Self {
         let limit = RateLimitConfig { per_minute: EACH, burst: EACH, max_keys: CALLERS };
         Self { trail, limit: Arc::new(RateLimit::new(limit)) }
     }
 
     /// Leaves `row`, which tells that `principal` was refused.
-    pub(super) fn leave(&self, principal: &Principal, row: Action) {
+    pub(crate) fn leave(&self, principal: &Principal, row: Action) {
         if self.limit.check((principal.org.as_str(), &*principal.subject)).is_ok() {
             // The writer keeps it, or counts that it had no room.
             let _ = self.trail.try_enqueue(Record::Action(row));

@@ -32,7 +32,7 @@ fn home() -> Home {
     let heads = dir.path().join("audit-heads.jsonl");
     let audit = Audit::new(control.clone(), heads, Duration::from_secs(60), &prometheus::Registry::new());
     let audit = audit.expect("new names");
-    let verifier = Verifier::new(control.clone(), store.writer.clone(), audit, Some(configured));
+    let verifier = Verifier::new(control.clone(), Refusals::new(store.writer.clone()), audit, Some(configured));
     Home { control, verifier, _store: store, _dir: dir }
 }
 
