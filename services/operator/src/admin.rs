@@ -242,7 +242,8 @@ impl Admin {
     }
 
     fn known_heads(&self, files: &[PathBuf]) -> Result<BTreeMap<OrgId, Vec<Head>>, AdminError> {
-        let own = self.heads.exists().then_some(&self.heads);
+        let unread = |error: std::io::Error| AdminError::Refused(format!("{}: {error}", self.heads.display()));
+        let own = self.heads.try_exists().map_err(unread)?.then_some(&self.heads);
         let mut known: BTreeMap<OrgId, Vec<Head>> = BTreeMap::new();
         for file in own.into_iter().chain(files) {
             let unread = |error: std::io::Error| AdminError::Refused(format!("{}: {error}", file.display()));
@@ -261,8 +262,9 @@ impl Admin {
         Ok(known)
     }
 
-    /// Every row of the audit log of one organisation, or of each: as they are in its chain, and then those that are not
-    /// linked yet. The answer is what was left out, because it cannot be read.
+    /// Every row of the audit log of one organisation, or of each, once: as they are in its chain, and then those that are
+    /// not linked yet; last, what was linked while those were read. The answer is what was left out, because it cannot be
+    /// read.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -274,22 +276,7 @@ impl Admin {
         let audited = self.audited(org.as_ref()).await?;
         let mut left_out = LeftOut { rows: 0, nobodys: audited.nobodys };
         for org in audited.orgs {
-            let (log, mut from) = (self.control.audit_log(&org), 1);
-            loop {
-                let page = log.rows_from(from, i64::from(PAGE)).await?;
-                left_out.rows += page.left_out;
-                page.rows.into_iter().for_each(&mut told);
-                let Some(last) = page.last else { break };
-                from = last + 1;
-            }
-            let mut after = 0;
-            loop {
-                let page = log.unlinked_after(after, i64::from(PAGE)).await?;
-                left_out.rows += page.left_out;
-                page.rows.into_iter().for_each(&mut told);
-                let Some(last) = page.last else { break };
-                after = last;
-            }
+            left_out.rows += self.control.audit_log(&org).export(&mut told).await?;
         }
         Ok(left_out)
     }

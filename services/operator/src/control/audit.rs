@@ -5,6 +5,7 @@
 //! replicas there are. Who appends waits for nobody.
 
 mod append;
+mod export;
 mod link;
 mod read;
 #[cfg(test)]

@@ -42,23 +42,13 @@ pub(super) struct Row {
     hash: Option<String>,
 }
 
-/// Some rows, of all that there are.
-#[derive(Debug)]
-pub(crate) struct Exported {
-    /// Those that can be read.
-    pub(crate) rows: Vec<AuditRow>,
-    /// Which the last one was, be it one that cannot be read; `None`: there was none.
-    pub(crate) last: Option<i64>,
-    /// How many cannot be read.
-    pub(crate) left_out: u64,
-}
+/// A page of rows with their ids, and where it ends, be it with one that cannot be read (`None`).
+pub(super) type Page = (i64, Vec<(i64, Option<AuditRow>)>);
 
-impl Exported {
-    fn new(stored: Vec<Row>, last: Option<i64>) -> Self {
-        let found = stored.len();
-        let rows: Vec<AuditRow> = stored.into_iter().filter_map(Row::shown).collect();
-        Self { left_out: (found - rows.len()) as u64, rows, last }
-    }
+/// `None`: there are none.
+fn page(rows: Vec<Row>, end: impl Fn(&Row) -> Option<i64>) -> Option<Page> {
+    let last = rows.last().and_then(end)?;
+    Some((last, rows.into_iter().map(|row| (row.id, row.shown())).collect()))
 }
 
 impl AuditLog {
@@ -107,27 +97,18 @@ impl AuditLog {
     }
 
     /// Up to `limit` linked rows from the row `from` on, the oldest first; and the last one's number.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub(crate) async fn rows_from(&self, from: i64, limit: i64) -> Result<Exported, StoreError> {
-        let rows = self.stored_from(Some(from), limit).await?;
-        let last = rows.last().and_then(|last| last.seq);
-        Ok(Exported::new(rows, last))
+    pub(super) async fn rows_from(&self, from: i64, limit: i64) -> Result<Option<Page>, StoreError> {
+        Ok(page(self.stored_from(Some(from), limit).await?, |last| last.seq))
     }
 
     /// Up to `limit` rows behind the id `after` that are not linked yet, the oldest first; and the last one's id.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub(crate) async fn unlinked_after(&self, after: i64, limit: i64) -> Result<Exported, StoreError> {
+    pub(super) async fn unlinked_after(&self, after: i64, limit: i64) -> Result<Option<Page>, StoreError> {
         let org = self.org.clone();
         let read = move |conn: &mut AnyConnection| {
             let rows = audit_log::table.filter(audit_log::org_id.eq(org.as_str())).filter(audit_log::seq.is_null());
             let rows = rows.filter(audit_log::id.gt(after)).order(audit_log::id.asc()).limit(limit);
             let rows: Vec<Row> = rows.select(Row::as_select()).load(conn)?;
-            let last = rows.last().map(|last| last.id);
-            Ok::<_, StoreError>(Exported::new(rows, last))
+            Ok::<_, StoreError>(page(rows, |last| Some(last.id)))
         };
         self.database.read(self.scope(), read).await
     }

@@ -34,6 +34,7 @@ on_both!(
     replicas_that_append_at_once_leave_no_gap_and_no_fork,
     logs_of_organisations_do_not_meet,
     a_row_that_cannot_be_read_hides_no_other_one,
+    what_is_linked_during_an_export_is_in_it_once,
     pages_are_filtered,
 );
 
@@ -84,7 +85,8 @@ impl Home {
     /// Those that are linked, after what is there was.
     async fn rows(&self, of: &str) -> Vec<AuditRow> {
         self.link().await;
-        self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer").rows
+        let rows = self.control.audit_log(&org(of)).rows_from(1, 1000).await.expect("an answer");
+        rows.map_or_else(Vec::new, |(_, rows)| rows.into_iter().filter_map(|(_, row)| row).collect())
     }
 
     async fn append(&self, count: usize) {
@@ -374,16 +376,41 @@ async fn a_row_that_cannot_be_read_hides_no_other_one(home: Home) {
     let audited = home.control.audited().await.expect("an answer");
     assert_eq!((audited.orgs, audited.nobodys), ([org("acme")].into(), ["".to_owned(), "!".to_owned()].into()));
     let log = home.control.audit_log(&org("acme"));
-    let odd = log.unlinked_after(0, 1).await.expect("an answer");
-    assert_eq!((odd.rows.len(), odd.left_out), (0, 1));
-    let next = log.unlinked_after(odd.last.expect("its id"), 1).await.expect("an answer");
-    assert_eq!((next.rows.len(), next.left_out), (1, 0));
+    let exported = async || {
+        let mut rows = 0;
+        let unreadable = log.export(&mut |_| rows += 1).await.expect("an answer");
+        (rows, unreadable)
+    };
+    assert_eq!(exported().await, (1, 1));
     home.link().await;
+    assert_eq!(exported().await, (1, 1));
     let audited = home.control.audited().await.expect("an answer");
     assert_eq!(audited.orgs, [org("acme")].into(), "by the heads as by the rows");
-    let odd = log.rows_from(1, 1).await.expect("an answer");
-    assert_eq!((odd.rows.len(), odd.last, odd.left_out), (0, Some(1), 1));
-    assert_eq!(log.rows_from(2, 1).await.expect("an answer").rows.len(), 1);
+    let (last, odd) = log.rows_from(1, 1).await.expect("an answer").expect("a row");
+    assert_eq!((last, odd.len(), odd[0].1.is_none()), (1, 1, true));
+    assert_eq!(log.rows_from(2, 1).await.expect("an answer").expect("a row").1.len(), 1);
+}
+
+async fn what_is_linked_during_an_export_is_in_it_once(home: Home) {
+    home.append(3).await;
+    home.write(20).await;
+    let (mut told, mut is_linked) = (Vec::new(), false);
+    let runtime = tokio::runtime::Handle::current();
+    let export = home.control.audit_log(&org("acme"));
+    let left_out = export
+        .export(&mut |row| {
+            // Behind the first that waits: all that wait behind its page are linked when they are looked for.
+            if row.seq.is_none() && !std::mem::replace(&mut is_linked, true) {
+                std::thread::scope(|scope| scope.spawn(|| runtime.block_on(home.link())).join().expect("linked"));
+            }
+            told.push(row.target_id.expect("a target"));
+        })
+        .await
+        .expect("an answer");
+    let mut expected: Vec<_> = (0..3).chain(0..20).map(|number| format!("k{number}")).collect();
+    told.sort();
+    expected.sort();
+    assert_eq!((told, left_out), (expected, 0));
 }
 
 async fn pages_are_filtered(home: Home) {
