@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Registry};
@@ -41,7 +42,7 @@ const MOST_PROVEN: usize = 4;
 pub(crate) struct Audit {
     control: Control,
     refusals: Arc<Mutex<Refusals>>,
-    heads: Arc<tokio::sync::Mutex<Heads>>,
+    heads: Arc<Heads>,
     /// Whose logs are being proven.
     proven: Arc<Mutex<BTreeSet<OrgId>>>,
     wake: Arc<Notify>,
@@ -59,13 +60,15 @@ impl Audit {
     /// `heads`: the file in which the ends of logs are noted.
     ///
     /// # Errors
-    /// When a metric's name is taken.
+    /// When that file cannot be read, or a metric's name is taken.
     pub(crate) fn new(
         control: Control,
         heads: PathBuf,
         heads_interval: Duration,
         registry: &Registry,
-    ) -> prometheus::Result<Self> {
+    ) -> anyhow::Result<Self> {
+        let unread = format!("{}: the noted ends of audit logs cannot be read", heads.display());
+        let heads = Heads::load(heads).context(unread)?;
         let metrics = AuditMetrics {
             uncounted: IntCounter::new(
                 "vx11_audit_refusals_uncounted_total",
@@ -81,7 +84,7 @@ impl Audit {
         Ok(Self {
             control,
             refusals: Arc::default(),
-            heads: Arc::new(tokio::sync::Mutex::new(Heads::load(heads))),
+            heads: Arc::new(heads),
             proven: Arc::default(),
             wake: Arc::default(),
             heads_interval,
@@ -145,7 +148,7 @@ impl Audit {
     }
 
     async fn note_heads(&self) {
-        match self.heads.lock().await.note(&self.control).await {
+        match self.heads.note(&self.control).await {
             Ok(broken) => self.metrics.broken.set(i64::try_from(broken).unwrap_or(i64::MAX)),
             Err(error) => tracing::debug!(%error, "the audit log's ends cannot be read"),
         }
@@ -157,7 +160,7 @@ impl Audit {
     /// When the database does not answer.
     pub(crate) async fn verify(&self, org: &OrgId, known: Option<Head>) -> Result<Option<AuditVerdict>, StoreError> {
         let Some(_turn) = Turn::take(&self.proven, org) else { return Ok(None) };
-        let noted = self.heads.lock().await.of(org);
+        let noted = self.heads.of(org);
         verify(&self.control, org, noted.into_iter().chain(known).collect()).await.map(Some)
     }
 }
