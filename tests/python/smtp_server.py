@@ -1,9 +1,10 @@
 """A mail server for tests: aiosmtpd, which appends what it takes to a file, a line of JSON each.
 
-    smtp_server.py PORT MAILBOX [--tls CERTIFICATE KEY] [--login USER PASSWORD]
+    smtp_server.py PORT MAILBOX [--tls CERTIFICATE KEY] [--login USER PASSWORD] [--refuse sender|client]
 
-With --tls nothing is taken before STARTTLS; with --login nothing without that password. What is for `refused@…` is
-refused for good, and what is for `later@…` the first time. It ends when its standard input does.
+With --tls nothing is taken before STARTTLS; with --login nothing without that password; with --refuse nothing at all,
+whoever it is from (at MAIL FROM) or wherever it comes from (at RCPT TO). What is for `refused@…` is refused for good,
+and what is for `later@…` the first time. It ends when its standard input does.
 """
 
 import argparse
@@ -17,11 +18,21 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 
 class Mailbox:
-    def __init__(self, path):
+    def __init__(self, path, refused):
         self.path = path
+        self.refused = refused
         self.deferred = set()
 
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if self.refused == "sender":
+            return "550 5.7.1 mail from 203.0.113.99 is not taken"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
+
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.refused == "client":
+            return "554 5.7.1 Client host [203.0.113.99] blocked"
         if address.startswith("refused@"):
             return "550 5.1.1 no such mailbox"
         if address.startswith("later@") and address not in self.deferred:
@@ -49,6 +60,7 @@ async def main():
     parser.add_argument("mailbox")
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--login", nargs=2)
+    parser.add_argument("--refuse", choices=["sender", "client"])
     asked = parser.parse_args()
     options = {}
     if asked.tls:
@@ -64,7 +76,7 @@ async def main():
         options |= {"authenticator": authenticate, "auth_required": True, "auth_require_tls": bool(asked.tls)}
     # Clients that hang up are what some tests are about.
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
-    mailbox = Mailbox(asked.mailbox)
+    mailbox = Mailbox(asked.mailbox, asked.refuse)
     loop = asyncio.get_running_loop()
     await loop.create_server(lambda: SMTP(mailbox, hostname="mail.test", **options), "127.0.0.1", asked.port)
     print("ready", flush=True)

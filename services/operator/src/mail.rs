@@ -9,10 +9,12 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use jiff::Timestamp;
+use lettre::Address;
 use lettre::message::Mailbox;
-use lettre::{Address, AsyncTransport};
 use vx11_chassis::client::chain;
 use vx11_chassis::config::Secrets;
 use vx11_contracts::intervention::Channel as Kind;
@@ -20,9 +22,9 @@ use vx11_contracts::intervention::Channel as Kind;
 use crate::config::EmailConfig;
 use crate::control::Due;
 use crate::domain::intervention::Notice;
-use crate::outbox::{Channel, Failure, Pace};
+use crate::outbox::{Channel, Failure, GiveUp, Pace};
 use message::Look;
-use server::{Server, SmtpError};
+use server::{NotTaken, Server};
 
 /// Sends e-mail.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Mail {
         let from = config.from.as_deref().map(str::parse::<Mailbox>).transpose().context("operator.email.from")?;
         let look = Look::new(config.link.clone(), config.show_arguments).context("operator.email.link")?;
         let mail = Self { server, from, look, config };
-        if mail.server.transport().with_context(|| mail.config.smtp_url_env.clone())?.is_some() && mail.from.is_none() {
+        if mail.server.relay().with_context(|| mail.config.smtp_url_env.clone())?.is_some() && mail.from.is_none() {
             anyhow::bail!("operator.email.from is needed where {} is set", mail.config.smtp_url_env);
         }
         Ok(mail)
@@ -62,7 +64,7 @@ impl Mail {
     /// # Errors
     /// What has to be set, for whoever asks.
     pub(crate) fn check_is_on(&self) -> Result<(), String> {
-        match (self.server.transport(), &self.from) {
+        match (self.server.relay(), &self.from) {
             (Ok(Some(_)), Some(_)) => Ok(()),
             (Err(error), _) => {
                 tracing::error!(%error, "the mail server's address cannot be used");
@@ -86,12 +88,12 @@ impl Mail {
         self.check_is_allowed(&to).map_err(Failure::Final)?;
         // A server that is named again, or mended, gets what has waited.
         self.check_is_on().map_err(Failure::again)?;
-        let (Ok(Some(transport)), Some(from)) = (self.server.transport(), &self.from) else {
+        let (Ok(Some(relay)), Some(from)) = (self.server.relay(), &self.from) else {
             return Err(Failure::no_answer());
         };
         let message = message::of(&notice, &due.id, from, to, &self.look);
         let message = message.map_err(|error| Failure::Final(format!("no message can be made of it: {error}")))?;
-        transport.send(message).await.map(drop).map_err(|error| failure(&error, &due.id))
+        relay.send(&message).await.map_err(|not_taken| failure(&not_taken, &due.id))
     }
 }
 
@@ -100,6 +102,8 @@ impl Channel for Mail {
     // Each attempt is a connection, of which mail servers take few.
     const MOST: usize = 4;
     const EACH: usize = 2;
+    // As long as mail servers keep what they cannot deliver (RFC 5321, 4.5.4.1), which nobody counts in attempts.
+    const GIVE_UP: GiveUp = GiveUp::AfterAge(Duration::from_secs(5 * 24 * 60 * 60));
 
     fn pace(&self) -> Pace {
         Pace { timeout: self.config.timeout, retry_base: self.config.retry_base }
@@ -111,19 +115,14 @@ impl Channel for Mail {
 }
 
 /// What the server says of a message is told to whoever subscribed; what is the matter with the server, to the log.
-fn failure(error: &SmtpError, delivery: &str) -> Failure {
-    let cause = chain(error);
-    let Some(code) = error.status() else {
-        tracing::warn!(delivery, cause, "the mail server does not take a message");
-        return Failure::no_answer();
-    };
-    match u16::from(code) {
-        // It does not know us, or not yet by a safe way: that is ours to mend, and the message waits.
-        530 | 534 | 535 | 538 => {
-            tracing::warn!(delivery, cause, "the mail server does not let us in");
-            Failure::again("the mail server does not let VX11 in")
+fn failure(not_taken: &NotTaken, delivery: &str) -> Failure {
+    match not_taken {
+        NotTaken::Message(error) if error.is_permanent() => Failure::Final(chain(error)),
+        NotTaken::Message(error) => Failure::again(chain(error)),
+        NotTaken::Server(error) => {
+            let cause = chain(error);
+            tracing::warn!(delivery, cause, "the mail server takes nothing from us");
+            Failure::again("the mail server takes nothing from VX11 now: the message waits")
         }
-        _ if error.is_permanent() => Failure::Final(cause),
-        _ => Failure::again(cause),
     }
 }

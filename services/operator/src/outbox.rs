@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use vx11_chassis::Shutdown;
 use vx11_contracts::intervention::Channel as Kind;
+use vx11_contracts::time;
 
 use crate::control::{Control, Due, Outcome, Room};
 
@@ -39,6 +40,8 @@ pub(crate) trait Channel: std::fmt::Debug + Send + Sync + 'static {
     const MOST: usize;
     /// Messages at a time, of one organisation.
     const EACH: usize;
+    /// When what fails again and again is given up.
+    const GIVE_UP: GiveUp;
 
     /// How fast it goes.
     fn pace(&self) -> Pace;
@@ -54,6 +57,24 @@ pub(crate) struct Pace {
     pub(crate) timeout: Duration,
     /// The most that is waited after the first one.
     pub(crate) retry_base: Duration,
+}
+
+/// When a delivery that fails again and again is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GiveUp {
+    /// After so many attempts.
+    AfterAttempts(u32),
+    /// When what it tells is older than this.
+    AfterAge(Duration),
+}
+
+impl GiveUp {
+    fn is_due(self, due: &Due, now: Timestamp) -> bool {
+        match self {
+            Self::AfterAttempts(most) => due.attempt >= most,
+            Self::AfterAge(most) => now.checked_sub(most).is_ok_and(|then| due.created_at < time::render(then)),
+        }
+    }
 }
 
 /// Why an attempt failed.
@@ -182,12 +203,34 @@ impl<C: Channel> Outbox<C> {
         match sent {
             Ok(()) => Outcome::Delivered,
             Err(Failure::Final(error)) => Outcome::Dead(error),
-            Err(Failure::Again { error, .. }) if due.attempt >= pause::ATTEMPTS => Outcome::Dead(error),
+            Err(Failure::Again { error, .. }) if C::GIVE_UP.is_due(due, now) => Outcome::Dead(error),
             Err(Failure::Again { error, not_before }) => {
                 let pause = pause::before_next(self.channel.pace().retry_base, due.attempt, rand::random::<f64>());
                 let pause = pause.max(not_before.unwrap_or_default()).min(pause::LONGEST);
                 Outcome::Again(now.checked_add(pause).unwrap_or(now), error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_again_and_again_is_given_up_by_attempts_or_by_age() {
+        let due = |attempt| Due {
+            org: "acme".to_owned(),
+            id: "msg_1".to_owned(),
+            url: "mailto:ops@acme.example".to_owned(),
+            body: String::new(),
+            attempt,
+            created_at: "2026-11-22T10:00:00.000Z".to_owned(),
+        };
+        let at = |time: &str| time.parse::<Timestamp>().expect("a time");
+        let (soon, late) = (at("2026-11-23T10:00:00Z"), at("2026-11-23T10:00:01Z"));
+        let (often, day) = (GiveUp::AfterAttempts(8), GiveUp::AfterAge(Duration::from_secs(24 * 60 * 60)));
+        assert_eq!([7, 8].map(|attempt| often.is_due(&due(attempt), late)), [false, true]);
+        assert_eq!([soon, late].map(|now| day.is_due(&due(100), now)), [false, true]);
     }
 }

@@ -12,7 +12,7 @@ use vx11_contracts::intervention::Channel as Kind;
 
 use crate::config::WebhooksConfig;
 use crate::control::Due;
-use crate::outbox::{Channel, Failure, Pace};
+use crate::outbox::{Channel, Failure, GiveUp, Pace};
 use reach::Reach;
 use send::Sender;
 use signature::SigningKeys;
@@ -63,6 +63,7 @@ impl Channel for Webhooks {
     const KIND: Kind = Kind::Webhook;
     const MOST: usize = 32;
     const EACH: usize = 8;
+    const GIVE_UP: GiveUp = GiveUp::AfterAttempts(8);
 
     fn pace(&self) -> Pace {
         Pace { timeout: self.config.timeout, retry_base: self.config.retry_base }

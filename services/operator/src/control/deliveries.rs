@@ -43,6 +43,8 @@ pub(crate) struct Due {
     pub(crate) body: String,
     /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
+    /// When what it tells happened, as stored.
+    pub(crate) created_at: String,
 }
 
 /// What came of an attempt.
@@ -266,8 +268,8 @@ fn take(conn: &mut AnyConnection, (org, id, before): Key, at: &str, until: &str)
     if diesel::update(free).set(leased).execute(conn)? == 0 {
         return Ok(None);
     }
-    let (url, body) = row.select((dsl::url, dsl::body)).first(conn)?;
-    Ok(Some(Due { org, id, url, body, attempt: before.unsigned_abs().saturating_add(1) }))
+    let (url, body, created_at) = row.select((dsl::url, dsl::body, dsl::created_at)).first(conn)?;
+    Ok(Some(Due { org, id, url, body, attempt: before.unsigned_abs().saturating_add(1), created_at }))
 }
 
 impl Deliveries {

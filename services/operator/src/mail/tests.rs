@@ -148,6 +148,7 @@ async fn what_cannot_be_read_is_given_up_and_what_has_no_server_waits() {
         url: "mailto:ops@acme.example".to_owned(),
         body,
         attempt: 1,
+        created_at: "2026-11-22T10:00:00.000Z".to_owned(),
     };
     let off = mail("", from()).expect("no server");
     let unreadable = off.attempt(&due(json!({"to": 1}).to_string())).await;

@@ -1,9 +1,7 @@
-//! How long to wait between attempts, and how many there are.
+//! How long to wait between attempts.
 
 use std::time::Duration;
 
-/// Attempts after which a delivery is given up.
-pub(super) const ATTEMPTS: u32 = 8;
 /// The longest wait between two.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How much longer each wait may be than the one before: from 5 seconds to an hour in seven waits.

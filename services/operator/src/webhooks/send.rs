@@ -164,6 +164,7 @@ mod tests {
             url: url.to_owned(),
             body: "{}".to_owned(),
             attempt: 1,
+            created_at: "2026-11-22T10:00:00.000Z".to_owned(),
         };
         Sender::new(keys, allow_private).send(&due, Timestamp::UNIX_EPOCH).await.expect_err("refused")
     }
