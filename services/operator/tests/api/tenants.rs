@@ -1,9 +1,12 @@
 //! Two organisations on one operator: each chats, and sees nothing of the other, wherever it looks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use vx11_chassis::config::Settings;
+use vx11_contracts::identity::Role;
+use vx11_operator::Admin;
 use vx11_testing_servers::Postgres;
 
 use crate::app::{Answer, App, eventually};
@@ -14,6 +17,19 @@ use crate::identity::{key, org, table, with};
 const SCOPES: [&str; 5] = ["chat", "read", "agent", "pilot", "admin"];
 /// Is in every text that acme writes, and in none that anybody else does.
 const MARK: &str = "acmes-own";
+/// The pilot whose name it is.
+const PILOT: &str = "local:acmes-own";
+/// With these there is something behind every list.
+const ALL_ON: [(&str, &str); 7] = [
+    ("VX11_OPERATOR__LOGIN__PUBLIC_URL", "https://vx11.example"),
+    ("VX11_OPERATOR__LOGIN__PASSWORDS", "true"),
+    ("VX11_OPERATOR__INSIGHTS__ANOMALIES", "true"),
+    ("VX11_OPERATOR__INSIGHTS__ROUTING", "true"),
+    ("VX11_OPERATOR__INSIGHTS__PERFORMANCE", "true"),
+    // Nobody listens there.
+    ("VX11_SMTP_URL", "smtp://127.0.0.1:9?tls=none"),
+    ("VX11_OPERATOR__EMAIL__FROM", "vx11@corp.example"),
+];
 
 /// An operator with two organisations that call everything the same.
 struct Tenants {
@@ -70,6 +86,45 @@ impl Tenants {
         assert_eq!(self.post(&self.acme, "/operator/api/replay/c", &json!({})).await.status, 200);
         self.app.written().await;
     }
+
+    /// A pilot of acme's comes in, sets up whatever can be, asks more often than is usual, and decides.
+    async fn acme_leaves_its_mark_everywhere(&self, variables: &[(&str, &str)]) {
+        let pilot = self.pilot_of_acme(variables).await;
+        let do_ = async |method: Method, path: &str, body: Value| {
+            let done = with(&pilot, self.app.anyone(method, &format!("/operator/api{path}")).json(&body)).await;
+            assert!(matches!(done.status, 200 | 201), "{path}: {}", done.body);
+        };
+        let scopes = ["read"];
+        do_(Method::POST, "/keys", json!({ "name": MARK, "role": "VIEWER", "scopes": scopes })).await;
+        do_(Method::PUT, &format!("/pilots/{PILOT}/routing"), json!({ "skills": [MARK] })).await;
+        let forbidden = json!([{ "field": "command", "op": "contains", "value": MARK }]);
+        let rule = json!({ "guardian": { "type": "CERBERUS", "forbidden": forbidden } });
+        do_(Method::PUT, &format!("/guard-rules/{MARK}"), rule).await;
+        let to = format!("{MARK}@acme.example");
+        do_(Method::POST, "/notifications/subscriptions", json!({ "to": to })).await;
+        for number in 0..21 {
+            let request = json!({ "request_id": format!("{MARK}-{number}"), "title": MARK });
+            do_(Method::POST, "/interventions", request).await;
+        }
+        do_(Method::POST, &format!("/interventions/{MARK}-0/approve"), json!({ "version": 1 })).await;
+        self.app.written().await;
+    }
+
+    /// The access token of an ADMIN of acme's, who has logged in.
+    async fn pilot_of_acme(&self, variables: &[(&str, &str)]) -> String {
+        let data_dir = self.app.data_dir().display().to_string();
+        let variables = [variables, &[("VX11_DATA_DIR", &data_dir)]].concat();
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let common = Settings::load(None, variables).and_then(|settings| settings.common()).expect("fits");
+        let admin = tokio::task::spawn_blocking(move || Admin::open(&common)).await.expect("ends").expect("opens");
+        let (acme, password) = ("acme".parse().expect("an id"), "correct horse battery staple");
+        let pilot = admin.set_password(&acme, MARK, Role::Admin, password.into()).await.expect("set");
+        assert_eq!(pilot.pilot_id, PILOT);
+        let body = json!({ "org": "acme", "login": MARK, "password": password });
+        let login = self.app.anyone(Method::POST, "/operator/api/auth/login").json(&body);
+        let login = Answer::of(login.header("x-vx11-client-address", "10.0.0.1")).await;
+        login.data()["access_token"].as_str().unwrap_or_else(|| panic!("a token: {}", login.body)).to_owned()
+    }
 }
 
 /// What has acme's rows and is looked at by others, with the status that they get.
@@ -88,29 +143,59 @@ const LOOKS: [(&str, u16); 12] = [
     ("/operator/api/metrics?period=1h", 200),
 ];
 
-/// Every address that answers a GET, for each of acme's ids.
-fn every_look() -> BTreeSet<String> {
+/// What answers a GET and has no text of an organisation's.
+const WITHOUT_TEXTS: [&str; 15] = [
+    "/.well-known/jwks.json",
+    "/operator/api/jwks",
+    "/operator/api/chat/window/status",
+    "/operator/api/status",
+    "/operator/api/config",
+    "/operator/api/metrics",
+    "/operator/api/circuit-breakers",
+    "/operator/api/audit-log/verify",
+    "/operator/api/orgs",
+    "/operator/api/whoami",
+    "/operator/api/auth/providers",
+    "/operator/api/auth/login/provider",
+    "/operator/api/auth/callback/provider",
+    "/operator/api/interventions/metrics",
+    "/api/interventions/metrics",
+];
+
+/// Every address that answers a GET, each for every id of acme's.
+fn every_look() -> BTreeMap<String, BTreeSet<String>> {
     let gets = table().into_iter().filter(|(method, path, _)| *method == Method::GET && !path.starts_with("/ws"));
     let named = |(_, path, _): (Method, String, Vec<String>)| {
-        ["s", "c", "r", "u"].map(|id| {
+        let looks = ["s", "c", "r", "u", PILOT].map(|id| {
             let path = path.replace("/correlation_id", &format!("/{id}")).replace("/id", &format!("/{id}"));
             // As long as it takes to say that there is none.
             if path.ends_with("/wait") { format!("{path}?timeout_seconds=0") } else { path }
-        })
+        });
+        (path, looks.into())
     };
-    gets.flat_map(named).collect()
+    gets.map(named).collect()
+}
+
+/// Whether there is something of acme's in what a stranger was answered at `path`.
+fn shows_acme(path: &str, body: &str) -> bool {
+    // That the pilot was made is what the platform did, and in its trail.
+    let body = body.replace(&format!(r#""target":"{PILOT}""#), "");
+    // What is asked for is named in some answers.
+    let asked = if path.contains(PILOT) { PILOT } else { "\0" };
+    body.replace(asked, "").contains(MARK)
 }
 
 /// Looks at everything of acme's with globex's key and the platform's.
 async fn nothing_is_seen(variables: &[(&str, &str)]) {
-    let tenants = Tenants::with(variables).await;
+    let tenants = Tenants::with(&[&ALL_ON, variables].concat()).await;
     tenants.acme_is_busy().await;
+    tenants.acme_leaves_its_mark_everywhere(variables).await;
     let strangers = [("globex", &tenants.globex), ("default", &tenants.admin)];
     for (of, key) in strangers {
         for (path, status) in LOOKS {
             let seen = tenants.get(key, path).await;
             assert_eq!(seen.status, status, "{of} {path}: {}", seen.body);
-            assert!(!seen.body.contains(MARK), "{of} {path}: {}", seen.body);
+            assert!(!shows_acme(path, &seen.body), "{of} {path}: {}", seen.body);
         }
         for row in tenants.get(key, "/operator/api/audit?limit=500").await.data()["items"].as_array().expect("rows") {
             assert_eq!(row["org_id"], of, "{row}");
@@ -118,10 +203,19 @@ async fn nothing_is_seen(variables: &[(&str, &str)]) {
         let again = tenants.post(key, "/operator/api/replay/c", &json!({})).await;
         assert_eq!((again.status, again.code()), (404, "not_found"), "{of}: {}", again.body);
         // Whatever else there is, asked for by acme's ids.
-        for path in &every_look() {
+        for path in every_look().values().flatten() {
             let seen = tenants.get(key, path).await;
-            assert!(!seen.body.contains(MARK), "{of} {path}: {}", seen.body);
+            assert!(!shows_acme(path, &seen.body), "{of} {path}: {}", seen.body);
         }
+    }
+    // So whatever shows rows of all organisations would have shown acme's.
+    for (address, paths) in every_look().iter().filter(|(address, _)| !WITHOUT_TEXTS.contains(&address.as_str())) {
+        let mut bodies = Vec::new();
+        for path in paths {
+            bodies.push(tenants.get(&tenants.acme, path).await.body);
+        }
+        let is_there = |body: &String| body.contains(MARK) || body.contains(r#""session_id":"s""#);
+        assert!(bodies.iter().any(is_there), "acme has left nothing there: {address}: {bodies:?}");
     }
     // It is there, for acme.
     for (path, _) in LOOKS.iter().filter(|(path, _)| !path.contains("metrics")) {
