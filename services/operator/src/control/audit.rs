@@ -7,6 +7,7 @@
 mod append;
 mod export;
 mod link;
+mod marks;
 mod read;
 #[cfg(test)]
 mod tests;

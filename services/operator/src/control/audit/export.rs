@@ -33,7 +33,12 @@ impl AuditLog {
             }
         }
         // What was linked between the two was in neither.
-        self.linked(&mut next, |id, row| if !waited.contains(&id) { tell(row) }).await?;
+        self.linked(&mut next, |id, row| {
+            if !waited.contains(&id) {
+                tell(row)
+            }
+        })
+        .await?;
         Ok(unreadable)
     }
 

@@ -7,6 +7,7 @@ use vx11_store::{AnyConnection, StoreError};
 
 use super::super::schema::audit_log;
 use super::AuditLog;
+use super::marks::first_id_since;
 use crate::domain::audit::Fields;
 
 /// Which rows; every condition must hold.
@@ -83,6 +84,9 @@ impl AuditLog {
                 rows = rows.filter(audit_log::outcome.eq(outcome.as_str()));
             }
             if let Some(since) = since {
+                if let AnyConnection::Sqlite(conn) = conn {
+                    rows = rows.filter(audit_log::id.ge(first_id_since(conn, &since)?));
+                }
                 rows = rows.filter(audit_log::at.ge(since));
             }
             if let Some(until) = until {

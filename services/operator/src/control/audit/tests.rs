@@ -15,6 +15,7 @@ use vx11_store::{AnyConnection, Scope, StoreError};
 use vx11_testing_servers::Postgres;
 
 use super::super::schema::audit_log;
+use super::marks::{STRIDE, first_id_since};
 use super::{Conditions, Entry, Proof};
 use crate::control::tests::{Home, after, approve, on_both, pilot, start};
 use crate::control::{Control, DecideError};
@@ -36,6 +37,7 @@ on_both!(
     a_row_that_cannot_be_read_hides_no_other_one,
     what_is_linked_during_an_export_is_in_it_once,
     pages_are_filtered,
+    a_time_is_found_by_the_marks_beside_it,
 );
 
 fn org(id: &str) -> OrgId {
@@ -435,5 +437,34 @@ async fn pages_are_filtered(home: Home) {
     ] {
         let (page, _) = log.page(conditions.clone(), None, 50).await.expect("an answer");
         assert_eq!(page.iter().filter_map(|row| row.seq).collect::<Vec<_>>(), found, "{conditions:?}");
+    }
+}
+
+async fn a_time_is_found_by_the_marks_beside_it(home: Home) {
+    let is_remote = home.control.database.name().starts_with("postgres:");
+    // A row each second, but for some that were long in coming.
+    let rows = 6 * STRIDE;
+    let times = |number: i64| (after(if number % 100 == 0 { number - 90 } else { number }), after(number));
+    let values = (1..=rows).map(|number| {
+        let ((at, written_at), org) = (times(number), if number % 2 == 0 { "acme" } else { "globex" });
+        let (at, written_at) = (time::render(at), time::render(written_at));
+        format!("('{org}', '{at}', 'ann', 'pilot', 'a{number}', 'allowed', '{{}}', '{written_at}')")
+    });
+    let fields = "org_id, at, actor, actor_kind, action, outcome, details, written_at";
+    let values = values.collect::<Vec<_>>().join(", ");
+    home.execute(format!("INSERT INTO audit_log ({fields}) VALUES {values}")).await.expect("the service may");
+    for since in [0, 1, 300, 511, 512, 513, 900, rows - 100, rows - 1, rows, rows + 1] {
+        let conditions = Conditions { since: Some(time::render(after(since))), ..Conditions::default() };
+        let (page, _) = home.control.audit_log(&org("acme")).page(conditions, None, 10_000).await.expect("an answer");
+        let expected = (1..=rows).rev().filter(|number| number % 2 == 0 && times(*number).0 >= after(since));
+        let expected: Vec<_> = expected.map(|number| format!("a{number}")).collect();
+        assert_eq!(page.into_iter().map(|row| row.action).collect::<Vec<_>>(), expected, "{since}");
+        let first = move |conn: &mut AnyConnection| {
+            let AnyConnection::Sqlite(conn) = conn else { return Ok(since) };
+            Ok::<_, StoreError>(first_id_since(conn, &time::render(after(since)))?)
+        };
+        let first = home.control.database.read(Scope::Platform, first).await.expect("an answer");
+        let near = since.min(rows) - 2 * STRIDE..=since.max(1);
+        assert!(is_remote || near.contains(&first), "{since}: from {first} on");
     }
 }

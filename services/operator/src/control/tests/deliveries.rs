@@ -192,7 +192,11 @@ async fn nor_does_one_whose_backlog_is_longer_than_a_look(home: Home) {
     // As an attempt of acme's has just ended.
     let under_way = [("acme".to_owned(), 1)].into();
     assert_eq!(take(Room { all: 5, each: 2, under_way }).await, ["acme", "globex", "globex", "initech", "initech"]);
-    assert_eq!(take(Room { all: 300, each: 299, ..Room::default() }).await.len(), LOOK as usize, "none fills its places");
+    assert_eq!(
+        take(Room { all: 300, each: 299, ..Room::default() }).await.len(),
+        LOOK as usize,
+        "none fills its places"
+    );
 }
 
 async fn what_is_given_up_is_listed_and_sent_again_when_asked_for(home: Home) {
