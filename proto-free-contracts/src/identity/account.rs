@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{KeyLimits, OrgId, Permission, Principal, Role, Scope};
+use super::{KeyLimits, KeyLimitsChange, OrgId, Permission, Principal, Role, Scope, key_limits};
 
 /// Most characters of a name that is for people.
 pub const MAX_NAME_CHARS: usize = 100;
@@ -89,6 +89,8 @@ pub struct NewKey {
     pub org: Option<OrgId>,
     /// What it may ask of the gateway, and spend there; for the scope `gateway` alone. Its organisation's limits hold
     /// as well.
+    #[serde(default, deserialize_with = "key_limits::asked")]
+    #[schema(value_type = Option<KeyLimitsChange>)]
     pub limits: Option<KeyLimits>,
 }
 

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// The limits of one key, beside those of its organisation. What is absent is not limited.
+/// The limits of one key, beside those of its organisation. What is absent is not limited. A limit that an older service
+/// does not know does not keep it from reading the others (ADR 7); who asks for limits, asks for a [`KeyLimitsChange`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct KeyLimits {
     /// Models that it may ask for, 1 to 100; a trailing `*` stands for any ending.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +35,6 @@ pub struct KeyLimits {
 
 /// Money that may be spent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct KeyBudget {
     /// US dollars: more than 0, with at most 12 decimals.
     #[schema(exclusive_minimum = 0, maximum = 1_000_000)]
@@ -82,9 +82,31 @@ pub struct KeyLimitsChange {
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub tokens_per_day: Option<Option<u64>>,
     /// What it may spend, as a whole.
-    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<KeyBudget>)]
+    #[serde(deserialize_with = "said_budget", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<NewBudget>)]
     pub budget: Option<Option<KeyBudget>>,
+}
+
+/// Money that may be spent from now on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBudget {
+    /// US dollars: more than 0, with at most 12 decimals.
+    #[schema(exclusive_minimum = 0, maximum = 1_000_000)]
+    usd: f64,
+    /// In which time.
+    #[serde(default)]
+    period: BudgetPeriod,
+}
+
+fn said_budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<KeyBudget>>, D::Error> {
+    let budget = Option::<NewBudget>::deserialize(deserializer)?;
+    Ok(Some(budget.map(|NewBudget { usd, period }| KeyBudget { usd, period })))
+}
+
+/// Limits that are asked for: one that nobody knows is a mistake.
+pub(super) fn asked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KeyLimits>, D::Error> {
+    Ok(Option::<KeyLimitsChange>::deserialize(deserializer)?.map(KeyLimits::from))
 }
 
 /// `null` is something that was said.
@@ -98,6 +120,13 @@ fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Resu
 pub struct KeyChange {
     /// What it may ask of the gateway, and spend there, from now on.
     pub limits: KeyLimitsChange,
+}
+
+impl From<KeyLimitsChange> for KeyLimits {
+    /// The limits of a key that had none.
+    fn from(change: KeyLimitsChange) -> Self {
+        Self::default().changed(change)
+    }
 }
 
 impl KeyLimits {
@@ -136,6 +165,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::{IntrospectedCaller, NewKey};
 
     #[test]
     fn of_a_change_what_is_absent_stays_and_null_lifts_a_limit() {
@@ -149,8 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_limit_is_a_mistake_and_not_ignored() {
-        assert!(serde_json::from_value::<KeyLimits>(json!({"rpm": 2})).is_err());
-        assert!(serde_json::from_value::<KeyLimitsChange>(json!({"budget": {"usd": 1, "window": "day"}})).is_err());
+    fn who_asks_for_limits_names_them_right_and_who_is_told_of_them_reads_those_that_it_knows() {
+        for mistaken in [json!({"rpm": 2}), json!({"budget": {"usd": 1, "window": "day"}})] {
+            assert!(serde_json::from_value::<KeyLimitsChange>(mistaken.clone()).is_err());
+            let key = json!({"name": "k", "role": "VIEWER", "scopes": ["gateway"], "limits": mistaken});
+            assert!(serde_json::from_value::<NewKey>(key).is_err());
+        }
+        let told = json!({
+            "org": "acme", "subject": "key:a", "role": "VIEWER", "scopes": ["gateway"], "expires_at": null,
+            "limits": {"requests_per_minute": 2, "of_tomorrow": 1, "budget": {"usd": 1.0, "of_tomorrow": true}},
+        });
+        let limits = serde_json::from_value::<IntrospectedCaller>(told).expect("an older service reads it").limits;
+        let budget = KeyBudget { usd: 1.0, period: BudgetPeriod::Month };
+        let known = KeyLimits { requests_per_minute: Some(2), budget: Some(budget), ..KeyLimits::default() };
+        assert_eq!(limits, Some(known));
     }
 }

@@ -86,7 +86,8 @@ pub(super) fn written(limits: Option<&KeyLimits>) -> QueryResult<Option<String>>
 
 /// The limits that are stored so; `None` where a newer version wrote them: a key is not let in with less than it has.
 pub(super) fn read(stored: Option<&str>) -> Option<Option<KeyLimits>> {
-    stored.map(serde_json::from_str).transpose().ok()
+    let read = |stored| serde_json::from_str::<KeyLimitsChange>(stored).map(KeyLimits::from);
+    stored.map(read).transpose().ok()
 }
 
 /// Limits as the audit log has them: of the models, how many they are.
