@@ -175,12 +175,11 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
     };
     match checked {
         Ok(()) => {
-            let mut response = next.call(request).await?.map_into_left_body();
-            if let Some(own) = &guard.credentials {
-                let request = response.request().clone();
-                own.annotate(&request, response.headers_mut());
-            }
-            Ok(response)
+            let response = next.call(request).await?.map_into_left_body();
+            let Some(own) = &guard.credentials else { return Ok(response) };
+            let (request, mut answer) = response.into_parts();
+            own.annotate(&request, answer.headers_mut());
+            Ok(ServiceResponse::new(request, answer))
         }
         Err(error) => Ok(request.error_response(error).map_into_right_body()),
     }

@@ -87,6 +87,10 @@ fn acts(body: &[u8]) -> bool {
     reader.deserialize_map(Acts).unwrap_or(true)
 }
 
+/// A field's name, borrowed where it is written plainly: a `Cow` by itself is always read into a `String`.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Reads of a body whether it acts.
 struct Acts;
 
@@ -104,7 +108,7 @@ impl<'de> Visitor<'de> for Acts {
             kind: Option<String>,
         }
         let mut acts = false;
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Name(name)) = map.next_key()? {
             acts |= match &*name {
                 "store" => map.next_value::<Option<Value>>()?.is_some_and(|store| store != Value::Bool(false)),
                 "tools" => {
@@ -201,9 +205,9 @@ impl<'de> Visitor<'de> for Normalised<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if self.without.contains(&name.as_str()) {
+        let mut fields: Vec<(Cow<'de, str>, Vec<u8>)> = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            if self.without.contains(&&*name) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
