@@ -2,8 +2,9 @@
 //!
 //! A route opens a [`Bill`] before it asks the gateway. That reserves an estimate on the key's meters; every provider
 //! call reports to the bill what it spent; and when the last of them is gone, however that comes about, the bill
-//! settles the truth, leaves a row in the ledger and counts. Nothing here asks a database on a request's way, and no
-//! lock is held across an await.
+//! settles the truth, leaves a row in the ledger and counts. Requests are counted in memory, and no lock of theirs is held
+//! across an await. The ledger is asked on a request's way where a counter begins with it, for a bounded time: for the
+//! first one of a caller of the operator's, or for an organisation.
 //!
 //! Callers with the shared token are VX11's own: they have no limits, and are in the ledger all the same. What they ask for
 //! an organisation, which they name, is that organisation's.
@@ -31,7 +32,9 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::task::spawn_blocking;
 use vx11_chassis::config::Common;
 use vx11_contracts::health::DependencyState;
 use vx11_store::WriterHealth;
@@ -39,7 +42,7 @@ use vx11_store::WriterHealth;
 use crate::config::SwitchConfig;
 use crate::domain::routing::Labels;
 use crate::redis::Redis;
-use crate::store::{Ledger, Spending};
+use crate::store::{Ledger, Payer, Spending};
 use account::{Account, Meter, Unit};
 use identities::Identities;
 use local::LocalMeters;
@@ -66,11 +69,13 @@ pub(crate) use tokens::{SoFar, Tokens};
 pub(crate) const INTERNAL: &str = "internal";
 /// The key that copies for shadow targets are under there, whoever sent the request.
 pub(crate) const SHADOW: &str = "shadow";
+/// Longest wait of a request for what the ledger says.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// Keys, prices, meters and the ledger. One for all workers.
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    terms: RwLock<Arc<Terms>>,
+    terms: ArcSwap<Terms>,
     /// Whose the requests with the shared token are.
     internal: Arc<Account>,
     /// Whose the copies for shadow targets are: no caller pays for them.
@@ -83,8 +88,6 @@ pub(crate) struct Accounts {
     identities: Identities,
     /// Organisations that VX11's own services ask for.
     on_behalf: OnBehalf,
-    /// Held while new counters are filled: nobody else's may be filled twice.
-    restoring: tokio::sync::Mutex<()>,
 }
 
 impl Accounts {
@@ -107,13 +110,12 @@ impl Accounts {
         let accounts = Arc::new(Self {
             internal: Arc::new(Account::unlimited(INTERNAL)),
             shadow: Arc::new(Account::unlimited(SHADOW)),
-            terms: RwLock::new(Arc::new(Terms::new(config, &common.secrets, None)?)),
+            terms: ArcSwap::from_pointee(Terms::new(config, &common.secrets, None)?),
             meters,
             ledger: Ledger::open(common, registry)?,
             tally: Tally::default(),
             identities: Identities::new(&config.identities, common, metrics.questions.clone())?,
             on_behalf: OnBehalf::default(),
-            restoring: tokio::sync::Mutex::default(),
             metrics,
         });
         accounts.restore(accounts.terms().keys.all()).await?;
@@ -135,27 +137,28 @@ impl Accounts {
         }
     }
 
-    /// Whether it can be counted what `caller` spends on `model`: without a price that would be nothing, and a budget
-    /// would never be spent.
-    pub(crate) fn can_charge(&self, caller: &Caller, model: &str) -> bool {
-        match caller {
-            Caller::Internal => true,
-            Caller::Key(account) => !account.has_budget() || self.terms().prices.find(model).is_some(),
-        }
-    }
-
     /// What is in force now.
     pub(crate) fn terms(&self) -> Arc<Terms> {
-        self.terms.read().clone()
+        self.terms.load_full()
     }
 
-    /// Puts `terms` in force for new requests. New limits know of what the ledger says was spent already.
+    /// Puts `terms` in force for new requests. New limits know of what the ledger says was spent already. No caller
+    /// has to wait, and nobody keeps an account of the terms before: it would hold counters of limits that are gone, and
+    /// these would miss what is spent until the limits come back.
     ///
     /// # Errors
     /// When the ledger does not answer; the terms before stay.
-    pub(crate) async fn replace(&self, terms: Terms) -> anyhow::Result<()> {
-        self.restore(terms.keys.all()).await?;
-        *self.terms.write() = Arc::new(terms);
+    pub(crate) async fn replace(self: &Arc<Self>, terms: Terms) -> anyhow::Result<()> {
+        let terms = Arc::new(terms);
+        let (accounts, new_terms) = (self.clone(), terms.clone());
+        let remembered = move || (accounts.identities.under(&new_terms), accounts.on_behalf.under(&new_terms));
+        let (callers, orgs) = spawn_blocking(remembered).await.context("accounts under new terms")?;
+        let of_callers = callers.iter().filter_map(|(_, standing)| standing.account.as_ref());
+        self.restore(terms.keys.all().chain(of_callers).chain(orgs.iter().map(|(_, standing)| &standing.account)))
+            .await?;
+        self.terms.store(terms);
+        callers.into_iter().for_each(|(known, standing)| known.standing.store(Arc::new(standing)));
+        self.on_behalf.put(orgs);
         Ok(())
     }
 
@@ -187,26 +190,38 @@ impl Accounts {
 
     /// Fills the process's own counters that are new with what was spent before they began.
     async fn restore(&self, accounts: impl Iterator<Item = &Arc<Account>>) -> anyhow::Result<()> {
-        let mut fresh =
-            accounts.filter(|account| account.meters.iter().any(|meter| local::is_new(&account.tenant, meter)));
-        let Some(first) = fresh.next() else { return Ok(()) };
-        let (_alone, now_ms) = (self.restoring.lock().await, now_ms());
-        let mut known: Vec<(Window, Vec<Spending>)> = Vec::new();
-        for account in std::iter::once(first).chain(fresh) {
+        let is_fresh =
+            |account: &&Arc<Account>| account.meters.iter().any(|meter| local::is_new(&account.tenant, meter));
+        let fresh: Vec<&Arc<Account>> = accounts.filter(is_fresh).collect();
+        let mut known: Vec<(Window, Payer, Vec<Spending>)> = Vec::new();
+        for account in &fresh {
+            let (_alone, now_ms) = (account.tenant.restoring.lock().await, now_ms());
             for meter in account.meters.iter().filter(|meter| local::is_new(&account.tenant, meter)) {
                 let window = meter.period.window(now_ms);
-                let at = match known.iter().position(|(other, _)| *other == window) {
+                // For many at once everybody's rows are read once; one does not wait for all that others have spent.
+                let payer = if fresh.len() == 1 { payer(account, meter) } else { Payer::Everybody };
+                let at = match known.iter().position(|(other, whose, _)| (other, whose) == (&window, &payer)) {
                     Some(at) => at,
                     None => {
                         let from = crate::store::rfc3339(window.start_ms.max(0));
-                        known.push((window, self.ledger.spent_since(from).await?));
+                        let spendings = self.ledger.spent_since(from, payer.clone()).await?;
+                        known.push((window, payer, spendings));
                         known.len() - 1
                     }
                 };
-                local::restore(&account.tenant, meter, spent(account, meter, &known[at].1), now_ms);
+                local::restore(&account.tenant, meter, spent(account, meter, &known[at].2), now_ms);
             }
         }
         Ok(())
+    }
+}
+
+/// Whose rows are counted on `meter`, and perhaps some more.
+fn payer(account: &Account, meter: &Meter) -> Payer {
+    if meter.scope.starts_with("key:") {
+        Payer::Key(account.key.as_ref().to_owned())
+    } else {
+        Payer::Org(account.org.as_ref().to_owned())
     }
 }
 
@@ -224,3 +239,6 @@ fn spent(account: &Account, meter: &Meter, spendings: &[Spending]) -> u64 {
     });
     taken.fold(0, u64::saturating_add)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! What the gateway keeps: a ledger row for every request that it let in, and what the rows of each day come to. Every
 //! diesel query of the service is in here.
 //!
-//! Rows go through the group-commit writer and nobody waits for them; nothing is read on a request's way.
+//! Rows go through the group-commit writer and nobody waits for them. What is read on a request's way is what one payer
+//! has spent, when a counter of its begins.
 
 mod days;
 mod ledger;
@@ -19,7 +20,7 @@ use vx11_store::upkeep::{RetentionMode, RetentionRule, RowOrder, StoreReport, Up
 use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth};
 
 pub(crate) use ledger::LedgerRow;
-pub(crate) use usage::{Grouping, Spending, UsageSum, rfc3339};
+pub(crate) use usage::{Grouping, Payer, Spending, UsageSum, rfc3339};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 /// The tables, as retention is configured for them, with the days that rows are kept where nothing else is.
@@ -30,7 +31,7 @@ const MONTH: u32 = 32;
 /// How often rows that are too old are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Longest wait for what the ledger comes to. No request waits for that; a start does, and must not fail for it.
+/// Longest wait for what the ledger comes to. Requests wait no such time; a start does, and must not fail for it.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How long rows, which nobody waits for, are kept for one transaction, and so what a crash can lose of them.
 const LINGER: Duration = Duration::from_millis(20);
@@ -74,9 +75,9 @@ impl Ledger {
         self.db.run(move |conn| usage::usage(conn, by, from.as_deref(), to.as_deref())).await
     }
 
-    /// What every key has spent since `from`.
-    pub(crate) async fn spent_since(&self, from: String) -> Result<Vec<Spending>, StoreError> {
-        self.db.run(move |conn| usage::spent_since(conn, &from)).await
+    /// What each key of `payer` has spent since `from`.
+    pub(crate) async fn spent_since(&self, from: String, payer: Payer) -> Result<Vec<Spending>, StoreError> {
+        self.db.run(move |conn| usage::spent_since(conn, &from, &payer)).await
     }
 
     /// How writing goes.

@@ -192,6 +192,15 @@ pub(crate) struct Tenant {
     /// Unique, and fit for Redis' keys.
     pub(crate) name: String,
     pub(crate) book: Mutex<Book>,
+    /// Held while new counters are filled: none may be filled twice.
+    pub(crate) restoring: tokio::sync::Mutex<()>,
+}
+
+impl Tenant {
+    /// One whose counters are in `book`.
+    pub(crate) fn new(name: String, book: Book) -> Self {
+        Self { name, book: Mutex::new(book), restoring: tokio::sync::Mutex::default() }
+    }
 }
 
 /// A key.
@@ -213,7 +222,7 @@ pub(crate) struct Account {
 impl Account {
     /// An account of VX11's own, by this name: everything, without limits.
     pub(crate) fn unlimited(name: &str) -> Self {
-        let tenant = Tenant { name: name.to_owned(), book: Mutex::default() };
+        let tenant = Tenant::new(name.to_owned(), Book::default());
         Self {
             key: name.into(),
             org: "".into(),
@@ -227,6 +236,11 @@ impl Account {
     /// Whether what it spends is limited, by itself or above it.
     pub(crate) fn has_budget(&self) -> bool {
         self.meters.iter().any(|meter| meter.unit == Unit::Money)
+    }
+
+    /// Whether any of its limits is of something else than requests.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.meters.iter().any(|meter| meter.unit != Unit::Requests)
     }
 
     /// Whether it may ask for `model`.

@@ -126,12 +126,13 @@ impl Accounts {
         let (at_ms, prompt) = (now_ms(), OnceLock::new());
         let mut reservation = None;
         if !account.meters.is_empty() {
-            let amounts = match asked.is_kept {
-                true => Amounts { requests: 1, ..Amounts::default() },
-                false => {
-                    let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
-                    expected(&terms, read, &asked, models)
-                }
+            // Where requests alone are counted, the body need not be read for its tokens.
+            let amounts = if asked.is_kept || !account.counts_tokens() {
+                Amounts { requests: 1, ..Amounts::default() }
+            } else {
+                let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
+                let counts_money = account.has_budget();
+                expected(&terms, read, &asked, models.filter(|_| counts_money))
             };
             let reserved = self.meters.reserve(&account, amounts, at_ms).await;
             reservation = Some(reserved.map_err(|refused| {
@@ -167,8 +168,7 @@ impl Accounts {
         models: impl Iterator<Item = &'m str> + Clone,
     ) -> Option<Usd> {
         let terms = self.terms();
-        let has_price = |model| terms.prices.find(model).is_some();
-        let are_known = models.clone().all(has_price);
+        let are_known = models.clone().all(|model| terms.has_price(model));
         are_known.then(|| expected(&terms, estimate::tokens_in(asked.body), asked, models).money)
     }
 }

@@ -101,24 +101,27 @@ impl Credentials for Callers {
         if !request.path().starts_with("/v1/") {
             return false;
         }
-        let (terms, digest) = (self.0.terms(), sha256(secret));
+        let (terms, digest) = (self.0.terms.load(), sha256(secret));
         if let Some(account) = terms.keys.find(&digest) {
             request.extensions_mut().insert(account.clone());
             return true;
         }
         let now = Instant::now();
-        let Some(known) = self.0.identities.believed(&digest, &terms, now) else { return false };
-        let Some(account) = &known.account else { return false };
+        let Some(known) = self.0.identities.believed(&digest, now) else { return false };
+        let standing = known.standing.load();
+        let Some(account) = standing.account.as_ref().filter(|_| standing.is_under(&terms)) else { return false };
         request.extensions_mut().insert(account.clone());
         self.0.keep_known(&known, digest, secret, now);
         true
     }
 
     fn annotate(&self, request: &HttpRequest, answer: &mut HeaderMap) {
-        if let Caller::Key(account) = Caller::of(request) {
-            let levels = local::levels(&account, now_ms());
-            write(answer, &levels, Unit::Requests, REQUESTS);
-            write(answer, &levels, Unit::Tokens, TOKENS);
+        if let Caller::Key(account) = Caller::of(request)
+            && !account.meters.is_empty()
+        {
+            let [requests, tokens] = local::tightest(&account, [Unit::Requests, Unit::Tokens], now_ms());
+            write(answer, requests, REQUESTS);
+            write(answer, tokens, TOKENS);
         }
     }
 }
@@ -136,7 +139,7 @@ impl Verifier for Callers {
     fn let_in(&self, request: &HttpRequest, _: &Principal) -> bool {
         let digest = presented_token(request.headers()).map(sha256);
         let known = digest.and_then(|digest| self.0.identities.remembered(&digest));
-        let Some(account) = known.and_then(|known| known.account.clone()) else { return false };
+        let Some(account) = known.and_then(|known| known.account()) else { return false };
         request.extensions_mut().insert(account);
         true
     }
@@ -152,7 +155,7 @@ impl Accounts {
         let secret = presented_token(request.headers()).ok_or(Refusal::Invalid)?;
         let digest = sha256(secret);
         // By its secret: one that was replaced is nobody's, though its name is still there.
-        if let Some(now) = self.terms().keys.find(&digest) {
+        if let Some(now) = self.terms.load().keys.find(&digest) {
             let is_same = now.key == account.key && now.org == account.org;
             return if is_same { Ok(Caller::Key(now.clone())) } else { Err(Refusal::Invalid) };
         }
@@ -160,7 +163,7 @@ impl Accounts {
             return Err(Refusal::Invalid);
         }
         let known = self.identify(digest, secret).await?;
-        known.account.clone().map(Caller::Key).ok_or(Refusal::Invalid)
+        known.account().map(Caller::Key).ok_or(Refusal::Invalid)
     }
 }
 
@@ -177,11 +180,9 @@ const fn names([limit, remaining, reset]: [&'static str; 3]) -> [HeaderName; 3] 
     [HeaderName::from_static(limit), HeaderName::from_static(remaining), HeaderName::from_static(reset)]
 }
 
-/// Writes the limit with the least left. A provider's own numbers say nothing to this caller and are replaced.
-fn write(answer: &mut HeaderMap, levels: &[Level], unit: Unit, [limit, remaining, reset]: [HeaderName; 3]) {
-    let Some(level) = levels.iter().filter(|level| level.unit == unit).min_by_key(|level| level.remaining) else {
-        return;
-    };
+/// Writes what is left of a limit. A provider's own numbers say nothing to this caller and are replaced.
+fn write(answer: &mut HeaderMap, level: Option<Level>, [limit, remaining, reset]: [HeaderName; 3]) {
+    let Some(level) = level else { return };
     let seconds = u64::try_from(level.reset.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
     for (name, number, unit) in [(limit, level.limit, ""), (remaining, level.remaining, ""), (reset, seconds, "s")] {
         if let Ok(value) = decimal(number, unit) {

@@ -4,6 +4,7 @@
 //! asked by hash tells nobody by its timing how much of a guess was right.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -23,10 +24,29 @@ use crate::config::{BudgetConfig, KeyConfig, OrgConfig, SwitchConfig};
 /// The SHA-256 of a secret.
 pub(super) type Digest = [u8; 32];
 
+/// Hashes digests, which are random already: only where all that is kept are secrets that somebody was given. Whoever
+/// chose them could have many fall into one place.
+pub(super) type ByDigest = BuildHasherDefault<FirstBytes>;
+
+/// The first bytes of a digest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        // The last that is written are the digest's; before them comes how many they are.
+        self.0 = bytes.first_chunk().map_or(self.0, |first| u64::from_ne_bytes(*first));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Every key of the configuration that is let in, by its digest; and who shares limits.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    by_digest: HashMap<Digest, Arc<Account>>,
+    by_digest: HashMap<Digest, Arc<Account>, ByDigest>,
     /// What organisations may ask and spend.
     orgs: BTreeMap<String, OrgConfig>,
     tenants: Arc<Tenants>,
@@ -40,7 +60,7 @@ impl Keys {
     /// When a secret cannot be read, or two keys have the same one.
     pub(crate) fn new(config: &SwitchConfig, secrets: &Secrets, before: Option<&Self>) -> anyhow::Result<Self> {
         let tenants = before.map(|before| before.tenants.clone()).unwrap_or_default();
-        let mut by_digest = HashMap::with_capacity(config.keys.len());
+        let mut by_digest = HashMap::with_capacity_and_hasher(config.keys.len(), ByDigest::default());
         for (name, key) in config.keys.iter().filter(|(_, key)| key.enabled != Some(false)) {
             let Some(digest) = digest_of(name, key, secrets)? else { continue };
             let tenant = key.org.as_ref().map_or_else(|| format!("key:{name}"), |org| of_org(org));
@@ -230,6 +250,16 @@ mod tests {
             keys.of_identity(&caller(&format!("key:{n}")), Some(&limits));
         }
         assert_eq!(counters(&stays), 6);
+    }
+
+    #[test]
+    fn a_digest_is_found_by_its_first_bytes() {
+        let hashed = |digest: Digest| std::hash::BuildHasher::hash_one(&ByDigest::default(), digest);
+        let mut digest = sha256("one");
+        let first = u64::from_ne_bytes(*digest.first_chunk().expect("bytes"));
+        assert_eq!(hashed(digest), first);
+        digest[7] ^= 1;
+        assert_ne!(hashed(digest), first);
     }
 
     #[test]

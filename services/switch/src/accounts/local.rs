@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::MutexGuard;
 
-use super::account::{Account, Amounts, Book, Counts, Meter, Tenant};
+use super::account::{Account, Amounts, Book, Counts, Meter, Tenant, Unit};
 use super::meters::{Level, Meters, Refused, Reservation};
 use super::period::Window;
 
@@ -89,11 +89,14 @@ pub(crate) fn restore(tenant: &Tenant, meter: &Meter, used: u64, now_ms: i64) {
     counts.said.used = used;
 }
 
-/// How much is left on each meter.
-pub(crate) fn levels(account: &Account, now_ms: i64) -> Vec<Level> {
+/// How much is left on the meter of each unit that has the least left.
+pub(crate) fn tightest<const N: usize>(account: &Account, units: [Unit; N], now_ms: i64) -> [Option<Level>; N] {
     let mut book = lock(&account.tenant);
-    let meters = account.meters.iter();
-    meters.map(|meter| level(meter, current(&mut book, meter, now_ms).used(), now_ms)).collect()
+    units.map(|unit| {
+        let meters = account.meters.iter().filter(|meter| meter.unit == unit);
+        let levels = meters.map(|meter| level(meter, current(&mut book, meter, now_ms).used(), now_ms));
+        levels.min_by_key(|level| level.remaining)
+    })
 }
 
 /// What is left of `meter` when `used` is taken.

@@ -88,7 +88,7 @@ impl Metrics {
 pub(super) struct Questions(IntCounterVec);
 
 impl Questions {
-    const ANSWERS: [&str; 3] = ["known", "nobody", "no_answer"];
+    const ANSWERS: [&str; 4] = ["known", "nobody", "no_answer", "not_asked"];
 
     /// One was answered so, as [`Questions::ANSWERS`] has it.
     pub(super) fn count(&self, answer: &str) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::account::Tenant;
+use super::account::{Book, Tenant};
 
 /// Tenants that are kept for nobody; beyond it, those that nobody holds are dropped, and the ledger fills their counters
 /// when they come back.
@@ -23,7 +23,7 @@ impl Tenants {
         if tenants.len() >= MOST_IDLE && !tenants.contains_key(&name) {
             tenants.retain(|_, tenant| Arc::strong_count(tenant) > 1);
         }
-        let open = || Arc::new(Tenant { name: name.clone(), book: Mutex::default() });
+        let open = || Arc::new(Tenant::new(name.clone(), Book::default()));
         tenants.entry(name.clone()).or_insert_with(open).clone()
     }
 }

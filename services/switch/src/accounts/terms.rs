@@ -17,6 +17,12 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Whether it can be counted what is spent on `model`: without a price that would be nothing, and a budget would
+    /// never be spent.
+    pub(crate) fn has_price(&self, model: &str) -> bool {
+        self.prices.find(model).is_some()
+    }
+
     /// The terms of `config`; limits that `before` had too keep their counters.
     ///
     /// # Errors

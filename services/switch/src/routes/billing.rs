@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use vx11_chassis::header_names::ORG;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
@@ -48,7 +48,9 @@ pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest) -> Result<Calle
     };
     let org: Option<OrgId> = org.to_str().ok().and_then(|org| org.parse().ok());
     let org = org.ok_or_else(|| ApiError::new(ErrorCode::MalformedRequest, format!("{ORG}: {BadOrgId}")))?;
-    gateway.shared.accounts.on_behalf_of(&org).await.map_err(|error| {
+    let left = http.extensions().get::<RequestContext>().and_then(|context| context.deadline);
+    let left = left.map_or(Duration::MAX, |deadline| deadline.remaining());
+    gateway.shared.accounts.on_behalf_of(&org, left).await.map_err(|error| {
         let detail = "it cannot be told now what the organisation has spent";
         ApiError::new(ErrorCode::StoreUnavailable, detail).with_cause(error)
     })

@@ -50,9 +50,12 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
 /// # Errors
 /// When none is left that would be asked first.
 pub(super) fn priced(gateway: &Gateway, payer: &Caller, targets: Arc<[Target]>) -> Result<Arc<[Target]>, ApiError> {
+    if !payer.has_budget() {
+        return Ok(targets);
+    }
     let Some(first) = first_choice(&targets).map(|first| first.model.clone()) else { return Ok(targets) };
-    let can_charge = |target: &Target| gateway.shared.accounts.can_charge(payer, &target.model);
-    let priced = routing::able(targets, &can_charge);
+    let terms = gateway.shared.accounts.terms();
+    let priced = routing::able(targets, &|target| terms.has_price(&target.model));
     if first_choice(&priced).is_none() { Err(unpriced(&first)) } else { Ok(priced) }
 }
 

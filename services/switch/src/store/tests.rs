@@ -1,5 +1,7 @@
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_migrations::MigrationHarness;
 use vx11_store::{Connection, Sink};
 
@@ -12,7 +14,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let path = dir.path().join("switch.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
-    for _ in ["interventions", "before", "days", "ids"] {
+    for _ in ["by_payer", "interventions", "before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.batch_execute(
@@ -28,7 +30,7 @@ fn what_the_ledger_held_is_kept_there_and_back() {
     let by_rows =
         usage::usage(&mut conn, Grouping::Key, Some("2026-11-21T00:00:00.000Z"), Some("2026-11-21T23:00:00.000Z"));
     assert_eq!(by_rows.expect("sums"), before);
-    for _ in ["interventions", "before", "days", "ids"] {
+    for _ in ["by_payer", "interventions", "before", "days", "ids"] {
         conn.revert_last_migration(MIGRATIONS).expect("the schema of before");
     }
     conn.run_pending_migrations(MIGRATIONS).expect("the schema");
@@ -70,7 +72,7 @@ fn whole_days_are_read_from_their_sums_and_times_within_a_day_from_rows() {
     write(&mut conn, &rows);
     write(&mut conn, &rows[3..]);
     let spent = |conn: &mut Connection, from: &str| -> Vec<(String, u64, u64, u128)> {
-        let spendings = usage::spent_since(conn, from).expect("sums").into_iter();
+        let spendings = usage::spent_since(conn, from, &Payer::Everybody).expect("sums").into_iter();
         spendings.map(|spent| (spent.key, spent.requests, spent.tokens, spent.cost_picos)).collect()
     };
     let of = |key: &str, requests: u64, picos: u128| (key.to_owned(), requests, 5 * requests, picos);
@@ -98,7 +100,7 @@ fn days_that_are_no_longer_kept_count_for_a_budget_without_an_end() {
     ];
     ledger::LedgerSink.apply(&mut conn, &rows).expect("written");
     let spent = |conn: &mut Connection, from: i64| {
-        let spendings = usage::spent_since(conn, &rfc3339(from)).expect("sums");
+        let spendings = usage::spent_since(conn, &rfc3339(from), &Payer::Everybody).expect("sums");
         spendings
             .into_iter()
             .map(|spent| (spent.key, spent.requests, spent.tokens, spent.cost_picos))
@@ -158,6 +160,46 @@ fn numbers_that_have_no_whole_sum_are_no_error() {
     }
     let sums = usage::usage(&mut conn, Grouping::Key, None, None).expect("sums");
     assert_eq!((sums[0].requests, sums[0].cost_picos), (2, 14));
-    let spent = usage::spent_since(&mut conn, "").expect("sums");
+    let spent = usage::spent_since(&mut conn, "", &Payer::Everybody).expect("sums");
     assert_eq!((spent[0].requests, spent[0].cost_picos), (2, 14));
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[test]
+fn what_one_payer_has_spent_is_found_by_an_index() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut conn = Connection::establish(dir.path().join("s").to_str().expect("UTF-8")).expect("a connection");
+    conn.run_pending_migrations(MIGRATIONS).expect("the schema");
+    let of = |key: &str, org: &str, at: &str| LedgerRow { org: org.into(), ..row(at, key, 1) };
+    let (old, new) = ("2024-01-01T00:00:00Z", "2026-11-21T12:00:30Z");
+    let rows = [of("a", "one", old), of("a", "one", new), of("b", "one", new), of("c", "two", new)];
+    ledger::LedgerSink.apply(&mut conn, &rows).expect("written");
+    conn.batch_execute("DELETE FROM usage_days WHERE day < '2025'").expect("deleted");
+    let mut found = |from: &str, payer: &Payer| {
+        let steps = format!("EXPLAIN QUERY PLAN {}", usage::spent_query(from, payer));
+        let steps: Vec<Step> = diesel::sql_query(steps).load(&mut conn).expect("a plan");
+        let scan = steps.iter().find(|step| step.detail.starts_with("SCAN usage_"));
+        assert_eq!(scan.map(|scan| &*scan.detail), None, "{payer:?} from {from}");
+        let days = steps.iter().find(|step| step.detail.starts_with("SEARCH usage_days")).expect("days are read");
+        let index = match payer {
+            Payer::Org(_) => "INDEX usage_days_by_org (org=? AND day>? AND day<?)",
+            _ => "INDEX usage_days_by_key (api_key=? AND day>? AND day<?)",
+        };
+        assert!(days.detail.ends_with(index), "{}", days.detail);
+        let spendings = usage::spent_since(&mut conn, from, payer).expect("sums").into_iter();
+        spendings.map(|spent| (spent.key, spent.requests)).collect::<Vec<_>>()
+    };
+    let (one, a) = (Payer::Org("one".to_owned()), Payer::Key("a".to_owned()));
+    let (ever, month, minute) = ("1970-01-01T00:00:00.000Z", "2026-11-01T00:00:00.000Z", "2026-11-21T12:00:00.000Z");
+    let counted = |keys: &[(&str, u64)]| keys.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(found(ever, &one), counted(&[("a", 2), ("b", 1)]));
+    assert_eq!(found(ever, &a), counted(&[("a", 2)]));
+    for from in [month, minute] {
+        assert_eq!((found(from, &one), found(from, &a)), (counted(&[("a", 1), ("b", 1)]), counted(&[("a", 1)])));
+    }
 }

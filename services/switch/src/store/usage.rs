@@ -69,6 +69,25 @@ pub(crate) struct UsageSum {
     pub(crate) cost_picos: u128,
 }
 
+/// Whose spending is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payer {
+    Everybody,
+    Org(String),
+    Key(String),
+}
+
+impl Payer {
+    /// What its rows have in a column of theirs; `None`: all are looked for.
+    fn column(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Everybody => None,
+            Self::Org(org) => Some(("org", org)),
+            Self::Key(key) => Some(("api_key", key)),
+        }
+    }
+}
+
 /// What one key has spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spending {
@@ -160,30 +179,46 @@ fn cut(time: &str) -> Option<(&str, &str)> {
 const DAYS: &str =
     "SELECT day, api_key, org, team, model, requests, prompt_tokens, cached_tokens, cache_written_tokens,
         completion_tokens, reasoning_tokens, estimated, from_cache, cost_high, cost_low
-    FROM usage_days WHERE day >= ? AND day < ?";
-/// Rows, under the names of the days' columns.
+    FROM usage_days WHERE day >= ?1 AND day < ?2";
+/// What rows have of that.
 const ROWS: &str = "SELECT substr(timestamp, 1, 10), api_key, org, team, model, 1, prompt_tokens, cached_tokens,
         cache_written_tokens, completion_tokens, reasoning_tokens, estimated, from_cache,
         cost_picos / 1000000, cost_picos % 1000000
-    FROM usage_ledger WHERE timestamp >= ? AND timestamp < ?";
+    FROM usage_ledger";
 
 /// What days came to that are no longer kept, as a day before all others.
 const BEFORE: &str =
     "SELECT '', api_key, org, team, '', requests, prompt_tokens, 0, 0, completion_tokens, 0, 0, 0, cost_high, cost_low
     FROM usage_before";
 
-/// `select` over all that is in `parts`, and over `more`.
-fn load<R>(conn: &mut Connection, select: &str, group: &str, parts: &Parts, more: Option<&str>) -> QueryResult<Vec<R>>
+/// `select` over all that is in `parts`, and with `before` over the days that are no longer kept; of `payer` alone.
+fn query(select: &str, group: &str, payer: &Payer, before: bool) -> String {
+    // Where rows are read, it is for less than a day: the index by their time is enough there.
+    let only = payer.column().map(|(column, _)| format!(" AND {column} = ?7")).unwrap_or_default();
+    let more = payer.column().map(|(column, _)| format!(" WHERE {column} = ?7")).unwrap_or_default();
+    let more = if before { format!(" UNION ALL {BEFORE}{more}") } else { String::new() };
+    let (head, tail) = (rows("?3", "?4"), rows("?5", "?6"));
+    let all = format!("{DAYS}{only} UNION ALL {head}{only} UNION ALL {tail}{only}{more}");
+    format!("{select} FROM ({all}) GROUP BY {group} ORDER BY {group}")
+}
+
+/// Rows from `from` on and before `to`, under the names of the days' columns.
+fn rows(from: &str, to: &str) -> String {
+    format!("{ROWS} WHERE timestamp >= {from} AND timestamp < {to}")
+}
+
+fn load<R>(conn: &mut Connection, query: &str, parts: &Parts, payer: &Payer) -> QueryResult<Vec<R>>
 where
     R: QueryableByName<Sqlite> + 'static,
 {
-    let more = more.map(|more| format!(" UNION ALL {more}")).unwrap_or_default();
-    let all = format!("{DAYS} UNION ALL {ROWS} UNION ALL {ROWS}{more}");
-    let query = format!("{select} FROM ({all}) GROUP BY {group} ORDER BY {group}");
     let Parts { days: [first, last], edges: [[head, head_end], [tail, tail_end]] } = parts;
     let query = diesel::sql_query(query).bind::<Text, _>(first).bind::<Text, _>(last);
     let query = query.bind::<Text, _>(head).bind::<Text, _>(head_end);
-    query.bind::<Text, _>(tail).bind::<Text, _>(tail_end).load(conn)
+    let query = query.bind::<Text, _>(tail).bind::<Text, _>(tail_end);
+    match payer.column() {
+        None => query.load(conn),
+        Some((_, name)) => query.bind::<Text, _>(name).load(conn),
+    }
 }
 
 /// Sums by group, of rows from `from` on and before `to`; both as [`rfc3339`] writes times.
@@ -206,7 +241,9 @@ pub(super) fn usage(
         ("cost_low", "cost_low"),
     ];
     let select = format!("SELECT {group} AS name{sums}", group = by.expression(), sums = summed(&sums));
-    let rows: Vec<SumRow> = load(conn, &select, "1", &Parts::of(from.unwrap_or_default(), to.unwrap_or(END)), None)?;
+    let query = query(&select, "1", &Payer::Everybody, false);
+    let parts = Parts::of(from.unwrap_or_default(), to.unwrap_or(END));
+    let rows: Vec<SumRow> = load(conn, &query, &parts, &Payer::Everybody)?;
     let sum = |row: SumRow| UsageSum {
         group: row.name,
         requests: count(row.requests),
@@ -222,17 +259,9 @@ pub(super) fn usage(
     Ok(rows.into_iter().map(sum).collect())
 }
 
-/// What every key has spent from `from` on; from the first instant on, that is more than the days that are kept.
-pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<Spending>> {
-    let sums = [
-        ("requests", "requests"),
-        ("prompt_tokens + completion_tokens", "tokens"),
-        ("cost_high", "cost_high"),
-        ("cost_low", "cost_low"),
-    ];
-    let select = format!("SELECT org, team, api_key{}", summed(&sums));
-    let before = (from <= rfc3339(0).as_str()).then_some(BEFORE);
-    let rows: Vec<SpendingRow> = load(conn, &select, "1, 2, 3", &Parts::of(from, END), before)?;
+/// What each key of `payer` has spent from `from` on; from the first instant on, that is more than the days that are kept.
+pub(super) fn spent_since(conn: &mut Connection, from: &str, payer: &Payer) -> QueryResult<Vec<Spending>> {
+    let rows: Vec<SpendingRow> = load(conn, &spent_query(from, payer), &Parts::of(from, END), payer)?;
     let spending = |row: SpendingRow| Spending {
         org: row.org,
         team: row.team,
@@ -242,6 +271,18 @@ pub(super) fn spent_since(conn: &mut Connection, from: &str) -> QueryResult<Vec<
         cost_picos: joined(row.cost_high, row.cost_low),
     };
     Ok(rows.into_iter().map(spending).collect())
+}
+
+/// How [`spent_since`] asks.
+pub(super) fn spent_query(from: &str, payer: &Payer) -> String {
+    let sums = [
+        ("requests", "requests"),
+        ("prompt_tokens + completion_tokens", "tokens"),
+        ("cost_high", "cost_high"),
+        ("cost_low", "cost_low"),
+    ];
+    let select = format!("SELECT org, team, api_key{}", summed(&sums));
+    query(&select, "1, 2, 3", payer, from <= rfc3339(0).as_str())
 }
 
 /// What follows the columns of a group: the sum of each expression, under its name.

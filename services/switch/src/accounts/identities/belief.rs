@@ -9,7 +9,7 @@ use crate::config::IdentitiesConfig;
 
 /// What the operator said last of a caller is believed until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Belief {
+pub(in crate::accounts) struct Belief {
     /// When the operator was asked that said so.
     confirmed_at: Instant,
     /// When the key or the token ends by itself.
@@ -21,7 +21,7 @@ pub(super) struct Belief {
 
 impl Belief {
     /// The operator has said so, asked at `asked_at`, of something that is good for `left` from then on.
-    pub(super) fn confirmed(asked_at: Instant, left: Option<Duration>, config: &IdentitiesConfig) -> Self {
+    pub(in crate::accounts) fn confirmed(asked_at: Instant, left: Option<Duration>, config: &IdentitiesConfig) -> Self {
         // What is good for longer than clocks count has no end.
         let ends_at = left.and_then(|left| asked_at.checked_add(left));
         Self::new(asked_at, ends_at, asked_at, config.believed_for)

@@ -14,7 +14,7 @@ use super::*;
 use crate::accounts::Tokens;
 use crate::accounts::money::Usd;
 use crate::accounts::period::Period;
-use crate::store::{Grouping, Ledger, LedgerRow, rfc3339};
+use crate::store::{Grouping, Ledger, LedgerRow, Payer, rfc3339};
 
 /// Longest wait for the ledger.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ async fn holds(steps: &[Step]) -> Result<(), TestCaseError> {
 
     let after = account(Period::Total, LIMITS);
     let ledger = self::ledger(&dead);
-    let mut found = ledger.spent_since(rfc3339(0)).await.expect("sums");
+    let mut found = ledger.spent_since(rfc3339(0), Payer::Everybody).await.expect("sums");
     found.sort_by_key(|spending| spending.key.clone());
     let tokens: Vec<u64> = found.iter().map(|spending| spending.tokens).collect();
     prop_assert!((acknowledged..=spent.len()).contains(&tokens.len()), "{} of {acknowledged}", tokens.len());

@@ -1,10 +1,8 @@
 //! Whatever order requests are reserved, settled, given up and abandoned in, the counters are the truth.
 
-use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::accounts::account::Unit;
 use crate::accounts::money::Usd;
 use crate::accounts::period::Period;
 
@@ -14,7 +12,7 @@ pub(super) fn account(period: Period, limits: [u64; 3]) -> Arc<Account> {
     let meters = units.into_iter().zip(limits);
     let mut book = Book::default();
     let meters: Vec<Meter> = meters.map(|(unit, limit)| book.open(&"key:k".into(), unit, period, limit)).collect();
-    let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
+    let tenant = Arc::new(Tenant::new("key:k".to_owned(), book));
     Arc::new(Account { key: "k".into(), org: "".into(), team: "".into(), models: None, meters, tenant })
 }
 
@@ -22,8 +20,13 @@ pub(super) fn amounts(tokens: u64, picos: u64) -> Amounts {
     Amounts { requests: 1, tokens, money: Usd::from_picos(picos) }
 }
 
+/// What is left on the meter of each unit.
+fn levels(account: &Account, now_ms: i64) -> [Level; 3] {
+    tightest(account, Unit::ALL, now_ms).map(|level| level.expect("a meter of each unit"))
+}
+
 pub(super) fn remaining(account: &Account, now_ms: i64) -> Vec<u64> {
-    levels(account, now_ms).iter().map(|level| level.remaining).collect()
+    levels(account, now_ms).map(|level| level.remaining).to_vec()
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,7 +13,7 @@ fn account() -> Arc<Account> {
     let (unit, period, scope) = (Unit::Tokens, Period::Total, Arc::<str>::from("key:k"));
     let mut book = Book::default();
     let meters = vec![book.open(&scope, unit, period, u64::MAX)];
-    let tenant = Arc::new(Tenant { name: "key:k".to_owned(), book: Mutex::new(book) });
+    let tenant = Arc::new(Tenant::new("key:k".to_owned(), book));
     Arc::new(Account { meters, tenant, ..Account::unlimited("k") })
 }
 
