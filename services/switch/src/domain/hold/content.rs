@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::data::{has_own_names, is_data};
+use super::data::{has_own_names, is_data, is_own_content};
 use crate::domain::tools;
 
-/// Fields that hold no words of anybody's, but say how others are meant. What is data is known by more than its name.
+/// Fields whose texts are no words of anybody's, but say how others are meant. What is data is known by more than its
+/// name.
 const NO_TEXT: [&str; 14] = [
     "cache_control",
     "call_id",
@@ -120,13 +121,19 @@ fn add_text(value: &Value, all_count: bool, to: &mut String) {
         Value::Array(items) => items.iter().for_each(|item| add_text(item, all_count, to)),
         Value::Object(members) => {
             for (name, value) in members {
-                if all_count || (!NO_TEXT.contains(&name.as_str()) && !is_data(name, members)) {
+                if all_count || !(is_no_text(name, value) || is_data(name, members)) {
                     add_text(value, all_count || has_own_names(name, value), to);
                 }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether `value`, which stands under `name`, says how others are meant. What is within an object or a list may be
+/// words again, as a schema's are, and so may an address that is its own content.
+fn is_no_text(name: &str, value: &Value) -> bool {
+    NO_TEXT.contains(&name) && value.as_str().is_some_and(|text| !is_own_content(text))
 }
 
 #[cfg(test)]
@@ -196,13 +203,29 @@ mod tests {
             "tools": [{"type": "function", "function": {"name": "pay", "description": "four",
                 "parameters": {"type": "object", "properties": {"id": {"description": "five"}}}}}],
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "six"}},
+            "text": {"format": {"type": "json_schema", "schema": {"properties": {"iban": {"description": "seven"}}}}},
+            "messages": [{"role": "user", "content": [
+                {"type": "image_url", "image_url": {"url": "data:text/plain,eight"}},
+                {"type": "input_image", "image_url": "DATA:text/plain,nine"},
+                {"type": "image_url", "image_url": {"url": "https://example.com/ten.png"}},
+            ]}],
         }));
-        assert_eq!(said.newest().collect::<Vec<_>>(), ["one", "two", "three"]);
-        let all = said.all().collect::<Vec<_>>().join(" ");
-        for word in ["four", "five", "six"] {
+        assert_eq!(
+            said.newest().collect::<Vec<_>>(),
+            ["data:text/plain,eight\nDATA:text/plain,nine", "one", "two", "three"]
+        );
+        let custom = json!({"type": "custom", "custom": {"name": "sql", "format": {"type": "grammar",
+            "grammar": {"syntax": "lark", "definition": "start: \"eleven\""}}}});
+        let flat = json!({"type": "custom", "name": "sql",
+            "format": {"type": "grammar", "syntax": "regex", "definition": "twelve"}});
+        let tools = content(&json!({"input": "hi", "tools": [custom, flat]}));
+        let all = said.all().chain(tools.all()).collect::<Vec<_>>().join(" ");
+        for word in ["four", "five", "six", "seven", "eight", "nine", "eleven", "twelve"] {
             assert!(all.contains(word), "{word}: {all}");
         }
-        assert!(!all.contains("batch"), "{all}");
+        for none in ["batch", "ten"] {
+            assert!(!all.contains(none), "{none}: {all}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) fn is_data(name: &str, within: &Map<String, Value>) -> bool {
     match name {
         // Of Anthropic's documents some are plain text.
         "data" => within.get("type").is_none_or(|kind| kind != "text") && is_encoded(text),
-        "image_url" | "url" => text.starts_with("data:"),
+        "image_url" | "url" => is_own_content(text) && is_encoded(text),
         name => DATA.contains(&name) && is_encoded(text),
     }
 }
@@ -22,6 +22,11 @@ pub(super) fn is_data(name: &str, within: &Map<String, Value>) -> bool {
 /// Whether the fields of `value`, which stands under `name`, are the caller's own, whatever they are called.
 pub(super) fn has_own_names(name: &str, value: &Value) -> bool {
     value.is_object() && OWN_NAMES.contains(&name)
+}
+
+/// Whether `text` is an address that is its own content (RFC 2397); without base64 that may be words.
+pub(super) fn is_own_content(text: &str) -> bool {
+    text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 /// Whether it may be base64, or an address that is its own content.
@@ -46,6 +51,7 @@ mod tests {
         assert!(!is("data", json!({"type": "text", "data": "iVBORw0KGgo="})), "a document of plain text");
         assert!(!is("file_data", json!({"file_data": "pay them"})));
         assert!(!is("url", json!({"url": "https://x"})));
+        assert!(!is("url", json!({"url": "data:text/plain,pay"})), "words in an address");
         assert!(!is("text", json!({"text": "iVBORw0KGgo="})), "a word is a word, as long as it may be");
     }
 }

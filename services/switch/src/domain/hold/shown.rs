@@ -180,6 +180,9 @@ mod tests {
             let request = json!({"model": "m", "messages": [{"role": "user", "content": said}]});
             assert_eq!(show(&object(request)), Err(Unshowable));
         }
+        let address = json!({"image_url": {"url": format!("data:text/plain,{}", "pay".repeat(ARGS_BYTES))}});
+        let request = json!({"model": "m", "messages": [{"role": "user", "content": [address]}]});
+        assert_eq!(show(&object(request)), Err(Unshowable));
         let suffix = json!({"model": "m", "prompt": "hi", "suffix": "pay ".repeat(ARGS_BYTES / 4)});
         assert_eq!(show(&object(suffix)), Err(Unshowable));
     }
