@@ -1,6 +1,7 @@
 //! What routing needs of a body, and nothing else of it.
 
 use serde::Deserialize;
+use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::stream_options::{self, UsageWish};
@@ -63,7 +64,9 @@ impl<'a> Peek<'a> {
             (peek.n, peek.best_of, peek.stream_options) = (None, None, None);
         }
         if wire == Wire::Responses {
-            (peek.max_tokens, peek.max_completion_tokens) = (peek.max_output_tokens, None);
+            (peek.max_tokens, peek.max_completion_tokens) = (None, None);
+        } else {
+            peek.max_output_tokens = None;
         }
         Ok(peek)
     }
@@ -107,14 +110,25 @@ impl<'a> Peek<'a> {
             false => Some(UsageWish::default()),
         };
         let usage = usage.ok_or_else(|| field("stream_options", "must be an object as in OpenAI's API reference"))?;
-        // What is no number is the provider's to refuse.
-        let number =
-            |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<Option<u64>>(raw.get()).ok()?);
         // Servers differ in which of the two they heed.
-        let max_output = number(self.max_completion_tokens).max(number(self.max_tokens));
+        let max_output = most("max_completion_tokens", self.max_completion_tokens)?
+            .max(most("max_tokens", self.max_tokens)?)
+            .max(most("max_output_tokens", self.max_output_tokens)?);
         let choices = choices.unwrap_or(1);
-        let best_of = number(self.best_of).map_or(0, |best_of| best_of.try_into().unwrap_or(u32::MAX));
+        let best_of = most("best_of", self.best_of)?.map_or(0, |best_of| best_of.try_into().unwrap_or(u32::MAX));
         Ok(Answers { stream, choices, candidates: choices.max(best_of), usage, max_output })
+    }
+}
+
+/// The limit that the field `name` sets. By it is reserved what the answer may cost: `1e5` or `"100000"`, which some
+/// providers would read and the gateway would not, are refused. Below 0 stands for none where servers take it.
+fn most(name: &'static str, raw: Option<&RawValue>) -> Result<Option<u64>, BadRequest> {
+    const PROBLEM: &str = "must be a whole number, written without a point, an exponent or quotes";
+    let Some(raw) = raw else { return Ok(None) };
+    let number: Option<Number> = value(name, raw, PROBLEM)?;
+    match number {
+        Some(number) if number.is_f64() => Err(field(name, PROBLEM)),
+        number => Ok(number.and_then(|number| number.as_u64())),
     }
 }
 

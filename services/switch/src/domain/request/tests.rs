@@ -27,7 +27,7 @@ fn what_routing_needs_is_read() {
     assert_eq!(limit(r#", "max_tokens": 7, "max_completion_tokens": 9"#), Some(9));
     assert_eq!(limit(r#", "max_tokens": 9, "max_completion_tokens": 1"#), Some(9), "a server may heed either");
     assert_eq!(limit(r#", "max_tokens": 9, "max_completion_tokens": null"#), Some(9));
-    assert_eq!(limit(r#", "max_tokens": "many""#), None);
+    assert_eq!(limit(r#", "max_tokens": -1"#), None, "some servers take it for no limit");
 }
 
 #[test]
@@ -63,6 +63,11 @@ fn a_wrong_field_is_named() {
         (r#"{"model": "m", "messages": "hello"}"#, "messages"),
         (r#"{"model": "m", "messages": [], "stream": "yes"}"#, "stream"),
         (r#"{"model": "m", "messages": [], "n": -1}"#, "n"),
+        (r#"{"model": "m", "messages": [], "max_tokens": "100000"}"#, "max_tokens"),
+        (r#"{"model": "m", "messages": [], "max_tokens": 1e5}"#, "max_tokens"),
+        (r#"{"model": "m", "messages": [], "max_completion_tokens": 100000.0}"#, "max_completion_tokens"),
+        (r#"{"model": "m", "messages": [], "max_tokens": 99999999999999999999}"#, "max_tokens"),
+        (r#"{"model": "m", "messages": [], "best_of": [9]}"#, "best_of"),
     ];
     for (body, name) in wrong {
         assert_eq!(refused_field(body), name, "{body}");
