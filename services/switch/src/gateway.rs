@@ -212,9 +212,9 @@ impl Gateway {
         let result = first_answer(call.targets(), call.wishes.begins_by(), self.retries(), async |target, turn| {
             let mut attempt = self.begin(call, target, turn).await?;
             let wire = self.shared.registry.get(target.provider).wire_for(call.request);
-            let request = self.request(call, target, &attempt);
-            if let (Some(approval), Ok(_)) = (call.approval, &request) {
-                taken(approval).await?;
+            let mut request = self.request(call, target, &attempt);
+            if let Some(approval) = call.approval.filter(|_| request.is_ok()) {
+                request = taken(approval, call.left()).await.and(request);
             }
             let came = {
                 let answer = pin!(async {
@@ -286,9 +286,9 @@ impl Gateway {
         let mut attempt = self.begin(call, target, turn).await?;
         let wire = self.shared.registry.get(target.provider).wire_for(call.request);
         let limits = self.limits(call, target);
-        let request = self.request(call, target, &attempt);
-        if let (Some(approval), Ok(_)) = (call.approval, &request) {
-            taken(approval).await?;
+        let mut request = self.request(call, target, &attempt);
+        if let Some(approval) = call.approval.filter(|_| request.is_ok()) {
+            request = taken(approval, call.left()).await.and(request);
         }
         let first = call.wishes.first.unwrap_or(Duration::MAX).min(call.left());
         let opened = {
@@ -368,11 +368,12 @@ impl Gateway {
     }
 }
 
-/// Takes the approval of a request that is about to be sent. In a box: who was not held carries nothing of it.
-fn taken(approval: &Approval) -> LocalBoxFuture<'_, Result<(), Failure>> {
-    Box::pin(async {
-        let untaken = || Failure::new(Outcome::Cancelled, "its approval could not be taken");
-        approval.take().await.then_some(()).ok_or_else(untaken)
+/// Takes the approval of a request that is about to be sent, and for whose answer there is so much time `left`. In a
+/// box: who was not held carries nothing of it.
+fn taken(approval: &Approval, left: Duration) -> LocalBoxFuture<'_, Result<(), Failure>> {
+    Box::pin(async move {
+        let untaken = || Failure::new(Outcome::Unapproved, "its approval could not be taken");
+        approval.take(left).await.then_some(()).ok_or_else(untaken)
     })
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Outcome {
     Overloaded,
     /// What is asked cannot be said in its wire; it was not asked.
     Untranslatable,
+    /// A person's approval of the request could not be taken; it was not asked.
+    Unapproved,
     /// An answer off its schema.
     InvalidAnswer,
     /// An answer, or an event of one, that is larger than any that is taken.
@@ -105,6 +107,7 @@ impl Outcome {
             Self::CircuitOpen => "circuit_open",
             Self::Overloaded => "overloaded",
             Self::Untranslatable => "untranslatable",
+            Self::Unapproved => "unapproved",
             Self::InvalidAnswer => "invalid_answer",
             Self::AnswerTooLarge => "answer_too_large",
             Self::StreamCut => "stream_cut",
@@ -130,6 +133,7 @@ impl Outcome {
                 | Self::CircuitOpen
                 | Self::Overloaded
                 | Self::Untranslatable
+                | Self::Unapproved
         )
     }
 

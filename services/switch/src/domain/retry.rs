@@ -44,6 +44,8 @@ impl RetryPolicy {
             // Another provider knows nothing of these keys, nor of what their account may spend.
             (_, Some(Rejection::Forbidden | Rejection::Allowance)) => Next::Elsewhere,
             (outcome, None) if outcome.is_callers_fault() => Next::Answer,
+            // Nobody else may be asked without it.
+            (Outcome::Unapproved, None) => Next::Answer,
             // It is paid for, and another one would be as large.
             (Outcome::AnswerTooLarge, None) => Next::Answer,
             (Outcome::Http(401 | 402 | 403 | 429), None) if failure.other_key.is_some() => Next::Rotate,
@@ -136,6 +138,11 @@ mod tests {
         assert_eq!(POLICY.next(&rejected(Rejection::ContextLength), 0, None, 0.5), Next::Larger);
         assert_eq!(POLICY.next(&rejected(Rejection::Forbidden), 0, None, 0.5), Next::Elsewhere);
         assert_eq!(POLICY.next(&rejected(Rejection::Allowance), 0, None, 0.5), Next::Elsewhere);
+    }
+
+    #[test]
+    fn without_its_approval_nobody_is_asked() {
+        assert_eq!(POLICY.next(&failure(Outcome::Unapproved), 0, None, 0.5), Next::Answer);
     }
 
     #[test]

@@ -306,14 +306,19 @@ impl Attempt {
         self.is_over = true;
         let said = self.progress.said();
         self.close_span(outcome, said);
-        self.shared.metrics.call(&CallReport {
-            provider: self.target.provider,
-            label: &self.target.label,
-            outcome,
-            duration: self.started.elapsed(),
-            first_token: self.first_token,
-            generated_tokens: said.map_or(self.progress.written, |tokens| tokens.completion),
-        });
+        let (provider, label) = (self.target.provider, &self.target.label);
+        if outcome.was_asked() {
+            self.shared.metrics.call(&CallReport {
+                provider,
+                label,
+                outcome,
+                duration: self.started.elapsed(),
+                first_token: self.first_token,
+                generated_tokens: said.map_or(self.progress.written, |tokens| tokens.completion),
+            });
+        } else {
+            self.shared.metrics.skipped(provider, label, outcome);
+        }
         let (uncounted, may_have_spent) = (self.uncounted(outcome), self.may_have_spent(outcome));
         uncounted::charge(self.progress, uncounted, &self.bill, (&self.shared, &self.target), may_have_spent);
         self.admitted.slot.learn(load(outcome, health));

@@ -2,13 +2,18 @@
 //! before: of what is refused for want of a provider, a limit or time the approval is left, and its caller comes again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use vx11_chassis::client::CallError;
 use vx11_contracts::intervention::Role;
 
 use super::metrics::Ended;
 use super::ticket::Ticket;
+
+/// Longest wait for the operator. Meanwhile the provider keeps a place for the request, which others may wait for.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// An approval.
 #[derive(Debug)]
@@ -43,12 +48,13 @@ impl Approval {
         self.ticket.role()
     }
 
-    /// Takes it, if that was not done before; whether this request has it.
-    pub(crate) async fn take(&self) -> bool {
-        let taken = self.taken.get_or_init(async || match self.ticket.redeem().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Untaken::Used),
-            Err(error) => Err(Untaken::Away(error)),
+    /// Takes it within this time, if that was not done before; whether this request has it.
+    pub(crate) async fn take(&self, within: Duration) -> bool {
+        let taken = self.taken.get_or_init(async || match timeout(within.min(LIMIT), self.ticket.redeem()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(Untaken::Used),
+            Ok(Err(error)) => Err(Untaken::Away(error)),
+            Err(_) => Err(Untaken::Away(CallError::Timeout)),
         });
         taken.await.is_ok()
     }

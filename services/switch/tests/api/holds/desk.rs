@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ struct Shared {
     news: Notify,
     is_away: AtomicBool,
     redeems_not: AtomicBool,
+    /// How many wait in vain for their approvals to be taken.
+    ignored: AtomicUsize,
+    ignores: AtomicBool,
     /// The ids of approvals that were taken.
     redeemed: Mutex<Vec<String>>,
 }
@@ -55,6 +58,16 @@ impl Desk {
     /// From now on it does not answer who takes an approval, or does again.
     pub(super) fn set_redeems(&self, redeems: bool) {
         self.shared.redeems_not.store(!redeems, Ordering::SeqCst);
+    }
+
+    /// From now on who takes an approval hears nothing.
+    pub(super) fn ignore_redeems(&self) {
+        self.shared.ignores.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until so many have tried that in vain.
+    pub(super) async fn ignored(&self, number: usize) {
+        eventually("approvals are taken", async || self.shared.ignored.load(Ordering::SeqCst) == number).await;
     }
 
     /// How often its approval was taken.
@@ -139,6 +152,10 @@ async fn serve(shared: Data<Shared>, http: HttpRequest, body: Bytes) -> HttpResp
     }
     if verb == "redeem" && shared.redeems_not.load(Ordering::SeqCst) {
         return HttpResponse::ServiceUnavailable().finish();
+    }
+    if verb == "redeem" && shared.ignores.load(Ordering::SeqCst) {
+        shared.ignored.fetch_add(1, Ordering::SeqCst);
+        return std::future::pending().await;
     }
     if verb == "wait" {
         let seconds = http.query_string().strip_prefix("timeout_seconds=").unwrap().parse().unwrap();

@@ -9,6 +9,15 @@ use crate::fake::{Fake, answer, error};
 
 const INTERVENTION: &str = "x-vx11-intervention";
 
+/// Rules, and a model `both` that `second` answers where the first provider does not.
+fn both(second: &Fake) -> String {
+    format!(
+        "[switch.providers.b]\nbase_url = \"{}/v1\"\nmodels = [\"m2\"]\n\
+         [switch.models.both]\ntargets = [\"a/m\", \"b/m2\"]\n{PAY}",
+        second.url
+    )
+}
+
 #[tokio::test]
 async fn an_approval_outlasts_a_breaker_that_is_open() {
     let provider = Fake::always([error(500, "")]).await;
@@ -59,14 +68,49 @@ async fn nothing_goes_on_where_the_operator_does_not_say_that_the_approval_is_ta
 }
 
 #[tokio::test]
+async fn nobody_else_is_gone_to_without_it() {
+    let (first, second, desk) = (well().await, well().await, Desk::open());
+    let app = app(&first, &desk, &both(&second)).await;
+    desk.set_redeems(false);
+    for (number, stream) in [false, true].into_iter().enumerate() {
+        let mut held = body("both", "pay");
+        held["stream"] = json!(stream);
+        assert_eq!(Answer::of(ask(&app, &held).header("prefer", "respond-async")).await.status, 202);
+        let id = desk.asked(number).await;
+        desk.approve(&id);
+        assert_eq!(Answer::of(ask(&app, &held).header(INTERVENTION, &id)).await.status, 503);
+    }
+    let calls = async |provider: &str, model: &str, outcome: &str| {
+        let labels = format!(r#"{{model="{model}",outcome="{outcome}",provider="{provider}"}}"#);
+        app.metric(&format!("vx11_provider_requests_total{labels}")).await
+    };
+    assert_eq!((calls("a", "m", "unapproved").await, calls("b", "m2", "unapproved").await), (2.0, 0.0));
+    assert_eq!((calls("a", "m", "cancelled").await, calls("b", "m2", "cancelled").await), (0.0, 0.0));
+    assert_eq!(app.metric(r#"vx11_provider_duration_seconds_count{provider="a"}"#).await, 0.0, "it was not called");
+}
+
+#[tokio::test]
+async fn a_silent_operator_does_not_keep_the_providers_place() {
+    let (provider, desk) = (well().await, Desk::open());
+    let one = ["INITIAL", "MIN", "MAX"].map(|limit| format!("VX11_SWITCH__PROVIDERS__A__CONCURRENCY__{limit}"));
+    let mut one: Vec<(&str, &str)> = one.iter().map(|name| (name.as_str(), "1")).collect();
+    one.push(("VX11_SWITCH__PROVIDERS__A__CONCURRENCY__QUEUE_TIMEOUT", "3s"));
+    let app = app_with(&provider, &desk, PAY, &one).await;
+    assert_eq!(Answer::of(ask(&app, &body("m", "pay")).header("prefer", "respond-async")).await.status, 202);
+    let id = desk.asked(0).await;
+    desk.approve(&id);
+    desk.ignore_redeems();
+    let back = tokio::spawn(Answer::of(ask(&app, &body("m", "pay")).header(INTERVENTION, &id)));
+    desk.ignored(1).await;
+    assert_eq!(Answer::of(ask(&app, &body("m", "hello"))).await.status, 200, "its turn comes");
+    assert_eq!(back.await.unwrap().refusal(), (503, "hold_unavailable".to_owned()));
+    assert_eq!(outcome(&app, "unavailable").await, 1.0);
+}
+
+#[tokio::test]
 async fn one_approval_is_good_for_all_targets_of_one_call() {
     let (first, second, desk) = (Fake::always([error(500, "")]).await, well().await, Desk::open());
-    let rules = format!(
-        "[switch.providers.b]\nbase_url = \"{}/v1\"\nmodels = [\"m2\"]\n\
-         [switch.models.both]\ntargets = [\"a/m\", \"b/m2\"]\n{PAY}",
-        second.url
-    );
-    let app = app(&first, &desk, &rules).await;
+    let app = app(&first, &desk, &both(&second)).await;
     let asking = tokio::spawn(Answer::of(ask(&app, &body("both", "pay"))));
     let id = desk.asked(0).await;
     desk.approve(&id);
