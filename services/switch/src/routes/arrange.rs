@@ -28,6 +28,7 @@ pub(super) struct Said<'a> {
 pub(super) fn arrange(
     gateway: &Gateway,
     http: &HttpRequest,
+    caller: &Caller,
     model: &str,
     pinned: Option<&str>,
     targets: Arc<[Target]>,
@@ -39,7 +40,6 @@ pub(super) fn arrange(
     }
     let header = |name: &str| http.headers().get(name).and_then(|value| value.to_str().ok());
     let session = || header(headers::SESSION_ID).map(str::to_owned).or_else(|| (said.session)());
-    let caller = Caller::of(http);
     let org = caller.org(|| header(headers::ORG));
     let asker = Asker { header: &header, tag: said.tag, bytes: said.bytes, org, session: &session };
     gateway.arrange(model, Form::of(said.stream), targets, &asker, said.can)

@@ -15,14 +15,15 @@ use crate::domain::request::ChatRequest;
 use crate::domain::routing::Target;
 use crate::gateway::Gateway;
 
-/// Opens the bill of `request`, which leads to `targets`, unless its answer is kept. `intervention`: who approved it.
+/// Opens the bill of `payer` for `request`, which leads to `targets`, unless its answer is kept. `intervention`: who
+/// approved it.
 ///
 /// # Errors
 /// When the key may not use the model, or a limit is reached.
 #[expect(clippy::too_many_arguments, reason = "two routes put it together from what they have")]
 pub(super) async fn open_bill(
     gateway: &Gateway,
-    http: &HttpRequest,
+    payer: Caller,
     context: &RequestContext,
     request: &ChatRequest,
     targets: &[Target],
@@ -33,19 +34,16 @@ pub(super) async fn open_bill(
     let model = request.model.as_str();
     let asked = Asked { is_kept: passage.is_kept(), intervention, ..asked(request, &context.correlation_id, started) };
     let models = targets.iter().map(|target| &*target.model);
-    let payer = payer(gateway, http).await?;
     gateway.shared.accounts.bill(payer, asked, models).await.map_err(|denied| refuse(denied, model))
 }
 
-/// Who pays for a request: its caller, or the organisation that a service asks it for.
+/// Who pays for a request of `caller`: the caller, or the organisation that a service asks it for.
 ///
 /// # Errors
 /// When the organisation is none, or it cannot be told what it has spent.
-pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest) -> Result<Caller, ApiError> {
-    let caller = Caller::of(http);
-    let Some(org) = http.headers().get(ORG).filter(|org| matches!(caller, Caller::Internal) && !org.is_empty()) else {
-        return Ok(caller);
-    };
+pub(super) async fn payer(gateway: &Gateway, http: &HttpRequest, caller: &Caller) -> Result<Caller, ApiError> {
+    let Caller::Internal = caller else { return Ok(caller.clone()) };
+    let Some(org) = http.headers().get(ORG).filter(|org| !org.is_empty()) else { return Ok(Caller::Internal) };
     let org: Option<OrgId> = org.to_str().ok().and_then(|org| org.parse().ok());
     let org = org.ok_or_else(|| ApiError::new(ErrorCode::MalformedRequest, format!("{ORG}: {BadOrgId}")))?;
     let left = http.extensions().get::<RequestContext>().and_then(|context| context.deadline);

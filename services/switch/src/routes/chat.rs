@@ -16,7 +16,7 @@ use vx11_contracts::switch::{SwitchChatRequest, SwitchChatResponse, SwitchFrame}
 
 use super::arrange::{Said, arrange};
 use super::billing::{open_bill, payer};
-use super::held::{self, Holding, Pass, Shape, Stay, Touched};
+use super::held::{self, Holding, Pass, Shape, Touched};
 use super::targets::priced;
 use super::way::{Way, pinned_provider};
 use super::{chat_stream, refusal, wishes};
@@ -60,13 +60,14 @@ pub(super) async fn chat(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     check(&chat)?;
-    let wishes = Wishes { is_chat: true, ..wishes::read(&http, &context)? };
+    let caller = Caller::of(&http);
+    let wishes = Wishes { is_chat: true, ..wishes::read(&http, &context, &caller)? };
     if chat.correlation_id.is_empty() || *chat.correlation_id == *context.correlation_id {
-        return Asked { gateway, context, chat, http, wishes, started }.serve().await;
+        return Asked { gateway, context, chat, http, caller, wishes, started }.serve().await;
     }
     let span = tracing::info_span!("chat", correlation_id = chat.correlation_id);
     let context = context.with_correlation_id(&chat.correlation_id);
-    Asked { gateway, context, chat, http, wishes, started }.serve().instrument(span).await
+    Asked { gateway, context, chat, http, caller, wishes, started }.serve().instrument(span).await
 }
 
 /// A conversation that has come in.
@@ -75,6 +76,7 @@ struct Asked {
     context: RequestContext,
     chat: SwitchChatRequest,
     http: HttpRequest,
+    caller: Caller,
     wishes: Wishes,
     started: Instant,
 }
@@ -93,7 +95,7 @@ impl Asked {
 
     /// Answers what was approved, under the configuration that is in force by now.
     async fn go_on(mut self, pass: Pass) -> Result<HttpResponse, ApiError> {
-        self.gateway = held::current_gateway(&self.http).await?;
+        (self.gateway, self.caller) = held::current(&self.http).await?;
         if let Some(edited) = &pass.edited {
             self.chat = self.edited(edited)?;
             check(&self.chat)?;
@@ -122,10 +124,13 @@ impl Asked {
         request: &ChatRequest,
         targets: &[Target],
     ) -> Result<Option<Box<Holding>>, ApiError> {
-        let Self { gateway, context, chat, http, wishes, .. } = self;
+        let Self { gateway, context, chat, http, caller, wishes, .. } = self;
         let touched = Touched {
             gateway,
             http,
+            caller,
+            context,
+            wishes,
             request,
             targets,
             tag: &|name| chat.metadata.get(name)?.as_str().map(str::to_owned),
@@ -140,22 +145,7 @@ impl Asked {
             }
             _ => Map::new(),
         };
-        let stay = Stay {
-            rule,
-            shape: Shape::Switch,
-            stream: chat.stream,
-            said_stream: body.get("stream").cloned(),
-            bytes: request.bytes(),
-            beside: Vec::new(),
-            pinned: pinned_provider(http).map(str::to_owned),
-            model: request.model.clone(),
-            wishes: *wishes,
-            context: context.clone(),
-            http: http.clone(),
-            desk: gateway.shared.desk.clone(),
-            ping_interval: gateway.shared.ping_interval,
-        };
-        Ok(Some(Box::new(Holding { stay, body })))
+        Ok(Some(Box::new(Holding::new(&touched, rule, Shape::Switch, body, request.bytes()))))
     }
 }
 
@@ -181,7 +171,7 @@ fn check(chat: &SwitchChatRequest) -> Result<(), ApiError> {
 }
 
 async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiError> {
-    let Asked { gateway, context, chat, http, wishes, started } = asked;
+    let Asked { gateway, context, chat, http, caller, wishes, started } = asked;
     let started = *started;
     let pinned = chat.provider.as_deref().or_else(|| pinned_provider(http));
     let model = chat.model.as_deref().unwrap_or(DEFAULT_MODEL);
@@ -189,13 +179,14 @@ async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiEr
         Some(model) => gateway.shared.routes.find(model, pinned),
         None => gateway.shared.routes.find_default(DEFAULT_MODEL, pinned),
     };
-    let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), model, pinned))?;
+    let targets = targets.map_err(|error| refusal::no_route(error, caller, model, pinned))?;
     let request = ChatRequest::compose(model, &chat.messages, chat.stream).map_err(ApiError::internal)?;
     let tag = |name: &str| chat.metadata.get(name)?.as_str().map(str::to_owned);
     let session = || Some(chat.session_id.clone()).filter(|session| !session.is_empty());
     let said = Said { bytes: request.bytes(), stream: chat.stream, tag: &tag, session: &session, can: &|_| true };
-    let targets = arrange(gateway, http, model, pinned, targets, said);
-    let targets: &[Target] = &priced(gateway, &payer(gateway, http).await?, targets)?;
+    let targets = arrange(gateway, http, caller, model, pinned, targets, said);
+    let payer = payer(gateway, http, caller).await?;
+    let targets: &[Target] = &priced(gateway, &payer, targets)?;
     if let Some(rules) = &gateway.shared.holds
         && let Some(holding) = asked.held(rules, pass.as_deref(), &request, targets)?
     {
@@ -204,7 +195,7 @@ async fn answer(asked: &Asked, pass: Option<Box<Pass>>) -> Result<Outcome, ApiEr
     // A conversation is between its two sides, and operator repeats what it means to repeat.
     let passage = &Passage::bypass();
     let held_by = pass.as_ref().map(|pass| pass.approval.id());
-    let bill = open_bill(gateway, http, context, &request, targets, passage, started, held_by).await?;
+    let bill = open_bill(gateway, payer, context, &request, targets, passage, started, held_by).await?;
     let approval = pass.as_ref().map(|pass| &pass.approval);
     let call = Call { request: &request, targets, context, wishes, started, bill: &bill, passage, approval };
     let refuse = |Unanswered { tried, reason }: Unanswered| {

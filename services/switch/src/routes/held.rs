@@ -19,6 +19,7 @@ use vx11_contracts::ErrorCode;
 use vx11_contracts::intervention::{Held, HeldStatus};
 
 use super::billing::expected_cost;
+use super::way::pinned_provider;
 use crate::accounts::Caller;
 use crate::config::LONGEST_WAIT;
 use crate::domain::hold::{Asker, Content, Preference, Rule, Rules, edited_body, time_to_wait};
@@ -37,6 +38,9 @@ const COME_AGAIN: u64 = 5;
 pub(super) struct Touched<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) http: &'a HttpRequest,
+    pub(super) caller: &'a Caller,
+    pub(super) context: &'a RequestContext,
+    pub(super) wishes: &'a Wishes,
     pub(super) request: &'a ChatRequest,
     pub(super) targets: &'a [Target],
     pub(super) tag: &'a dyn Fn(&str) -> Option<String>,
@@ -55,29 +59,58 @@ pub(super) enum Shape {
 
 /// A request that a rule holds, and what is asked, as the gateway understands it.
 pub(super) struct Holding {
-    pub(super) stay: Stay,
+    stay: Stay,
     /// Read, it is many times as large as its text: it is dropped before the wait.
-    pub(super) body: Map<String, Value>,
+    body: Map<String, Value>,
+}
+
+impl Holding {
+    /// What `rule` holds: a request that is answered in this `shape`, with this `body`, of which so many `bytes` wait.
+    pub(super) fn new(
+        touched: &Touched<'_>,
+        rule: Arc<Rule>,
+        shape: Shape,
+        body: Map<String, Value>,
+        bytes: usize,
+    ) -> Self {
+        let Touched { gateway, http, context, wishes, request, .. } = *touched;
+        let stay = Stay {
+            rule,
+            shape,
+            stream: request.stream,
+            said_stream: body.get("stream").cloned(),
+            bytes,
+            beside: request.headers.iter().map(|(name, said)| format!("{name}: {said}")).collect(),
+            pinned: pinned_provider(http).map(str::to_owned),
+            model: request.model.clone(),
+            wishes: *wishes,
+            context: context.clone(),
+            http: http.clone(),
+            desk: gateway.shared.desk.clone(),
+            ping_interval: gateway.shared.ping_interval,
+        };
+        Self { stay, body }
+    }
 }
 
 /// A request that a rule holds.
 pub(super) struct Stay {
-    pub(super) rule: Arc<Rule>,
-    pub(super) shape: Shape,
-    pub(super) stream: bool,
+    rule: Arc<Rule>,
+    shape: Shape,
+    stream: bool,
     /// The same as its body says it.
-    pub(super) said_stream: Option<Value>,
+    said_stream: Option<Value>,
     /// Bytes that its body keeps while it waits.
-    pub(super) bytes: usize,
+    bytes: usize,
     /// What else is asked.
-    pub(super) beside: Vec<String>,
-    pub(super) pinned: Option<String>,
-    pub(super) model: String,
-    pub(super) wishes: Wishes,
-    pub(super) context: RequestContext,
-    pub(super) http: HttpRequest,
-    pub(super) desk: Arc<Desk>,
-    pub(super) ping_interval: Duration,
+    beside: Vec<String>,
+    pinned: Option<String>,
+    model: String,
+    wishes: Wishes,
+    context: RequestContext,
+    http: HttpRequest,
+    desk: Arc<Desk>,
+    ping_interval: Duration,
 }
 
 /// Answers a request that was approved.
@@ -89,8 +122,7 @@ pub(super) type GoOn = Box<dyn FnOnce(Pass) -> LocalBoxFuture<'static, Result<Ht
 /// When it cannot be read; or its approval does not suffice: an edit has made something of it, or the rules in force by
 /// now, that is not for those who approved it to decide.
 pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) -> Result<Option<Arc<Rule>>, ApiError> {
-    let Touched { gateway, http, request, targets, tag, content } = touched;
-    let caller = Caller::of(http);
+    let Touched { gateway, http, caller, request, targets, tag, content, .. } = touched;
     if !caller.may_use(&request.model) {
         return Ok(None);
     }
@@ -117,8 +149,8 @@ pub(super) fn rule(rules: &Rules, touched: &Touched<'_>, pass: Option<&Pass>) ->
     Err(ApiError::new(ErrorCode::HeldRejected, detail))
 }
 
-/// The gateway in force, for a request whose key is still good.
-pub(super) async fn current_gateway(http: &HttpRequest) -> Result<Gateway, ApiError> {
+/// The gateway in force, for a request whose key is still good, and whose that is.
+pub(super) async fn current(http: &HttpRequest) -> Result<(Gateway, Caller), ApiError> {
     let gateway = Gateway::extract(http).await?;
     let caller = gateway.shared.accounts.current(http).await.map_err(|refusal| match refusal {
         Refusal::Unavailable => refusal.into(),
@@ -126,8 +158,8 @@ pub(super) async fn current_gateway(http: &HttpRequest) -> Result<Gateway, ApiEr
             ApiError::new(ErrorCode::InvalidToken, "the key was withdrawn while the request was held")
         }
     })?;
-    caller.put(http);
-    Ok(gateway)
+    caller.clone().put(http);
+    Ok((gateway, caller))
 }
 
 /// Puts a request to a person, and lets it `go_on` once it is approved.

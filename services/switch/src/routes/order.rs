@@ -16,11 +16,11 @@ use vx11_chassis::extract::Body;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::chat::Usage;
 
-use super::billing::open_bill;
-use super::held::{self, Holding, Pass, Shape, Stay, Touched};
-use super::way::{Way, pinned_provider};
+use super::billing::{open_bill, payer};
+use super::held::{self, Holding, Pass, Shape, Touched};
+use super::way::Way;
 use super::{events, passage, refusal, targets, wishes};
-use crate::accounts::Bill;
+use crate::accounts::{Bill, Caller};
 use crate::cache::Passage;
 use crate::domain::answer::Read;
 use crate::domain::cost::with_own_cost;
@@ -38,6 +38,7 @@ pub(super) struct Arrival {
     gateway: Gateway,
     context: RequestContext,
     pub(super) http: HttpRequest,
+    caller: Caller,
     pub(super) body: Bytes,
     started: Instant,
     /// What lets it pass the rules that hold requests for a person.
@@ -92,7 +93,8 @@ impl FromRequest for Arrival {
         let parts = <(Gateway, RequestContext, HttpRequest, Body)>::from_request(http, payload);
         Box::pin(async move {
             let (gateway, context, http, Body(body)) = parts.await?;
-            Ok(Self { gateway, context, http, body, started: Instant::now(), pass: None })
+            let caller = Caller::of(&http);
+            Ok(Self { gateway, context, http, caller, body, started: Instant::now(), pass: None })
         })
     }
 }
@@ -123,9 +125,9 @@ impl Arrival {
     where
         A: Future<Output = Result<HttpResponse, Stop>>,
     {
-        let gateway = held::current_gateway(&self.http).await?;
+        let (gateway, caller) = held::current(&self.http).await?;
         let body = pass.edited.as_ref().map_or(self.body, |edited| edited.clone());
-        let arrival = Self { gateway, body, started: Instant::now(), pass: Some(Box::new(pass)), ..self };
+        let arrival = Self { gateway, caller, body, started: Instant::now(), pass: Some(Box::new(pass)), ..self };
         match answer(arrival).await {
             Ok(response) => Ok(response),
             Err(Stop::Refused(error)) => Err(error),
@@ -139,20 +141,22 @@ impl Arrival {
     /// When a header is wrong, the model leads nowhere, or the caller may not ask for it; or where a rule holds it.
     pub(super) async fn order(self, mut request: ChatRequest) -> Result<Order, Stop> {
         let wishes = self.wishes(&mut request)?;
-        let targets = targets::find(&self.gateway, &self.http, &request)?;
+        let payer = payer(&self.gateway, &self.http, &self.caller).await?;
+        let targets = targets::find(&self.gateway, &self.http, &self.caller, &payer, &request)?;
         if let Some(rules) = &self.gateway.shared.holds
             && let Some(holding) = self.held(rules, &request, &targets, &wishes)?
         {
             return Err(Stop::Held(Box::new(Waiting { holding, arrival: self })));
         }
-        Ok(self.place(request, targets, wishes).await?)
+        Ok(self.place(request, targets, wishes, payer).await?)
     }
 
     /// The same for what asks no model anything, and so is never held.
     pub(super) async fn order_of_nothing(self, mut request: ChatRequest) -> Result<Order, ApiError> {
         let wishes = self.wishes(&mut request)?;
-        let targets = targets::find(&self.gateway, &self.http, &request)?;
-        self.place(request, targets, wishes).await
+        let payer = payer(&self.gateway, &self.http, &self.caller).await?;
+        let targets = targets::find(&self.gateway, &self.http, &self.caller, &payer, &request)?;
+        self.place(request, targets, wishes, payer).await
     }
 
     /// What the request asks of the gateway, and its model where a header names one.
@@ -166,23 +170,29 @@ impl Arrival {
                 Ok(pass.wishes)
             }
             None => {
-                let wishes = wishes::read(&self.http, &self.context)?;
+                let wishes = wishes::read(&self.http, &self.context, &self.caller)?;
                 wishes::reroute(&self.http, request)?;
                 Ok(wishes)
             }
         }
     }
 
-    async fn place(self, request: ChatRequest, targets: Arc<[Target]>, wishes: Wishes) -> Result<Order, ApiError> {
-        let Self { gateway, context, http, started, pass, .. } = self;
+    async fn place(
+        self,
+        request: ChatRequest,
+        targets: Arc<[Target]>,
+        wishes: Wishes,
+        payer: Caller,
+    ) -> Result<Order, ApiError> {
+        let Self { gateway, context, http, caller, started, pass, .. } = self;
         let request = in_its_words(&gateway, request, &targets);
         let passage = match &pass {
-            None => passage::read(&gateway, &http, &request, &targets, &wishes)?,
+            None => passage::read(&gateway, &http, &caller, &request, &targets, &wishes)?,
             // An approval is for one call of this request's own.
             Some(_) => Passage::bypass(),
         };
         let held_by = pass.as_ref().map(|pass| pass.approval.id());
-        let bill = open_bill(&gateway, &http, &context, &request, &targets, &passage, started, held_by).await?;
+        let bill = open_bill(&gateway, payer, &context, &request, &targets, &passage, started, held_by).await?;
         Ok(Order { gateway, context, request, targets, wishes, started, bill, passage, pass })
     }
 
@@ -197,6 +207,9 @@ impl Arrival {
         let touched = Touched {
             gateway: &self.gateway,
             http: &self.http,
+            caller: &self.caller,
+            context: &self.context,
+            wishes,
             request,
             targets,
             tag: &|name| request.tag(name),
@@ -210,24 +223,7 @@ impl Arrival {
             Wire::Responses => Shape::Responses,
             Wire::OpenAi | Wire::Gemini => Shape::OpenAi,
         };
-        let beside = request.headers.iter().map(|(name, said)| format!("{name}: {said}")).collect();
-        let pinned = pinned_provider(&self.http).map(str::to_owned);
-        let stay = Stay {
-            rule,
-            shape,
-            stream: request.stream,
-            said_stream: body.get("stream").cloned(),
-            bytes: self.body.len(),
-            beside,
-            pinned,
-            model: request.model.clone(),
-            wishes: *wishes,
-            context: self.context.clone(),
-            http: self.http.clone(),
-            desk: self.gateway.shared.desk.clone(),
-            ping_interval: self.gateway.shared.ping_interval,
-        };
-        Ok(Some(Holding { stay, body }))
+        Ok(Some(Holding::new(&touched, rule, shape, body, self.body.len())))
     }
 }
 

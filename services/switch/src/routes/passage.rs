@@ -17,6 +17,7 @@ use crate::wire::Wire;
 pub(super) fn read(
     gateway: &Gateway,
     http: &HttpRequest,
+    caller: &Caller,
     request: &ChatRequest,
     targets: &[Target],
     wishes: &Wishes,
@@ -32,8 +33,7 @@ pub(super) fn read(
     control.writes &= wanted;
     control.reads &= wanted;
     control.priority = wishes.priority;
-    let caller = Caller::of(http);
-    let org = match &caller {
+    let org = match caller {
         // Whoever has the shared token may speak for any organisation.
         Caller::Internal => {
             http.headers().get(header_names::ORG).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -43,7 +43,7 @@ pub(super) fn read(
     let identity = |target: &Target| gateway.shared.registry.get(target.provider).identity();
     let targets: Vec<_> = targets.iter().map(|target| (identity(target), &*target.model)).collect();
     let scope = Scope {
-        tenant: gateway.shared.accounts.tenant(&caller),
+        tenant: gateway.shared.accounts.tenant(caller),
         org,
         operation: request.operation,
         wire: request.wire,

@@ -15,14 +15,19 @@ use crate::domain::request::ChatRequest;
 use crate::domain::routing::{self, Target};
 use crate::gateway::Gateway;
 
-/// The targets of `request`, in the order in which it asks them, at least one.
-pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest) -> Result<Arc<[Target]>, ApiError> {
+/// The targets of `request`, for which `payer` pays, in the order in which `caller` asks them, at least one.
+pub(super) fn find(
+    gateway: &Gateway,
+    http: &HttpRequest,
+    caller: &Caller,
+    payer: &Caller,
+    request: &ChatRequest,
+) -> Result<Arc<[Target]>, ApiError> {
     let pinned = pinned_provider(http);
     let targets = gateway.shared.routes.find(&request.model, pinned);
-    let targets = targets.map_err(|error| refusal::no_route(error, &Caller::of(http), &request.model, pinned))?;
-    let caller = Caller::of(http);
+    let targets = targets.map_err(|error| refusal::no_route(error, caller, &request.model, pinned))?;
     // Stored prompts are read, and the provider's own tools run, for money that is in no price of a model's.
-    let beyond_budget = request.is_beyond_chat() && caller.has_budget();
+    let beyond_budget = request.is_beyond_chat() && payer.has_budget();
     let can = |target: &Target| !beyond_budget && gateway.shared.registry.get(target.provider).can(request);
     let said = Said {
         bytes: request.bytes(),
@@ -31,10 +36,10 @@ pub(super) fn find(gateway: &Gateway, http: &HttpRequest, request: &ChatRequest)
         session: &|| request.user(),
         can: &can,
     };
-    let able = arrange(gateway, http, &request.model, pinned, targets, said);
+    let able = arrange(gateway, http, caller, &request.model, pinned, targets, said);
     if first_choice(&able).is_some() {
         // Who may not ask for the model hears that from the bill, and nothing here of where it leads.
-        return if caller.may_use(&request.model) { priced(gateway, &caller, able) } else { Ok(able) };
+        return if payer.may_use(&request.model) { priced(gateway, payer, able) } else { Ok(able) };
     }
     match &request.as_chat {
         Some(Err(unable)) => Err(unable.clone().into()),

@@ -13,8 +13,8 @@ use crate::accounts::Caller;
 use crate::domain::request::{ChatRequest, MAX_MODEL};
 use crate::domain::wishes::Wishes;
 
-/// What the request's headers ask for. The deadline that it came in with is for all of the answer.
-pub(super) fn read(request: &HttpRequest, context: &RequestContext) -> Result<Wishes, ApiError> {
+/// What the headers of `caller`'s request ask for. The deadline that it came in with is for all of the answer.
+pub(super) fn read(request: &HttpRequest, context: &RequestContext, caller: &Caller) -> Result<Wishes, ApiError> {
     let fallback = match text(request, &header_names::FALLBACK)? {
         None | Some("on") => true,
         Some("off") => false,
@@ -33,13 +33,23 @@ pub(super) fn read(request: &HttpRequest, context: &RequestContext) -> Result<Wi
     let first = milliseconds(request, &header_names::TTFT_TIMEOUT_MS)?;
     let connect = milliseconds(request, &header_names::CONNECT_TIMEOUT_MS)?;
     let idle = milliseconds(request, &header_names::IDLE_TIMEOUT_MS)?;
-    Ok(Wishes { whole, begin, first, connect, idle, is_chat: false, fallback, priority, tenant: tenant(request) })
+    Ok(Wishes {
+        whole,
+        begin,
+        first,
+        connect,
+        idle,
+        is_chat: false,
+        fallback,
+        priority,
+        tenant: tenant(request, caller),
+    })
 }
 
 /// Who waits in turn with others where a provider is busy: the tenant of the caller's key; with the shared token the
 /// organisation or else the conversation that it names.
-fn tenant(request: &HttpRequest) -> u64 {
-    if let Some(tenant) = Caller::of(request).tenant() {
+fn tenant(request: &HttpRequest, caller: &Caller) -> u64 {
+    if let Some(tenant) = caller.tenant() {
         return xxh3_64(tenant.as_bytes());
     }
     let names = [header_names::ORG, header_names::SESSION_ID];

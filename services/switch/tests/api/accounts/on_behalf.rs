@@ -39,6 +39,34 @@ async fn it_counts_against_the_organisations_limits_with_its_keys() {
     assert_eq!(chat(&app, Some("No org")).await.status, 400);
 }
 
+/// The same on `/v1`, which a service reaches with the same token.
+async fn complete(app: &App, org: Option<&str>, model: &str) -> Answer {
+    let request = app.post("/v1/chat/completions", BODY.replace(r#""m""#, &json!(model).to_string()));
+    Answer::of(match org {
+        Some(org) => request.header("x-vx11-org", org),
+        None => request,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_budget_holds_on_every_address() {
+    let fake = Fake::always([spending(r#"{"prompt_tokens":0,"completion_tokens":100}"#)]).await;
+    let app = app(&fake, &format!("{ACME}budget = {{ usd = 0.0015, period = \"total\" }}")).await;
+    assert_eq!(complete(&app, Some("acme"), "m").await.status, 200);
+    // What has no price would never be on the budget.
+    let unpriced = complete(&app, Some("acme"), "a/unpriced").await;
+    assert_eq!((unpriced.status, unpriced.code()), (403, "model_not_allowed"), "{}", unpriced.body);
+    let response = r#"{"model":"m","input":"hello","previous_response_id":"resp_1"}"#;
+    let beyond = Answer::of(app.post("/v1/responses", response.to_owned()).header("x-vx11-org", "acme")).await;
+    assert_eq!(beyond.status, 400, "what a provider keeps is in no price: {}", beyond.body);
+    assert_eq!(complete(&app, Some("acme"), "m").await.status, 200);
+    let spent = complete(&app, Some("acme"), "m").await;
+    assert_eq!((spent.status, spent.code()), (429, "insufficient_quota"), "{}", spent.body);
+    assert_eq!(complete(&app, None, "a/unpriced").await.status, 200);
+    assert_eq!(complete(&app, Some("No org"), "m").await.status, 400);
+}
+
 #[tokio::test]
 async fn it_is_in_the_ledger_as_the_organisations_and_a_budget_knows_of_it_after_a_restart() {
     let fake = Fake::always([spending(r#"{"prompt_tokens":0,"completion_tokens":100}"#)]).await;
