@@ -33,6 +33,11 @@ impl Gateway {
         }
     }
 
+    /// The same of what nobody is to be asked about.
+    pub(crate) async fn count_tokens_alone(call: &Call<'_>) -> u64 {
+        prompt_tokens(call).await
+    }
+
     /// `None`: no provider counts, or the one that does could not be asked.
     async fn ask_for_count(&self, call: &Call<'_>) -> Option<Result<u64, Box<Refusal>>> {
         let provider = |target: usize| self.shared.registry.get(target);

@@ -57,7 +57,8 @@ async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
 
 /// The tokens of a prompt: counted by a provider of the kind `anthropic`, else in a vocabulary, else estimated.
 ///
-/// The provider is asked where the model leads to one of that kind; the vocabularies are those of OpenAI's models.
+/// The provider is asked where the model leads to one of that kind and no rule would hold the request; the vocabularies
+/// are those of OpenAI's models.
 #[utoipa::path(
     post,
     path = "/v1/messages/count_tokens",
@@ -70,9 +71,7 @@ async fn respond(arrival: Arrival) -> Result<HttpResponse, Stop> {
     )
 )]
 pub(super) async fn count_tokens(arrival: Arrival) -> Result<HttpResponse, ApiError> {
-    let mut request = request(&arrival)?;
-    // Nothing is written.
-    request.max_output = Some(0);
+    let request = request(&arrival)?;
     let order = arrival.order_of_nothing(request).await?;
     match order.count_tokens().await {
         Ok(input_tokens) => Ok(HttpResponse::Ok().json(TokenCount { input_tokens })),

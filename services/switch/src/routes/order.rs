@@ -83,6 +83,8 @@ pub(super) struct Order {
     bill: Bill,
     passage: Passage,
     pass: Option<Box<Pass>>,
+    /// Whether a rule would hold it, so that nothing of it may leave.
+    is_held: bool,
 }
 
 impl FromRequest for Arrival {
@@ -151,12 +153,18 @@ impl Arrival {
         Ok(self.place(request, targets, wishes, payer).await?)
     }
 
-    /// The same for what asks no model anything, and so is never held.
+    /// The same for what asks no model anything: nobody looks at it, and where a rule would hold it nobody hears of it.
     pub(super) async fn order_of_nothing(self, mut request: ChatRequest) -> Result<Order, ApiError> {
         let wishes = self.wishes(&mut request)?;
         let payer = payer(&self.gateway, &self.http, &self.caller).await?;
         let targets = targets::find(&self.gateway, &self.http, &self.caller, &payer, &request)?;
-        self.place(request, targets, wishes, payer).await
+        let is_held = match &self.gateway.shared.holds {
+            Some(rules) => self.held(rules, &request, &targets, &wishes)?.is_some(),
+            None => false,
+        };
+        // Nothing is written.
+        request.max_output = Some(0);
+        Ok(Order { is_held, ..self.place(request, targets, wishes, payer).await? })
     }
 
     /// What the request asks of the gateway, and its model where a header names one.
@@ -193,7 +201,7 @@ impl Arrival {
         };
         let held_by = pass.as_ref().map(|pass| pass.approval.id());
         let bill = open_bill(&gateway, payer, &context, &request, &targets, &passage, started, held_by).await?;
-        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage, pass })
+        Ok(Order { gateway, context, request, targets, wishes, started, bill, passage, pass, is_held: false })
     }
 
     /// How it waits, where one of the `rules` holds it.
@@ -288,6 +296,9 @@ impl Order {
 
     /// The tokens of the prompt.
     pub(super) async fn count_tokens(&self) -> Result<u64, Unanswered> {
+        if self.is_held {
+            return Ok(Gateway::count_tokens_alone(&self.call()).await);
+        }
         let counted = self.gateway.count_tokens(&self.call()).await;
         counted.map_err(|refusal| Unanswered { tried: Vec::new(), reason: Reason::Refused(refusal) })
     }

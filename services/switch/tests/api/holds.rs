@@ -192,10 +192,21 @@ async fn other_wires_are_held_in_their_own_words() {
         let answer = asking.await.unwrap();
         assert!(answer.status == 200 && answer.body.contains("done"), "{path}: {answer:?}");
     }
-    let counted =
-        app.post("/v1/messages/count_tokens", r#"{"model":"m","messages":[{"role":"user","content":"pay"}]}"#);
-    assert_eq!(Answer::of(counted).await.status, 200, "to count is to ask no model anything");
-    assert_eq!(desk.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_only_counted_is_not_held_and_nobody_hears_of_it() {
+    let provider = Fake::always([answer(200, "", r#"{"input_tokens":42}"#)]).await;
+    let desk = Desk::open();
+    let app = app_with(&provider, &desk, PAY, &[("VX11_SWITCH__PROVIDERS__A__KIND", "anthropic")]).await;
+    let count = async |text: &str| {
+        let answer = Answer::of(app.post("/v1/messages/count_tokens", body("m", text).to_string())).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer["input_tokens"].as_u64().unwrap()
+    };
+    assert!((1..42).contains(&count("pay").await) && provider.requests().is_empty());
+    assert_eq!((count("hello").await, provider.requests().len()), (42, 1));
+    assert!(desk.requests().is_empty());
 }
 
 #[tokio::test]
