@@ -45,14 +45,15 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     asked: Asked,
+    /// Without what the pilot is shown of the request.
     found: Intervention,
-    stay: Stay,
+    visit: Visit,
 }
 
-/// A caller's stay. Dropped before it is over, it says that the caller went away: what serves a request is dropped with
-/// its connection.
+/// A caller's visit to the desk. Dropped before it is over, it says that the caller went away: what serves a request is
+/// dropped with its connection.
 #[derive(Debug)]
-struct Stay {
+struct Visit {
     desk: Arc<Desk>,
     at: OrgDesk,
     context: RequestContext,
@@ -99,22 +100,22 @@ impl Ticket {
         let id = format!("hold:{}", name.unwrap_or_else(|| Uuid::now_v7().simple().to_string()));
         let create = create(id.clone(), &rule, &question);
         // Before it is asked: its caller may leave while it is.
-        let mut stay = Stay { desk, at, context, rule, id, withdraws, is_over: false };
-        let found = match stay.at.open(&create, &stay.context).await {
+        let mut visit = Visit { desk, at, context, rule, id, withdraws, is_over: false };
+        let found = match visit.at.open(&create, &visit.context).await {
             Ok(opened) => Ok(Some(opened)),
             // It was asked before, or the answer to the same call was lost.
-            Err(Refused::Exists) => stay.at.find(&stay.id, &stay.context).await.map_err(Refused::Away),
+            Err(Refused::Exists) => visit.at.find(&visit.id, &visit.context).await.map_err(Refused::Away),
             Err(refused) => Err(refused),
         };
         match found {
             Ok(Some(found)) => {
-                tracing::info!(rule = &*stay.rule.name, intervention = stay.id, "a request is held for a person");
-                Ok(Some(Self { asked: question.asked, found, stay }))
+                tracing::info!(rule = &*visit.rule.name, intervention = visit.id, "a request is held for a person");
+                Ok(Some(Self::new(question.asked, found, visit)))
             }
             // It may have been asked all the same, where no answer came.
             found => {
-                stay.is_over = true;
-                stay.withdraws &= matches!(found, Err(Refused::Away(_)));
+                visit.is_over = true;
+                visit.withdraws &= matches!(found, Err(Refused::Away(_)));
                 found.map(|_| None)
             }
         }
@@ -132,20 +133,24 @@ impl Ticket {
         context: RequestContext,
     ) -> Result<Option<Self>, CallError> {
         let at = desk.of(question.org.as_ref());
-        let mut stay = Stay { desk, at, context, rule, id: id.to_owned(), withdraws: false, is_over: false };
-        let found = stay.at.find(id, &stay.context).await;
+        let mut visit = Visit { desk, at, context, rule, id: id.to_owned(), withdraws: false, is_over: false };
+        let found = visit.at.find(id, &visit.context).await;
         match found {
-            Ok(Some(found)) => Ok(Some(Self { asked: question.asked, found, stay })),
+            Ok(Some(found)) => Ok(Some(Self::new(question.asked, found, visit))),
             found => {
-                stay.is_over = true;
+                visit.is_over = true;
                 found.map(|_| None)
             }
         }
     }
 
+    fn new(asked: Asked, found: Intervention, visit: Visit) -> Self {
+        Self { asked, found: without_args(found), visit }
+    }
+
     /// Lets the intervention stay when its caller leaves, who means to come back.
     pub(crate) fn stay(&mut self) {
-        self.stay.withdraws = false;
+        self.visit.withdraws = false;
     }
 
     /// What the caller is told of it.
@@ -180,7 +185,7 @@ impl Ticket {
                 return decided;
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stay.desk.shutdown.has_begun() {
+            if left.is_zero() || self.visit.desk.shutdown.has_begun() {
                 return Decided::Pending;
             }
             if !self.look(left).await {
@@ -192,7 +197,7 @@ impl Ticket {
     /// Waits for news; whether the intervention is still there.
     async fn look(&mut self, left: Duration) -> bool {
         let seconds = left.as_secs_f64().ceil().clamp(1.0, ONE_WAIT as f64) as u64;
-        let (at, id, context) = (self.stay.at.clone(), self.stay.id.clone(), self.stay.context.clone());
+        let (at, id, context) = (self.visit.at.clone(), self.visit.id.clone(), self.visit.context.clone());
         let news = async {
             let asked_at = Instant::now();
             match at.wait(&id, seconds, &context).await {
@@ -212,7 +217,7 @@ impl Ticket {
                 }
             }
         };
-        let shutdown = self.stay.desk.shutdown.clone();
+        let shutdown = self.visit.desk.shutdown.clone();
         let found = tokio::select! {
             found = tokio::time::timeout(left, news) => found.ok().flatten(),
             () = shutdown.begun() => None,
@@ -221,7 +226,7 @@ impl Ticket {
             None => true,
             Some(None) => false,
             Some(Some(found)) => {
-                self.found = found;
+                self.found = without_args(found);
                 true
             }
         }
@@ -233,21 +238,21 @@ impl Ticket {
     /// When the operator does not answer; whether it is taken is then not known, and nothing goes on.
     pub(crate) async fn redeem(&self) -> Result<bool, CallError> {
         let Standing::Approved { digest, .. } = standing(&self.found, &self.asked) else { return Ok(false) };
-        self.stay.at.redeem(self.id(), &digest, &self.stay.context).await
+        self.visit.at.redeem(self.id(), &digest, &self.visit.context).await
     }
 
     /// Counts how it ended, and says so.
     pub(crate) fn ended(&mut self, ended: Ended) {
-        self.stay.is_over = true;
+        self.visit.is_over = true;
         self.stay();
-        let Stay { desk, rule, id, .. } = &self.stay;
+        let Visit { desk, rule, id, .. } = &self.visit;
         desk.metrics.ended(rule, ended);
         let by = self.found.decision.as_ref().map(|decision| decision.by.as_str());
         tracing::info!(rule = &*rule.name, intervention = id, by, outcome = ?ended, "a held request");
     }
 }
 
-impl Drop for Stay {
+impl Drop for Visit {
     fn drop(&mut self) {
         if !self.is_over {
             self.desk.metrics.ended(&self.rule, Ended::Left);
@@ -262,6 +267,15 @@ impl Drop for Stay {
             runtime.spawn(cancel.in_current_span());
         }
     }
+}
+
+/// `found` without what the pilot is shown: it is many times as large as its text, and a request that waits keeps its
+/// body and nothing else. By its digest an approval is taken.
+fn without_args(mut found: Intervention) -> Intervention {
+    if let Some(action) = &mut found.action {
+        action.args = Map::new();
+    }
+    found
 }
 
 /// What a person is asked.

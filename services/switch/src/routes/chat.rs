@@ -137,15 +137,11 @@ impl Asked {
             content: &|| hold::parse(request.body()).map(|body| Content::of(&body)),
         };
         let Some(rule) = held::rule(rules, &touched, pass)? else { return Ok(None) };
-        let body = match serde_json::to_value(chat).map_err(ApiError::internal)? {
-            Value::Object(mut members) => {
-                // It is another one when the same is asked again.
-                members.remove("correlation_id");
-                members
-            }
-            _ => Map::new(),
-        };
-        Ok(Some(Box::new(Holding::new(&touched, rule, Shape::Switch, body, request.bytes()))))
+        let said = serde_json::to_vec(chat).map_err(ApiError::internal)?;
+        let mut body: Map<String, Value> = parse(&said)?;
+        // It is another one when the same is asked again.
+        body.remove("correlation_id");
+        Ok(Some(Box::new(Holding::new(&touched, rule, Shape::Switch, body, said.len()))))
     }
 }
 

@@ -39,6 +39,27 @@ async fn a_chat_is_held_at_once_and_comes_back() {
 }
 
 #[tokio::test]
+async fn all_of_a_chat_that_waits_counts() {
+    let (provider, desk) = (well().await, Desk::open());
+    let app = app(&provider, &desk, &format!("{RULE}[switch.hold_limits]\nwaiting_bytes = 1000\n")).await;
+    let waiting = |metadata: Value| {
+        let body = json!({
+            "messages": [{"role": "user", "content": "pay"}], "session_id": "s", "correlation_id": "c",
+            "metadata": metadata,
+        });
+        app.post("/switch/chat", body.to_string()).header("prefer", "wait=30")
+    };
+    let small = tokio::spawn(Answer::of(waiting(json!({}))));
+    let id = desk.asked(0).await;
+    app.wait_for_metric("vx11_held_requests_waiting", 1.0).await;
+    let large = Answer::of(waiting(json!({ "note": "n".repeat(900) }))).await;
+    assert_eq!(large.status, 202, "there is no room for it: {large:?}");
+    desk.reject(&id, "no");
+    let small = small.await.unwrap();
+    assert_eq!((small.status, small.code()), (403, "held_rejected"));
+}
+
+#[tokio::test]
 async fn a_streamed_chat_says_so_in_a_frame() {
     let (provider, desk) = (Fake::always(whole_stream()).await, Desk::open());
     let app = app(&provider, &desk, RULE).await;
