@@ -60,7 +60,7 @@ pub fn request(data: &[u8]) {
 }
 
 fn sent_on(request: &ChatRequest, operation: Operation) {
-    let _ = (request.user(), request.tag("tier"), request.wants_usage());
+    let _ = (request.user(), request.tags().get("tier"), request.wants_usage());
     for body in [request.body_for("another \"model\""), request.body_asking_usage("another \"model\"")] {
         let sent = ChatRequest::read_for(operation, body).expect("what is sent on is a request");
         assert_eq!((sent.model.as_str(), sent.stream), ("another \"model\"", request.stream));

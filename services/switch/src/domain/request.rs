@@ -8,6 +8,7 @@ mod peek;
 mod stream_options;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -214,17 +215,16 @@ impl ChatRequest {
     /// For whom the caller asks, where it says so: OpenAI's `user`, Anthropic's `metadata.user_id`.
     pub(crate) fn user(&self) -> Option<String> {
         match self.wire {
-            Wire::Anthropic => self.tag("user_id"),
+            Wire::Anthropic => self.tags().get("user_id"),
             Wire::OpenAi | Wire::Gemini | Wire::Responses => {
                 serde_json::from_slice(&self.body[self.user.clone()?]).ok()
             }
         }
     }
 
-    /// An entry of `metadata`, where it is a text.
-    pub(crate) fn tag(&self, name: &str) -> Option<String> {
-        let metadata: Map<String, Value> = serde_json::from_slice(self.metadata.as_ref()?).ok()?;
-        metadata.get(name)?.as_str().map(str::to_owned)
+    /// The entries of `metadata`.
+    pub(crate) fn tags(&self) -> Tags<'_> {
+        Tags { metadata: self.metadata.as_deref(), read: OnceCell::new() }
     }
 
     /// The body for a target that knows the model as `model`.
@@ -242,6 +242,22 @@ impl ChatRequest {
         let is_renamed = self.body[self.span.clone()] != *name.as_bytes();
         let rename = is_renamed.then(|| Edit { span: self.span.clone(), text: name });
         edited(&self.body, [rename.as_ref(), usage])
+    }
+}
+
+/// What a caller tags its request with. It is read when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Tags<'a> {
+    metadata: Option<&'a [u8]>,
+    read: OnceCell<Map<String, Value>>,
+}
+
+impl Tags<'_> {
+    /// The entry of this name, where it is a text.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let metadata = self.metadata?;
+        let read = self.read.get_or_init(|| serde_json::from_slice(metadata).unwrap_or_default());
+        read.get(name)?.as_str().map(str::to_owned)
     }
 }
 

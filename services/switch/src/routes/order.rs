@@ -1,6 +1,7 @@
 //! What the handlers of `/v1` have in common: a request finds its targets, has its bill opened, and is answered in its
 //! caller's wire. A handler says how the body is read, and what becomes of the answer.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -212,6 +213,14 @@ impl Arrival {
         targets: &[Target],
         wishes: &Wishes,
     ) -> Result<Option<Holding>, ApiError> {
+        // Where a rule looks into it, it is read for that, and not once more for the person.
+        let (tags, read) = (request.tags(), Cell::new(None));
+        let content = || {
+            let body = hold::parse(&self.body)?;
+            let content = Content::of(&body);
+            read.set(Some(body));
+            Ok(content)
+        };
         let touched = Touched {
             gateway: &self.gateway,
             http: &self.http,
@@ -220,11 +229,14 @@ impl Arrival {
             wishes,
             request,
             targets,
-            tag: &|name| request.tag(name),
-            content: &|| hold::parse(&self.body).map(|body| Content::of(&body)),
+            tag: &|name| tags.get(name),
+            content: &content,
         };
         let Some(rule) = held::rule(rules, &touched, self.pass.as_deref())? else { return Ok(None) };
-        let mut body = hold::parse(&self.body)?;
+        let mut body = match read.take() {
+            Some(body) => body,
+            None => hold::parse(&self.body)?,
+        };
         body.insert("model".to_owned(), request.model.as_str().into());
         let shape = match request.wire {
             Wire::Anthropic => Shape::Anthropic,

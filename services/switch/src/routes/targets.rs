@@ -29,10 +29,11 @@ pub(super) fn find(
     // Stored prompts are read, and the provider's own tools run, for money that is in no price of a model's.
     let beyond_budget = request.is_beyond_chat() && payer.has_budget();
     let can = |target: &Target| !beyond_budget && gateway.shared.registry.get(target.provider).can(request);
+    let tags = request.tags();
     let said = Said {
         bytes: request.bytes(),
         stream: request.stream,
-        tag: &|name| request.tag(name),
+        tag: &|name| tags.get(name),
         session: &|| request.user(),
         can: &can,
     };

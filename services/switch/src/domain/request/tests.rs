@@ -47,10 +47,10 @@ fn all_that_is_written_counts_and_not_what_is_handed_out_alone() {
 fn user_and_tags_are_read_when_they_are_asked_for() {
     let request =
         read(r#"{"model":"m","messages":[],"user":"u\u0031","metadata":{"tier":"free","n":1}}"#).expect("readable");
-    assert_eq!((request.user().as_deref(), request.tag("tier").as_deref()), (Some("u1"), Some("free")));
-    assert_eq!((request.tag("n"), request.tag("none")), (None, None));
+    assert_eq!((request.user().as_deref(), request.tags().get("tier").as_deref()), (Some("u1"), Some("free")));
+    assert_eq!((request.tags().get("n"), request.tags().get("none")), (None, None));
     let request = read(r#"{"model":"m","messages":[],"user":7,"metadata":"x"}"#).expect("not the gateway's affair");
-    assert_eq!((request.user(), request.tag("tier")), (None, None));
+    assert_eq!((request.user(), request.tags().get("tier")), (None, None));
 }
 
 #[test]
