@@ -29,6 +29,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: &'a str,
     /// The body of the request.
     pub(crate) body: &'a Bytes,
+    /// The tokens in it, about, where they were counted.
+    pub(crate) prompt: &'a OnceLock<u64>,
     /// What is asked for in it.
     pub(crate) operation: Operation,
     /// Tokens that the answer may have at most, where the caller says so, for each of its choices.
@@ -123,16 +125,15 @@ impl Accounts {
             return Err(Denied::Model(account.models.clone().unwrap_or_default()));
         }
         let terms = self.terms();
-        let (at_ms, prompt) = (now_ms(), OnceLock::new());
+        let at_ms = now_ms();
         let mut reservation = None;
         if !account.meters.is_empty() {
             // Where requests alone are counted, the body need not be read for its tokens.
             let amounts = if asked.is_kept || !account.counts_tokens() {
                 Amounts { requests: 1, ..Amounts::default() }
             } else {
-                let read = *prompt.get_or_init(|| estimate::tokens_in(asked.body));
                 let counts_money = account.has_budget();
-                expected(&terms, read, &asked, models.filter(|_| counts_money))
+                expected(&terms, &asked, models.filter(|_| counts_money))
             };
             let reserved = self.meters.reserve(&account, amounts, at_ms).await;
             reservation = Some(reserved.map_err(|refused| {
@@ -151,7 +152,7 @@ impl Accounts {
             intervention: asked.intervention,
             request: asked.body.clone(),
             operation: asked.operation,
-            prompt,
+            prompt: asked.prompt.clone(),
             counted: Default::default(),
             reservation: Mutex::new(reservation),
             spent: Mutex::default(),
@@ -169,12 +170,13 @@ impl Accounts {
     ) -> Option<Usd> {
         let terms = self.terms();
         let are_known = models.clone().all(|model| terms.has_price(model));
-        are_known.then(|| expected(&terms, estimate::tokens_in(asked.body), asked, models).money)
+        are_known.then(|| expected(&terms, asked, models).money)
     }
 }
 
 /// What a request will take, about: of the models that it may end at, the dearest.
-fn expected<'m>(terms: &Terms, read: u64, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
+fn expected<'m>(terms: &Terms, asked: &Asked<'_>, models: impl Iterator<Item = &'m str>) -> Amounts {
+    let read = *asked.prompt.get_or_init(|| estimate::tokens_in(asked.body));
     let written = asked.max_output.unwrap_or(terms.assumed_output).saturating_mul(asked.candidates.max(1).into());
     let tokens = Tokens { prompt: read, completion: written, ..Tokens::default() };
     let costs = models.filter_map(|model| terms.prices.find(model)).map(|price| price.of(tokens));

@@ -10,6 +10,7 @@ mod stream_options;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -38,6 +39,8 @@ pub(crate) struct ChatRequest {
     /// Whether the body is the gateway's own wording of what its caller has asked in other words of OpenAI's.
     is_reworded: bool,
     body: Bytes,
+    /// The tokens in the body, about, once somebody has counted them.
+    prompt_tokens: OnceLock<u64>,
     /// Where the model's value stands in the body, quotes included.
     span: Range<usize>,
     /// Where `user` stands; it is read only for routes that ask for it.
@@ -152,6 +155,7 @@ impl ChatRequest {
             max_output,
             as_chat,
             body,
+            prompt_tokens: OnceLock::new(),
         })
     }
 
@@ -189,6 +193,7 @@ impl ChatRequest {
             operation: Operation::Chat,
             is_reworded: false,
             body: body.into(),
+            prompt_tokens: OnceLock::new(),
             span: MODEL_AT..MODEL_AT + 2,
             user: None,
             metadata: None,
@@ -205,6 +210,11 @@ impl ChatRequest {
     /// Whether the caller wants a stream's usage as its last chunk.
     pub(crate) fn wants_usage(&self) -> bool {
         self.usage.asked
+    }
+
+    /// The tokens in the body, about: who counts them first keeps them here for others.
+    pub(crate) fn prompt_tokens(&self) -> &OnceLock<u64> {
+        &self.prompt_tokens
     }
 
     /// How many bytes it has.

@@ -64,6 +64,7 @@ fn asked<'a>(request: &'a ChatRequest, correlation_id: &'a Arc<str>, started: In
     Asked {
         model: &request.model,
         body: request.body(),
+        prompt: request.prompt_tokens(),
         operation: request.operation,
         max_output: request.max_output,
         candidates: request.candidates,
