@@ -42,7 +42,9 @@ pub(crate) async fn list(state: Data<State>, caller: Caller) -> Result<web::Json
 }
 
 /// Keep a rule, in place of one of this id. It holds for every transition from now on.
-#[utoipa::path(operation_id = "keep_guard_rule", tag = "units", params(("rule_id" = String, Path)), request_body = KeepRule, responses(
+#[utoipa::path(operation_id = "keep_guard_rule", tag = "units", params(
+    ("rule_id" = String, Path, min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]{1,128}$"),
+), request_body = KeepRule, responses(
     (status = 200, body = Envelope<OrgRule>),
     (status = 400, body = ErrorBody),
     (status = 403, body = ErrorBody),
