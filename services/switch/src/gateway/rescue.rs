@@ -9,6 +9,10 @@
 //! that was silent, or after a content policy anybody. All of it stays within the stream's total limit, the caller's
 //! deadline included, and [`MOST_CALLS`].
 
+mod asking;
+mod cause;
+mod whom;
+
 use std::time::Instant;
 
 use tracing::{Instrument, Span};
@@ -20,22 +24,19 @@ use super::attempt::Attempt;
 use super::stream::Opened;
 use super::{Call, Gateway};
 use crate::accounts::Bill;
-use crate::cache::Passage;
 use crate::config::OnDivergence;
 use crate::domain::chunk::StreamWatch;
-use crate::domain::continuation::{Manner, going_on, shown_to_prefill};
-use crate::domain::delivered::{Delivered, Obstacle};
-use crate::domain::failover::{Failure, KeysTried, Tried, Turn};
-use crate::domain::json_text;
+use crate::domain::delivered::Delivered;
+use crate::domain::failover::{KeysTried, Tried};
 use crate::domain::operation::Operation;
-use crate::domain::outcome::Outcome;
-use crate::domain::rejection::Rejection;
 use crate::domain::request::ChatRequest;
-use crate::domain::retry::Next;
-use crate::domain::rewrite::{Finisher, Manuscript, Misfit, Rewriter};
+use crate::domain::rewrite::{Manuscript, Misfit, Rewriter};
 use crate::domain::routing::Target;
 use crate::domain::wishes::Wishes;
-use crate::wire::{self, Wire};
+use crate::wire;
+
+use cause::Step;
+pub(super) use cause::{Cause, Lost};
 
 /// Most calls that are made to finish one stream.
 const MOST_CALLS: u32 = 6;
@@ -80,63 +81,6 @@ struct Finishing {
     rewriter: Rewriter,
     /// Reads what is sent, so that it is known what the caller has.
     sent: StreamWatch,
-}
-
-/// A call to make: a target's place, and how it is asked.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    target: usize,
-    manuscript: Manuscript,
-}
-
-/// Why the provider whose stream it was does not finish it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Its stream broke.
-    Broke(Outcome),
-    /// Its answer does not fit.
-    Misfit(Misfit),
-}
-
-impl Cause {
-    /// How its part in the answer ended.
-    pub(super) fn outcome(self) -> Outcome {
-        match self {
-            Self::Broke(outcome) => outcome,
-            Self::Misfit(_) => Outcome::Diverged,
-        }
-    }
-}
-
-/// Why a stream is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// No target is left, or enough calls were made.
-    Exhausted,
-    /// The stream's total limit has passed.
-    OutOfTime,
-    /// What was delivered cannot be gone on from.
-    Hindered(Obstacle),
-    /// The new answer does not fit, and may not be gone on from.
-    Misfit(Misfit),
-    /// It offends a provider's policy, which is no reason to ask another one.
-    Refused,
-}
-
-impl Lost {
-    /// The name in logs and metrics.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::OutOfTime => "out_of_time",
-            Self::Hindered(Obstacle::ToolCall) => "tool_call",
-            Self::Hindered(Obstacle::NotText) => "not_text",
-            Self::Hindered(Obstacle::TooLong) => "too_long",
-            Self::Misfit(Misfit::Diverged) => "diverged",
-            Self::Misfit(Misfit::Inseparable) => "inseparable",
-            Self::Refused => "refused",
-        }
-    }
 }
 
 impl Rescue {
@@ -237,196 +181,6 @@ impl Rescue {
     /// The stream is whole, another provider having finished it.
     pub(super) fn finished(&self) {
         self.gateway.shared.metrics.rescue(self.manner());
-    }
-
-    async fn next_stream(&mut self, cause: Cause) -> Result<(Opened, Attempt), Lost> {
-        if let Some(obstacle) = self.delivered.obstacle() {
-            return Err(Lost::Hindered(obstacle));
-        }
-        let mut next = self.after(cause).await?;
-        let mut turn = if self.is_again { Turn::Again } else { Turn::First };
-        while let Some(step) = next {
-            if self.total.is_expired() {
-                return Err(Lost::OutOfTime);
-            }
-            if self.calls == MOST_CALLS {
-                break;
-            }
-            if step.target != self.step.target {
-                (self.retried, self.keys, turn) = (0, KeysTried::default(), Turn::First);
-            }
-            self.step = step;
-            next = match self.open(step, turn).await {
-                Ok(stream) => return Ok(stream),
-                Err(failure) => self.after_failure(step, failure).await?,
-            };
-            turn = self.keys.turn();
-        }
-        Err(Lost::Exhausted)
-    }
-
-    /// The call to make after the one of `step` has failed, once it is time for it: as it would be before the answer
-    /// began. But the caller's words were taken once, so that who has something against them alone is passed over.
-    async fn after_failure(&mut self, step: Step, mut failure: Failure) -> Result<Option<Step>, Lost> {
-        if failure.rejection == Some(Rejection::ContentPolicy) {
-            return Err(Lost::Refused);
-        }
-        self.keys.note(&mut failure);
-        let target = &self.targets[step.target];
-        if failure.outcome == Outcome::Timeout {
-            self.silent.push(target.provider);
-        }
-        let retries = self.gateway.retries();
-        let left = Some(self.total.remaining());
-        Ok(match retries.policy.next(&failure, self.retried, left, (retries.jitter)()) {
-            Next::Rotate => Some(step),
-            Next::Retry(wait) if (retries.budget)(target, &failure) => {
-                self.retried += 1;
-                tokio::time::sleep(wait).await;
-                Some(step)
-            }
-            // Not the caller's words were refused, but ours.
-            Next::Answer | Next::Larger
-                if matches!(step.manuscript, Manuscript::GoingOn(Manner::Prefill | Manner::Prompt)) =>
-            {
-                Some(Step { manuscript: Manuscript::Anew, ..step })
-            }
-            Next::Larger => self.step_at(step.target + 1, true),
-            Next::Retry(_) | Next::Elsewhere | Next::Answer => self.first_step(step.target + 1),
-        })
-    }
-
-    /// What to do when the provider of the last step does not finish the stream.
-    async fn after(&mut self, cause: Cause) -> Result<Option<Step>, Lost> {
-        if let Some(last) = self.tried.last_mut() {
-            last.outcome = cause.outcome();
-        }
-        match cause {
-            // Another one's would be as large.
-            Cause::Broke(Outcome::AnswerTooLarge) => Ok(None),
-            Cause::Broke(outcome) => {
-                self.rescued += 1;
-                match self.first_step(self.step.target + 1) {
-                    None => Ok(self.once_more(outcome).await),
-                    next => Ok(next),
-                }
-            }
-            Cause::Misfit(Misfit::Diverged) if self.may_be_told_to_go_on() => {
-                Ok(Some(Step { manuscript: Manuscript::GoingOn(Manner::Instruction), ..self.step }))
-            }
-            Cause::Misfit(misfit) => Err(Lost::Misfit(misfit)),
-        }
-    }
-
-    /// The target that broke off, once it is time to ask it again: once in a stream, and only where a whole answer's
-    /// failure would be followed by a retry.
-    async fn once_more(&mut self, outcome: Outcome) -> Option<Step> {
-        if std::mem::replace(&mut self.is_again, true) {
-            return None;
-        }
-        let step = self.first_step(self.step.target)?;
-        let (retries, failure) = (self.gateway.retries(), Failure::new(outcome, "the stream broke within its answer"));
-        let left = Some(self.total.remaining());
-        match retries.policy.next(&failure, self.retried, left, (retries.jitter)()) {
-            Next::Retry(wait) if (retries.budget)(&self.targets[step.target], &failure) => {
-                self.retried += 1;
-                tokio::time::sleep(wait).await;
-                Some(step)
-            }
-            _ => None,
-        }
-    }
-
-    fn may_be_told_to_go_on(&self) -> bool {
-        self.on_divergence == OnDivergence::Continue
-            && self.step.manuscript != Manuscript::GoingOn(Manner::Instruction)
-            // Who completes texts takes no instructions.
-            && !self.completes_texts(&self.targets[self.step.target])
-            && self.has_one_text_to_go_on_from(Manner::Instruction)
-    }
-
-    /// How a target is asked at first.
-    fn first_step(&self, target: usize) -> Option<Step> {
-        // A target for longer requests is no fallback for others.
-        self.step_at(target, self.targets[self.step.target].larger)
-    }
-
-    /// How the next target from `target` on is asked, of those that are for longer requests or of the others.
-    fn step_at(&self, target: usize, larger: bool) -> Option<Step> {
-        let is_next = |found: &Target| found.larger == larger && !self.silent.contains(&found.provider);
-        let (target, found) = self.targets.iter().enumerate().skip(target).find(|(_, found)| is_next(found))?;
-        let manner = match self.completes_texts(found) {
-            true => Some(Manner::Prompt),
-            false => self.gateway.shared.registry.get(found.provider).prefill.then_some(Manner::Prefill),
-        };
-        let manner = manner.filter(|manner| self.has_one_text_to_go_on_from(*manner));
-        Some(Step { target, manuscript: manner.map_or(Manuscript::Anew, Manuscript::GoingOn) })
-    }
-
-    /// Whether `target` is asked for a text completion, and not for a chat in its place.
-    fn completes_texts(&self, target: &Target) -> bool {
-        let provider = self.gateway.shared.registry.get(target.provider);
-        self.request.operation == Operation::TextCompletion && provider.speaks(&self.request)
-    }
-
-    /// Whether there is a text, one only, that ends with a whole character, and is no message of blanks.
-    fn has_one_text_to_go_on_from(&self, manner: Manner) -> bool {
-        let text = self.delivered.content(0);
-        let says = manner == Manner::Prompt || !shown_to_prefill(&text).is_empty();
-        self.request.choices <= 1 && says && !json_text::ends_within_a_character(&text)
-    }
-
-    async fn open(&mut self, step: Step, turn: Turn) -> Result<(Opened, Attempt), Failure> {
-        let target = &self.targets[step.target];
-        let request = self.asked(step.manuscript)?;
-        let wishes = Wishes { whole: Some(self.total), begin: None, ..self.wishes };
-        let call = Call {
-            request: &request,
-            targets: &self.targets,
-            context: &self.context,
-            wishes: &wishes,
-            started: self.started,
-            bill: &self.bill,
-            passage: &Passage::bypass(),
-            approval: None,
-        };
-        let opening = Instant::now();
-        let result = self.gateway.open(&call, target, turn, Wire::OpenAi).await;
-        let outcome = result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success);
-        self.tried.push(Tried::new(step.target, outcome, opening.elapsed()));
-        self.calls += u32::from(outcome.was_asked());
-        let (opened, attempt) = result?;
-        let finisher = Finisher {
-            provider: self.gateway.shared.registry.get(target.provider).name.clone(),
-            model: (*target.model).to_owned(),
-            rescued: self.rescued,
-        };
-        let choices = self.request.choices.max(1);
-        let rewriter = Rewriter::new(&self.delivered, choices, step.manuscript, finisher);
-        self.finishing = Some(Finishing { rewriter, sent: StreamWatch::new(choices) });
-        Ok((opened, attempt))
-    }
-
-    /// The caller's request, or the one that goes on from what was delivered.
-    fn asked(&self, manuscript: Manuscript) -> Result<ChatRequest, Failure> {
-        let Manuscript::GoingOn(manner) = manuscript else { return Ok(self.request.clone()) };
-        let delivered = self.delivered.content(0);
-        let (request, shown) = match manner {
-            Manner::Prompt => (self.request.clone(), &*delivered),
-            Manner::Prefill => (self.request.clone().into_chat(), shown_to_prefill(&delivered)),
-            Manner::Instruction => (self.request.clone().into_chat(), &*delivered),
-        };
-        going_on(&request, &json_text::whole_characters(shown), self.delivered.tokens(), manner)
-            .ok_or_else(|| Failure::new(Outcome::Http(400), "the request cannot be gone on from"))
-    }
-
-    const fn manner(&self) -> &'static str {
-        match self.step.manuscript {
-            Manuscript::Anew => "spliced",
-            Manuscript::GoingOn(Manner::Prompt) => "prompted",
-            Manuscript::GoingOn(Manner::Prefill) => "prefilled",
-            Manuscript::GoingOn(Manner::Instruction) => "continued",
-        }
     }
 }
 
