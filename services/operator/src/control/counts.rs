@@ -1,7 +1,7 @@
 //! Counts that are kept as rows change, so that to know them costs the same however many rows there are.
 //!
 //! Who changes a row writes down how it is counted from then on, and waits for nobody who is counted alike. A moment later
-//! the sweeper [adds that up](fold); until then whoever asks adds it up for itself.
+//! the sweeper [adds that up](fold()); until then whoever asks adds it up for itself.
 
 mod fold;
 
