@@ -1,50 +1,8 @@
-//! The store's settings. The defaults suit one machine.
+//! The writer's settings. The defaults suit one machine.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-/// Where a database is, and the bounds on using it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    /// The database file; its directory is made. Default `.vx11/store.db`; each service names its own.
-    pub path: PathBuf,
-    /// Connections for queries, and so queries at a time. Default 2.
-    pub pool_size: u32,
-    /// Longest wait for a free connection. Default 1 s.
-    #[serde(with = "humantime_serde")]
-    pub pool_timeout: Duration,
-    /// Longest wait for another connection's lock. Default 2 s.
-    #[serde(with = "humantime_serde")]
-    pub busy_timeout: Duration,
-    /// Longest wait for a query in all. Default 5 s.
-    #[serde(with = "humantime_serde")]
-    pub run_timeout: Duration,
-    /// Page cache of each connection, in KiB. Default 2048.
-    pub cache_kib: u32,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            path: PathBuf::from(".vx11/store.db"),
-            pool_size: 2,
-            pool_timeout: Duration::from_secs(1),
-            busy_timeout: Duration::from_secs(2),
-            run_timeout: Duration::from_secs(5),
-            cache_kib: 2048,
-        }
-    }
-}
-
-impl StoreConfig {
-    /// The defaults, at `path`.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), ..Self::default() }
-    }
-}
 
 /// The bounds of a [`Writer`](crate::Writer).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

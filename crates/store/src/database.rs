@@ -1,7 +1,7 @@
 //! A database that is SQLite on one machine and PostgreSQL on many, with one set of queries for both.
 //!
-//! It is for what is decided: every change is a transaction of its own, and on PostgreSQL all replicas see it. What the
-//! hot path writes goes through [`Db`](crate::Db) and its writer.
+//! What is decided is a transaction of its own, which is durable once its caller hears of it. What the hot path writes
+//! goes through a [`Writer`](crate::Writer). On PostgreSQL all replicas see both.
 //!
 //! Each transaction is of one tenant, or of the platform ([`Scope`]). PostgreSQL is told which, so that row-level
 //! security holds where a query forgets; on SQLite the query's own condition is all there is.
@@ -15,27 +15,42 @@ mod postgres;
 mod scope;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use tokio::sync::Semaphore;
 
 use crate::StoreError;
+use crate::bounded::bounded;
 use crate::pool::Pool;
-use manager::{Manager, Place, Pooled};
+use manager::Manager;
 
 pub use address::InvalidUrl;
 pub use any::AnyConnection;
-pub use config::{DatabaseConfig, DatabaseUrl};
+pub(crate) use any::in_transaction;
+pub use config::{DatabaseConfig, DatabaseUrl, ServiceDatabase};
+pub(crate) use manager::{Place, Pooled};
 pub use migrate::Migrations;
+pub(crate) use postgres::Postgres;
 pub use scope::Scope;
+
+/// Longest wait for another upkeep task, and for one in all.
+const UPKEEP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// An open database. A clone is the same database.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<Manager>,
     place: Arc<Place>,
+    /// Longest wait for a lock, or for the turn to write.
+    busy_timeout: Duration,
+    /// Upkeep runs one task at a time, on a connection of its own.
+    upkeep: Arc<Semaphore>,
 }
 
 /// What a transaction may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(crate) enum Access {
     Read,
     Write,
 }
@@ -57,9 +72,9 @@ impl Database {
             }
             migrated => migrated?,
         }
-        let DatabaseConfig { pool_size, pool_timeout, run_timeout, .. } = config;
-        let pool = Pool::new(Manager(place.clone()), pool_size, pool_timeout, run_timeout);
-        Ok(Self { pool, place })
+        let DatabaseConfig { pool_size, pool_timeout, run_timeout, busy_timeout, .. } = config;
+        let pool = Pool::new(Manager { place: place.clone(), busy_timeout }, pool_size, pool_timeout, run_timeout);
+        Ok(Self { pool, place, busy_timeout, upkeep: Arc::new(Semaphore::new(1)) })
     }
 
     /// Runs queries that change nothing, in one transaction.
@@ -103,6 +118,12 @@ impl Database {
         self.place.is_unguarded()
     }
 
+    /// Whether it is PostgreSQL, which several replicas can share.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.place.is_remote()
+    }
+
     /// Where it is, for people: a file or a server. Nothing in it is secret.
     #[must_use]
     pub fn name(&self) -> String {
@@ -115,12 +136,37 @@ impl Database {
         E: From<StoreError> + From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        let place = self.place.clone();
+        let (place, patience) = (self.place.clone(), self.busy_timeout);
         let in_turn = move |pooled: &mut Pooled| {
-            let _turn = (access == Access::Write).then(|| place.turn());
-            Ok(any::transaction(&mut pooled.conn, access, &scope, work))
+            let _turn = (access == Access::Write).then(|| place.turn(patience));
+            Ok(in_transaction(&mut pooled.conn, access, &scope, work))
         };
         self.pool.run(in_turn).await?
+    }
+
+    pub(crate) fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Runs long work on a connection of its own, so that it takes none from queries; one at a time.
+    pub(crate) async fn run_apart<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Place, &mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (place, busy_timeout) = (self.place.clone(), self.busy_timeout);
+        let on_own = move || {
+            let mut pooled = place.connect(busy_timeout)?;
+            if let AnyConnection::Postgres(conn) = &mut pooled.conn {
+                conn.batch_execute(&format!(
+                    "{}; SET statement_timeout = {}",
+                    Scope::EVERYTHING,
+                    UPKEEP_TIMEOUT.as_millis()
+                ))?;
+            }
+            work(&place, &mut pooled.conn)
+        };
+        bounded(&self.upkeep, UPKEEP_TIMEOUT, UPKEEP_TIMEOUT, on_own).await
     }
 }
 

@@ -77,15 +77,25 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn of(error: &DieselError) -> Self {
+    /// What an error at SQLite says.
+    pub(crate) fn of_sqlite(error: &DieselError) -> Self {
+        Self::of(error, |message| !ENVIRONMENT.iter().any(|words| message.starts_with(words)))
+    }
+
+    /// What an error at PostgreSQL says: of what is not told apart by its kind, such as a full disk or a server that shuts
+    /// down, few are about values.
+    pub(crate) fn of_postgres(error: &DieselError) -> Self {
+        Self::of(error, |message| VALUES.iter().any(|words| message.contains(words)))
+    }
+
+    /// `is_of_rows` judges an error that is of no kind by the database's words.
+    fn of(error: &DieselError, is_of_rows: impl Fn(&str) -> bool) -> Self {
         if let DieselError::RollbackErrorOnCommit { commit_error, .. } = error {
             return Self::Environment(commit_error.to_string());
         }
         let message = error.to_string();
         let environment = match error {
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, _) => {
-                ENVIRONMENT.iter().any(|words| message.starts_with(words))
-            }
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, _) => !is_of_rows(&message),
             DieselError::DatabaseError(kind, _) => matches!(
                 kind,
                 DatabaseErrorKind::ClosedConnection
@@ -93,11 +103,16 @@ impl Fault {
                     | DatabaseErrorKind::SerializationFailure
                     | DatabaseErrorKind::UnableToSendCommand
             ),
+            DieselError::BrokenTransactionManager => true,
             _ => false,
         };
         if environment { Self::Environment(message) } else { Self::Rows(message) }
     }
 }
+
+/// What PostgreSQL's messages about values hold (diesel passes on the message, not the code), whose class is 22 or 54. The
+/// number is that of a character that no text may have.
+const VALUES: [&str; 5] = [": 0x00", "invalid input syntax", "index row size", "out of range", "value too long"];
 
 /// How SQLite's messages begin for results that are not about the statement's values (diesel passes on the message,
 /// not the code). Source: `sqlite3ErrStr` in SQLite's main.c, and its texts for a missing schema.

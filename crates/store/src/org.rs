@@ -1,5 +1,6 @@
 //! The column that says whose a row is, and the index that finds a tenant's.
 
+use diesel::pg::Pg;
 use diesel::serialize::{IsNull, Output, Result, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
@@ -17,5 +18,11 @@ impl ToSql<Text, Sqlite> for OrgColumn {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> Result {
         out.set_value(self.0.as_str());
         Ok(IsNull::No)
+    }
+}
+
+impl ToSql<Text, Pg> for OrgColumn {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
+        ToSql::<Text, Pg>::to_sql(self.0.as_str(), out)
     }
 }

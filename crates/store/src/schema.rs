@@ -6,13 +6,14 @@ use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 
-use crate::{Connection, StoreError};
+use crate::StoreError;
+use crate::sqlite::Sqlite;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the migrations that are missing. All of them run in one exclusive transaction, so that of two programs that
 /// start at once the second waits and then finds nothing to do, and a failure leaves the schema as it was.
-pub(crate) fn ensure(conn: &mut Connection, migrations: &EmbeddedMigrations, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn ensure(conn: &mut Sqlite, migrations: &EmbeddedMigrations, path: &Path) -> Result<(), StoreError> {
     if is_up_to_date(conn, migrations, || path.display().to_string())? {
         return Ok(());
     }

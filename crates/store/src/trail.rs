@@ -7,6 +7,7 @@ mod marks;
 #[cfg(test)]
 mod tests;
 
+use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
@@ -14,7 +15,10 @@ use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
 
 use self::schema::copilot_actions_log as log;
-use crate::{Connection, OF_TENANTS};
+use crate::{AnyConnection, OF_TENANTS};
+
+/// Of each database its own: schemas of other services have trails, and locks, of their own.
+const LOCK: &str = "SELECT pg_advisory_xact_lock('copilot_actions_log'::regclass::oid::bigint)";
 
 struct NewAction<'a> {
     org_id: &'a str,
@@ -83,33 +87,45 @@ pub struct ActionQuery {
     pub before_id: Option<i64>,
 }
 
-/// Adds a row; `action.id` is not looked at. The new id is [`newest_id`]'s: `RETURNING` would make SQLite keep the row
-/// in a table of its own first, for each row of a batch.
+/// Adds rows; their `id` is not looked at. The new ids are below [`newest_id`]'s: `RETURNING` would make SQLite keep each row
+/// in a table of its own first.
+///
+/// Who reads goes on from the greatest id that it has seen. So ids must be seen in their order, whoever writes: on
+/// PostgreSQL one transaction at a time gives out ids, until it is committed. It should be the last that a transaction does.
 ///
 /// # Errors
 /// Those of the database.
-pub fn append(conn: &mut Connection, action: &Action) -> QueryResult<()> {
-    let row = NewAction {
-        org_id: action.org_id.as_str(),
-        timestamp: &action.timestamp,
-        source: &action.source,
-        session_id: action.session_id.as_deref(),
-        correlation_id: &action.correlation_id,
-        action: &action.action,
-        action_type: &action.action_type,
-        target: action.target.as_deref(),
-        status: &action.status,
-        mode: &action.mode,
-        notes: action.notes.as_deref(),
-    };
-    row.execute(conn).map(drop)
+pub fn append(conn: &mut AnyConnection, actions: &[&Action]) -> QueryResult<()> {
+    if let AnyConnection::Postgres(conn) = conn {
+        conn.batch_execute(LOCK)?;
+    }
+    let rows: Vec<NewAction<'_>> = actions.iter().map(|action| NewAction::of(action)).collect();
+    NewAction::insert(conn, &rows.iter().collect::<Vec<_>>())
+}
+
+impl<'a> NewAction<'a> {
+    fn of(action: &'a Action) -> Self {
+        Self {
+            org_id: action.org_id.as_str(),
+            timestamp: &action.timestamp,
+            source: &action.source,
+            session_id: action.session_id.as_deref(),
+            correlation_id: &action.correlation_id,
+            action: &action.action,
+            action_type: &action.action_type,
+            target: action.target.as_deref(),
+            status: &action.status,
+            mode: &action.mode,
+            notes: action.notes.as_deref(),
+        }
+    }
 }
 
 /// Up to `limit` rows of `org` that fit `query`, newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list(conn: &mut Connection, org: &OrgId, query: ActionQuery, limit: u32) -> QueryResult<Vec<Action>> {
+pub fn list(conn: &mut AnyConnection, org: &OrgId, query: ActionQuery, limit: u32) -> QueryResult<Vec<Action>> {
     let mut rows = log::table.filter(log::org_id.eq(org.as_str())).select(ActionRow::as_select()).into_boxed();
     match query.correlation_id {
         // Found by that: there are fewer of one request than of one organisation.
@@ -146,7 +162,7 @@ pub fn list(conn: &mut Connection, org: &OrgId, query: ActionQuery, limit: u32) 
 ///
 /// # Errors
 /// Those of the database.
-pub fn after(conn: &mut Connection, org: &OrgId, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
+pub fn after(conn: &mut AnyConnection, org: &OrgId, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
     let after = log::id.gt(id).and(log::org_id.eq(org.as_str()));
     let mut rows = log::table.filter(after).select(ActionRow::as_select()).into_boxed();
     if !org.is_platform() {
@@ -160,7 +176,7 @@ pub fn after(conn: &mut Connection, org: &OrgId, id: i64, limit: u32) -> QueryRe
 ///
 /// # Errors
 /// Those of the database.
-pub fn of_all_after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
+pub fn of_all_after(conn: &mut AnyConnection, id: i64, limit: u32) -> QueryResult<Vec<Action>> {
     let after = log::table.filter(log::id.gt(id)).order(log::id);
     let rows: Vec<ActionRow> = after.limit(limit.into()).select(ActionRow::as_select()).load(conn)?;
     Ok(rows.into_iter().map(Action::from).collect())
@@ -170,7 +186,7 @@ pub fn of_all_after(conn: &mut Connection, id: i64, limit: u32) -> QueryResult<V
 ///
 /// # Errors
 /// Those of the database.
-pub fn newest_id(conn: &mut Connection) -> QueryResult<i64> {
+pub fn newest_id(conn: &mut AnyConnection) -> QueryResult<i64> {
     // Not `first`: SQLite plans a query anew whenever a `LIMIT` is bound.
     let newest: Option<i64> = log::table.select(diesel::dsl::max(log::id)).get_result(conn)?;
     Ok(newest.unwrap_or(0))

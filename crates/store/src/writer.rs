@@ -25,7 +25,7 @@ use diesel::QueryResult;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Connection, Db, StoreError, WriterConfig};
+use crate::{AnyConnection, Database, StoreError, WriterConfig};
 
 use metrics::{Metrics, Scraped};
 use queue::Queue;
@@ -40,7 +40,7 @@ pub trait Sink: Send + 'static {
 
     /// Writes `rows` into the open transaction. It may be called again for the same rows when the transaction
     /// fails, so it must have no effect but on `conn`: what it wants to remember goes into the receipt.
-    fn apply(&self, conn: &mut Connection, rows: &[Self::Row]) -> QueryResult<Self::Receipt>;
+    fn apply(&self, conn: &mut AnyConnection, rows: &[Self::Row]) -> QueryResult<Self::Receipt>;
 
     /// The rows are durable; their callers have not heard yet. Should be quick, and must not block.
     fn committed(&mut self, rows: &[Self::Row], receipt: Self::Receipt) {
@@ -105,14 +105,14 @@ struct Handle<R> {
 
 impl<R: Send + 'static> Writer<R> {
     /// Starts the writer's thread. Its log lines are in the span that is current here.
-    pub fn start(db: &Db, sink: impl Sink<Row = R>, config: WriterConfig) -> Result<Self, StoreError> {
+    pub fn start(database: &Database, sink: impl Sink<Row = R>, config: WriterConfig) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::new(config.capacity, Metrics::new()));
-        let worker = Worker::new(sink, db.source().clone(), queue.clone(), config.clone());
+        let worker = Worker::new(sink, database.place().clone(), queue.clone(), config.clone());
         let span = tracing::Span::current();
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || span.in_scope(|| worker.run()))
-            .map_err(StoreError::file(db.path()))?;
+            .map_err(|error| StoreError::Busy(error.to_string()))?;
         Ok(Self { handle: Arc::new(Handle { queue, config }) })
     }
 

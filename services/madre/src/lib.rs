@@ -29,3 +29,8 @@ pub use serve::{openapi, serve};
 
 /// The service's name in logs, metrics and answers.
 pub const NAME: &str = "madre";
+
+/// The databases that it keeps things in, for those who look after them without the service.
+pub fn databases(common: &vx11_chassis::config::Common) -> Vec<vx11_store::ServiceDatabase> {
+    vec![store::database(common.database_url.clone(), &common.data_dir.0)]
+}

@@ -1,5 +1,6 @@
 //! Plans that wait for a person: made here, confirmed here, run here, exactly once.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,10 @@ pub(crate) struct Undone {
 
 /// Asks why a plan that runs must not go on, where that is so.
 pub(crate) type Stopped = dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync;
+
+/// How often it is said of a plan that it runs, and after how long without that it is taken for interrupted.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+const SILENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the trail calls the two ways to let a plan run.
 const BY_TOKEN: &str = "plan_confirm";
@@ -172,7 +177,11 @@ impl Plans {
 
     /// Runs what the caller has claimed, and records how it ended.
     async fn carry_out(&self, mut plan: Plan, work: &Work, how: &str, correlation_id: &str, stopped: &Stopped) -> Plan {
-        let (status, result) = self.run(work, correlation_id, stopped).await;
+        let running = self.run(work, correlation_id, stopped);
+        let (status, result) = tokio::select! {
+            ended = running => ended,
+            never = self.say_running(&plan.plan_id) => match never {},
+        };
         (plan.status, plan.updated_at, plan.result) = (status, time::now(), Some(result.clone()));
         self.metrics.plan(plan.risk, status);
         tracing::info!(
@@ -192,6 +201,16 @@ impl Plans {
         let word = if status == ChatStatus::Done { "ok" } else { "error" };
         self.log(&plan, how, correlation_id, word, &result).await;
         plan
+    }
+
+    /// Says of a plan that it runs, again and again.
+    async fn say_running(&self, plan_id: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(SAY_EVERY).await;
+            if let Err(error) = self.store.note_running(plan_id.to_owned()).await {
+                tracing::debug!(plan_id, %error, "nobody hears that a plan runs");
+            }
+        }
     }
 
     /// A page of the organisation's plans, newest first.
@@ -225,9 +244,14 @@ impl Plans {
         Ok(())
     }
 
-    /// Ends plans that an earlier process left half done.
+    /// Ends plans that a process left half done which has stopped: on SQLite any that began before this one did; on
+    /// PostgreSQL those that nobody has said of for a while that they run, because other replicas run some.
     pub(crate) async fn fail_interrupted(&self) -> Result<(), StoreError> {
-        let interrupted = self.store.fail_interrupted_plans(&self.started_at).await?;
+        let before = match self.store.is_shared() {
+            true => time::render(Timestamp::now() - SILENCE),
+            false => self.started_at.clone(),
+        };
+        let interrupted = self.store.fail_interrupted_plans(before).await?;
         if interrupted > 0 {
             tracing::warn!(interrupted, "plans were running when madre stopped");
         }

@@ -47,7 +47,7 @@ async fn run(start: Start<MadreConfig>, driver: Arc<dyn PowerDriver>) -> anyhow:
     let Start { config, common, listener, shutdown } = start;
     let service_metrics = ServiceMetrics::new(crate::NAME, env!("CARGO_PKG_VERSION"))?;
     let data_dir = &common.data_dir.0;
-    let store = Store::open(data_dir, service_metrics.registry())?;
+    let store = Store::open(common.database_url.clone(), data_dir, service_metrics.registry())?;
     let metrics = Metrics::new(service_metrics.registry())?;
     let readiness = Arc::new(Readiness::default());
     let power = Power::new(driver, config.driver_timeout, config.power_mode, store.clone(), metrics.clone());

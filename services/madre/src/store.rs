@@ -17,10 +17,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use diesel_migrations::embed_migrations;
+use secrecy::SecretString;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use vx11_contracts::identity::OrgId;
 use vx11_store::{
-    Db, EmbeddedMigrations, FlushError, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth,
+    AnyConnection, Database, DatabaseConfig, DatabaseUrl, FlushError, Migrations, Scope, ServiceDatabase, StoreError,
+    WriteError, Writer, WriterConfig, WriterHealth,
 };
 
 use crate::trail::Row;
@@ -31,37 +34,74 @@ use record::Record;
 pub(crate) use retention::retention_rules;
 pub(crate) use windows::Window;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+const MIGRATIONS: Migrations =
+    Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
+
+/// PostgreSQL at `url`, else `madre.sqlite3` in `data_dir`. The limits are short, because a chat that waits for a locked
+/// database must still be answered within 5 s.
+pub(crate) fn database(url: Option<SecretString>, data_dir: &Path) -> ServiceDatabase {
+    let config = DatabaseConfig {
+        pool_size: 2,
+        pool_timeout: Duration::from_millis(500),
+        busy_timeout: Duration::from_secs(1),
+        run_timeout: Duration::from_secs(2),
+        cache_kib: 512,
+        ..DatabaseConfig::new(url.map(DatabaseUrl), crate::NAME, data_dir.join("madre.sqlite3"))
+    };
+    ServiceDatabase { service: crate::NAME, config, migrations: || MIGRATIONS }
+}
 
 /// The store. A clone is the same store.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    db: Db,
+    database: Database,
     writer: Writer<Record>,
 }
 
 impl Store {
-    /// Opens `madre.sqlite3` in `data_dir`. Blocks: call it while starting.
-    ///
-    /// The limits are short, because a chat that waits for a locked database must still be answered within 5 s.
-    pub(crate) fn open(data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
-        let config = StoreConfig {
-            pool_timeout: Duration::from_millis(500),
-            busy_timeout: Duration::from_secs(1),
-            run_timeout: Duration::from_secs(2),
-            cache_kib: 512,
-            ..StoreConfig::at(data_dir.join("madre.sqlite3"))
-        };
+    /// Opens it. Blocks: call it while starting.
+    pub(crate) fn open(
+        url: Option<SecretString>,
+        data_dir: &Path,
+        registry: &prometheus::Registry,
+    ) -> anyhow::Result<Self> {
+        let ServiceDatabase { config, migrations, .. } = database(url, data_dir);
         let writer = WriterConfig { ack_timeout: Duration::from_secs(1), ..WriterConfig::default() };
-        let db = Db::open(config, MIGRATIONS)?;
-        let writer = Writer::start(&db, record::RecordSink, writer)?;
+        let database = Database::open(config, migrations())?;
+        let writer = Writer::start(&database, record::RecordSink, writer)?;
         writer.register(registry)?;
-        Ok(Self { db, writer })
+        Ok(Self { database, writer })
     }
 
     /// For upkeep.
-    pub(crate) fn db(&self) -> &Db {
-        &self.db
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Reads what is `org`'s.
+    async fn read_of<T: Send + 'static>(
+        &self,
+        org: &OrgId,
+        work: impl FnOnce(&mut AnyConnection, &OrgId) -> diesel::QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (org, scope) = (org.clone(), Scope::Org(org.as_str().into()));
+        self.database.read(scope, move |conn| Ok(work(conn, &org)?)).await
+    }
+
+    /// Reads what serves all organisations alike.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> diesel::QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.database.read(Scope::Platform, move |conn| Ok(work(conn)?)).await
+    }
+
+    /// Changes something in one transaction; a plan is found by its id alone, which nobody can guess.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> diesel::QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.database.write(Scope::Platform, move |conn| Ok(work(conn)?)).await
     }
 
     /// Adds to the trail; `Ok` means that it is durable.

@@ -54,8 +54,7 @@ impl Admin {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(common: &Common) -> Result<Self, StoreError> {
-        let store = Store::open(shared::store_config(common))?;
-        let control = Control::open(shared::control_config(common))?;
+        let (control, store) = shared::open_stores(common)?;
         Ok(Self { control, heads: shared::heads_file(common), store })
     }
 

@@ -39,7 +39,8 @@ pub(crate) use interventions::{Changed, Created, DecideError, Idempotency, Inter
 pub(crate) use subscriptions::{Subscribed, Subscriptions};
 pub(crate) use units::{Done, Moved, Report, UnitError, Units};
 
-const MIGRATIONS: Migrations =
+/// On PostgreSQL, those of [`crate::store`] too.
+pub(crate) const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("control/sqlite"), postgres: embed_migrations!("control/postgres") };
 
 /// The database of what people decide.
@@ -61,6 +62,11 @@ impl Control {
             })?;
         }
         Ok(Self { database: Database::open(config, MIGRATIONS)? })
+    }
+
+    /// The database, where other replicas have it too.
+    pub(crate) fn replicated(&self) -> Option<Database> {
+        self.database.is_remote().then(|| self.database.clone())
     }
 
     /// Whether nothing but the queries' own conditions keeps organisations apart, where PostgreSQL should as well.

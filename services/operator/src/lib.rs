@@ -46,6 +46,11 @@ pub fn check_config(config: &OperatorConfig, common: &vx11_chassis::config::Comm
     mail::Mail::new(config.email.clone(), common.secrets.clone()).map(drop)
 }
 
+/// The databases that it keeps things in, for those who look after them without the service.
+pub fn databases(common: &vx11_chassis::config::Common) -> Vec<vx11_store::ServiceDatabase> {
+    shared::databases(common)
+}
+
 /// The document of the service's routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     use utoipa::OpenApi as _;

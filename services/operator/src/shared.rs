@@ -19,13 +19,13 @@ use vx11_contracts::intervention::Channel;
 use vx11_http_client::InvalidAddress;
 use vx11_identity::StoredKey;
 use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
-use vx11_store::{DatabaseConfig, DatabaseUrl, StoreConfig, WriterHealth};
+use vx11_store::{DatabaseConfig, DatabaseUrl, ServiceDatabase, StoreError, WriterHealth};
 
 use crate::audit::Audit;
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::desk::{Desk, DeskLimits, DeskMetrics, Outboxes};
 use crate::events::EventHub;
 use crate::feed::Feeds;
@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxMetrics};
 use crate::routes::Callers;
 use crate::state::{Peer, Places, State};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::verifier::Verifier;
 use crate::webhooks::Webhooks;
 
@@ -51,14 +51,32 @@ const JWT_SECRET: &str = "VX11_JWT_SECRET";
 /// Sessions whose rate is remembered.
 const MAX_SESSIONS: usize = 100_000;
 
-/// Where the store of what happened is.
-pub(crate) fn store_config(common: &Common) -> StoreConfig {
-    // Rows are written in order of time and mostly read while they are new: few pages are in use at a time.
-    StoreConfig { cache_kib: 1024, ..StoreConfig::at(common.data_dir.0.join("operator.sqlite3")) }
+/// The databases: of what people decide, and of what happened. On PostgreSQL the second is in the first, so that each
+/// replica has one set of connections.
+///
+/// # Errors
+/// When one cannot be opened, or is of a newer version.
+pub(crate) fn open_stores(common: &Common) -> Result<(Control, Store), StoreError> {
+    let control = Control::open(control_config(common))?;
+    let store = match control.replicated() {
+        Some(database) => Store::open(database)?,
+        None => Store::at(&common.data_dir.0)?,
+    };
+    Ok((control, store))
+}
+
+/// The databases, for those who look after them: two files, or one database that both are in.
+pub(crate) fn databases(common: &Common) -> Vec<ServiceDatabase> {
+    let url = common.database_url.clone().map(DatabaseUrl);
+    let of = |config, migrations| ServiceDatabase { service: crate::NAME, config, migrations };
+    vec![
+        of(control_config(common), || control::MIGRATIONS),
+        of(store::config(url, &common.data_dir.0), store::migrations),
+    ]
 }
 
 /// Where the database of what people decide is.
-pub(crate) fn control_config(common: &Common) -> DatabaseConfig {
+fn control_config(common: &Common) -> DatabaseConfig {
     let url = common.database_url.clone().map(DatabaseUrl);
     DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("control.sqlite3"))
 }
@@ -101,9 +119,8 @@ impl Shared {
         registry: &Registry,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(store_config(&common))?;
+        let (control, store) = open_stores(&common)?;
         store.writer.register(registry)?;
-        let control = Control::open(control_config(&common))?;
         let audit = Audit::new(control.clone(), heads_file(&common), config.audit.heads_interval, registry)?;
         let webhooks = Webhooks::new(config.webhooks.clone(), common.secrets.clone())?;
         let mail = Mail::new(config.email.clone(), common.secrets.clone())?;

@@ -59,6 +59,11 @@ use replicas::Replicas;
 /// The service's name in logs, metrics and health.
 pub const NAME: &str = "switch";
 
+/// The databases that it keeps things in, for those who look after them without the service.
+pub fn databases(common: &Common) -> Vec<vx11_store::ServiceDatabase> {
+    vec![store::database(common)]
+}
+
 /// Longest wait for what is not settled or written yet when the service stops.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 

@@ -17,12 +17,16 @@ use std::time::Duration;
 use diesel_migrations::embed_migrations;
 use vx11_chassis::config::Common;
 use vx11_store::upkeep::{RetentionMode, RetentionRule, RowOrder, StoreReport, Upkeep};
-use vx11_store::{Db, EmbeddedMigrations, StoreConfig, StoreError, WriteError, Writer, WriterConfig, WriterHealth};
+use vx11_store::{
+    AnyConnection, Database, DatabaseConfig, DatabaseUrl, Migrations, Scope, ServiceDatabase, StoreError, WriteError,
+    Writer, WriterConfig, WriterHealth,
+};
 
 pub(crate) use ledger::LedgerRow;
 pub(crate) use usage::{Grouping, Payer, Spending, UsageSum, rfc3339};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+const MIGRATIONS: Migrations =
+    Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
 /// The tables, as retention is configured for them, with the days that rows are kept where nothing else is.
 const ROWS: (&str, u32) = ("usage_ledger", 90);
 const DAYS: (&str, u32) = ("usage_days", 800);
@@ -36,10 +40,22 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How long rows, which nobody waits for, are kept for one transaction, and so what a crash can lose of them.
 const LINGER: Duration = Duration::from_millis(20);
 
+/// PostgreSQL where its URL is configured, else `switch.sqlite3` in the data directory.
+pub(crate) fn database(common: &Common) -> ServiceDatabase {
+    let url = common.database_url.clone().map(DatabaseUrl);
+    let config = DatabaseConfig {
+        pool_size: 2,
+        cache_kib: 256,
+        run_timeout: READ_LIMIT,
+        ..DatabaseConfig::new(url, crate::NAME, common.data_dir.0.join("switch.sqlite3"))
+    };
+    ServiceDatabase { service: crate::NAME, config, migrations: || MIGRATIONS }
+}
+
 /// The ledger. A clone is the same ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    db: Db,
+    database: Database,
     writer: Writer<LedgerRow>,
     /// How long rows are kept.
     rules: Vec<RetentionRule>,
@@ -47,17 +63,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens `switch.sqlite3` in the data directory. Blocks: call it while starting.
+    /// Opens it. Blocks: call it while starting.
     pub(crate) fn open(common: &Common, registry: &prometheus::Registry) -> anyhow::Result<Self> {
-        let data_dir = &common.data_dir.0;
-        let config =
-            StoreConfig { cache_kib: 256, run_timeout: READ_LIMIT, ..StoreConfig::at(data_dir.join("switch.sqlite3")) };
-        let db = Db::open(config, MIGRATIONS)?;
+        let ServiceDatabase { config, migrations, .. } = database(common);
+        let database = Database::open(config, migrations())?;
         let writer = WriterConfig { linger: LINGER, ..WriterConfig::default() };
-        let writer = Writer::start(&db, ledger::LedgerSink, writer)?;
+        let writer = Writer::start(&database, ledger::LedgerSink, writer)?;
         writer.register(registry)?;
-        let backups = data_dir.join(crate::NAME).join("backups");
-        Ok(Self { db, writer, rules: retention_rules(&common.retention_days), backups })
+        let backups = common.data_dir.0.join(crate::NAME).join("backups");
+        Ok(Self { database, writer, rules: retention_rules(&common.retention_days), backups })
     }
 
     /// Leaves a row to be written.
@@ -72,12 +86,20 @@ impl Ledger {
         from: Option<String>,
         to: Option<String>,
     ) -> Result<Vec<UsageSum>, StoreError> {
-        self.db.run(move |conn| usage::usage(conn, by, from.as_deref(), to.as_deref())).await
+        self.read(move |conn| usage::usage(conn, by, from.as_deref(), to.as_deref())).await
     }
 
     /// What each key of `payer` has spent since `from`.
     pub(crate) async fn spent_since(&self, from: String, payer: Payer) -> Result<Vec<Spending>, StoreError> {
-        self.db.run(move |conn| usage::spent_since(conn, &from, &payer)).await
+        self.read(move |conn| usage::spent_since(conn, &from, &payer)).await
+    }
+
+    /// What is read of the ledger is asked for by those who keep the platform, or to let a payer's request in.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> diesel::QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.database.read(Scope::Platform, move |conn| Ok(work(conn)?)).await
     }
 
     /// How writing goes.
@@ -94,7 +116,7 @@ impl Ledger {
 
     /// Checks, backs up and counts the ledger, and counts what is past its retention; deletes that with `apply`.
     pub(crate) async fn upkeep(&self, apply: bool) -> StoreReport {
-        self.db.upkeep(Upkeep { backups: self.backups.clone(), rules: self.rules.clone(), apply }).await
+        self.database.upkeep(Upkeep { backups: self.backups.clone(), rules: self.rules.clone(), apply }).await
     }
 
     /// Deletes rows that are too old, now and every few hours, for as long as it is polled.
@@ -102,7 +124,7 @@ impl Ledger {
         let mut interval = tokio::time::interval(RETENTION_INTERVAL);
         loop {
             interval.tick().await;
-            if let Err(error) = self.db.retention(self.rules.clone(), RetentionMode::Apply).await {
+            if let Err(error) = self.database.retention(self.rules.clone(), RetentionMode::Apply).await {
                 tracing::warn!(%error, "old rows of the ledger could not be deleted");
             }
         }

@@ -20,7 +20,7 @@ pub enum AnyConnection {
 type Transactions = <AnyConnection as Connection>::TransactionManager;
 
 /// Runs `work` in a transaction of `scope`, which is kept where it succeeds.
-pub(super) fn transaction<T, E: From<Error>>(
+pub(crate) fn in_transaction<T, E: From<Error>>(
     conn: &mut AnyConnection,
     access: Access,
     scope: &Scope,

@@ -1,25 +1,26 @@
 //! How connections are made and checked, whichever database there is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
-use parking_lot::{FairMutex, FairMutexGuard, Mutex};
+use parking_lot::{FairMutexGuard, Mutex};
 use secrecy::ExposeSecret;
 
 use super::address::Address;
 use super::postgres::Postgres;
 use super::{AnyConnection, DatabaseConfig, Migrations, migrate};
-use crate::connection::{FileId, Opened, Source};
-use crate::{StoreConfig, StoreError};
+use crate::StoreError;
+use crate::sqlite::{FileId, Opened, Source};
 
 /// What the log says of a role that nothing holds back.
 const UNGUARDED: &str = "the role of the database URL is a superuser or has BYPASSRLS: PostgreSQL's row-level security, \
                          the second wall between organisations, is off. Use a role that has neither";
 
 /// Where connections come from.
-pub(super) enum Place {
+pub(crate) enum Place {
     Postgres {
         address: Box<Address>,
         schema: &'static str,
@@ -30,23 +31,19 @@ pub(super) enum Place {
         /// Whether its role is above row-level security.
         is_unguarded: AtomicBool,
     },
-    Sqlite {
-        source: Source,
-        turn: FairMutex<()>,
-    },
+    Sqlite(Source),
 }
 
 /// A connection, and which file it is connected to.
-pub(super) struct Pooled {
-    pub(super) conn: AnyConnection,
+pub(crate) struct Pooled {
+    pub(crate) conn: AnyConnection,
     file: Option<FileId>,
 }
 
 impl Place {
     pub(super) fn new(config: &DatabaseConfig, migrations: Migrations) -> Result<Self, StoreError> {
         let Some(url) = &config.url else {
-            let at = StoreConfig { run_timeout: config.run_timeout, ..StoreConfig::at(&config.path) };
-            return Ok(Self::Sqlite { source: Source::new(at, migrations.sqlite)?, turn: FairMutex::new(()) });
+            return Ok(Self::Sqlite(Source::new(config, migrations.sqlite)?));
         };
         let address = Address::parse(url.0.expose_secret())
             .map_err(|error| StoreError::Open { store: "of the database URL".to_owned(), reason: error.to_string() })?;
@@ -56,10 +53,10 @@ impl Place {
         Ok(Self::Postgres { address, schema, statement_timeout, migrations, is_migrated, is_unguarded })
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Postgres { address, .. } => address.name(),
-            Self::Sqlite { source, .. } => source.path().display().to_string(),
+            Self::Sqlite(source) => source.path().display().to_string(),
         }
     }
 
@@ -79,7 +76,7 @@ impl Place {
                 }
                 Ok(())
             }
-            Self::Sqlite { .. } => self.connect().map(drop),
+            Self::Sqlite(source) => self.connect(source.busy_timeout).map(drop),
         }
     }
 
@@ -89,33 +86,55 @@ impl Place {
     }
 
     /// Whether it is elsewhere, and may be away for a while.
-    pub(super) fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Postgres { .. })
     }
 
-    /// The turn to write, among the threads of this process: SQLite lets one in at a time, and has no queue.
-    pub(super) fn turn(&self) -> Option<FairMutexGuard<'_, ()>> {
+    /// The turn to write, among those of this process who write to the same SQLite file, which lets one in at a time and
+    /// has no queue ([`Source::turn`]). PostgreSQL needs none.
+    pub(crate) fn turn(&self, patience: Duration) -> Option<FairMutexGuard<'_, ()>> {
         match self {
             Self::Postgres { .. } => None,
-            Self::Sqlite { turn, .. } => Some(turn.lock()),
+            Self::Sqlite(source) => source.turn(patience),
         }
     }
 
-    fn connect(&self) -> Result<Pooled, StoreError> {
+    /// The SQLite file, where it is one.
+    pub(crate) fn sqlite(&self) -> Option<&Source> {
+        match self {
+            Self::Postgres { .. } => None,
+            Self::Sqlite(source) => Some(source),
+        }
+    }
+
+    /// Connects, with the schema up to date. At SQLite, others' locks are waited for as long as `busy_timeout`; at
+    /// PostgreSQL each statement has its limit.
+    pub(crate) fn connect(&self, busy_timeout: Duration) -> Result<Pooled, StoreError> {
         match self {
             Self::Postgres { address, schema, statement_timeout, .. } => {
                 self.migrate()?;
                 let mut conn = Postgres::connect(address).map_err(|reason| self.cannot_open(reason))?;
+                // A transaction whose program stands still holds up those who wait for its locks, and no longer than this.
                 conn.batch_execute(&format!(
-                    "SET search_path TO \"{schema}\"; SET statement_timeout = {}",
-                    statement_timeout.as_millis()
+                    "SET search_path TO \"{schema}\"; SET statement_timeout = {limit};
+                     SET idle_in_transaction_session_timeout = {limit}",
+                    limit = statement_timeout.as_millis()
                 ))?;
                 Ok(Pooled { conn: AnyConnection::Postgres(conn), file: None })
             }
-            Self::Sqlite { source, .. } => {
-                let Opened { conn, file } = source.open(source.config.busy_timeout)?;
+            Self::Sqlite(source) => {
+                let Opened { conn, file } = source.open(busy_timeout)?;
                 Ok(Pooled { conn: AnyConnection::Sqlite(conn), file: Some(file) })
             }
+        }
+    }
+
+    /// Whether a connection is to what is now the database: its file may have been replaced. One to PostgreSQL is not
+    /// asked, which would double the way to every answer: it is known to be broken once a query has failed on it.
+    pub(crate) fn is_current(&self, pooled: &Pooled) -> bool {
+        match (self, pooled.file) {
+            (Self::Sqlite(source), Some(file)) => source.is_at_place(file),
+            _ => true,
         }
     }
 
@@ -125,25 +144,24 @@ impl Place {
 }
 
 /// Makes and checks the pool's connections.
-pub(super) struct Manager(pub(super) std::sync::Arc<Place>);
+pub(super) struct Manager {
+    pub(super) place: Arc<Place>,
+    pub(super) busy_timeout: Duration,
+}
 
 impl ManageConnection for Manager {
     type Connection = Pooled;
     type Error = StoreError;
 
     fn connect(&self) -> Result<Pooled, StoreError> {
-        self.0.connect()
+        self.place.connect(self.busy_timeout)
     }
 
-    /// A connection is of no use when its file is no longer the database. One to PostgreSQL is not asked, which would
-    /// double the way to every answer: it is known to be broken once a query has failed on it.
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), StoreError> {
-        match (&*self.0, pooled.file) {
-            (Place::Sqlite { source, .. }, Some(file)) if !source.is_at_place(file) => {
-                Err(StoreError::Busy("the database file was replaced".to_owned()))
-            }
-            _ => Ok(()),
+        if self.place.is_current(pooled) {
+            return Ok(());
         }
+        Err(StoreError::Busy("the database file was replaced".to_owned()))
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {

@@ -12,6 +12,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Tells PostgreSQL that a connection is for everybody's rows, until it ends.
+    pub(super) const EVERYTHING: &str = "SET vx11.platform = 'on'";
+
     /// What tells PostgreSQL, until the transaction ends. The policies of its tables ask for these two settings.
     pub(super) fn setting(&self) -> String {
         match self {

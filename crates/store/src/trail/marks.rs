@@ -4,12 +4,14 @@
 //! time goes, so the index needs only a mark every so often (PostgreSQL's BRIN): the table's index `actions_by_time`
 //! holds at least the rows whose id is a multiple of [`STRIDE`]. It answers with ids between which the rows of a time
 //! are, and some of their neighbours.
+//!
+//! PostgreSQL has its partitions for that: there all ids are between.
 
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::Connection;
+use crate::AnyConnection;
 
 /// Ids from one mark to the next. The schemas of services name it too.
 const STRIDE: i64 = 256;
@@ -24,7 +26,8 @@ struct Mark {
 
 /// No row from `time` on has a smaller id, but for fewer than [`STRIDE`] in a row that a wrong clock dated into it.
 /// Where a clock was set back, the first mark counts that had the time.
-pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i64> {
+pub(super) fn first_id_since(conn: &mut AnyConnection, time: &str) -> QueryResult<i64> {
+    let AnyConnection::Sqlite(conn) = conn else { return Ok(i64::MIN) };
     let newest = "SELECT max(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(
         "SELECT coalesce(min(id), ({newest}), 0) AS id
@@ -37,7 +40,8 @@ pub(super) fn first_id_since(conn: &mut Connection, time: &str) -> QueryResult<i
 
 /// No row from before `time` has a greater id, with the same exception. Where a clock was set back, the last mark
 /// counts.
-pub(super) fn last_id_before(conn: &mut Connection, time: &str) -> QueryResult<i64> {
+pub(super) fn last_id_before(conn: &mut AnyConnection, time: &str) -> QueryResult<i64> {
+    let AnyConnection::Sqlite(conn) = conn else { return Ok(i64::MAX) };
     let oldest = "SELECT min(id) FROM copilot_actions_log";
     let mark: Mark = sql_query(format!(
         "SELECT coalesce(max(id), ({oldest}), 0) AS id

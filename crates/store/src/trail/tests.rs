@@ -1,11 +1,12 @@
 use diesel::Connection as _;
+use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 
 use super::*;
 
 /// A trail of 10 000 rows, one a second, with a mark every 256.
-fn trail() -> Connection {
-    let mut conn = Connection::establish(":memory:").expect("a database");
+fn trail() -> AnyConnection {
+    let mut conn = AnyConnection::Sqlite(SqliteConnection::establish(":memory:").expect("a database"));
     conn.batch_execute(
         "CREATE TABLE copilot_actions_log (
              id INTEGER PRIMARY KEY NOT NULL, timestamp TEXT NOT NULL, source TEXT NOT NULL, session_id TEXT,
@@ -16,9 +17,8 @@ fn trail() -> Connection {
          CREATE INDEX actions_by_time ON copilot_actions_log (timestamp) WHERE id % 256 = 0;",
     )
     .expect("a table");
-    for second in 0..10_000 {
-        append(&mut conn, &at(second)).expect("a row");
-    }
+    let rows: Vec<Action> = (0..10_000).map(at).collect();
+    append(&mut conn, &rows.iter().collect::<Vec<_>>()).expect("rows");
     conn
 }
 
@@ -31,7 +31,7 @@ fn time(second: i64) -> String {
 }
 
 /// The ids of all rows from the one second on and before the other.
-fn between(conn: &mut Connection, since: Option<i64>, until: Option<i64>) -> Vec<i64> {
+fn between(conn: &mut AnyConnection, since: Option<i64>, until: Option<i64>) -> Vec<i64> {
     let query = ActionQuery { since: since.map(time), until: until.map(time), ..ActionQuery::default() };
     let mut ids: Vec<i64> =
         list(conn, &OrgId::platform(), query, 100_000).expect("rows").into_iter().map(|row| row.id).collect();
@@ -64,7 +64,7 @@ fn rows_are_found_by_time_where_the_oldest_are_gone() {
 fn a_clock_that_is_set_back_hides_no_rows() {
     let conn = &mut trail();
     for second in 5_000..9_000 {
-        append(conn, &at(second)).expect("a row");
+        append(conn, &[&at(second)]).expect("a row");
     }
     let twice: Vec<i64> = (6_001..=6_010).chain(11_001..=11_010).collect();
     assert_eq!(between(conn, Some(6_000), Some(6_010)), twice);
@@ -82,9 +82,9 @@ fn a_time_is_found_without_reading_the_table() {
 fn rows_of_one_organisation_are_no_others_and_are_found_without_theirs() {
     let conn = &mut trail();
     let acme: OrgId = "acme".parse().expect("an id");
-    append(conn, &Action { org_id: acme.clone(), ..at(1) }).expect("a row");
-    append(conn, &at(2)).expect("a row");
-    let of = |conn: &mut Connection, org: &OrgId, query: ActionQuery| {
+    append(conn, &[&Action { org_id: acme.clone(), ..at(1) }]).expect("a row");
+    append(conn, &[&at(2)]).expect("a row");
+    let of = |conn: &mut AnyConnection, org: &OrgId, query: ActionQuery| {
         let rows = list(conn, org, query, 10).expect("rows");
         rows.into_iter().map(|row| (row.id, row.org_id)).collect::<Vec<_>>()
     };

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Connection, Db, StoreError, time};
+use crate::sqlite::Sqlite;
+use crate::{AnyConnection, Database, StoreError, time};
 
 /// How a backup's name writes its time.
 const NAME_TIME: &str = "%Y%m%dT%H%M%S%3fZ";
@@ -43,28 +44,37 @@ pub struct BackupReport {
     pub removed: Vec<BackupFile>,
 }
 
-impl Db {
-    /// Makes a backup in `dir`, which is made if absent, and keeps the newest `keep` (at least this one). The
-    /// writer goes on meanwhile; the copy is the database at one moment.
-    pub async fn backup(&self, dir: impl Into<PathBuf>, keep: usize) -> Result<BackupReport, StoreError> {
-        let series = self.series(dir.into());
-        self.run_apart(move |conn| {
+impl Database {
+    /// Makes a backup of a SQLite file in `dir`, which is made if absent, and keeps the newest `keep` (at least this one).
+    /// The writer goes on meanwhile; the copy is the database at one moment. `None` on PostgreSQL, which is backed up
+    /// whole, with its log, by who runs it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn backup(&self, dir: impl Into<PathBuf>, keep: usize) -> Result<Option<BackupReport>, StoreError> {
+        let Some(series) = self.series(dir.into()) else { return Ok(None) };
+        self.run_apart(move |_, conn| {
+            let AnyConnection::Sqlite(conn) = conn else { return Ok(None) };
             let created = series.create(conn)?;
             let (kept, removed) = series.rotate(keep.max(1))?;
             let kept = kept.into_iter().filter(|backup| backup.path != created.path).collect();
-            Ok(BackupReport { created, kept, removed })
+            Ok(Some(BackupReport { created, kept, removed }))
         })
         .await
     }
 
     /// The newest backup in `dir`, if there is one.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
     pub fn last_backup(&self, dir: impl Into<PathBuf>) -> Result<Option<BackupFile>, StoreError> {
-        Ok(self.series(dir.into()).list()?.into_iter().next())
+        let Some(series) = self.series(dir.into()) else { return Ok(None) };
+        Ok(series.list()?.into_iter().next())
     }
 
-    fn series(&self, dir: PathBuf) -> Series {
-        let stem = self.path().file_stem().unwrap_or_default().to_string_lossy();
-        Series { dir, prefix: format!("{stem}-") }
+    fn series(&self, dir: PathBuf) -> Option<Series> {
+        let stem = self.place().sqlite()?.path().file_stem().unwrap_or_default().to_string_lossy();
+        Some(Series { dir, prefix: format!("{stem}-") })
     }
 }
 
@@ -75,7 +85,7 @@ struct Series {
 }
 
 impl Series {
-    fn create(&self, conn: &mut Connection) -> Result<BackupFile, StoreError> {
+    fn create(&self, conn: &mut Sqlite) -> Result<BackupFile, StoreError> {
         fs::create_dir_all(&self.dir).map_err(StoreError::file(&self.dir))?;
         let unfinished = self.dir.join(format!("{}{UNFINISHED}", self.prefix));
         // Left over from a process that ended in the middle; copying into an existing file is an error.
@@ -132,7 +142,7 @@ impl Series {
 }
 
 /// Copies the database, as it is at one moment, to a new file that is on disk afterwards.
-fn copy(conn: &mut Connection, target: &Path) -> Result<(), StoreError> {
+fn copy(conn: &mut Sqlite, target: &Path) -> Result<(), StoreError> {
     let name = target.to_string_lossy();
     sql_query("VACUUM INTO ?").bind::<Text, _>(name.as_ref()).execute(conn)?;
     sync(target)

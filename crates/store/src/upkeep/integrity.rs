@@ -6,7 +6,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Connection, Db, StoreError};
+use super::postgres;
+use crate::sqlite::Sqlite;
+use crate::{AnyConnection, Database, StoreError};
 
 /// How many findings are reported at most; SQLite's own bound for a damaged file.
 const MOST_FINDINGS: usize = 100;
@@ -41,10 +43,18 @@ pub struct IntegrityReport {
     pub messages: Vec<String>,
 }
 
-impl Db {
-    /// Checks the file and the references between its rows. A file too damaged to be read is a report too.
+impl Database {
+    /// Checks the SQLite file and the references between its rows; a file too damaged to be read is a report too. PostgreSQL
+    /// looks after its own, and is asked whether it would notice a damaged page.
+    ///
+    /// # Errors
+    /// When the database does not answer.
     pub async fn integrity(&self, depth: Depth) -> Result<IntegrityReport, StoreError> {
-        self.run_apart(move |conn| check(conn, depth)).await.or_else(|error| match error {
+        let checked = self.run_apart(move |_, conn| match conn {
+            AnyConnection::Postgres(conn) => postgres::integrity(conn),
+            AnyConnection::Sqlite(conn) => check(conn, depth),
+        });
+        checked.await.or_else(|error| match error {
             StoreError::Open { reason, .. } | StoreError::Migration(reason) if is_damage(&reason) => {
                 Ok(IntegrityReport { state: IntegrityState::Critical, messages: vec![reason] })
             }
@@ -53,7 +63,7 @@ impl Db {
     }
 }
 
-fn check(conn: &mut Connection, depth: Depth) -> Result<IntegrityReport, StoreError> {
+fn check(conn: &mut Sqlite, depth: Depth) -> Result<IntegrityReport, StoreError> {
     let damage = match damage(conn, depth) {
         Ok(messages) => messages,
         Err(error) if is_damage(&error.to_string()) => vec![error.to_string()],
@@ -72,7 +82,7 @@ fn is_damage(message: &str) -> bool {
     message.contains("malformed") || message.contains("file is not a database")
 }
 
-fn damage(conn: &mut Connection, depth: Depth) -> QueryResult<Vec<String>> {
+fn damage(conn: &mut Sqlite, depth: Depth) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Finding {
         #[diesel(sql_type = Text)]
@@ -86,7 +96,7 @@ fn damage(conn: &mut Connection, depth: Depth) -> QueryResult<Vec<String>> {
     Ok(findings.into_iter().map(|finding| finding.message).filter(|message| message != "ok").collect())
 }
 
-fn dangling(conn: &mut Connection) -> QueryResult<Vec<String>> {
+fn dangling(conn: &mut Sqlite) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Dangling {
         #[diesel(sql_type = Text)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Depth, RetentionMode, RetentionRule};
-use crate::Db;
+use crate::Database;
 
 /// Backups that are kept.
 const KEPT_BACKUPS: usize = 2;
@@ -22,14 +22,14 @@ pub struct Upkeep {
     pub backups: PathBuf,
     /// How long tables keep their rows.
     pub rules: Vec<RetentionRule>,
-    /// Delete what is past its retention; `false` only counts it, unless the store is larger than 500 MiB.
+    /// Delete what is past its retention; `false` only counts it, unless it is a SQLite file larger than 500 MiB.
     pub apply: bool,
 }
 
 /// What was found and done. A step that failed is `{"status": "error", "error": "…"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StoreReport {
-    /// Database and write-ahead log, before retention.
+    /// The SQLite file and its write-ahead log, or PostgreSQL's tables and indexes, before retention.
     pub size_bytes: u64,
     /// [`IntegrityReport`](super::IntegrityReport).
     #[schema(value_type = Object)]
@@ -37,7 +37,7 @@ pub struct StoreReport {
     /// [`RetentionReport`](super::RetentionReport).
     #[schema(value_type = Object)]
     pub retention: Value,
-    /// [`BackupReport`](super::BackupReport).
+    /// [`BackupReport`](super::BackupReport); on PostgreSQL `{"status": "elsewhere"}`.
     #[schema(value_type = Object)]
     pub backup_rotation: Value,
     /// Rows by table.
@@ -48,21 +48,25 @@ pub struct StoreReport {
     pub schema: Value,
 }
 
-impl Db {
+impl Database {
     /// Checks, backs up, trims and counts the store. It never fails: each step reports for itself.
     ///
     /// The backup comes before retention, so that what retention deletes is in it; and not before the check, so that a
     /// damaged file never replaces a good backup. Nothing is deleted from a damaged file.
     pub async fn upkeep(&self, upkeep: Upkeep) -> StoreReport {
-        let size_bytes = self.size_bytes().unwrap_or(0);
+        let size_bytes = self.size_bytes().await.unwrap_or(0);
         let integrity = self.integrity(Depth::Full).await;
         let sound = matches!(&integrity, Ok(report) if report.state != super::IntegrityState::Critical);
         let backup_rotation = if sound {
-            step(self.backup(upkeep.backups, KEPT_BACKUPS).await)
+            match self.backup(upkeep.backups, KEPT_BACKUPS).await {
+                Ok(None) => json!({ "status": "elsewhere", "note": "PostgreSQL is backed up by who runs it" }),
+                made => step(made),
+            }
         } else {
             failed("not made: the store did not pass its integrity check")
         };
-        let mode = match sound && (upkeep.apply || size_bytes > LARGE_BYTES) {
+        let is_large = self.place().sqlite().is_some() && size_bytes > LARGE_BYTES;
+        let mode = match sound && (upkeep.apply || is_large) {
             true => RetentionMode::Apply,
             false => RetentionMode::Plan,
         };

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Db, StoreError, time};
+use super::postgres;
+use crate::{AnyConnection, Database, StoreError, time};
 use expired::Expired;
 use steps::Steps;
 
@@ -74,32 +75,48 @@ pub struct RetentionTable {
     pub error: Option<String>,
 }
 
-impl Db {
+impl Database {
     /// Applies `rules`, or only counts what they would delete. A rule that fails is reported and does not stop the
     /// others.
+    ///
+    /// # Errors
+    /// When the database does not answer.
     pub async fn retention(
         &self,
         rules: Vec<RetentionRule>,
         mode: RetentionMode,
     ) -> Result<RetentionReport, StoreError> {
-        let source = self.source().clone();
-        self.run_apart(move |conn| {
-            let mut steps = Steps { conn, source: &source };
+        self.run_apart(move |place, conn| {
             let now = Timestamp::now();
-            let tables: Vec<_> = rules.into_iter().map(|rule| enforce(&mut steps, rule, mode, now)).collect();
             let applied = mode == RetentionMode::Apply;
-            if applied && tables.iter().any(|table| table.rows > 0) {
-                steps.shrink()?;
-            }
+            let tables: Vec<_> = match (conn, place.sqlite()) {
+                (AnyConnection::Sqlite(conn), Some(source)) => {
+                    let mut steps = Steps { conn, source };
+                    let tables: Vec<_> = rules.into_iter().map(|rule| enforce(&mut steps, rule, mode, now)).collect();
+                    if applied && tables.iter().any(|table| table.rows > 0) {
+                        steps.shrink()?;
+                    }
+                    tables
+                }
+                (AnyConnection::Postgres(conn), _) => {
+                    rules.into_iter().map(|rule| postgres::enforce(conn, rule, mode, now)).collect()
+                }
+                (AnyConnection::Sqlite(_), None) => Vec::new(),
+            };
             Ok(RetentionReport { applied, tables })
         })
         .await
     }
 }
 
-fn enforce(steps: &mut Steps<'_>, rule: RetentionRule, mode: RetentionMode, now: Timestamp) -> RetentionTable {
+/// When a row has to be from to be past the age of `rule`: before this time.
+pub(super) fn cutoff(rule: &RetentionRule, now: Timestamp) -> String {
     let age = SignedDuration::from_hours(24 * i64::from(rule.days));
-    let cutoff = time::render(now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH));
+    time::render(now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn enforce(steps: &mut Steps<'_>, rule: RetentionRule, mode: RetentionMode, now: Timestamp) -> RetentionTable {
+    let cutoff = cutoff(&rule, now);
     let mut rows = 0;
     let result = Expired::of(steps.conn, &rule, cutoff.clone(), time::render(now))
         .and_then(|expired| expired.end(steps, mode, &mut rows).map_err(|error| error.to_string()));

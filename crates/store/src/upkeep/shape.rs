@@ -6,8 +6,9 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::quoted;
-use crate::{Connection, Db, StoreError};
+use super::{postgres, quoted};
+use crate::sqlite::Sqlite;
+use crate::{AnyConnection, Database, StoreError};
 
 /// How many rows a table has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -58,34 +59,56 @@ pub struct IndexShape {
     pub columns: Vec<Option<String>>,
 }
 
-impl Db {
-    /// The bytes on disk: the database and its write-ahead log.
-    pub fn size_bytes(&self) -> Result<u64, StoreError> {
+impl Database {
+    /// The bytes that it takes: on SQLite the file and its write-ahead log, on PostgreSQL the tables and their indexes.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn size_bytes(&self) -> Result<u64, StoreError> {
         let size = |path: &std::path::Path| std::fs::metadata(path).map(|file| file.len());
-        let database = size(self.path()).map_err(StoreError::file(self.path()))?;
-        // Absent when nobody is connected.
-        Ok(database + size(&self.source().wal_path()).unwrap_or(0))
+        if let Some(source) = self.place().sqlite() {
+            let database = size(source.path()).map_err(StoreError::file(source.path()))?;
+            // Absent when nobody is connected.
+            return Ok(database + size(&source.wal_path()).unwrap_or(0));
+        }
+        self.run_apart(|_, conn| match conn {
+            AnyConnection::Postgres(conn) => postgres::size_bytes(conn),
+            AnyConnection::Sqlite(_) => Ok(0),
+        })
+        .await
     }
 
-    /// Counts the rows of every table, by name. Reads of each table its smallest index once, or the
-    /// table itself where it has none.
+    /// Counts the rows of every table, by name. SQLite reads of each table its smallest index once, or the table itself
+    /// where it has none; PostgreSQL knows about how many rows a large table has.
+    ///
+    /// # Errors
+    /// When the database does not answer.
     pub async fn row_counts(&self) -> Result<Vec<TableRows>, StoreError> {
-        self.run_apart(|conn| {
-            let tables = tables(conn)?;
-            let count = |table: String| Ok(TableRows { rows: count_rows(conn, &table)?, table });
-            tables.into_iter().map(count).collect()
+        self.run_apart(|_, conn| match conn {
+            AnyConnection::Postgres(conn) => postgres::row_counts(conn),
+            AnyConnection::Sqlite(conn) => {
+                let tables = tables(conn)?;
+                let count = |table: String| Ok(TableRows { rows: count_rows(conn, &table)?, table });
+                tables.into_iter().map(count).collect()
+            }
         })
         .await
     }
 
     /// Describes every table, by name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
     pub async fn schema_map(&self) -> Result<Vec<TableShape>, StoreError> {
-        self.run_apart(|conn| {
-            let tables = tables(conn)?;
-            let shape = |table: String| {
-                Ok(TableShape { columns: columns(conn, &table)?, indexes: indexes(conn, &table)?, table })
-            };
-            tables.into_iter().map(shape).collect()
+        self.run_apart(|_, conn| match conn {
+            AnyConnection::Postgres(conn) => postgres::schema_map(conn),
+            AnyConnection::Sqlite(conn) => {
+                let tables = tables(conn)?;
+                let shape = |table: String| {
+                    Ok(TableShape { columns: columns(conn, &table)?, indexes: indexes(conn, &table)?, table })
+                };
+                tables.into_iter().map(shape).collect()
+            }
         })
         .await
     }
@@ -98,7 +121,7 @@ struct Name {
 }
 
 /// The service's tables, without SQLite's and diesel's own.
-fn tables(conn: &mut Connection) -> QueryResult<Vec<String>> {
+pub(crate) fn tables(conn: &mut Sqlite) -> QueryResult<Vec<String>> {
     let tables: Vec<Name> = sql_query(
         "SELECT name FROM sqlite_schema WHERE type = 'table'
          AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> '__diesel_schema_migrations' ORDER BY name",
@@ -107,7 +130,7 @@ fn tables(conn: &mut Connection) -> QueryResult<Vec<String>> {
     Ok(tables.into_iter().filter_map(|table| table.name).collect())
 }
 
-fn count_rows(conn: &mut Connection, table: &str) -> QueryResult<i64> {
+fn count_rows(conn: &mut Sqlite, table: &str) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Count {
         #[diesel(sql_type = BigInt)]
@@ -118,7 +141,7 @@ fn count_rows(conn: &mut Connection, table: &str) -> QueryResult<i64> {
 }
 
 /// The columns of a table; none when it does not exist.
-pub(super) fn columns(conn: &mut Connection, table: &str) -> QueryResult<Vec<ColumnShape>> {
+pub(crate) fn columns(conn: &mut Sqlite, table: &str) -> QueryResult<Vec<ColumnShape>> {
     sql_query(
         "SELECT name, type AS sql_type, \"notnull\" AS not_null, pk > 0 AS primary_key
          FROM pragma_table_info(?) ORDER BY cid",
@@ -127,7 +150,7 @@ pub(super) fn columns(conn: &mut Connection, table: &str) -> QueryResult<Vec<Col
     .load(conn)
 }
 
-fn indexes(conn: &mut Connection, table: &str) -> QueryResult<Vec<IndexShape>> {
+fn indexes(conn: &mut Sqlite, table: &str) -> QueryResult<Vec<IndexShape>> {
     #[derive(QueryableByName)]
     struct Index {
         #[diesel(sql_type = Text)]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::Sink;
 use super::queue::{Batch, Queue};
-use crate::connection::{Opened, Source};
+use crate::database::{Access, Place, Pooled, in_transaction};
 use crate::error::Fault;
-use crate::{Connection, WriteError, WriterConfig};
+use crate::{AnyConnection, Scope, WriteError, WriterConfig};
 
 pub(super) struct Worker<S: Sink> {
     sink: S,
@@ -19,8 +19,8 @@ pub(super) struct Worker<S: Sink> {
 }
 
 impl<S: Sink> Worker<S> {
-    pub(super) fn new(sink: S, source: Arc<Source>, queue: Arc<Queue<S::Row>>, config: WriterConfig) -> Self {
-        let link = Link { source, busy_timeout: config.busy_timeout, opened: None };
+    pub(super) fn new(sink: S, place: Arc<Place>, queue: Arc<Queue<S::Row>>, config: WriterConfig) -> Self {
+        let link = Link { place, busy_timeout: config.busy_timeout, opened: None };
         Self { sink, link, queue, config }
     }
 
@@ -85,19 +85,14 @@ impl<S: Sink> Worker<S> {
     }
 
     fn transaction(&mut self, rows: &[S::Row]) -> Result<S::Receipt, Fault> {
-        let source = self.link.source.clone();
+        let place = self.link.place.clone();
         let conn = self.link.connection().map_err(Fault::Environment)?;
-        let _turn = source.turn(self.config.busy_timeout);
-        let sink = &self.sink;
-        // After some errors SQLite has rolled back already. Then the rollback fails too, and diesel reports that one.
-        let mut first_fault = None;
-        let transaction = || {
-            conn.immediate_transaction(|conn| {
-                sink.apply(conn, rows).inspect_err(|error| first_fault = Some(Fault::of(error)))
-            })
-        };
+        let _turn = place.turn(self.config.busy_timeout);
+        // Rows of all organisations go in together.
+        let transaction = || in_transaction(conn, Access::Write, &Scope::Platform, |conn| self.sink.apply(conn, rows));
+        let fault = if place.is_remote() { Fault::of_postgres } else { Fault::of_sqlite };
         match catch_unwind(AssertUnwindSafe(transaction)) {
-            Ok(result) => result.map_err(|error| first_fault.unwrap_or_else(|| Fault::of(&error))),
+            Ok(result) => result.map_err(|error| fault(&error)),
             Err(_) => Err(Fault::Rows("writing it panicked".to_owned())),
         }
     }
@@ -110,26 +105,26 @@ impl<S: Sink> Worker<S> {
 
     fn failed(&self, batch: Batch<S::Row>, reason: String) {
         if self.queue.give_back(batch, &reason) {
-            let path = self.link.source.path().display();
-            tracing::error!(reason, store.path = %path, "the store cannot be written; keeping rows in memory");
+            let store = self.link.place.name();
+            tracing::error!(reason, store, "the store cannot be written; keeping rows in memory");
         }
     }
 }
 
 /// The thread's own connection.
 struct Link {
-    source: Arc<Source>,
+    place: Arc<Place>,
     busy_timeout: Duration,
     /// Absent before the first row, and after any trouble.
-    opened: Option<Opened>,
+    opened: Option<Pooled>,
 }
 
 impl Link {
-    /// A connection to the file that is now at the store's path: a commit to one that was deleted would be lost.
-    fn connection(&mut self) -> Result<&mut Connection, String> {
-        let opened = match self.opened.take().filter(|opened| self.source.is_current(opened)) {
+    /// A connection to what is now the database: a commit to a file that was deleted would be lost.
+    fn connection(&mut self) -> Result<&mut AnyConnection, String> {
+        let opened = match self.opened.take().filter(|opened| self.place.is_current(opened)) {
             Some(opened) => opened,
-            None => self.source.open(self.busy_timeout).map_err(|error| error.to_string())?,
+            None => self.place.connect(self.busy_timeout).map_err(|error| error.to_string())?,
         };
         Ok(&mut self.opened.insert(opened).conn)
     }

@@ -39,8 +39,8 @@ impl Parcel {
 }
 
 /// A database of parcels, and how to open it again.
-struct Home {
-    database: Database,
+pub(crate) struct Home {
+    pub(crate) database: Database,
     config: DatabaseConfig,
     _dir: TempDir,
 }
@@ -55,6 +55,11 @@ impl Home {
         let config = DatabaseConfig::new(url, "depot", dir.path().join("depot.sqlite3"));
         let database = Database::open(config.clone(), MIGRATIONS).expect("a new database");
         Self { database, config, _dir: dir }
+    }
+
+    /// One on SQLite, one on PostgreSQL.
+    pub(crate) fn of_each() -> [Self; 2] {
+        [Self::new(None), Self::new(Some(Postgres::shared().new_database()))]
     }
 
     async fn add(&self, parcel: Parcel) -> Result<(), StoreError> {

@@ -7,16 +7,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
-use vx11_store::{Db, StoreConfig, StoreError};
+use vx11_store::{Database, DatabaseConfig, StoreError};
 
-use crate::fixture::{Home, MIGRATIONS, notes};
+use crate::fixture::{Home, MIGRATIONS, at, notes, run};
 
 #[tokio::test]
 async fn a_database_is_made_with_its_directory_and_schema_and_opened_again() {
     let home = Home::new();
     home.execute("INSERT INTO notes (written_at, text) VALUES ('2026', 'kept')");
-    let again = Db::open(StoreConfig::at(home.path()), MIGRATIONS).expect("the same database");
-    let texts = again.run(|conn| notes::table.select(notes::text).load::<String>(conn)).await.expect("a query");
+    let again = Database::open(at(home.path()), MIGRATIONS).expect("the same database");
+    let texts = run(&again, |conn| notes::table.select(notes::text).load::<String>(conn)).await.expect("a query");
     assert_eq!(texts, ["kept"]);
     again.ping().await.expect("it answers");
 }
@@ -39,7 +39,7 @@ async fn connections_are_durable_and_frugal() {
     let home = Home::new();
     let query = "SELECT journal_mode, synchronous, foreign_keys, cache_size, auto_vacuum FROM pragma_journal_mode,
                  pragma_synchronous, pragma_foreign_keys, pragma_cache_size, pragma_auto_vacuum";
-    let pragma: Pragma = home.db.run(move |conn| sql_query(query).get_result(conn)).await.expect("pragmas");
+    let pragma: Pragma = run(&home.db, move |conn| sql_query(query).get_result(conn)).await.expect("pragmas");
     assert_eq!(pragma.journal_mode, "wal");
     assert_eq!((pragma.synchronous, pragma.foreign_keys), (2, 1), "FULL, ON");
     assert_eq!((pragma.cache_size, pragma.auto_vacuum), (-2048, 2), "2 MiB, INCREMENTAL");
@@ -50,10 +50,9 @@ fn programs_that_start_at_once_make_one_schema() {
     for _ in 0..5 {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // Each waits for those before it to have written the schema, however slow the disk is.
-        let config =
-            StoreConfig { busy_timeout: Duration::from_secs(60), ..StoreConfig::at(dir.path().join("notes.db")) };
+        let config = DatabaseConfig { busy_timeout: Duration::from_secs(60), ..at(dir.path().join("notes.db")) };
         std::thread::scope(|scope| {
-            let open = || Db::open(config.clone(), MIGRATIONS).map(drop);
+            let open = || Database::open(config.clone(), MIGRATIONS).map(drop);
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
             for start in starts {
                 start.join().expect("no panic").expect("each of them opens it");
@@ -66,7 +65,7 @@ fn programs_that_start_at_once_make_one_schema() {
 fn a_database_of_a_newer_version_is_refused() {
     let home = Home::new();
     home.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
-    let error = Db::open(StoreConfig::at(home.path()), MIGRATIONS).expect_err("it is from the future");
+    let error = Database::open(at(home.path()), MIGRATIONS).expect_err("it is from the future");
     let said = error.to_string();
     assert!(matches!(error, StoreError::NewerSchema { .. }), "{said}");
     assert!(said.contains("20991231000000") && said.contains("20260101000000"), "{said}");
@@ -78,30 +77,30 @@ fn what_is_no_database_is_refused() {
     let path = dir.path().join("notes.db");
     std::fs::write(&path, "this is a text file, and long enough to be looked at as a database header".repeat(20))
         .expect("a file");
-    let error = Db::open(StoreConfig::at(&path), MIGRATIONS).expect_err("not a database");
+    let error = Database::open(at(&path), MIGRATIONS).expect_err("not a database");
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
-    let error = Db::open(StoreConfig::at(path.join("below/a/file.db")), MIGRATIONS).expect_err("not a directory");
+    let error = Database::open(at(path.join("below/a/file.db")), MIGRATIONS).expect_err("not a directory");
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_database_that_hangs_answers_busy_and_holds_no_more_threads_than_connections() {
     let home = Home::new();
-    let config = StoreConfig { run_timeout: Duration::from_millis(200), ..StoreConfig::at(home.path()) };
-    let db = Db::open(config, MIGRATIONS).expect("the same database");
+    let config = DatabaseConfig { run_timeout: Duration::from_millis(200), ..at(home.path()) };
+    let db = Database::open(config, MIGRATIONS).expect("the same database");
 
     let mut gates = Vec::new();
     for _ in 0..2 {
         let (gate, closed) = mpsc::channel::<()>();
         gates.push(gate);
-        let stuck = db.run(move |_| Ok(closed.recv().is_err())).await;
+        let stuck = run(&db, move |_| Ok(closed.recv().is_err())).await;
         assert!(matches!(stuck, Err(StoreError::Timeout(_))), "{stuck:?}");
     }
     let refused = db.ping().await;
     assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
 
     drop(gates);
-    let patient = Db::open(StoreConfig::at(home.path()), MIGRATIONS).expect("the same database");
+    let patient = Database::open(at(home.path()), MIGRATIONS).expect("the same database");
     patient.ping().await.expect("another pool never was stuck");
     let start = std::time::Instant::now();
     while db.ping().await.is_err() {
@@ -113,11 +112,11 @@ async fn a_database_that_hangs_answers_busy_and_holds_no_more_threads_than_conne
 async fn a_panic_or_an_open_transaction_costs_only_its_own_query() {
     let home = Home::new();
     for _ in 0..3 {
-        let panicked = home.db.run::<(), _>(|_| panic!("in a query")).await;
+        let panicked = run::<()>(&home.db, |_| panic!("in a query")).await;
         assert!(matches!(panicked, Err(StoreError::Panicked)), "{panicked:?}");
     }
     let note = "INSERT INTO notes (written_at, text) VALUES ('2026', 'never committed')";
-    let failed = home.db.run::<(), _>(move |conn| {
+    let failed = run::<()>(&home.db, move |conn| {
         conn.transaction(|conn| {
             conn.batch_execute(note)?;
             conn.batch_execute("INSERT INTO notes (written_at, author, text) VALUES ('2026', 'nobody', 'x')")
@@ -134,7 +133,7 @@ async fn a_file_that_was_deleted_comes_back_empty_and_usable() {
     home.db.ping().await.expect("it answers");
     std::fs::remove_dir_all(home.path().parent().expect("a directory")).expect("deleted");
 
-    let count = home.db.run(|conn| notes::table.count().get_result::<i64>(conn)).await;
+    let count = run(&home.db, |conn| notes::table.count().get_result::<i64>(conn)).await;
     assert_eq!(count.expect("a new database"), 0);
 }
 
@@ -143,7 +142,7 @@ async fn a_locked_database_can_be_read() {
     let home = Home::new();
     let _lock = home.lock();
     // On the pool's first connection, which is made now.
-    let count = home.db.run(|conn| notes::table.count().get_result::<i64>(conn)).await;
+    let count = run(&home.db, |conn| notes::table.count().get_result::<i64>(conn)).await;
     assert_eq!(count.expect("readers need no lock"), 0);
     home.db.row_counts().await.expect("nor does upkeep that only looks");
 }

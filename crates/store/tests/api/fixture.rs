@@ -8,10 +8,33 @@ use std::time::{Duration, Instant};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+pub(crate) use diesel::sqlite::SqliteConnection as Connection;
 use tempfile::TempDir;
-use vx11_store::{Connection, Db, EmbeddedMigrations, Sink, StoreConfig, Writer, WriterConfig};
+use vx11_store::{
+    AnyConnection, Database, DatabaseConfig, EmbeddedMigrations, Migrations, Scope, Sink, StoreError, Writer,
+    WriterConfig,
+};
 
-pub(crate) const MIGRATIONS: EmbeddedMigrations = diesel_migrations::embed_migrations!("tests/migrations");
+const NOTES: EmbeddedMigrations = diesel_migrations::embed_migrations!("tests/migrations");
+/// Never on PostgreSQL.
+pub(crate) const MIGRATIONS: Migrations = Migrations { sqlite: NOTES, postgres: NOTES };
+
+/// SQLite at `path`, with two connections.
+pub(crate) fn at(path: impl Into<PathBuf>) -> DatabaseConfig {
+    DatabaseConfig { pool_size: 2, pool_timeout: Duration::from_secs(1), ..DatabaseConfig::new(None, "notes", path) }
+}
+
+/// Runs queries of SQLite's.
+pub(crate) async fn run<T: Send + 'static>(
+    db: &Database,
+    work: impl FnOnce(&mut Connection) -> QueryResult<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let work = move |conn: &mut AnyConnection| match conn {
+        AnyConnection::Sqlite(conn) => Ok(work(conn)?),
+        AnyConnection::Postgres(_) => unreachable!("it is on SQLite"),
+    };
+    db.read(Scope::Platform, work).await
+}
 
 diesel::table! {
     notes (id) {
@@ -24,19 +47,19 @@ diesel::table! {
 
 /// A database in a directory that lives as long as this.
 pub(crate) struct Home {
-    pub(crate) db: Db,
+    pub(crate) db: Database,
     pub(crate) dir: TempDir,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let db = Db::open(StoreConfig::at(dir.path().join("data/notes.db")), MIGRATIONS).expect("a new database");
+        let db = Database::open(at(dir.path().join("data/notes.db")), MIGRATIONS).expect("a new database");
         Self { db, dir }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.db.path().to_owned()
+        self.dir.path().join("data/notes.db")
     }
 
     /// A connection that the store knows nothing of.
@@ -89,7 +112,7 @@ impl Sink for Notes {
     type Row = String;
     type Receipt = i64;
 
-    fn apply(&self, conn: &mut Connection, rows: &[String]) -> QueryResult<i64> {
+    fn apply(&self, conn: &mut AnyConnection, rows: &[String]) -> QueryResult<i64> {
         if self.full.load(Ordering::SeqCst) {
             conn.batch_execute("PRAGMA max_page_count = 1")?;
         }
@@ -99,6 +122,7 @@ impl Sink for Notes {
         assert!(!rows.iter().any(|row| row == "panic"), "this row panics");
         let values: Vec<_> =
             rows.iter().map(|row| (notes::written_at.eq(vx11_store::time::now()), notes::text.eq(row))).collect();
+        let AnyConnection::Sqlite(conn) = conn else { unreachable!("it is on SQLite") };
         diesel::insert_into(notes::table).values(&values).execute(conn)?;
         notes::table.select(diesel::dsl::max(notes::id)).first(conn).map(Option::unwrap_or_default)
     }

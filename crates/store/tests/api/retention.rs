@@ -59,7 +59,7 @@ async fn applied_it_deletes_what_is_old_and_gives_the_space_back() {
     for order in [RowOrder::Indexed, RowOrder::ById, RowOrder::ByLastingId] {
         let home = home_with_old_notes();
         home.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-        let before = home.db.size_bytes().expect("a size");
+        let before = home.db.size_bytes().await.expect("a size");
 
         let rules = vec![ordered("notes", "written_at", order)];
         let report = home.db.retention(rules, RetentionMode::Apply).await.expect("a report");
@@ -68,7 +68,7 @@ async fn applied_it_deletes_what_is_old_and_gives_the_space_back() {
         assert_eq!(home.texts(), ["new"]);
 
         home.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-        let after = home.db.size_bytes().expect("a size");
+        let after = home.db.size_bytes().await.expect("a size");
         assert!(after < before / 4, "{before} bytes became {after}");
     }
 }

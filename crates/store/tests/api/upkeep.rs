@@ -5,10 +5,10 @@ use std::os::unix::fs::FileExt;
 
 use diesel::Connection as _;
 use diesel::prelude::*;
+use vx11_store::WriterConfig;
 use vx11_store::upkeep::{Depth, IntegrityState, RetentionRule, RowOrder, Upkeep};
-use vx11_store::{Connection, WriterConfig};
 
-use crate::fixture::{Home, notes};
+use crate::fixture::{Connection, Home, notes};
 
 const MANY_NOTES: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
     INSERT INTO notes (written_at, text) SELECT '2026-01-01T00:00:00.000Z', hex(randomblob(50)) FROM n";
@@ -58,7 +58,7 @@ async fn the_shape_of_the_store_is_told() {
     let counts = home.db.row_counts().await.expect("counts");
     let counts: Vec<_> = counts.iter().map(|count| (count.table.as_str(), count.rows)).collect();
     assert_eq!(counts, [("authors", 1), ("notes", 2000)]);
-    assert!(home.db.size_bytes().expect("a size") > 2000 * 100);
+    assert!(home.db.size_bytes().await.expect("a size") > 2000 * 100);
 
     let shapes = home.db.schema_map().await.expect("a map");
     let notes = shapes.iter().find(|shape| shape.table == "notes").expect("the table");
@@ -82,7 +82,7 @@ async fn a_backup_is_a_whole_database_and_the_newest_two_are_kept() {
     for number in 0..4 {
         // In the write-ahead log only: a copy of the file alone would miss it.
         writer.write(number.to_string()).await.expect("durable");
-        let report = home.db.backup(&backups, 2).await.expect("a backup");
+        let report = home.db.backup(&backups, 2).await.expect("a backup").expect("of SQLite");
         assert_eq!(home.db.last_backup(&backups).expect("a list"), Some(report.created.clone()));
         assert!(report.kept.len() <= 1 && report.removed.len() <= 1, "{report:?}");
         made.push(report.created.path);
@@ -105,8 +105,8 @@ async fn a_backup_leaves_other_files_alone_and_survives_an_unfinished_one() {
     for name in others {
         fs::write(backups.join(name), "something").expect("a file");
     }
-    home.db.backup(&backups, 1).await.expect("a backup");
-    let report = home.db.backup(&backups, 1).await.expect("a backup");
+    home.db.backup(&backups, 1).await.expect("a backup").expect("of SQLite");
+    let report = home.db.backup(&backups, 1).await.expect("a backup").expect("of SQLite");
     assert_eq!(report.removed.len(), 1);
     for name in &others[1..] {
         assert!(backups.join(name).exists(), "{name} is not ours");

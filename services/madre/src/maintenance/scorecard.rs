@@ -66,7 +66,8 @@ fn deductions(name: &str, store: &Result<StoreReport, String>) -> Vec<Value> {
     if is_failure(&store.counts) || is_failure(&store.schema) {
         reasons.push(reason(5, "its rows or tables could not be listed".to_owned()));
     }
-    if store.size_bytes > LARGE {
+    // PostgreSQL is where large stores belong.
+    if store.size_bytes > LARGE && store.backup_rotation["status"] != "elsewhere" {
         reasons.push(reason(10, "it is larger than 500 MiB".to_owned()));
     }
     reasons

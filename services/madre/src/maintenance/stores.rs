@@ -24,7 +24,7 @@ pub(super) async fn own(
     request: &PostTaskRequest,
 ) -> StoreReport {
     let rules = retention_rules(retention_days, request.log_days);
-    store.db().upkeep(Upkeep { backups, rules, apply: request.apply }).await
+    store.database().upkeep(Upkeep { backups, rules, apply: request.apply }).await
 }
 
 /// Another service's, which only that service touches.

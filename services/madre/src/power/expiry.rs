@@ -41,5 +41,6 @@ async fn resume(power: &Power, plans: &Plans) -> Result<(), PowerError> {
 
 async fn tick(power: &Power, plans: &Plans) -> Result<(), PowerError> {
     power.close_expired().await?;
+    plans.fail_interrupted().await?;
     Ok(plans.expire().await?)
 }

@@ -160,19 +160,21 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::power::DryRunDriver;
     use crate::store::Store;
+    use vx11_store::{AnyConnection, Scope, StoreError};
 
     #[tokio::test(start_paused = true)]
     async fn what_was_confirmed_is_done_although_a_crowd_keeps_the_store_busy() {
         let (dir, registry) = (tempfile::tempdir().expect("a directory"), prometheus::Registry::new());
-        let store = Store::open(dir.path(), &registry).expect("a store");
+        let store = Store::open(None, dir.path(), &registry).expect("a store");
         let metrics = Metrics::new(&registry).expect("a fresh registry");
         let limit = Duration::from_secs(10);
         let power = Power::new(Arc::new(DryRunDriver), limit, PowerMode::default(), store.clone(), metrics);
         // Both connections are in use.
         let crowd = [(); 2].map(|()| {
             let (leave, stay) = mpsc::channel::<()>();
-            let db = store.db().clone();
-            tokio::spawn(async move { db.run(move |_| Ok(stay.recv().is_err())).await });
+            let database = store.database().clone();
+            let stay = move |_: &mut AnyConnection| Ok::<_, StoreError>(stay.recv().is_err());
+            tokio::spawn(async move { database.read(Scope::Platform, stay).await });
             leave
         });
         tokio::task::yield_now().await;

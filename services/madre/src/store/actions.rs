@@ -14,7 +14,7 @@ impl Store {
     /// The trail of one request of an organisation, oldest first; where it is too long, its newest rows.
     pub(crate) async fn actions_of(&self, org: OrgId, correlation_id: String) -> Result<Vec<Action>, StoreError> {
         let of_request = ActionQuery { correlation_id: Some(correlation_id), ..ActionQuery::default() };
-        let mut rows = self.db.run(move |conn| trail::list(conn, &org, of_request, MOST_ACTIONS)).await?;
+        let mut rows = self.read_of(&org, move |conn, org| trail::list(conn, org, of_request, MOST_ACTIONS)).await?;
         rows.reverse();
         Ok(rows)
     }

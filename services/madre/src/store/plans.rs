@@ -5,7 +5,7 @@ use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::identity::OrgId;
 use vx11_contracts::madre::{Intent, Plan};
 use vx11_contracts::time;
-use vx11_store::{Connection, StoreError};
+use vx11_store::{AnyConnection, StoreError};
 
 use super::approvals::{self, Step};
 use super::schema::{plan_approvals, plans};
@@ -86,29 +86,26 @@ impl<'a> Ended<'a> {
 impl Store {
     /// Keeps a plan, and that an intervention is to be opened for it; when this is answered, both are durable.
     pub(crate) async fn insert_plan(&self, new: NewPlan) -> Result<(), StoreError> {
-        let insert = move |conn: &mut Connection| {
+        let insert = move |conn: &mut AnyConnection| {
             let row = row_of(new)?;
-            conn.immediate_transaction(|conn| {
-                approvals::insert(conn, &row.plan_id, &row.created_at)?;
-                diesel::insert_into(plans::table).values(row).execute(conn).map(drop)
-            })
+            approvals::insert(conn, &row.plan_id, &row.created_at)?;
+            diesel::insert_into(plans::table).values(row).execute(conn).map(drop)
         };
-        self.db.run(insert).await
+        self.write(insert).await
     }
 
     /// One plan of an organisation.
     pub(crate) async fn find_plan(&self, org: &OrgId, plan_id: &str) -> Result<Option<StoredPlan>, StoreError> {
-        let (org, plan_id) = (org.clone(), plan_id.to_owned());
-        self.db
-            .run(move |conn| {
-                let row: Option<PlanRow> = plans::table
-                    .filter(plans::plan_id.eq(plan_id).and(plans::org_id.eq(org.as_str())))
-                    .select(PlanRow::as_select())
-                    .first(conn)
-                    .optional()?;
-                row.map(PlanRow::into_stored).transpose()
-            })
-            .await
+        let plan_id = plan_id.to_owned();
+        self.read_of(org, move |conn, org| {
+            let row: Option<PlanRow> = plans::table
+                .filter(plans::plan_id.eq(plan_id).and(plans::org_id.eq(org.as_str())))
+                .select(PlanRow::as_select())
+                .first(conn)
+                .optional()?;
+            row.map(PlanRow::into_stored).transpose()
+        })
+        .await
     }
 
     /// Up to `limit` plans of an organisation with an id below `before`, newest first.
@@ -119,29 +116,25 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<StoredPlan>, StoreError> {
-        let org = org.clone();
-        self.db
-            .run(move |conn| {
-                let own = plans::table.filter(plans::org_id.eq(org.as_str()));
-                let mut rows = own.select(PlanRow::as_select()).into_boxed();
-                if let Some(status) = status {
-                    rows = rows.filter(plans::status.eq(status.as_str()));
-                }
-                if let Some(id) = before {
-                    rows = rows.filter(plans::id.lt(id));
-                }
-                let rows: Vec<PlanRow> = rows.order(plans::id.desc()).limit(limit).load(conn)?;
-                rows.into_iter().map(PlanRow::into_stored).collect()
-            })
-            .await
+        self.read_of(org, move |conn, org| {
+            let own = plans::table.filter(plans::org_id.eq(org.as_str()));
+            let mut rows = own.select(PlanRow::as_select()).into_boxed();
+            if let Some(status) = status {
+                rows = rows.filter(plans::status.eq(status.as_str()));
+            }
+            if let Some(id) = before {
+                rows = rows.filter(plans::id.lt(id));
+            }
+            let rows: Vec<PlanRow> = rows.order(plans::id.desc()).limit(limit).load(conn)?;
+            rows.into_iter().map(PlanRow::into_stored).collect()
+        })
+        .await
     }
 
     /// An organisation's plans by status.
     pub(crate) async fn count_plans(&self, org: &OrgId) -> Result<Vec<(String, u64)>, StoreError> {
-        let org = org.clone();
         let counts: Vec<(String, i64)> = self
-            .db
-            .run(move |conn| {
+            .read_of(org, move |conn, org| {
                 let own = plans::table.filter(plans::org_id.eq(org.as_str()));
                 let by_status = own.group_by(plans::status).select((plans::status, diesel::dsl::count_star()));
                 by_status.order(plans::status).load(conn)
@@ -154,74 +147,81 @@ impl Store {
     /// have an approval among them.
     pub(crate) async fn claim_plan(&self, plan_id: &str) -> Result<Claim, StoreError> {
         let plan_id = plan_id.to_owned();
-        self.db
-            .run(move |conn| {
-                conn.immediate_transaction(|conn| {
-                    let claim = take(conn, &plan_id)?;
-                    if claim == Claim::Won {
-                        approvals::step(conn, &plan_id, Step::Close, None)?;
-                    }
-                    Ok(claim)
-                })
-            })
-            .await
+        self.write(move |conn| {
+            let claim = take(conn, &plan_id)?;
+            if claim == Claim::Won {
+                approvals::step(conn, &plan_id, Step::Close, None)?;
+            }
+            Ok(claim)
+        })
+        .await
     }
 
-    /// Ends plans whose confirmation did not come in time, and answers with them.
+    /// Ends plans whose confirmation did not come in time, and answers with those that this call ended: of several replicas
+    /// each plan has one.
     pub(crate) async fn expire_plans(&self) -> Result<Vec<Plan>, StoreError> {
-        self.db
-            .run(|conn| {
-                let now = time::now();
-                let overdue = plans::status.eq(ChatStatus::Waiting.as_str()).and(plans::expires_at.le(&now));
-                // Read first: an update would take the write lock every second for nothing.
-                let rows: Vec<PlanRow> =
-                    plans::table.filter(overdue).limit(SWEEP).select(PlanRow::as_select()).load(conn)?;
-                let mut expired = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let still_waiting = plans::id.eq(row.id).and(plans::status.eq(ChatStatus::Waiting.as_str()));
-                    let end = Ended::failed("The confirmation did not come in time; nothing was done.", &now);
-                    let has_ended = conn.immediate_transaction(|conn| {
-                        let ended = diesel::update(plans::table.filter(still_waiting)).set(end).execute(conn)?;
-                        if ended > 0 {
-                            approvals::step(conn, &row.plan_id, Step::Close, None)?;
-                        }
-                        QueryResult::Ok(ended > 0)
-                    })?;
-                    if has_ended {
-                        expired.push(row.into_stored()?.plan);
-                    }
+        let now = time::now();
+        // Read first: an update would take SQLite's lock to write every second for nothing.
+        let overdue = plans::status.eq(ChatStatus::Waiting.as_str()).and(plans::expires_at.le(now.clone()));
+        let overdue =
+            self.read(move |conn| plans::table.filter(overdue).limit(SWEEP).select(PlanRow::as_select()).load(conn));
+        let mut expired = Vec::new();
+        for row in overdue.await? {
+            let (id, plan_id, now) = (row.id, row.plan_id.clone(), now.clone());
+            let has_ended = self.write(move |conn| {
+                let still_waiting = plans::id.eq(id).and(plans::status.eq(ChatStatus::Waiting.as_str()));
+                let end = Ended::failed("The confirmation did not come in time; nothing was done.", &now);
+                let ended = diesel::update(plans::table.filter(still_waiting)).set(end).execute(conn)?;
+                if ended > 0 {
+                    approvals::step(conn, &plan_id, Step::Close, None)?;
                 }
-                Ok(expired)
-            })
-            .await
+                Ok(ended > 0)
+            });
+            if has_ended.await? {
+                expired.push(row.into_stored()?.plan);
+            }
+        }
+        Ok(expired)
     }
 
-    /// Ends plans that have been running since before `start`, RFC 3339 UTC: when an earlier process stopped. Those
+    /// Says that a plan still runs.
+    pub(crate) async fn note_running(&self, plan_id: String) -> Result<(), StoreError> {
+        self.write(move |conn| {
+            let running = plans::plan_id.eq(plan_id).and(plans::status.eq(ChatStatus::Running.as_str()));
+            let set = plans::updated_at.eq(time::now());
+            diesel::update(plans::table.filter(running)).set(set).execute(conn).map(drop)
+        })
+        .await
+    }
+
+    /// Ends plans that run and of which nothing was heard since `before`, RFC 3339 UTC: whoever ran them has stopped. Those
     /// that are claimed for an approval and have not begun are left: they can still be run, once.
-    pub(crate) async fn fail_interrupted_plans(&self, start: &str) -> Result<usize, StoreError> {
-        let start = start.to_owned();
-        self.db
-            .run(move |conn| {
-                let now = time::now();
-                let claimed = plan_approvals::table
-                    .filter(plan_approvals::step.eq(Step::Redeem.as_str()))
-                    .select(plan_approvals::plan_id);
-                let running = plans::status.eq(ChatStatus::Running.as_str()).and(plans::updated_at.lt(start));
-                let running = running.and(plans::plan_id.ne_all(claimed));
-                let end =
-                    Ended::failed("madre stopped while this ran; look at the services before trying again.", &now);
-                conn.immediate_transaction(|conn| {
-                    let ended = diesel::update(plans::table.filter(running)).set(end).execute(conn)?;
-                    approvals::tell_of_ended(conn)?;
-                    Ok(ended)
-                })
-            })
-            .await
+    pub(crate) async fn fail_interrupted_plans(&self, before: String) -> Result<usize, StoreError> {
+        self.write(move |conn| {
+            let now = time::now();
+            let claimed = plan_approvals::table
+                .filter(plan_approvals::step.eq(Step::Redeem.as_str()))
+                .select(plan_approvals::plan_id);
+            let running = plans::status.eq(ChatStatus::Running.as_str()).and(plans::updated_at.lt(before));
+            let running = running.and(plans::plan_id.ne_all(claimed));
+            let end = Ended::failed("madre stopped while this ran; look at the services before trying again.", &now);
+            let ended = diesel::update(plans::table.filter(running)).set(end).execute(conn)?;
+            if ended > 0 {
+                approvals::tell_of_ended(conn)?;
+            }
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Whether other replicas may run plans of the same store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.database.is_remote()
     }
 }
 
 /// Makes a waiting plan a running one, unless somebody else has, or its time is up.
-pub(super) fn take(conn: &mut Connection, plan_id: &str) -> QueryResult<Claim> {
+pub(super) fn take(conn: &mut AnyConnection, plan_id: &str) -> QueryResult<Claim> {
     let now = time::now();
     let waiting =
         plans::plan_id.eq(plan_id).and(plans::status.eq(ChatStatus::Waiting.as_str())).and(plans::expires_at.gt(&now));
@@ -231,7 +231,7 @@ pub(super) fn take(conn: &mut Connection, plan_id: &str) -> QueryResult<Claim> {
 }
 
 /// Ends a plan, with `result`.
-pub(super) fn end(conn: &mut Connection, plan_id: &str, to: ChatStatus, result: &str) -> QueryResult<()> {
+pub(super) fn end(conn: &mut AnyConnection, plan_id: &str, to: ChatStatus, result: &str) -> QueryResult<()> {
     let end = Ended { status: to.as_str(), result, updated_at: &time::now() };
     diesel::update(plans::table.filter(plans::plan_id.eq(plan_id))).set(end).execute(conn).map(drop)
 }

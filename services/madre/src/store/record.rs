@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use vx11_contracts::chat::ChatStatus;
 use vx11_contracts::event::Action;
-use vx11_store::{Connection, Sink, trail};
+use vx11_store::{AnyConnection, Sink, trail};
 
 use super::approvals;
 use super::schema::plans;
@@ -33,12 +33,11 @@ impl Sink for RecordSink {
     type Row = Record;
     type Receipt = ();
 
-    fn apply(&self, conn: &mut Connection, rows: &[Record]) -> QueryResult<()> {
+    fn apply(&self, conn: &mut AnyConnection, rows: &[Record]) -> QueryResult<()> {
+        let mut actions = Vec::new();
         for row in rows {
             match row {
-                Record::Action(action) => {
-                    trail::append(conn, action)?;
-                }
+                Record::Action(action) => actions.push(action),
                 Record::PlanEnd(end) => {
                     let running = plans::plan_id.eq(&end.plan_id).and(plans::status.eq(ChatStatus::Running.as_str()));
                     let ended = (
@@ -51,6 +50,6 @@ impl Sink for RecordSink {
                 }
             }
         }
-        Ok(())
+        if actions.is_empty() { Ok(()) } else { trail::append(conn, &actions) }
     }
 }

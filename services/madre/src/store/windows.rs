@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use vx11_contracts::power::WindowMode;
 use vx11_contracts::time;
-use vx11_store::{Connection, StoreError};
+use vx11_store::{AnyConnection, StoreError};
 
 use super::schema::power_windows as windows;
 use super::{Store, from_json, is_duplicate, parse, to_json};
@@ -39,10 +39,10 @@ struct WindowRow {
 impl Store {
     /// Opens `window`; `false` when another one is open.
     pub(crate) async fn insert_window(&self, window: Window) -> Result<bool, StoreError> {
-        let insert = move |conn: &mut Connection| {
+        let insert = move |conn: &mut AnyConnection| {
             diesel::insert_into(windows::table).values(WindowRow::of(window)?).execute(conn).map(drop)
         };
-        match self.db.run(insert).await {
+        match self.write(insert).await {
             Ok(()) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error),
@@ -51,26 +51,24 @@ impl Store {
 
     /// The open window.
     pub(crate) async fn open_window(&self) -> Result<Option<Window>, StoreError> {
-        self.db
-            .run(|conn| {
-                let open = windows::table.filter(windows::closed_at.is_null());
-                let row: Option<WindowRow> = open.select(WindowRow::as_select()).first(conn).optional()?;
-                row.map(WindowRow::into_window).transpose()
-            })
-            .await
+        self.read(|conn| {
+            let open = windows::table.filter(windows::closed_at.is_null());
+            let row: Option<WindowRow> = open.select(WindowRow::as_select()).first(conn).optional()?;
+            row.map(WindowRow::into_window).transpose()
+        })
+        .await
     }
 
     /// Closes a window; answers with the time.
     pub(crate) async fn close_window(&self, window_id: &str) -> Result<String, StoreError> {
         let window_id = window_id.to_owned();
-        self.db
-            .run(move |conn| {
-                let now = time::now();
-                let open = windows::window_id.eq(window_id).and(windows::closed_at.is_null());
-                diesel::update(windows::table.filter(open)).set(windows::closed_at.eq(&now)).execute(conn)?;
-                Ok(now)
-            })
-            .await
+        self.write(move |conn| {
+            let now = time::now();
+            let open = windows::window_id.eq(window_id).and(windows::closed_at.is_null());
+            diesel::update(windows::table.filter(open)).set(windows::closed_at.eq(&now)).execute(conn)?;
+            Ok(now)
+        })
+        .await
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use diesel::Connection as _;
+use diesel::SqliteConnection as Connection;
 use diesel::connection::SimpleConnection;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vx11_madre::{DriverError, PowerDriver, ServiceState};
-use vx11_store::Connection;
 use vx11_testing::Running;
 pub(crate) use vx11_testing::{Answer, eventually};
 

@@ -13,7 +13,7 @@ use vx11_contracts::time;
 use vx11_store::OrgColumn;
 
 use super::{Accepted, Answer};
-use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record};
+use crate::store::{self, ChatRecord, Extras, NewPerformance, NewTurn, Record, storable};
 
 /// The endpoint of the performance row.
 const ENDPOINT: &str = "/operator/api/chat";
@@ -121,10 +121,10 @@ fn turn(asked: &Accepted, body: &ChatResponse, answer: &Answer, timestamp: Strin
         timestamp,
         session_id: asked.session_id.clone(),
         correlation_id: asked.context.correlation_id.to_string(),
-        message: asked.request.message.clone(),
+        message: storable(&asked.request.message),
         extras: extras(asked),
-        response: answer.response.clone(),
-        reasoning: answer.reasoning.clone(),
+        response: storable(&answer.response),
+        reasoning: answer.reasoning.as_deref().map(storable),
         provider: answer.provider.as_str(),
         model_used: answer.model_used.clone(),
         status: status_word(answer.status),

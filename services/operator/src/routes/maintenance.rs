@@ -18,5 +18,5 @@ pub(crate) async fn run(state: Data<State>, body: Json<PostTaskRequest>) -> Resu
     let PostTaskRequest { apply, log_days, .. } = body.0;
     let places = &state.places;
     let rules = retention_rules(&places.retention_days, log_days);
-    Ok(web::Json(state.store.db().upkeep(Upkeep { backups: places.backups.clone(), rules, apply }).await))
+    Ok(web::Json(state.store.database().upkeep(Upkeep { backups: places.backups.clone(), rules, apply }).await))
 }

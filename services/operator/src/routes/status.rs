@@ -60,7 +60,7 @@ async fn check(peer: &Peer, context: &RequestContext) -> ServiceStatus {
 
 /// The store at a glance. Counting rows reads indexes, so what was counted is believed for a minute.
 async fn db_health(state: &State) -> DbHealth {
-    let db = state.store.db();
+    let db = state.store.database();
     let rows_total = state.rows_total.get_or_count(db).await;
     let integrity = match (rows_total, state.store.writer.health()) {
         (None, _) => "critical",
@@ -69,7 +69,7 @@ async fn db_health(state: &State) -> DbHealth {
     };
     let last_backup = db.last_backup(&state.places.backups).ok().flatten();
     DbHealth {
-        size_mb: db.size_bytes().unwrap_or(0) as f64 / (1024.0 * 1024.0),
+        size_mb: db.size_bytes().await.unwrap_or(0) as f64 / (1024.0 * 1024.0),
         integrity: integrity.to_owned(),
         rows_total: rows_total.unwrap_or(0),
         last_backup: last_backup.map(|backup| backup.created_at),

@@ -14,7 +14,7 @@ use vx11_contracts::{ErrorBody, ErrorCode, time};
 use vx11_store::OrgColumn;
 
 use crate::state::State;
-use crate::store::{self, NewTurn, OutcomeRecord, Record};
+use crate::store::{self, NewTurn, OutcomeRecord, Record, storable};
 
 /// Characters of a message, and of a response.
 const MESSAGE_CHARS: usize = 4000;
@@ -70,9 +70,9 @@ fn turn(told: &AddTurn, org: &OrgId) -> NewTurn {
         timestamp: time::now(),
         session_id: told.session_id.clone(),
         correlation_id: told.correlation_id.clone(),
-        message: told.message.clone(),
+        message: storable(&told.message),
         extras: None,
-        response: told.response.clone(),
+        response: storable(&told.response),
         reasoning: None,
         provider: PROVIDER,
         model_used: PLAN_OUTCOME.to_owned(),

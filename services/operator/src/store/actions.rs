@@ -28,8 +28,7 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn list_actions(&self, query: ActionQuery, limit: u32) -> Result<Vec<Action>, StoreError> {
-        let org = self.org.clone();
-        self.db.run(move |conn| trail::list(conn, &org, query, limit)).await
+        self.read(move |conn, org| trail::list(conn, org, query, limit)).await
     }
 
     /// Up to `limit` of the organisation's rows after `id`, oldest first.
@@ -37,7 +36,6 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn actions_after(&self, id: i64, limit: u32) -> Result<Vec<Action>, StoreError> {
-        let org = self.org.clone();
-        self.db.run(move |conn| trail::after(conn, &org, id, limit)).await
+        self.read(move |conn, org| trail::after(conn, org, id, limit)).await
     }
 }

@@ -2,9 +2,7 @@
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
-use diesel::sqlite::Sqlite;
-use vx11_store::{Connection, StoreError};
+use vx11_store::{AnyConnection, Scope, StoreError};
 
 use super::schema::performance_minutes as minutes;
 use super::{OrgStore, Store};
@@ -16,12 +14,12 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn performance_since(&self, minute: String) -> Result<MinuteSummary, StoreError> {
-        let org = self.org.clone();
-        let own = move |conn: &mut Connection| {
+        self.read(move |conn, org| {
             let since = minutes::org_id.eq(org.as_str()).and(minutes::minute.ge(minute));
-            sum(conn, minutes::table.filter(since).select(minutes::summary).into_boxed())
-        };
-        self.db.run(own).await
+            let rows = minutes::table.filter(since).select(minutes::summary);
+            sum(rows.load_iter::<String, DefaultLoadingMode>(conn)?)
+        })
+        .await
     }
 }
 
@@ -31,17 +29,18 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn performance_of_all_since(&self, minute: String) -> Result<MinuteSummary, StoreError> {
-        let all = move |conn: &mut Connection| {
-            sum(conn, minutes::table.filter(minutes::minute.ge(minute)).select(minutes::summary).into_boxed())
+        let all = move |conn: &mut AnyConnection| {
+            let rows = minutes::table.filter(minutes::minute.ge(minute)).select(minutes::summary);
+            Ok(sum(rows.load_iter::<String, DefaultLoadingMode>(conn)?)?)
         };
-        self.db.run(all).await
+        self.database.read(Scope::Platform, all).await
     }
 }
 
 /// The sum of `rows`, of which one is in memory at a time: a day of many organisations is many.
-fn sum(conn: &mut Connection, rows: minutes::BoxedQuery<'_, Sqlite, Text>) -> QueryResult<MinuteSummary> {
+fn sum(rows: impl Iterator<Item = QueryResult<String>>) -> QueryResult<MinuteSummary> {
     let mut sum = MinuteSummary::default();
-    for row in rows.load_iter::<String, DefaultLoadingMode>(conn)? {
+    for row in rows {
         if let Some(minute) = MinuteSummary::from_json(&row?) {
             sum.merge(minute);
         }

@@ -78,6 +78,11 @@ insert! {
     }
 }
 
+/// What is kept of a text: PostgreSQL has no place for the character U+0000, so it is its picture, `␀`, on both databases.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
+}
+
 /// A row of `performance_logs`; summed up in the contracts' `MetricsSummary`.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPerformance {
@@ -109,6 +114,17 @@ insert! {
     }
 }
 
+impl NewTurn {
+    /// Whether it tells the same of the same request.
+    pub(super) fn is_same_outcome(&self, other: &Self) -> bool {
+        self.correlation_id == other.correlation_id
+            && self.org_id == other.org_id
+            && self.session_id == other.session_id
+            && self.message == other.message
+            && self.model_used == other.model_used
+    }
+}
+
 impl NewPerformance {
     /// The minute that the row is summed up in, such as `2026-11-21T04:05`.
     pub(super) fn minute(&self) -> &str {
@@ -132,7 +148,8 @@ insert! {
         last_activity_at: Text,
         turns: BigInt,
     }
-    "ON CONFLICT (session_id, org_id) DO UPDATE SET last_activity_at = excluded.last_activity_at, turns = turns + excluded.turns"
+    "ON CONFLICT (session_id, org_id) DO UPDATE SET turns = sessions.turns + excluded.turns, last_activity_at = \
+     CASE WHEN excluded.last_activity_at > sessions.last_activity_at THEN excluded.last_activity_at ELSE sessions.last_activity_at END"
 }
 
 /// A row of `performance_minutes`, which replaces the one of before.

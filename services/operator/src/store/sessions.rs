@@ -30,10 +30,8 @@ impl OrgStore {
         limit: u32,
     ) -> Result<Vec<SessionSummary>, StoreError> {
         use sessions::dsl;
-        let org = self.org.clone();
         let rows: Vec<SessionRow> = self
-            .db
-            .run(move |conn| {
+            .read(move |conn, org| {
                 let own = sessions::table.filter(dsl::org_id.eq(org.as_str()));
                 let mut query = own.select(SessionRow::as_select()).into_boxed();
                 if !org.is_platform() {
@@ -54,10 +52,12 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn find_session(&self, session_id: &str) -> Result<Option<SessionSummary>, StoreError> {
-        let key = (session_id.to_owned(), self.org.as_str().to_owned());
+        let id = session_id.to_owned();
         let row: Option<SessionRow> = self
-            .db
-            .run(move |conn| sessions::table.find(key).select(SessionRow::as_select()).first(conn).optional())
+            .read(move |conn, org| {
+                let found = sessions::table.find((id, org.as_str()));
+                found.select(SessionRow::as_select()).first(conn).optional()
+            })
             .await?;
         Ok(row.map(SessionSummary::from))
     }

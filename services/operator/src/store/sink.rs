@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use tokio::sync::watch;
+use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
-use vx11_store::{Connection, Sink, trail};
+use vx11_store::{AnyConnection, Sink, trail};
 
 use super::record::{Minute, NewPerformance, NewTurn, Record, SessionTurn};
 use super::schema::{performance_minutes, turns};
@@ -45,44 +46,27 @@ impl Sink for RecordSink {
     type Row = Record;
     type Receipt = Receipt;
 
-    fn apply(&self, conn: &mut Connection, rows: &[Record]) -> QueryResult<Receipt> {
-        let mut has_actions = false;
-        let mut minutes = Minutes::new();
+    fn apply(&self, conn: &mut AnyConnection, rows: &[Record]) -> QueryResult<Receipt> {
+        let mut batch = Batch::default();
         for row in rows {
-            let (action, performance) = match row {
+            match row {
                 Record::Chat(chat) => {
-                    if let Some(turn) = &chat.turn {
-                        insert_turn(conn, turn)?;
-                    }
-                    (Some(&chat.action), Some(&chat.performance))
+                    batch.turns.extend(&chat.turn);
+                    batch.actions.push(&chat.action);
+                    batch.performances.push(&chat.performance);
                 }
                 Record::Outcome(outcome) => {
-                    if is_told(conn, &outcome.turn)? {
-                        continue;
+                    let is_same = |turn: &&NewTurn| turn.is_same_outcome(&outcome.turn);
+                    if !batch.turns.iter().any(is_same) && !is_told(conn, &outcome.turn)? {
+                        batch.turns.push(&outcome.turn);
+                        batch.actions.push(&outcome.action);
                     }
-                    insert_turn(conn, &outcome.turn)?;
-                    (Some(&outcome.action), None)
                 }
-                Record::Action(action) => (Some(action), None),
-                Record::Performance(performance) => (None, Some(performance)),
-            };
-            if let Some(action) = action {
-                trail::append(conn, action)?;
-                has_actions = true;
-            }
-            if let Some(performance) = performance {
-                performance.execute(conn)?;
-                self.add_up(conn, &mut minutes, performance)?;
+                Record::Action(action) => batch.actions.push(action),
+                Record::Performance(performance) => batch.performances.push(performance),
             }
         }
-        for (minute, sums) in &minutes {
-            for (org, sum) in sums {
-                let summary = sum.to_json();
-                Minute { minute, org_id: org.as_str(), writer_id: &self.writer_id, summary }.execute(conn)?;
-            }
-        }
-        let newest_action = if has_actions { Some(trail::newest_id(conn)?) } else { None };
-        Ok(Receipt { minutes, newest_action })
+        self.write(conn, &batch)
     }
 
     fn committed(&mut self, _: &[Record], receipt: Receipt) {
@@ -98,8 +82,48 @@ impl Sink for RecordSink {
     }
 }
 
+/// The rows of a transaction, by table.
+#[derive(Default)]
+struct Batch<'a> {
+    turns: Vec<&'a NewTurn>,
+    performances: Vec<&'a NewPerformance>,
+    actions: Vec<&'a Action>,
+}
+
 impl RecordSink {
-    fn add_up(&self, conn: &mut Connection, minutes: &mut Minutes, row: &NewPerformance) -> QueryResult<()> {
+    fn write(&self, conn: &mut AnyConnection, batch: &Batch<'_>) -> QueryResult<Receipt> {
+        SessionTurn::insert(conn, &sessions_of(&batch.turns).values().collect::<Vec<_>>())?;
+        NewTurn::insert(conn, &batch.turns)?;
+        NewPerformance::insert(conn, &batch.performances)?;
+        let minutes = self.add_up_all(conn, &batch.performances)?;
+        let newest_action = match batch.actions.is_empty() {
+            true => None,
+            // Last: whoever gives out ids has others wait until it has committed.
+            false => {
+                trail::append(conn, &batch.actions)?;
+                Some(trail::newest_id(conn)?)
+            }
+        };
+        Ok(Receipt { minutes, newest_action })
+    }
+
+    /// Adds `rows` to the sums of their minutes, and writes these.
+    fn add_up_all(&self, conn: &mut AnyConnection, rows: &[&NewPerformance]) -> QueryResult<Minutes> {
+        let mut minutes = Minutes::new();
+        for row in rows {
+            self.add_up(conn, &mut minutes, row)?;
+        }
+        let mut sums = Vec::new();
+        for (minute, of_orgs) in &minutes {
+            for (org, sum) in of_orgs {
+                sums.push(Minute { minute, org_id: org.as_str(), writer_id: &self.writer_id, summary: sum.to_json() });
+            }
+        }
+        Minute::insert(conn, &sums.iter().collect::<Vec<_>>())?;
+        Ok(minutes)
+    }
+
+    fn add_up(&self, conn: &mut AnyConnection, minutes: &mut Minutes, row: &NewPerformance) -> QueryResult<()> {
         let (minute, org) = (row.minute(), &row.org_id.0);
         if let Some(sum) = minutes.get_mut(minute).and_then(|sums| sums.get_mut(org)) {
             sum.add(row);
@@ -114,7 +138,7 @@ impl RecordSink {
     }
 
     /// What this process has written for `minute` and `org`; empty where it has not.
-    fn stored_minute(&self, conn: &mut Connection, minute: &str, org: &OrgId) -> QueryResult<MinuteSummary> {
+    fn stored_minute(&self, conn: &mut AnyConnection, minute: &str, org: &OrgId) -> QueryResult<MinuteSummary> {
         use performance_minutes::dsl;
         let row = performance_minutes::table.find((minute, org.as_str(), &self.writer_id)).select(dsl::summary);
         let text: Option<String> = row.first(conn).optional()?;
@@ -122,17 +146,23 @@ impl RecordSink {
     }
 }
 
-fn insert_turn(conn: &mut Connection, turn: &NewTurn) -> QueryResult<()> {
-    let at = &turn.timestamp;
-    let org_id = turn.org_id.0.as_str();
-    SessionTurn { session_id: &turn.session_id, org_id, created_at: at, last_activity_at: at, turns: 1 }
-        .execute(conn)?;
-    turn.execute(conn)?;
-    Ok(())
+/// What `turns` do to their sessions, each once and in one order: whoever writes to the same ones waits, and never two for
+/// each other.
+fn sessions_of<'a>(turns: &[&'a NewTurn]) -> BTreeMap<(&'a str, &'a str), SessionTurn<'a>> {
+    let mut sessions = BTreeMap::new();
+    for turn in turns {
+        let (session_id, org_id, at) = (&*turn.session_id, turn.org_id.0.as_str(), &*turn.timestamp);
+        let session = sessions.entry((session_id, org_id));
+        let session =
+            session.or_insert(SessionTurn { session_id, org_id, created_at: at, last_activity_at: at, turns: 0 });
+        session.turns += 1;
+        session.last_activity_at = session.last_activity_at.max(at);
+    }
+    sessions
 }
 
 /// Whether there is a turn of the same request that says the same.
-fn is_told(conn: &mut Connection, turn: &NewTurn) -> QueryResult<bool> {
+fn is_told(conn: &mut AnyConnection, turn: &NewTurn) -> QueryResult<bool> {
     use turns::dsl;
     let same = turns::table.filter(dsl::correlation_id.eq(&turn.correlation_id).and(dsl::message.eq(&turn.message)));
     let same = same.filter(dsl::org_id.eq(turn.org_id.0.as_str()));
@@ -144,7 +174,7 @@ fn is_told(conn: &mut Connection, turn: &NewTurn) -> QueryResult<bool> {
 mod tests {
     use std::time::Duration;
 
-    use vx11_store::{OrgColumn, StoreConfig};
+    use vx11_store::OrgColumn;
 
     use super::*;
     use crate::store::Store;
@@ -168,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_clock_that_is_set_back_adds_to_the_sums_of_its_minutes() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a store");
+        let store = Store::at(dir.path()).expect("a store");
         // Each is a batch of its own, because the next waits for it, also where the disk is too slow for its answer.
         for minute in (0..10).chain([1, 0, 0, 9, 0]) {
             let _ = store.writer.write(performance(minute, &OrgId::platform())).await;
@@ -185,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn an_organisation_is_summed_up_for_itself_and_all_together_for_who_asks_that() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a store");
+        let store = Store::at(dir.path()).expect("a store");
         let org = |number: usize| format!("org-{number}").parse::<OrgId>().expect("an id");
         // More of them in a minute than are kept in memory, twice.
         for _ in 0..2 {

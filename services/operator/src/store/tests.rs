@@ -1,12 +1,15 @@
+mod replicas;
+
 use std::time::Duration;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection as Connection;
 use diesel_migrations::MigrationHarness;
 use vx11_contracts::time;
 use vx11_store::trail::ActionQuery;
-use vx11_store::{Connection, OF_TENANTS, OrgColumn};
+use vx11_store::{OF_TENANTS, OrgColumn};
 
 use super::*;
 
@@ -25,7 +28,7 @@ async fn what_the_first_schema_held_is_kept_there_and_back() {
     .expect("a row each");
     drop(conn);
 
-    let store = Store::open(StoreConfig::at(&path)).expect("a store");
+    let store = Store::at(dir.path()).expect("a store");
     let own = store.of(&OrgId::platform());
     let session = own.find_session("s").await.expect("an answer").expect("the session");
     assert_eq!((&*session.last_activity_at, session.turns), ("t2", 2));
@@ -34,13 +37,13 @@ async fn what_the_first_schema_held_is_kept_there_and_back() {
     let actions = own.list_actions(ActionQuery::default(), 10).await.expect("actions");
     assert_eq!((actions[0].id, &*actions[0].action, &*actions[0].status), (9, "chat", "ok"));
     let rows = |counts: Vec<vx11_store::upkeep::TableRows>| counts.iter().map(|table| table.rows).collect::<Vec<_>>();
-    assert_eq!(rows(store.db().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
+    assert_eq!(rows(store.database().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
 
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
     for schema in ["the second", "the first"] {
         conn.revert_last_migration(MIGRATIONS).expect(schema);
     }
-    assert_eq!(rows(store.db().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
+    assert_eq!(rows(store.database().row_counts().await.expect("counts")), [1, 1, 0, 1, 1]);
 }
 
 #[tokio::test]
@@ -55,14 +58,12 @@ async fn ids_of_events_that_are_gone_do_not_come_again() {
     )
     .expect("a row, and its end");
     drop(conn);
-    let store = Store::open(StoreConfig::at(&path)).expect("a store");
+    let store = Store::at(dir.path()).expect("a store");
     assert_eq!(store.newest_action_id().await.expect("an id"), 9);
 }
 
-/// A store, and two organisations that call a conversation and a request the same.
-async fn two_that_say_the_same() -> (tempfile::TempDir, Store, [OrgId; 2]) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a store");
+/// Two organisations that call a conversation and a request the same.
+async fn two_say_the_same(store: &Store) -> [OrgId; 2] {
     let orgs = ["acme", "globex"].map(|id| id.parse::<OrgId>().expect("an id"));
     for org in &orgs {
         for number in 0..2 {
@@ -70,7 +71,15 @@ async fn two_that_say_the_same() -> (tempfile::TempDir, Store, [OrgId; 2]) {
         }
     }
     store.writer.flush(Duration::from_secs(60)).await.expect("written");
-    (dir, store, orgs)
+    orgs
+}
+
+/// A store with what they said.
+async fn two_that_say_the_same() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::at(dir.path()).expect("a store");
+    two_say_the_same(&store).await;
+    (dir, store)
 }
 
 fn chat(org: &OrgId, message: &str) -> Record {
@@ -112,8 +121,12 @@ fn chat(org: &OrgId, message: &str) -> Record {
 
 #[tokio::test]
 async fn nothing_of_one_organisation_is_found_in_another() {
-    let (_dir, store, orgs) = two_that_say_the_same().await;
-    for org in &orgs {
+    let dir = tempfile::tempdir().expect("a directory");
+    each_finds_its_own(&Store::at(dir.path()).expect("a store")).await;
+}
+
+async fn each_finds_its_own(store: &Store) {
+    for org in &two_say_the_same(store).await {
         let own = store.of(org);
         let said = [format!("{org} asks 0"), format!("{org} asks 1")];
         let sessions = own.list_sessions(None, 10).await.expect("sessions");
@@ -144,7 +157,7 @@ async fn what_a_tenant_looks_at_is_found_by_an_index_whatever_others_have() {
         #[diesel(sql_type = diesel::sql_types::Text)]
         detail: String,
     }
-    let (_dir, store, _) = two_that_say_the_same().await;
+    let (_dir, store) = two_that_say_the_same().await;
     // As diesel writes them, as far as it matters.
     let listed =
         format!("FROM sessions WHERE org_id = ? AND {OF_TENANTS} ORDER BY last_activity_at DESC, session_id DESC");
@@ -154,7 +167,8 @@ async fn what_a_tenant_looks_at_is_found_by_an_index_whatever_others_have() {
         ("FROM performance_minutes WHERE org_id = ? AND minute >= ?", "minutes_by_org"),
     ] {
         let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN SELECT * {query}"));
-        let steps: Vec<Step> = store.db().run(move |conn| plan.load(conn)).await.expect("a plan");
+        let plan = move |conn: &mut AnyConnection| Ok::<_, StoreError>(plan.load(conn)?);
+        let steps: Vec<Step> = store.database().read(Scope::Platform, plan).await.expect("a plan");
         let plan: Vec<&str> = steps.iter().map(|step| &*step.detail).collect();
         assert!(plan.len() == 1 && plan[0].contains(index), "{query}: {plan:?}");
     }
@@ -162,7 +176,7 @@ async fn what_a_tenant_looks_at_is_found_by_an_index_whatever_others_have() {
 
 #[tokio::test]
 async fn going_back_to_the_schema_without_organisations_mixes_no_conversations() {
-    let (dir, store, _) = two_that_say_the_same().await;
+    let (dir, store) = two_that_say_the_same().await;
     drop(store);
     let path = dir.path().join("operator.sqlite3");
     let mut conn = Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");

@@ -5,8 +5,9 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vx11_contracts::chat::Usage;
+use vx11_contracts::identity::OrgId;
 use vx11_contracts::operator::{PLAN_OUTCOME, Turn};
-use vx11_store::StoreError;
+use vx11_store::{AnyConnection, StoreError};
 
 use super::OrgStore;
 use super::schema::turns;
@@ -67,20 +68,22 @@ impl OrgStore {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let (session_id, org) = (session_id.to_owned(), self.org.clone());
+        let session_id = session_id.to_owned();
         let newest_first = self
-            .db
-            .run(move |conn| {
-                // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this
-                // one.
-                turns::table
+            .read(move |conn, org| {
+                let newest_first = turns::table
                     .filter(turns::session_id.eq(session_id).and(turns::org_id.eq(org.as_str())))
                     .filter(turns::id.lt(before.unwrap_or(i64::MAX)))
                     .order(turns::id.desc())
-                    .select((turns::message, turns::response))
-                    .load_iter::<_, DefaultLoadingMode>(conn)?
-                    .take(limit as usize)
-                    .collect()
+                    .select((turns::message, turns::response));
+                match conn {
+                    // Taken, not limited: SQLite plans a query anew whenever a `LIMIT` is bound, and every chat asks this
+                    // one.
+                    AnyConnection::Sqlite(conn) => {
+                        newest_first.load_iter::<_, DefaultLoadingMode>(conn)?.take(limit as usize).collect()
+                    }
+                    AnyConnection::Postgres(conn) => newest_first.limit(limit.into()).load(conn),
+                }
             })
             .await?;
         Ok(history::newest_that_fit(newest_first, history::MAX_BYTES))
@@ -96,8 +99,8 @@ impl OrgStore {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Turn>, StoreError> {
-        let (session_id, org) = (session_id.to_owned(), self.org.clone());
-        self.load_turns(move |conn| {
+        let session_id = session_id.to_owned();
+        self.load_turns(move |conn, org| {
             turns::table
                 .filter(turns::session_id.eq(session_id).and(turns::org_id.eq(org.as_str())))
                 .filter(turns::id.gt(after))
@@ -114,8 +117,8 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn turns_of_request(&self, correlation_id: &str) -> Result<Vec<Turn>, StoreError> {
-        let (correlation_id, org) = (correlation_id.to_owned(), self.org.clone());
-        self.load_turns(move |conn| {
+        let correlation_id = correlation_id.to_owned();
+        self.load_turns(move |conn, org| {
             turns::table
                 .filter(turns::correlation_id.eq(correlation_id).and(turns::org_id.eq(org.as_str())))
                 .order(turns::id)
@@ -131,25 +134,24 @@ impl OrgStore {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn find_turn(&self, correlation_id: &str) -> Result<Option<StoredTurn>, StoreError> {
-        let (correlation_id, org) = (correlation_id.to_owned(), self.org.clone());
-        self.db
-            .run(move |conn| {
-                turns::table
-                    .filter(turns::correlation_id.eq(correlation_id).and(turns::org_id.eq(org.as_str())))
-                    .filter(turns::model_used.ne(PLAN_OUTCOME))
-                    .order(turns::id.desc())
-                    .select(StoredTurn::as_select())
-                    .first(conn)
-                    .optional()
-            })
-            .await
+        let correlation_id = correlation_id.to_owned();
+        self.read(move |conn, org| {
+            turns::table
+                .filter(turns::correlation_id.eq(correlation_id).and(turns::org_id.eq(org.as_str())))
+                .filter(turns::model_used.ne(PLAN_OUTCOME))
+                .order(turns::id.desc())
+                .select(StoredTurn::as_select())
+                .first(conn)
+                .optional()
+        })
+        .await
     }
 
     async fn load_turns<F>(&self, query: F) -> Result<Vec<Turn>, StoreError>
     where
-        F: FnOnce(&mut vx11_store::Connection) -> QueryResult<Vec<StoredTurn>> + Send + 'static,
+        F: FnOnce(&mut AnyConnection, &OrgId) -> QueryResult<Vec<StoredTurn>> + Send + 'static,
     {
-        let rows = self.db.run(query).await?;
+        let rows = self.read(query).await?;
         Ok(rows.into_iter().map(Turn::from).collect())
     }
 }

@@ -8,7 +8,7 @@ use vx11_chassis::auth::Verifier as _;
 use vx11_contracts::identity::{OrgId, Role, Scope, Scopes};
 use vx11_contracts::time;
 use vx11_identity::{AccessTokens, NewApiKey, SigningKeys};
-use vx11_store::{DatabaseConfig, StoreConfig};
+use vx11_store::DatabaseConfig;
 
 use super::*;
 use crate::domain::key_terms::KeyTerms;
@@ -27,7 +27,7 @@ fn home() -> Home {
     let dir = tempfile::tempdir().expect("a directory");
     let control = Control::open(DatabaseConfig::new(None, "operator", dir.path().join("control.sqlite3")));
     let control = control.expect("a new database");
-    let store = Store::open(StoreConfig::at(dir.path().join("operator.sqlite3"))).expect("a new store");
+    let store = Store::at(dir.path()).expect("a new store");
     let configured = StoredKey::from_configured(&SECRET.into()).expect("long enough");
     let heads = dir.path().join("audit-heads.jsonl");
     let audit = Audit::new(control.clone(), heads, Duration::from_secs(60), &prometheus::Registry::new());

@@ -143,9 +143,9 @@ impl App {
     }
 
     /// A connection that the operator knows nothing of.
-    pub(crate) fn stranger(&self) -> vx11_store::Connection {
+    pub(crate) fn stranger(&self) -> diesel::SqliteConnection {
         let path = self.dir.path().join("operator.sqlite3");
-        let mut stranger = vx11_store::Connection::establish(path.to_str().expect("UTF-8")).expect("a connection");
+        let mut stranger = diesel::SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a connection");
         stranger.batch_execute("PRAGMA busy_timeout = 5000").expect("a pragma");
         stranger
     }

@@ -280,7 +280,7 @@ async fn the_pilot_that_it_is_for_is_told() {
     let (server, app) = (post.server(&[]), post.app().await);
     subscribe(&app, json!({"to": "pilots"})).await;
     let control = app.data_dir().join("control.sqlite3");
-    let mut control = vx11_store::Connection::establish(control.to_str().expect("UTF-8")).expect("a connection");
+    let mut control = diesel::SqliteConnection::establish(control.to_str().expect("UTF-8")).expect("a connection");
     let pilot = "INSERT INTO pilots (org_id, pilot_id, name, email, role, created_at)
         VALUES ('default', 'corp:ann', 'Ann', 'ann@corp.example', 'OPERATOR', '2026-11-22T10:00:00.000Z')";
     control.batch_execute(&format!("PRAGMA busy_timeout = 5000; {pilot}")).expect("a pilot");

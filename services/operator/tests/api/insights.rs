@@ -37,7 +37,7 @@ async fn with(app: &App, key: &str, method: Method, path: &str, body: Value) -> 
 /// Pilots as logins make them.
 fn pilots(app: &App, ids: &[&str]) {
     let file = app.data_dir().join("control.sqlite3");
-    let mut control = vx11_store::Connection::establish(file.to_str().expect("UTF-8")).expect("a connection");
+    let mut control = diesel::SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("a connection");
     control.batch_execute("PRAGMA busy_timeout = 5000").expect("a pragma");
     for id in ids {
         let row = format!("'default', '{id}', '{id}', 'OPERATOR', '2026-11-22T10:00:00.000Z'");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use vx11_store::{Connection, Sink, insert};
+use vx11_store::{AnyConnection, Sink, insert};
 
 use super::days;
 use crate::accounts::{Tokens, Usd};
@@ -42,10 +42,9 @@ impl Sink for LedgerSink {
     type Row = LedgerRow;
     type Receipt = ();
 
-    fn apply(&self, conn: &mut Connection, rows: &[LedgerRow]) -> QueryResult<()> {
-        for row in rows {
-            Entry::from(row).execute(conn)?;
-        }
+    fn apply(&self, conn: &mut AnyConnection, rows: &[LedgerRow]) -> QueryResult<()> {
+        let entries: Vec<Entry<'_>> = rows.iter().map(Entry::from).collect();
+        Entry::insert(conn, &entries.iter().collect::<Vec<_>>())?;
         days::add(conn, rows)
     }
 }
@@ -105,11 +104,11 @@ impl<'a> From<&'a LedgerRow> for Entry<'a> {
             model: &row.model,
             provider: &row.provider,
             provider_model: &row.provider_model,
-            prompt_tokens: whole(row.tokens.prompt),
-            cached_tokens: whole(row.tokens.cached),
-            cache_written_tokens: whole(row.tokens.cache_written),
-            completion_tokens: whole(row.tokens.completion),
-            reasoning_tokens: whole(row.tokens.reasoning),
+            prompt_tokens: tokens(row.tokens.prompt),
+            cached_tokens: tokens(row.tokens.cached),
+            cache_written_tokens: tokens(row.tokens.cache_written),
+            completion_tokens: tokens(row.tokens.completion),
+            reasoning_tokens: tokens(row.tokens.reasoning),
             estimated: row.estimated,
             from_cache: row.from_cache,
             cost_picos: whole(row.cost.picos()),
@@ -119,7 +118,15 @@ impl<'a> From<&'a LedgerRow> for Entry<'a> {
     }
 }
 
-/// SQLite's integers have a sign.
+/// Databases' integers have a sign.
 pub(super) fn whole(number: u64) -> i64 {
     number.min(i64::MAX as u64) as i64
+}
+
+/// Most tokens that are counted of one request: a provider may say what it likes, and the sum of a day must not end.
+const MOST_TOKENS: u64 = 1 << 40;
+
+/// A number of tokens.
+pub(super) fn tokens(number: u64) -> i64 {
+    whole(number.min(MOST_TOKENS))
 }

@@ -1,13 +1,18 @@
 //! Sums over the ledger: whole days from their sums, the part of a day that a time cuts off from the rows. Costs are
-//! summed in two parts, because SQLite's sums end at nine million dollars. A sum that SQLite has no whole number for is
-//! an error of the whole query there; so what is added up are floating-point numbers, exact to nine thousand million
-//! million.
+//! summed in two parts, because SQLite's sums end at nine million dollars. A sum that has no whole number of 64 bits is an
+//! error of the whole query; so SQLite adds up floating-point numbers, exact to nine thousand million million, and
+//! PostgreSQL numbers of any length.
 
+use diesel::backend::Backend;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::serialize::ToSql;
+use diesel::sql_types::HasSqlType;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use jiff::Timestamp;
-use vx11_store::Connection;
+use vx11_store::AnyConnection;
 
 /// Where the two parts of a cost are cut.
 pub(super) const PART: i64 = 1_000_000;
@@ -182,7 +187,7 @@ const DAYS: &str =
     FROM usage_days WHERE day >= ?1 AND day < ?2";
 /// What rows have of that.
 const ROWS: &str = "SELECT substr(timestamp, 1, 10), api_key, org, team, model, 1, prompt_tokens, cached_tokens,
-        cache_written_tokens, completion_tokens, reasoning_tokens, estimated, from_cache,
+        cache_written_tokens, completion_tokens, reasoning_tokens, CASE WHEN estimated THEN 1 ELSE 0 END, CASE WHEN from_cache THEN 1 ELSE 0 END,
         cost_picos / 1000000, cost_picos % 1000000
     FROM usage_ledger";
 
@@ -199,7 +204,7 @@ fn query(select: &str, group: &str, payer: &Payer, before: bool) -> String {
     let more = if before { format!(" UNION ALL {BEFORE}{more}") } else { String::new() };
     let (head, tail) = (rows("?3", "?4"), rows("?5", "?6"));
     let all = format!("{DAYS}{only} UNION ALL {head}{only} UNION ALL {tail}{only}{more}");
-    format!("{select} FROM ({all}) GROUP BY {group} ORDER BY {group}")
+    format!("{select} FROM ({all}) AS spans GROUP BY {group} ORDER BY {group}")
 }
 
 /// Rows from `from` on and before `to`, under the names of the days' columns.
@@ -207,23 +212,33 @@ fn rows(from: &str, to: &str) -> String {
     format!("{ROWS} WHERE timestamp >= {from} AND timestamp < {to}")
 }
 
-fn load<R>(conn: &mut Connection, query: &str, parts: &Parts, payer: &Payer) -> QueryResult<Vec<R>>
+fn load<R>(conn: &mut AnyConnection, query: &str, parts: &Parts, payer: &Payer) -> QueryResult<Vec<R>>
 where
-    R: QueryableByName<Sqlite> + 'static,
+    R: QueryableByName<Sqlite> + QueryableByName<Pg> + 'static,
+{
+    match conn {
+        AnyConnection::Sqlite(conn) => bound(query, parts, payer).load(conn),
+        // What SQLite calls `?1` is `$1` here, and nothing else in the query has the character.
+        AnyConnection::Postgres(conn) => bound(&query.replace('?', "$"), parts, payer).load(conn),
+    }
+}
+
+/// What a query is asked with. Where all payers are meant there is no place for one.
+fn bound<DB>(query: &str, parts: &Parts, payer: &Payer) -> BoxedSqlQuery<'static, DB, SqlQuery>
+where
+    DB: Backend + HasSqlType<Text>,
+    String: ToSql<Text, DB>,
 {
     let Parts { days: [first, last], edges: [[head, head_end], [tail, tail_end]] } = parts;
-    let query = diesel::sql_query(query).bind::<Text, _>(first).bind::<Text, _>(last);
-    let query = query.bind::<Text, _>(head).bind::<Text, _>(head_end);
-    let query = query.bind::<Text, _>(tail).bind::<Text, _>(tail_end);
-    match payer.column() {
-        None => query.load(conn),
-        Some((_, name)) => query.bind::<Text, _>(name).load(conn),
-    }
+    let payer = payer.column().map(|(_, name)| name);
+    let spans = [first, last, head, head_end, tail, tail_end].map(String::as_str);
+    let query = diesel::sql_query(query).into_boxed();
+    spans.into_iter().chain(payer).fold(query, |query, bind| query.bind::<Text, _>(bind.to_owned()))
 }
 
 /// Sums by group, of rows from `from` on and before `to`; both as [`rfc3339`] writes times.
 pub(super) fn usage(
-    conn: &mut Connection,
+    conn: &mut AnyConnection,
     by: Grouping,
     from: Option<&str>,
     to: Option<&str>,
@@ -240,7 +255,7 @@ pub(super) fn usage(
         ("cost_high", "cost_high"),
         ("cost_low", "cost_low"),
     ];
-    let select = format!("SELECT {group} AS name{sums}", group = by.expression(), sums = summed(&sums));
+    let select = format!("SELECT {group} AS name{sums}", group = by.expression(), sums = summed(conn, &sums));
     let query = query(&select, "1", &Payer::Everybody, false);
     let parts = Parts::of(from.unwrap_or_default(), to.unwrap_or(END));
     let rows: Vec<SumRow> = load(conn, &query, &parts, &Payer::Everybody)?;
@@ -260,8 +275,9 @@ pub(super) fn usage(
 }
 
 /// What each key of `payer` has spent from `from` on; from the first instant on, that is more than the days that are kept.
-pub(super) fn spent_since(conn: &mut Connection, from: &str, payer: &Payer) -> QueryResult<Vec<Spending>> {
-    let rows: Vec<SpendingRow> = load(conn, &spent_query(from, payer), &Parts::of(from, END), payer)?;
+pub(super) fn spent_since(conn: &mut AnyConnection, from: &str, payer: &Payer) -> QueryResult<Vec<Spending>> {
+    let query = spent_query(conn, from, payer);
+    let rows: Vec<SpendingRow> = load(conn, &query, &Parts::of(from, END), payer)?;
     let spending = |row: SpendingRow| Spending {
         org: row.org,
         team: row.team,
@@ -274,20 +290,24 @@ pub(super) fn spent_since(conn: &mut Connection, from: &str, payer: &Payer) -> Q
 }
 
 /// How [`spent_since`] asks.
-pub(super) fn spent_query(from: &str, payer: &Payer) -> String {
+pub(super) fn spent_query(conn: &AnyConnection, from: &str, payer: &Payer) -> String {
     let sums = [
         ("requests", "requests"),
         ("prompt_tokens + completion_tokens", "tokens"),
         ("cost_high", "cost_high"),
         ("cost_low", "cost_low"),
     ];
-    let select = format!("SELECT org, team, api_key{}", summed(&sums));
+    let select = format!("SELECT org, team, api_key{}", summed(conn, &sums));
     query(&select, "1, 2, 3", payer, from <= rfc3339(0).as_str())
 }
 
 /// What follows the columns of a group: the sum of each expression, under its name.
-fn summed(sums: &[(&str, &str)]) -> String {
-    sums.iter().map(|(of, name)| format!(", CAST(TOTAL({of}) AS INTEGER) AS {name}")).collect()
+fn summed(conn: &AnyConnection, sums: &[(&str, &str)]) -> String {
+    let sum = |of: &str| match conn {
+        AnyConnection::Sqlite(_) => format!("CAST(TOTAL({of}) AS INTEGER)"),
+        AnyConnection::Postgres(_) => format!("LEAST(SUM({of}), {})::bigint", i64::MAX),
+    };
+    sums.iter().map(|(of, name)| format!(", {} AS {name}", sum(of))).collect()
 }
 
 /// A time as the ledger has it: texts of one length, so that they sort as times do.

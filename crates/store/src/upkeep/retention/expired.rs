@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::steps::Steps;
 use super::{RetentionMode, RetentionRule, RowOrder};
-use crate::Connection;
+use crate::sqlite::Sqlite;
 use crate::upkeep::{quoted, shape};
 
 /// Rows looked at, or deleted, in one transaction: few enough that the writer hardly waits for it.
@@ -40,7 +40,7 @@ struct Window {
 
 impl Expired {
     /// SQLite reads an unknown quoted name as a text, which is older than any time or never: worth asking before.
-    pub(super) fn of(conn: &mut Connection, rule: &RetentionRule, cutoff: String, now: String) -> Result<Self, String> {
+    pub(super) fn of(conn: &mut Sqlite, rule: &RetentionRule, cutoff: String, now: String) -> Result<Self, String> {
         let RetentionRule { table, time_column, order, .. } = rule;
         let columns = shape::columns(conn, table).map_err(|error| error.to_string())?;
         if !columns.iter().any(|column| column.name == *time_column) {
@@ -63,7 +63,7 @@ impl Expired {
         }
     }
 
-    fn count(&self, conn: &mut Connection, rows: &mut u64) -> QueryResult<()> {
+    fn count(&self, conn: &mut Sqlite, rows: &mut u64) -> QueryResult<()> {
         #[derive(QueryableByName)]
         struct Count {
             #[diesel(sql_type = BigInt)]
@@ -107,7 +107,7 @@ impl Expired {
         }
     }
 
-    fn window(&self, conn: &mut Connection, after: i64) -> QueryResult<Window> {
+    fn window(&self, conn: &mut Sqlite, after: i64) -> QueryResult<Window> {
         let Self { table, time, cutoff, now, .. } = self;
         let but_the_newest = match self.order {
             RowOrder::ByLastingId => format!("AND id < (SELECT max(id) FROM {table})"),

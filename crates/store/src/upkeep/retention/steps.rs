@@ -7,8 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
-use crate::Connection;
-use crate::connection::Source;
+use crate::sqlite::{Source, Sqlite};
 
 /// Pages given back to the file system in one transaction.
 const STEP_PAGES: usize = 256;
@@ -16,14 +15,14 @@ const STEP_PAGES: usize = 256;
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Steps<'a> {
-    pub(super) conn: &'a mut Connection,
+    pub(super) conn: &'a mut Sqlite,
     pub(super) source: &'a Source,
 }
 
 impl Steps<'_> {
     /// Runs one transaction and then pauses for at least as long as it took, so that others get half of the time.
-    pub(super) fn take<T>(&mut self, transaction: impl FnOnce(&mut Connection) -> T) -> T {
-        let turn = self.source.turn(self.source.config.busy_timeout);
+    pub(super) fn take<T>(&mut self, transaction: impl FnOnce(&mut Sqlite) -> T) -> T {
+        let turn = self.source.turn(self.source.busy_timeout);
         let start = Instant::now();
         let result = transaction(self.conn);
         drop(turn);
@@ -47,7 +46,7 @@ impl Steps<'_> {
     }
 }
 
-fn free_pages(conn: &mut Connection) -> QueryResult<i64> {
+fn free_pages(conn: &mut Sqlite) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Pages {
         #[diesel(sql_type = BigInt)]

@@ -1,4 +1,4 @@
-//! One connection, opened the one way every connection of the store is.
+//! One connection to SQLite, opened the one way each of them is.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,21 +10,23 @@ use diesel::connection::SimpleConnection;
 use diesel_migrations::EmbeddedMigrations;
 use parking_lot::{FairMutex, FairMutexGuard};
 
-use crate::{StoreConfig, StoreError, schema};
+use crate::{DatabaseConfig, StoreError, schema};
 
-/// The connection that queries run on.
-pub type Connection = diesel::sqlite::SqliteConnection;
+/// A connection to SQLite.
+pub(crate) type Sqlite = diesel::sqlite::SqliteConnection;
 
 /// Where connections come from: the database file and the schema it must have.
 pub(crate) struct Source {
-    pub(crate) config: StoreConfig,
+    path: PathBuf,
+    cache_kib: u32,
+    pub(crate) busy_timeout: Duration,
     migrations: EmbeddedMigrations,
     turn: FairMutex<()>,
 }
 
 /// A connection, and which file it is connected to.
 pub(crate) struct Opened {
-    pub(crate) conn: Connection,
+    pub(crate) conn: Sqlite,
     pub(crate) file: FileId,
 }
 
@@ -36,14 +38,15 @@ pub(crate) struct FileId {
 }
 
 impl Source {
-    pub(crate) fn new(config: StoreConfig, migrations: EmbeddedMigrations) -> Result<Self, StoreError> {
+    pub(crate) fn new(config: &DatabaseConfig, migrations: EmbeddedMigrations) -> Result<Self, StoreError> {
         // Absolute, so that no name can be read as SQLite's `:memory:` or as a URI.
         let path = std::path::absolute(&config.path).map_err(StoreError::file(&config.path))?;
-        Ok(Self { config: StoreConfig { path, ..config }, migrations, turn: FairMutex::new(()) })
+        let DatabaseConfig { cache_kib, busy_timeout, .. } = *config;
+        Ok(Self { path, cache_kib, busy_timeout, migrations, turn: FairMutex::new(()) })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.config.path
+        &self.path
     }
 
     /// The turn to write, among this process's long-lived writers. SQLite's own lock has no queue: one who writes
@@ -71,11 +74,6 @@ impl Source {
         Ok(Opened { conn, file })
     }
 
-    /// Whether the connection's file is still the one at the store's path.
-    pub(crate) fn is_current(&self, opened: &Opened) -> bool {
-        self.is_at_place(opened.file)
-    }
-
     /// Whether `file` is the one at the store's path.
     pub(crate) fn is_at_place(&self, file: FileId) -> bool {
         FileId::of(self.path()).is_ok_and(|current| current == file)
@@ -83,7 +81,7 @@ impl Source {
 
     /// While one program turns a new file into a WAL database, SQLite refuses the others at once, without the wait
     /// that `busy_timeout` asks for.
-    fn connect(&self, busy_timeout: Duration) -> Result<Connection, String> {
+    fn connect(&self, busy_timeout: Duration) -> Result<Sqlite, String> {
         const PAUSE: Duration = Duration::from_millis(5);
         let give_up = Instant::now() + busy_timeout;
         loop {
@@ -94,10 +92,10 @@ impl Source {
         }
     }
 
-    fn try_connect(&self, busy_timeout: Duration) -> Result<Connection, String> {
+    fn try_connect(&self, busy_timeout: Duration) -> Result<Sqlite, String> {
         let url = self.path().to_str().ok_or("its path is not UTF-8")?;
         let is_new = fs::metadata(self.path()).map_or(true, |file| file.len() == 0);
-        let mut conn = Connection::establish(url).map_err(|error| error.to_string())?;
+        let mut conn = Sqlite::establish(url).map_err(|error| error.to_string())?;
         let pragmas = self.pragmas(busy_timeout, is_new);
         conn.batch_execute(&pragmas).map_err(|error| error.to_string())?;
         Ok(conn)
@@ -120,7 +118,7 @@ impl Source {
              PRAGMA cache_size = -{cache_kib};",
             busy_ms = busy_timeout.as_millis(),
             new_file = if is_new { "PRAGMA auto_vacuum = INCREMENTAL;" } else { "" },
-            cache_kib = self.config.cache_kib,
+            cache_kib = self.cache_kib,
         )
     }
 

@@ -1,0 +1,6 @@
+DROP TABLE copilot_actions_log;
+DROP TABLE power_policies;
+DROP TABLE power_windows;
+DROP TABLE plan_approvals;
+DROP TABLE plans;
+DROP FUNCTION forget_approval;
