@@ -7,6 +7,7 @@
 //! - [`insert!`] makes a row of the hot path a statement that is prepared once.
 //! - [`upkeep`] is what maintenance calls: integrity, size, counts, schema, backup, retention.
 //!
+//! - [`transfer`] moves what is in SQLite to PostgreSQL, and proves that it is all there.
 //! - [`trail`] is the audit log that each service keeps in a table of the same shape.
 //!
 //! Besides that it knows no table and no service. Only the `store` modules of services use it, and only through
@@ -22,6 +23,7 @@ mod pool;
 mod schema;
 mod sqlite;
 pub mod trail;
+pub mod transfer;
 pub mod upkeep;
 mod writer;
 

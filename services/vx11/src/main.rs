@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod check_config;
+mod db;
 mod documents;
 mod driver;
 mod stack;
@@ -53,6 +54,9 @@ enum Command {
     /// Prove the audit log, or write it out.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Look after the databases, and move from SQLite to PostgreSQL.
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Write the OpenAPI document of every service into a directory.
     Openapi {
         /// The directory; it is made where it is missing.
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::SigningKey(command) => accounts::signing_key(command),
         Command::Admin(command) => accounts::admin(command),
         Command::Audit(command) => audit::run(command),
+        Command::Db(command) => db::run(command),
         Command::Openapi { dir, check: false } => documents::write(&dir),
         Command::Openapi { dir, check: true } => documents::check(&dir),
     };

@@ -5,5 +5,6 @@ mod db;
 mod fixture;
 mod outage;
 mod retention;
+mod transfer;
 mod upkeep;
 mod writer;
