@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -78,6 +79,12 @@ enum Way {
     To(Arc<[SocketAddr]>),
 }
 
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
 impl Connector {
     /// Over plain HTTP, to where `address` is. `limit` bounds the making of a connection.
     ///
@@ -139,7 +146,11 @@ impl Connector {
             let tcp = match &self.way {
                 Way::Direct(tcp) => tcp.clone().call(origin).await.map_err(Error::connect)?.into_inner(),
                 Way::Through(tunnel) => tunnel.clone().call(origin).await.map_err(Error::connect)?.into_inner(),
-                Way::To(addresses) => TcpStream::connect(&addresses[..]).await.map_err(Error::connect)?,
+                Way::To(addresses) => {
+                    let tcp = TcpStream::connect(&addresses[..]).await.map_err(Error::connect)?;
+                    tune(&tcp).map_err(Error::connect)?;
+                    tcp
+                }
             };
             match &self.tls {
                 None => Connection::new(Either::Left(tcp)).await,
@@ -167,6 +178,17 @@ fn tcp(limit: Duration) -> HttpConnector {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     tcp
+}
+
+/// What [`tcp`] asks of its connections, for one that it did not make.
+fn tune(tcp: &TcpStream) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let socket = SockRef::from(tcp);
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER).with_retries(PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 fn is_loopback(address: &Url) -> bool {

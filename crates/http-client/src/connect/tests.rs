@@ -30,7 +30,7 @@ fn an_origin_is_host_and_port_without_credentials() {
 
 #[test]
 fn what_cannot_be_called_is_refused_without_its_secrets() {
-    let refused = Connector::plain(&url("ftp://user:secret@h/?key=secret"), PATIENCE).err().expect("refused");
+    let refused = Connector::plain(&url("ftp://user:secret@h/?key=secret"), PATIENCE).expect_err("refused");
     assert_eq!(refused.to_string(), "`ftp://h/` cannot be called: it has to begin with http://");
 }
 
