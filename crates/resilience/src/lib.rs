@@ -1,11 +1,12 @@
 //! What keeps one slow or failing part from taking the rest with it: circuit breaker, deadline, rate limits, retry
-//! budget and admission.
+//! budget, admission, and the choice among replicas.
 //!
 //! Everything here is in-process state behind short locks or atomics: nothing does I/O, and nothing waits but
 //! [`Deadline::run`], which bounds a caller's own future, and [`Admission::enter`], within a deadline; nothing knows
 //! HTTP, metrics or a service. Durations are [`std::time::Duration`], points in time [`std::time::Instant`].
 
 mod admission;
+mod balancer;
 mod breaker;
 mod deadline;
 mod rate;
@@ -14,6 +15,7 @@ mod ring;
 mod window;
 
 pub use admission::{Admission, AdmissionConfig, AdmissionSnapshot, Load, Priority, Slot};
+pub use balancer::{Balancer, Change, Choice, Outcome, Replica, is_canary};
 pub use breaker::{Breaker, BreakerConfig, BreakerSnapshot, BreakerState, FailureRate, News, Open, Permit, Verdict};
 pub use deadline::{BadDeadline, Deadline, DeadlineExceeded};
 pub use rate::{RateLimit, RateLimitConfig};
