@@ -1,5 +1,7 @@
 //! `[tentaculo]`
 
+mod replicas;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use vx11_chassis::process::Section;
 use vx11_resilience::{BreakerConfig, RateLimitConfig, RetryBudgetConfig};
 
 use crate::trusted::ProxyNetwork;
+use crate::upstream::Name;
+
+pub use replicas::{PerService, ReplicaConfig};
 
 /// The edge's section.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,8 +50,14 @@ pub struct TentaculoConfig {
     /// Longest silence within an answer, or within a WebSocket.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// When a service is given up for a while.
+    /// When a service, or one of its replicas, is given up for a while.
     pub circuit: BreakerConfig,
+    /// Where the replicas of services are that have more than the one address in `[urls]`.
+    pub replicas: PerService<Vec<ReplicaConfig>>,
+    /// Where the edge is: replicas of the same zone are preferred.
+    pub zone: Option<String>,
+    /// How many of a service's sessions in a hundred go to its canary.
+    pub canary: PerService<u8>,
     /// How many requests may be sent a second time.
     pub retries: RetryBudgetConfig,
 }
@@ -69,6 +80,9 @@ impl Default for TentaculoConfig {
             idle_timeout: Duration::from_secs(300),
             // A service that restarts is back within a second or two; a refused connection costs next to nothing.
             circuit: BreakerConfig { open_for: Duration::from_secs(2), ..BreakerConfig::default() },
+            replicas: PerService::default(),
+            zone: None,
+            canary: PerService::default(),
             retries: RetryBudgetConfig::default(),
         }
     }
@@ -96,7 +110,7 @@ impl Section for TentaculoConfig {
                 return Err(ConfigError::unusable(format!("tentaculo.{field}"), "must be longer than zero"));
             }
         }
-        Ok(())
+        Name::ALL.into_iter().try_for_each(|name| replicas::check(name, self.replicas.of(name), *self.canary.of(name)))
     }
 }
 
@@ -118,6 +132,35 @@ mod tests {
             let refused = trusted(&format!("[\"{mistake}\"]")).expect_err("no network").to_string();
             assert!(refused.contains("an IP address or a network such as 10.42.0.0/16"), "{refused}");
         }
+    }
+
+    #[test]
+    fn replicas_are_addresses_with_labels() {
+        let read = |name: &str, value: &str, percent: &str| {
+            let variables = [(name, value), ("VX11_TENTACULO__CANARY__SWITCH", percent)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            section::<TentaculoConfig>(&Settings::load(None, variables).expect("settings"))
+        };
+        let switch = |value: &str, percent: &str| read("VX11_TENTACULO__REPLICAS__SWITCH", value, percent);
+        let list = r#"[{url="http://10.0.0.1:8002", zone="a"}, {url="http://switch-next", canary=true}]"#;
+        let config = switch(list, "5").expect("a list");
+        let labels = config.replicas.switch.iter().map(|replica| (replica.zone.as_deref(), replica.canary));
+        assert_eq!(labels.collect::<Vec<_>>(), [(Some("a"), false), (None, true)]);
+        assert_eq!((config.canary.switch, config.canary.madre, config.replicas.madre.len()), (5, 0, 0));
+
+        for (list, percent, problem) in [
+            (list, "101", "0 to 100"),
+            (r#"[{url="http://10.0.0.1:8002"}]"#, "5", "there is no canary"),
+            (r#"[{url="https://10.0.0.1:8002"}]"#, "0", "begins with http://"),
+            (r#"[{url="http://10.0.0.1:8002/x"}]"#, "0", "nothing else"),
+            (r#"[{url="http://a"}, {url="http://a:80/"}]"#, "0", "is there twice"),
+            (r#"[{url="http://a", weight=3}]"#, "0", "weight"),
+        ] {
+            let refused = switch(list, percent).expect_err("refused").to_string();
+            assert!(refused.contains(problem), "{refused}");
+        }
+        let refused = read("VX11_TENTACULO__REPLICAS__SWICH", list, "").expect_err("refused").to_string();
+        assert!(refused.contains("swich"), "{refused}");
     }
 
     #[test]

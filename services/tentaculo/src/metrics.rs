@@ -1,5 +1,7 @@
 //! What the edge counts beyond what every service counts.
 
+mod replicas;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -8,6 +10,7 @@ use vx11_resilience::BreakerState;
 use vx11_telemetry::ANSWER_SECONDS;
 
 use crate::upstream::{Name, Upstreams};
+use replicas::ReplicaMetrics;
 
 /// The edge's own metrics, in its registry.
 #[derive(Clone, Debug)]
@@ -24,7 +27,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, upstreams: &Upstreams) -> prometheus::Result<Self> {
         let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let seconds = HistogramOpts::new("vx11_upstream_duration_seconds", "Seconds until a service's answer began.")
             .buckets(ANSWER_SECONDS.to_vec());
@@ -68,6 +71,7 @@ impl Metrics {
             Box::new(messages),
         ];
         all.into_iter().try_for_each(|collector| registry.register(collector))?;
+        registry.register(Box::new(ReplicaMetrics::new(upstreams.clone())?))?;
         Ok(metrics)
     }
 

@@ -18,10 +18,12 @@ use vx11_chassis::server::Admission;
 use vx11_chassis::{ApiError, RequestContext};
 use vx11_contracts::ErrorCode;
 use vx11_http_client::Response;
-use vx11_resilience::Deadline;
+use vx11_resilience::{Choice, Deadline, Outcome};
 use vx11_telemetry::client_span;
 
+use crate::canary::is_canarys;
 use crate::own_secrets;
+use crate::replicas::Target;
 use crate::state::State;
 use crate::upstream::{Upstream, is_straight};
 
@@ -61,8 +63,13 @@ pub(crate) async fn proxy(
         down(upstream).with_retry_after(seconds)
     })?;
 
+    let canary = is_canarys(&state, upstream, &http);
+    let chosen = upstream.replicas.now().choose(canary, body.is_whole(), rand::random);
+    let mut replica = chosen.ok_or_else(|| down(upstream))?;
+
     let started = Instant::now();
-    let (span, trace) = client_span(http.method().as_str(), upstream.name.as_str(), &upstream.base, &context.trace);
+    let url = &replica.target().url;
+    let (span, trace) = client_span(http.method().as_str(), upstream.name.as_str(), url, &context.trace);
     let request = send::Outgoing {
         method: headers::method(http.method())?,
         target: target(upstream, &http)?,
@@ -77,12 +84,14 @@ pub(crate) async fn proxy(
         body,
     };
     // Not within the span: nothing is logged on the way.
-    let sent = send::send(&state, upstream, request, longest, context.deadline).await;
+    let sent = send::send(&state, upstream, &mut replica, request, longest, context.deadline).await;
     let outcome = sent.as_ref().map_or_else(send::Failure::kind, |_| "ok");
     state.metrics.passed_on(upstream.name, outcome, started.elapsed());
     let response = match sent {
         Ok(response) => {
             permit.success();
+            let is_failure = response.status().is_server_error();
+            upstream.report(&replica, if is_failure { Outcome::Bad } else { Outcome::Good });
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
             if own_secrets::was_wrong(&http, &response) {
                 state.limits.wrong_token(&http);
@@ -90,9 +99,13 @@ pub(crate) async fn proxy(
             response
         }
         Err(failure) => {
-            // The caller's own fault says nothing about the service; the permit is dropped undecided.
-            if !failure.is_callers() {
-                permit.failure();
+            if let Some(outcome) = failure.outcome() {
+                upstream.report(&replica, outcome);
+                // The caller's own fault says nothing about the service, nor does one replica's where others do well;
+                // the permit is dropped undecided.
+                if !upstream.replicas.now().another_does_well(&replica) {
+                    permit.failure();
+                }
             }
             span.record("error.type", failure.kind());
             return Err(failure.into_error(upstream));
@@ -100,9 +113,9 @@ pub(crate) async fn proxy(
     };
     adopt_correlation_id(&http, context, &response);
     match (response.status().as_u16(), payload) {
-        (101, Some(payload)) => tunnel::open(&state, &http, response, payload).await,
+        (101, Some(payload)) => tunnel::open(&state, &http, response, replica, payload).await,
         (101, None) => Err(ApiError::new(ErrorCode::UpstreamError, "the service switched protocols unasked")),
-        _ => Ok(answer(&state, &http, response)),
+        _ => Ok(answer(&state, &http, response, replica)),
     }
 }
 
@@ -136,13 +149,14 @@ fn deadline(http: &HttpRequest, is_upgrade: bool, callers: Option<Deadline>, lon
 
 /// The same path and query at the service. Both are taken as they are; the path has no segments to resolve.
 fn target(upstream: &Upstream, http: &HttpRequest) -> Result<PathAndQuery, ApiError> {
-    let prefix = upstream.base.path().trim_end_matches('/');
+    let prefix = &upstream.prefix;
     let asked = http.uri().path_and_query().map_or("/", |asked| asked.as_str());
     let target = if prefix.is_empty() { asked.parse() } else { format!("{prefix}{asked}").parse() };
     target.map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the path has characters that no path has"))
 }
 
-fn answer(state: &State, http: &HttpRequest, response: Response) -> HttpResponse {
+/// The answer; `replica` has it to do until its end.
+fn answer(state: &State, http: &HttpRequest, response: Response, replica: Choice<Target>) -> HttpResponse {
     let mut answer = headers::answer(&response);
     let length = response.content_length();
     let without_body = *http.method() == Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
@@ -150,7 +164,7 @@ fn answer(state: &State, http: &HttpRequest, response: Response) -> HttpResponse
         return answer.finish();
     }
     let follows = *http.method() == Method::GET && is_event_stream(&response);
-    let chunks = body::chunks(response, state.config.idle_timeout);
+    let chunks = body::chunks(response, replica, state.config.idle_timeout);
     if follows {
         // Events are followed for as long as the edge runs; who follows comes back, and goes on where it was.
         let shutdown = state.shutdown.clone();

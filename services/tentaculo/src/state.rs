@@ -10,13 +10,14 @@ use crate::config::TentaculoConfig;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::trusted::TrustedProxies;
-use crate::upstream::{Clients, Upstreams};
+use crate::upstream::Upstreams;
 
-/// Cheap handles; one set a worker, because the client's connections belong to their worker.
+/// Cheap handles; one set a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<TentaculoConfig>,
-    pub(crate) http: Clients,
+    /// Whose connections to the services are used.
+    pub(crate) worker: usize,
     pub(crate) upstreams: Upstreams,
     pub(crate) limits: Limits,
     pub(crate) trusted: TrustedProxies,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use std::time::Duration;
-
 use actix_web::http::Method;
-use url::Url;
 use vx11_chassis::auth::{Access, Rule};
 use vx11_chassis::config::Urls;
-use vx11_http_client::{Client, Connector, InvalidAddress};
-use vx11_resilience::{Breaker, BreakerConfig};
+use vx11_contracts::health::DependencyState;
+use vx11_http_client::InvalidAddress;
+use vx11_resilience::{Breaker, BreakerState, Change, Choice, Outcome};
+
+use crate::config::{ReplicaConfig, TentaculoConfig};
+use crate::replicas::{Replicas, Target};
 
 /// Path prefixes and the services they lead to. The only place that knows them.
 pub(crate) const TABLE: [(&str, Name); 7] = [
@@ -98,8 +99,13 @@ impl Name {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) name: Name,
-    pub(crate) base: Url,
+    /// What its addresses have before the path that is asked for.
+    pub(crate) prefix: String,
+    /// What all of its replicas together have shown.
     pub(crate) breaker: Breaker,
+    pub(crate) replicas: Replicas,
+    /// How many of its sessions in a hundred are its canary's.
+    pub(crate) canary_percent: u8,
 }
 
 /// All of them. Cheap to clone.
@@ -107,16 +113,27 @@ pub(crate) struct Upstream {
 pub(crate) struct Upstreams(Arc<[Upstream; 3]>);
 
 impl Upstreams {
-    pub(crate) fn new(urls: &Urls, circuit: BreakerConfig) -> Self {
+    /// Each is called by so many workers.
+    pub(crate) fn new(urls: &Urls, config: &TentaculoConfig, workers: usize) -> Result<Self, InvalidAddress> {
         let upstream = |name| {
-            let base = match name {
+            let url = match name {
                 Name::Operator => &urls.operator,
                 Name::Madre => &urls.madre,
                 Name::Switch => &urls.switch,
             };
-            Upstream { name, base: base.clone(), breaker: Breaker::new(circuit) }
+            let listed = config.replicas.of(name);
+            let alone = [ReplicaConfig { url: url.clone(), zone: None, canary: false }];
+            let replicas = if listed.is_empty() { &alone } else { listed.as_slice() };
+            Ok(Upstream {
+                name,
+                prefix: replicas[0].url.path().trim_end_matches('/').to_owned(),
+                breaker: Breaker::new(config.circuit),
+                replicas: Replicas::new(replicas, config.zone.as_deref(), config.circuit, workers)?,
+                canary_percent: *config.canary.of(name),
+            })
         };
-        Self(Arc::new(Name::ALL.map(upstream)))
+        let [operator, madre, switch] = Name::ALL.map(upstream);
+        Ok(Self(Arc::new([operator?, madre?, switch?])))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
@@ -128,27 +145,39 @@ impl Upstreams {
         let (_, name) = TABLE.iter().find(|(prefix, _)| is_below(prefix, path))?;
         self.0.iter().find(|upstream| upstream.name == *name)
     }
+
+    /// Keeps to where the services' names lead, for as long as it is polled.
+    pub(crate) async fn follow_names(self) {
+        let [operator, madre, switch] = &*self.0;
+        tokio::join!(operator.replicas.follow_names(), madre.replicas.follow_names(), switch.replicas.follow_names());
+    }
 }
 
-/// One worker's connections to the services. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Clients([Client; 3]);
-
-impl Clients {
-    /// `connect` bounds the making of a connection.
-    pub(crate) fn new(upstreams: &Upstreams, connect: Duration) -> Result<Self, InvalidAddress> {
-        let client = |upstream: &Upstream| Connector::plain(&upstream.base, connect).map(Client::new);
-        let [operator, madre, switch] = &*upstreams.0;
-        Ok(Self([client(operator)?, client(madre)?, client(switch)?]))
+impl Upstream {
+    /// How it is, as far as the edge knows.
+    pub(crate) fn state(&self) -> DependencyState {
+        // Half-open: nobody has asked since, which says nothing against it.
+        if self.breaker.snapshot().state == BreakerState::Open {
+            return DependencyState::down("it does not answer");
+        }
+        let replicas = self.replicas.now();
+        let out = replicas.replicas().filter(|replica| replica.is_ejected()).count();
+        match (out, replicas.len()) {
+            (0, _) => DependencyState::up(),
+            (out, all) if out == all => DependencyState::down(format!("none of its {all} replicas answers")),
+            (out, all) => DependencyState::degraded(format!("{out} of its {all} replicas are left alone for a while")),
+        }
     }
 
-    /// The one that calls `name`.
-    pub(crate) fn of(&self, name: Name) -> &Client {
-        let [operator, madre, switch] = &self.0;
-        match name {
-            Name::Operator => operator,
-            Name::Madre => madre,
-            Name::Switch => switch,
+    /// Takes in how the request to `replica` went.
+    pub(crate) fn report(&self, replica: &Choice<Target>, outcome: Outcome) {
+        let (service, address) = (self.name.as_str(), || replica.target().name.as_str());
+        match self.replicas.now().report(replica, outcome) {
+            None => {}
+            Some(Change::Ejected) => {
+                tracing::warn!(upstream = service, replica = address(), "a replica is left alone for a while");
+            }
+            Some(Change::Back) => tracing::info!(upstream = service, replica = address(), "a replica is back"),
         }
     }
 }
@@ -176,7 +205,7 @@ mod tests {
     use super::*;
 
     fn leads_to(path: &str) -> Option<&'static str> {
-        let upstreams = Upstreams::new(&Urls::default(), BreakerConfig::default());
+        let upstreams = Upstreams::new(&Urls::default(), &TentaculoConfig::default(), 1).expect("addresses");
         upstreams.of_path(path).map(|upstream| upstream.name.as_str())
     }
 

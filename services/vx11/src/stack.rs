@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use vx11_chassis::Shutdown;
 use vx11_chassis::config::{Common, Settings};
 use vx11_chassis::process::{Section, Start, listen, section};
+use vx11_tentaculo::{PerService, TentaculoConfig};
 
 use crate::driver::InProcessDriver;
 
@@ -96,7 +97,11 @@ impl Stack {
         let (failures, failed) = mpsc::unbounded_channel();
         let stack = Builder { settings, common, failures };
         let Ports { tentaculo, operator, switch, madre, mock_provider } = ports;
-        let tentaculo = stack.unit("tentaculo", tentaculo, |start| Box::pin(vx11_tentaculo::serve(start)))?;
+        let tentaculo = stack.unit("tentaculo", tentaculo, |mut start: Start<TentaculoConfig>| {
+            // As `urls` are: the services are those of this process.
+            start.config.replicas = PerService::default();
+            Box::pin(vx11_tentaculo::serve(start))
+        })?;
         let operator = stack.unit("operator", operator, |start| Box::pin(vx11_operator::serve(start)))?;
         let switch = stack.unit("switch", switch, |start| Box::pin(vx11_switch::serve(start)))?;
         let mock = stack.unit("mock-provider", mock_provider, |start| Box::pin(vx11_mock_provider::serve(start)))?;

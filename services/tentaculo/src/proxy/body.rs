@@ -15,6 +15,9 @@ use vx11_chassis::ApiError;
 use vx11_chassis::extract::discard;
 use vx11_contracts::ErrorCode;
 use vx11_http_client::{Error, Response};
+use vx11_resilience::Choice;
+
+use crate::replicas::Target;
 
 /// Up to this size a body of known length is read whole.
 const SMALL: usize = 64 * 1024;
@@ -39,6 +42,11 @@ pub(super) struct Streamed {
 }
 
 impl Body {
+    /// Whether it can be sent twice.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self, Self::Stream(_))
+    }
+
     /// Whether the client owes the next chunk; `None` where all of it is there.
     pub(super) fn owed(&self) -> Option<Arc<AtomicBool>> {
         match self {
@@ -129,9 +137,14 @@ fn stream(mut payload: Payload, length: Option<u64>, limit: usize) -> Streamed {
     Streamed { length, chunks, stopped, owed }
 }
 
-/// The chunks of an answer as they come; silence for longer than `idle` breaks it off.
-pub(super) fn chunks(mut response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes, Broken>> {
+/// The chunks of `replica`'s answer as they come; silence for longer than `idle` breaks it off.
+pub(super) fn chunks(
+    mut response: Response,
+    replica: Choice<Target>,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, Broken>> {
     try_stream! {
+        let _under_way = replica;
         while let Some(chunk) = tokio::time::timeout(idle, response.chunk()).await.map_err(|_| Broken::Silent)?? {
             yield chunk;
         }

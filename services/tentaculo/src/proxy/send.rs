@@ -1,4 +1,5 @@
-//! Sends a request to a service, a second time only where the first cannot have had an effect.
+//! Sends a request to a service, a second time only where the first cannot have had an effect, and then to another
+//! replica where there is one.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use vx11_chassis::ApiError;
 use vx11_chassis::client::chain;
 use vx11_contracts::ErrorCode;
-use vx11_http_client::{Client, Error, Request, Response};
-use vx11_resilience::Deadline;
+use vx11_http_client::{Error, Request, Response};
+use vx11_resilience::{Choice, Deadline, Outcome};
 
 use super::body::{self, Body, Streamed};
 use super::{down, headers};
+use crate::replicas::Target;
 use crate::state::State;
 use crate::upstream::Upstream;
 
@@ -51,9 +53,13 @@ impl Failure {
         }
     }
 
-    /// Whether it says nothing about the service.
-    pub(super) fn is_callers(&self) -> bool {
-        matches!(self, Self::Late | Self::Body(_))
+    /// What it says about the replica; `None` where it is the caller's.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Connect(_) => Some(Outcome::Unreachable),
+            Self::Broken(_) | Self::Timeout => Some(Outcome::Bad),
+            Self::Late | Self::Body(_) => None,
+        }
     }
 
     pub(super) fn into_error(self, upstream: &Upstream) -> ApiError {
@@ -71,10 +77,12 @@ impl Failure {
     }
 }
 
-/// Sends `request` and waits for the head of the answer, `longest` or to the caller's own `deadline`.
+/// Sends `request` and waits for the head of the answer, `longest` or to the caller's own `deadline`. `replica` is who
+/// was asked last.
 pub(super) async fn send(
     state: &State,
     upstream: &Upstream,
+    replica: &mut Choice<Target>,
     request: Outgoing<'_>,
     longest: Duration,
     deadline: Option<Deadline>,
@@ -84,7 +92,7 @@ pub(super) async fn send(
         return Err(Failure::Late);
     }
     let owed = request.body.owed();
-    match tokio::time::timeout(limit, send_or_retry(state, state.http.of(upstream.name), request)).await {
+    match tokio::time::timeout(limit, send_or_retry(state, upstream, replica, request)).await {
         Ok(sent) => sent,
         Err(_) if limit < longest => Err(Failure::Late),
         Err(_) if owed.is_some_and(|owed| owed.load(Ordering::Relaxed)) => Err(Failure::Body(body::too_slow())),
@@ -92,24 +100,29 @@ pub(super) async fn send(
     }
 }
 
-async fn send_or_retry(state: &State, client: &Client, request: Outgoing<'_>) -> Result<Response, Failure> {
+async fn send_or_retry(
+    state: &State,
+    upstream: &Upstream,
+    replica: &mut Choice<Target>,
+    request: Outgoing<'_>,
+) -> Result<Response, Failure> {
     state.retries.record_request();
     let Outgoing { method, target, headers, body } = request;
-    let request = || {
-        let mut request = client.request(method.clone(), target.clone());
+    let request = |replica: &Choice<Target>| {
+        let mut request = replica.target().client(state.worker).request(method.clone(), target.clone());
         headers.write(request.headers_mut());
         request
     };
     let whole = match body {
         Body::Empty => None,
         Body::Whole(bytes) => Some(bytes),
-        Body::Stream(streamed) => return send_stream(request(), streamed).await,
+        Body::Stream(streamed) => return send_stream(request(replica), streamed).await,
     };
-    let once = || match &whole {
-        Some(bytes) => request().body(bytes.clone()).send(),
-        None => request().send(),
+    let once = |replica: &Choice<Target>| match &whole {
+        Some(bytes) => request(replica).body(bytes.clone()).send(),
+        None => request(replica).send(),
     };
-    let failure = match once().await {
+    let failure = match once(replica).await {
         Ok(response) => return Ok(response),
         Err(error) => failure(error),
     };
@@ -123,8 +136,15 @@ async fn send_or_retry(state: &State, client: &Client, request: Outgoing<'_>) ->
         return Err(failure);
     }
     state.metrics.retries.inc();
-    tokio::time::sleep(jitter()).await;
-    once().await.map_err(self::failure)
+    if let Some(outcome) = failure.outcome() {
+        upstream.report(replica, outcome);
+    }
+    let another = upstream.replicas.now().choose_another(replica, rand::random);
+    match another {
+        Some(another) => *replica = another,
+        None => tokio::time::sleep(jitter()).await,
+    }
+    once(replica).await.map_err(self::failure)
 }
 
 async fn send_stream(mut request: Request, streamed: Streamed) -> Result<Response, Failure> {

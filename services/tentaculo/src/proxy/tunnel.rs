@@ -14,10 +14,12 @@ use vx11_chassis::ApiError;
 use vx11_contracts::ErrorCode;
 use vx11_contracts::intervention::{CLOSE_NOBODY, CLOSE_WRONG_TOKEN};
 use vx11_http_client::{Error, Response};
+use vx11_resilience::Choice;
 
 use super::frames::FrameCounter;
 use super::headers;
 use crate::metrics::SocketGuard;
+use crate::replicas::Target;
 use crate::state::State;
 use crate::upstream::is_socket;
 
@@ -35,11 +37,12 @@ pub(super) fn is_websocket(http: &HttpRequest) -> bool {
     has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
 }
 
-/// Joins the client's connection and the service's.
+/// Joins the client's connection and the service's; `replica` has it to do until it is closed.
 pub(super) async fn open(
     state: &State,
     http: &HttpRequest,
     response: Response,
+    replica: Choice<Target>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut answer = headers::answer(&response);
@@ -48,7 +51,7 @@ pub(super) async fn open(
     };
     let (from_service, to_service) = response.upgrade().await.map_err(refused)?;
     let upward = actix_web::rt::spawn(upward(state.clone(), payload, to_service));
-    let open = Open { upward, _counted: state.metrics.socket() };
+    let open = Open { upward, _counted: state.metrics.socket(), _under_way: replica };
     let client = is_socket(http.uri().path()).then(|| state.trusted.client(http)).flatten();
     let downward = downward(state.clone(), from_service, client, open);
     Ok(answer.upgrade("websocket").streaming(Box::pin(downward)))
@@ -58,6 +61,7 @@ pub(super) async fn open(
 struct Open {
     upward: actix_web::rt::task::JoinHandle<()>,
     _counted: SocketGuard,
+    _under_way: Choice<Target>,
 }
 
 impl Drop for Open {

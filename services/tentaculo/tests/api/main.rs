@@ -16,6 +16,7 @@ mod malformed;
 mod outage;
 mod own_secrets;
 mod paths;
+mod replicas;
 mod retries;
 mod streams;
 mod switch_keys;
