@@ -13,7 +13,7 @@
 //! - A canary's replicas are for the sessions that were chosen for it, and the others for the rest; either stands in
 //!   where none of the other is left.
 //!
-//! A single replica is neither counted out nor compared with anything. It costs two additions.
+//! A single replica is neither counted out nor compared with anything. It costs a few counters.
 
 mod canary;
 mod replica;
@@ -117,12 +117,11 @@ impl<T> Balancer<T> {
         self.len() == 0
     }
 
-    /// Whom to ask, for the canary or for the rest; `None` where there is no replica at all. `draw` makes a random word. A
-    /// request that cannot be sent again must not be the probe: `may_probe`.
-    pub fn choose(&self, canary: bool, may_probe: bool, draw: impl FnOnce() -> u64) -> Option<Choice<T>> {
+    /// Whom to ask, for the canary or for the rest; `None` where there is no replica at all. `draw` makes a random word.
+    pub fn choose(&self, canary: bool, draw: impl FnOnce() -> u64) -> Option<Choice<T>> {
         match self.only() {
             Some(only) => Some(Choice::of(only, canary, Reason::Well)),
-            None => self.choose_at(canary, may_probe, draw(), Instant::now()),
+            None => self.choose_at(canary, draw(), Instant::now()),
         }
     }
 
@@ -150,9 +149,9 @@ impl<T> Balancer<T> {
         self.replicas().any(|replica| !choice.is(replica) && replica.does_well())
     }
 
-    fn choose_at(&self, canary: bool, may_probe: bool, draw: u64, now: Instant) -> Option<Choice<T>> {
+    fn choose_at(&self, canary: bool, draw: u64, now: Instant) -> Option<Choice<T>> {
         let sides = self.sides_for(canary);
-        if may_probe && let Some(due) = sides[0].all().find(|replica| replica.take_probe(now)) {
+        if let Some(due) = sides[0].all().find(|replica| replica.take_probe(now)) {
             return Some(Choice::of(due, canary, Reason::Probe));
         }
         if let Some(well) = sides.iter().find_map(|side| side.well(None, draw)) {

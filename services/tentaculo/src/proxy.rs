@@ -64,7 +64,7 @@ pub(crate) async fn proxy(
     })?;
 
     let canary = is_canarys(&state, upstream, &http);
-    let chosen = upstream.replicas.now().choose(canary, body.is_whole(), rand::random);
+    let chosen = upstream.replicas.now().choose(canary, rand::random);
     let mut replica = chosen.ok_or_else(|| down(upstream))?;
 
     let started = Instant::now();

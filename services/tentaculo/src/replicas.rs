@@ -158,7 +158,7 @@ mod tests {
     fn what_is_known_of_a_replica_that_stays_is_kept() {
         let replicas = replicas(&["http://switch.example:8002"]);
         replicas.lead_to(&[addresses(&["10.0.0.1:1", "10.0.0.2:1"])]);
-        let choice = replicas.now().choose(false, true, || 0).expect("one");
+        let choice = replicas.now().choose(false, || 0).expect("one");
         replicas.now().report(&choice, Outcome::Unreachable);
         let name = choice.target().name.clone();
 

@@ -44,7 +44,7 @@ impl Balancer<Name> {
     fn shares(&self, canary: bool, now: Instant) -> Vec<usize> {
         let mut shares = vec![0; self.len()];
         for draw in draws(1000) {
-            shares[*self.choose_at(canary, false, draw, now).expect("somebody").target()] += 1;
+            shares[*self.choose_at(canary, draw, now).expect("somebody").target()] += 1;
         }
         shares
     }
@@ -71,10 +71,9 @@ fn who_cannot_be_reached_is_left_at_once_and_probed_once() {
     assert_eq!(balancer.named(0).ejections(), 1);
 
     let due = start + PAUSE;
-    assert_eq!(balancer.shares(false, due), [0, 1000], "what cannot be sent again is no probe");
-    let probe = balancer.choose_at(false, true, 7, due).expect("somebody");
+    let probe = balancer.choose_at(false, 7, due).expect("somebody");
     assert_eq!((*probe.target(), probe.reason), (0, Reason::Probe));
-    let next = balancer.choose_at(false, true, 7, due).expect("somebody");
+    let next = balancer.choose_at(false, 7, due).expect("somebody");
     assert_eq!(*next.target(), 1, "one probe at a time");
     assert_eq!(balancer.report_at(&probe, Outcome::Good, || due), Some(Change::Back));
     assert!(balancer.shares(false, due).iter().all(|share| *share > 0));
@@ -84,7 +83,7 @@ fn who_cannot_be_reached_is_left_at_once_and_probed_once() {
 fn a_probe_that_nobody_waited_for_is_followed_by_another() {
     let (balancer, start) = (plain(2), Instant::now());
     balancer.fail(0, Outcome::Unreachable, start);
-    let probe = |at| *balancer.choose_at(false, true, 7, at).expect("somebody").target() == 0;
+    let probe = |at| *balancer.choose_at(false, 7, at).expect("somebody").target() == 0;
     assert!(probe(start + PAUSE));
     assert!(!probe(start + PAUSE + SECOND));
     assert!(probe(start + PAUSE * 2));
@@ -99,11 +98,11 @@ fn pauses_grow_until_it_stays_well() {
         let seconds = pause(now);
         assert_eq!(seconds, expected);
         now += SECOND * seconds;
-        let probe = balancer.choose_at(false, true, 7, now).expect("the probe");
+        let probe = balancer.choose_at(false, 7, now).expect("the probe");
         assert_eq!(balancer.report_at(&probe, Outcome::Unreachable, || now), None, "it was left alone before");
     }
     let well = |at: Instant| {
-        let probe = balancer.choose_at(false, true, 7, at).expect("the probe");
+        let probe = balancer.choose_at(false, 7, at).expect("the probe");
         balancer.report_at(&probe, Outcome::Good, || at);
     };
     now += SECOND * pause(now);
@@ -145,11 +144,11 @@ fn where_nobody_is_left_all_are_asked_and_one_answer_ends_the_pauses() {
         assert!(balancer.fail(name, Outcome::Unreachable, now));
     }
     assert!(balancer.shares(false, now).iter().all(|share| *share > 100));
-    let guess = balancer.choose_at(false, false, 7, now).expect("somebody");
+    let guess = balancer.choose_at(false, 7, now).expect("somebody");
     assert_eq!(balancer.report_at(&guess, Outcome::Unreachable, || now), None, "a guess makes no pause longer");
     balancer.report_at(&guess, Outcome::Good, || now);
     for _ in 0..2 {
-        let probe = balancer.choose_at(false, true, 7, now).expect("somebody");
+        let probe = balancer.choose_at(false, 7, now).expect("somebody");
         assert_eq!(probe.reason, Reason::Probe);
         balancer.report_at(&probe, Outcome::Good, || now);
     }
@@ -204,8 +203,8 @@ fn a_canary_is_for_its_sessions_and_each_side_stands_in_for_the_other() {
     balancer.fail(2, Outcome::Unreachable, now);
     assert_eq!(balancer.shares(true, now)[2], 0);
     let due = now + PAUSE;
-    assert_ne!(*balancer.choose_at(false, true, 7, due).expect("somebody").target(), 2, "not theirs to try");
-    let probe = balancer.choose_at(true, true, 7, due).expect("somebody");
+    assert_ne!(*balancer.choose_at(false, 7, due).expect("somebody").target(), 2, "not theirs to try");
+    let probe = balancer.choose_at(true, 7, due).expect("somebody");
     assert_eq!(*probe.target(), 2);
     balancer.report_at(&probe, Outcome::Good, || due);
     balancer.fail(0, Outcome::Unreachable, due);
@@ -251,25 +250,25 @@ proptest! {
     #[test]
     fn whatever_happens(
         labels in prop::collection::vec((0u8..3, any::<bool>()), 1..8),
-        requests in prop::collection::vec((fate(), any::<bool>(), any::<bool>(), any::<u64>(), 0u64..3_000), 1..200),
+        requests in prop::collection::vec((fate(), any::<bool>(), any::<u64>(), 0u64..3_000), 1..200),
     ) {
         let zones = ["", "a", "b"];
         let replicas = labels.iter().enumerate();
         let balancer =
             balancer(replicas.map(|(name, (zone, canary))| replica(name, zones[usize::from(*zone)], *canary)));
         let (mut now, mut open) = (Instant::now(), Vec::new());
-        for (fate, canary, may_probe, draw, pause_ms) in requests {
+        for (fate, canary, draw, pause_ms) in requests {
             now += Duration::from_millis(pause_ms);
             let well: Vec<Name> =
                 balancer.replicas().filter(|replica| replica.is_well()).map(|replica| replica.target).collect();
-            let choice = balancer.choose_at(canary, may_probe, draw, now).expect("there always is one");
+            let choice = balancer.choose_at(canary, draw, now).expect("there always is one");
             match choice.reason {
                 Reason::Well => {
                     prop_assert!(well.contains(choice.target()));
                     let is_its = |name: &Name| labels[*name].1 == canary;
                     prop_assert!(is_its(choice.target()) || !well.iter().any(is_its));
                 }
-                Reason::Probe => prop_assert!(may_probe && !well.contains(choice.target())),
+                Reason::Probe => prop_assert!(!well.contains(choice.target())),
                 Reason::NobodyIs => prop_assert!(well.is_empty()),
             }
             match fate {

@@ -10,11 +10,12 @@ use actix_web::web::Payload;
 use async_stream::try_stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use vx11_chassis::ApiError;
 use vx11_chassis::extract::discard;
 use vx11_contracts::ErrorCode;
-use vx11_http_client::{Error, Response};
+use vx11_http_client::{Error, Request, Response};
 use vx11_resilience::Choice;
 
 use crate::replicas::Target;
@@ -33,18 +34,44 @@ pub(super) enum Body {
 
 /// A body that streams through. The channel is there because the client's side belongs to its thread.
 pub(super) struct Streamed {
-    pub(super) length: Option<u64>,
-    pub(super) chunks: mpsc::Receiver<Result<Bytes, TooLarge>>,
+    length: Option<u64>,
+    /// Lent to the request that is sent; one that was never sent has taken nothing from it.
+    chunks: Arc<Mutex<mpsc::Receiver<Result<Bytes, TooLarge>>>>,
     /// What stopped the client's side, when something did.
-    pub(super) stopped: tokio::sync::oneshot::Receiver<ApiError>,
+    stopped: tokio::sync::oneshot::Receiver<ApiError>,
     /// Whether it is the client that is waited for, not the service.
-    pub(super) owed: Arc<AtomicBool>,
+    owed: Arc<AtomicBool>,
 }
 
 impl Body {
+    /// Puts it into a request; again into another one, where it [can be sent again](Self::is_whole) or nothing of it was.
+    pub(super) fn give(&self, request: Request) -> Request {
+        match self {
+            Self::Empty => request,
+            Self::Whole(bytes) => request.body(bytes.clone()),
+            Self::Stream(Streamed { length, chunks, .. }) => {
+                let chunks = chunks.clone();
+                let chunks = futures_util::stream::poll_fn(move |cx| chunks.lock().poll_recv(cx));
+                let request = request.body(vx11_http_client::Body::stream(chunks));
+                match length {
+                    Some(length) => request.header(http::header::CONTENT_LENGTH, (*length).into()),
+                    None => request,
+                }
+            }
+        }
+    }
+
     /// Whether it can be sent twice.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self, Self::Stream(_))
+    }
+
+    /// Why it broke off, if it did.
+    pub(super) fn refused(&mut self) -> Option<ApiError> {
+        match self {
+            Self::Empty | Self::Whole(_) => None,
+            Self::Stream(streamed) => streamed.stopped.try_recv().ok(),
+        }
     }
 
     /// Whether the client owes the next chunk; `None` where all of it is there.
@@ -134,7 +161,7 @@ fn stream(mut payload: Payload, length: Option<u64>, limit: usize) -> Streamed {
             return;
         }
     });
-    Streamed { length, chunks, stopped, owed }
+    Streamed { length, chunks: Arc::new(Mutex::new(chunks)), stopped, owed }
 }
 
 /// The chunks of `replica`'s answer as they come; silence for longer than `idle` breaks it off.

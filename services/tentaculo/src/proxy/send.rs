@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use http::Method;
 use http::uri::PathAndQuery;
-use tokio_stream::wrappers::ReceiverStream;
 use vx11_chassis::ApiError;
 use vx11_chassis::client::chain;
 use vx11_contracts::ErrorCode;
-use vx11_http_client::{Error, Request, Response};
+use vx11_http_client::{Error, Response};
 use vx11_resilience::{Choice, Deadline, Outcome};
 
-use super::body::{self, Body, Streamed};
+use super::body::{self, Body};
 use super::{down, headers};
 use crate::replicas::Target;
 use crate::state::State;
@@ -107,29 +106,24 @@ async fn send_or_retry(
     request: Outgoing<'_>,
 ) -> Result<Response, Failure> {
     state.retries.record_request();
-    let Outgoing { method, target, headers, body } = request;
-    let request = |replica: &Choice<Target>| {
+    let Outgoing { method, target, headers, mut body } = request;
+    let once = |replica: &Choice<Target>, body: &Body| {
         let mut request = replica.target().client(state.worker).request(method.clone(), target.clone());
         headers.write(request.headers_mut());
-        request
+        body.give(request).send()
     };
-    let whole = match body {
-        Body::Empty => None,
-        Body::Whole(bytes) => Some(bytes),
-        Body::Stream(streamed) => return send_stream(request(replica), streamed).await,
-    };
-    let once = |replica: &Choice<Target>| match &whole {
-        Some(bytes) => request(replica).body(bytes.clone()).send(),
-        None => request(replica).send(),
-    };
-    let failure = match once(replica).await {
+    let sent = once(replica, &body).await;
+    if let Some(refused) = body.refused() {
+        return Err(Failure::Body(refused));
+    }
+    let failure = match sent {
         Ok(response) => return Ok(response),
         Err(error) => failure(error),
     };
     let is_safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     let may_retry = match &failure {
         Failure::Connect(_) => true,
-        Failure::Broken(_) => is_safe,
+        Failure::Broken(_) => is_safe && body.is_whole(),
         Failure::Timeout | Failure::Late | Failure::Body(_) => false,
     };
     if !may_retry || !state.retries.try_retry() {
@@ -144,19 +138,10 @@ async fn send_or_retry(
         Some(another) => *replica = another,
         None => tokio::time::sleep(jitter()).await,
     }
-    once(replica).await.map_err(self::failure)
-}
-
-async fn send_stream(mut request: Request, streamed: Streamed) -> Result<Response, Failure> {
-    let Streamed { length, chunks, mut stopped, owed: _ } = streamed;
-    if let Some(length) = length {
-        request = request.header(http::header::CONTENT_LENGTH, length.into());
-    }
-    let sent = request.body(vx11_http_client::Body::stream(ReceiverStream::new(chunks))).send().await;
-    match (sent, stopped.try_recv()) {
-        (_, Ok(refused)) => Err(Failure::Body(refused)),
-        (Ok(response), Err(_)) => Ok(response),
-        (Err(error), Err(_)) => Err(failure(error)),
+    let sent = once(replica, &body).await;
+    match body.refused() {
+        Some(refused) => Err(Failure::Body(refused)),
+        None => sent.map_err(self::failure),
     }
 }
 

@@ -76,6 +76,28 @@ async fn one_that_is_gone_costs_nobody_an_answer() {
 }
 
 #[tokio::test]
+async fn a_body_that_streams_through_goes_to_another_one_too() {
+    let (gone, well) = (nobody(), Service::well().await);
+    let edge = over(&[(&gone, ""), (&well.url, "")], &[SOON]).await;
+    let text = "0123456789".repeat(10_000);
+    eventually("the first one is met some times", async || {
+        for body in [text.clone().into(), streamed(&text)] {
+            assert_eq!(Answer::of(edge.post("/switch/x", body)).await.status, 200);
+            assert!(well.last().contains(&text[..1_000]));
+        }
+        edge.metric("vx11_upstream_retries_total").await >= 4.0
+    })
+    .await;
+}
+
+/// A body of no declared length.
+fn streamed(text: &str) -> reqwest::Body {
+    let chunks: Vec<Result<String, std::io::Error>> =
+        text.as_bytes().chunks(1_000).map(|part| Ok(String::from_utf8_lossy(part).into_owned())).collect();
+    reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+}
+
+#[tokio::test]
 async fn one_that_comes_back_is_asked_again() {
     let (gone, well) = (nobody(), Service::well().await);
     let edge = over(&[(&gone, ""), (&well.url, "")], &[SOON]).await;
