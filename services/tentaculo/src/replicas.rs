@@ -127,6 +127,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use vx11_resilience::Outcome;
+    use vx11_testing::Scripted;
 
     use super::*;
 
@@ -152,6 +153,20 @@ mod tests {
         assert_eq!(names(&replicas), ["10.0.0.1:8002", "[fd00::2]:8002", "10.9.9.9:80"]);
         replicas.lead_to(&[Vec::new(), Vec::new()]);
         assert_eq!(names(&replicas), ["switch.example:8002", "10.9.9.9:80"]);
+    }
+
+    #[tokio::test]
+    async fn each_is_called_at_its_own_address_by_the_name_of_all() {
+        let service = Scripted::well().await;
+        let address = addresses(&[service.url.trim_start_matches("http://")])[0];
+        let name = format!("switch.example:{}", address.port());
+        let replicas = replicas(&[&format!("http://{name}")]);
+        replicas.lead_to(&[vec![address, ([10, 0, 0, 1], address.port()).into()]]);
+        let now = replicas.now();
+        let replica = now.replicas().find(|replica| replica.target.name == address.to_string()).expect("there");
+        let request = replica.target.client(1).request(http::Method::GET, "/x".parse().expect("a path"));
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        assert_eq!(service.header("host"), [name]);
     }
 
     #[test]

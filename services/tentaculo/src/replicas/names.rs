@@ -18,14 +18,20 @@ const MOST: usize = 64;
 impl Replicas {
     /// Keeps to where the names lead, for as long as it is polled.
     pub(crate) async fn follow_names(&self) {
+        // One lookup at a time of each name; how long it takes at most the system's resolver says.
+        self.follow(async |name| Ok(tokio::net::lookup_host(name).await?.collect())).await;
+    }
+
+    async fn follow(&self, look_up: impl AsyncFn((&str, u16)) -> io::Result<Vec<SocketAddr>>) {
         let mut found = vec![Vec::new(); self.entries.len()];
         while self.entries.iter().any(|entry| entry.name().is_some()) {
             for (entry, known) in self.entries.iter().zip(&mut found) {
                 let Some(name) = entry.name() else { continue };
                 match look_up(name).await {
-                    Ok(addresses) => *known = addresses,
+                    Ok(addresses) if !addresses.is_empty() => *known = replicas_at(&addresses),
                     // A resolver that is away takes no replica with it.
-                    Err(error) => tracing::debug!(name = name.0, %error, "a name leads nowhere"),
+                    Ok(_) => tracing::debug!(name = name.0, "a name leads nowhere"),
+                    Err(error) => tracing::debug!(name = name.0, %error, "a name is not known"),
                 }
             }
             self.lead_to(&found);
@@ -44,15 +50,6 @@ impl Entry {
     }
 }
 
-/// One lookup at a time of each name; how long it takes at most the system's resolver says.
-async fn look_up(name: (&str, u16)) -> io::Result<Vec<SocketAddr>> {
-    let found: Vec<SocketAddr> = tokio::net::lookup_host(name).await?.collect();
-    if found.is_empty() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(replicas_at(&found))
-}
-
 /// The addresses of several replicas, in order; none where there is just one. A replica may have an address of each
 /// family: those of the resolver's first choice are taken.
 fn replicas_at(found: &[SocketAddr]) -> Vec<SocketAddr> {
@@ -64,6 +61,13 @@ fn replicas_at(found: &[SocketAddr]) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ReplicaConfig;
+
+    fn named(urls: &[&str]) -> Replicas {
+        let config = |url: &&str| ReplicaConfig { url: url.parse().expect("a URL"), zone: None, canary: false };
+        let configured: Vec<_> = urls.iter().map(config).collect();
+        Replicas::new(&configured, None, Default::default(), 1).expect("addresses")
+    }
 
     fn replicas(found: &[&str]) -> Vec<String> {
         let found: Vec<SocketAddr> = found.iter().map(|address| address.parse().expect("an address")).collect();
@@ -85,12 +89,31 @@ mod tests {
         assert_eq!(replicas_at(&many).len(), MOST);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn replicas_are_where_the_name_leads_now() {
+        let replicas = named(&["http://switch.example:1"]);
+        let at = |hosts: &[u8]| hosts.iter().map(|host| SocketAddr::from(([10, 0, 0, *host], 1))).collect::<Vec<_>>();
+        let away = || Err(io::ErrorKind::TimedOut.into());
+        let answers = [Ok(at(&[1, 2])), away(), Ok(at(&[])), Ok(at(&[2, 3])), Ok(at(&[3]))];
+        let answers = std::cell::RefCell::new(answers.into_iter());
+        let mut following = std::pin::pin!(replicas.follow(async |name| {
+            assert_eq!(name, ("switch.example", 1));
+            answers.borrow_mut().next().unwrap_or_else(away)
+        }));
+        // A moment after each lookup.
+        let mut wait = Duration::from_secs(1);
+        let (first, next) = (vec!["10.0.0.1:1", "10.0.0.2:1"], vec!["10.0.0.2:1", "10.0.0.3:1"]);
+        for expected in [first.clone(), first.clone(), first, next, vec!["switch.example:1"]] {
+            tokio::time::timeout(wait, &mut following).await.expect_err("it goes on");
+            let now = replicas.now();
+            assert_eq!(now.replicas().map(|replica| replica.target.name.as_str()).collect::<Vec<_>>(), expected);
+            wait = INTERVAL;
+        }
+    }
+
     #[tokio::test]
     async fn addresses_and_this_machine_are_not_looked_up() {
-        let config =
-            |url: &str| crate::config::ReplicaConfig { url: url.parse().expect("a URL"), zone: None, canary: false };
-        let configured = ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"].map(config);
-        let replicas = Replicas::new(&configured, None, Default::default(), 1).expect("addresses");
+        let replicas = named(&["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"]);
         // Else it would go on for ever.
         replicas.follow_names().await;
     }
