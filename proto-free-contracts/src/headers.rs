@@ -70,6 +70,8 @@ pub const COST_USD: &str = "x-vx11-cost-usd";
 /// `deferred` on an answer whose rows are kept in memory because the store cannot take them; absent when they are
 /// durable.
 pub const STORAGE: &str = "x-vx11-storage";
+/// `true` on what a service answers that is about to stop: the next request belongs to another replica.
+pub const DRAINING: &str = "x-vx11-draining";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
 /// W3C Trace Context, the vendors' part.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, ThinData};
 use tracing::{Instrument, Span};
@@ -17,13 +17,15 @@ use vx11_telemetry::{ServiceMetrics, TraceContext, server_span};
 
 use crate::context::{self, RequestContext};
 use crate::error::{ApiError, Wire};
-use crate::header_names::{ANTHROPIC_REQUEST_ID, CORRELATION_ID, REQUEST_ID, TRACEPARENT, TRACESTATE};
+use crate::header_names::{ANTHROPIC_REQUEST_ID, CORRELATION_ID, DRAINING, REQUEST_ID, TRACEPARENT, TRACESTATE};
+use crate::shutdown::Shutdown;
 
 /// What the middleware needs of its service.
 #[derive(Clone)]
 pub(crate) struct Observed {
     pub(crate) service: &'static str,
     pub(crate) metrics: std::sync::Arc<ServiceMetrics>,
+    pub(crate) shutdown: Shutdown,
 }
 
 pub(crate) async fn observe<B: MessageBody + 'static>(
@@ -32,7 +34,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let Observed { service, metrics } = observed.0;
+    let Observed { service, metrics, shutdown } = observed.0;
     let correlation_id = context::correlation_id(request.headers());
     let wire = Wire::of(request.path());
     let quiet = is_probe(request.path());
@@ -59,6 +61,9 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     response = render_errors(response, wire, &correlation_id);
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         name_request(response.headers_mut(), wire, value);
+    }
+    if shutdown.has_begun() {
+        say_goodbye(&mut response);
     }
     Ok(seen.answered(response))
 }
@@ -134,6 +139,15 @@ impl Drop for Seen {
         } else {
             tracing::info!(method, route, status, elapsed_ms, "request");
         }
+    }
+}
+
+/// Tells the caller that the next request belongs elsewhere. One that came over this connection could be on its way when
+/// the connection is closed, and nobody would know whether it had arrived.
+fn say_goodbye(response: &mut ServiceResponse<BoxBody>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(DRAINING, HeaderValue::from_static("true"));
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 }
 

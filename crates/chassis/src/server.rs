@@ -184,7 +184,7 @@ where
     let Service { http, metrics, dependencies, on_connect, openapi, .. } = service;
     let address = listener.local_addr()?;
     let guard = Arc::new(Guard { token, stream_paths, admit, credentials, verifier, rules });
-    let observed = Observed { service: name, metrics: metrics.clone() };
+    let observed = Observed { service: name, metrics: metrics.clone(), shutdown: shutdown.clone() };
     let probes = Probes { service: name, metrics, dependencies, shutdown: shutdown.clone() };
     let openapi = complete(openapi);
     let addresses = Arc::new(Addresses::new(&openapi));

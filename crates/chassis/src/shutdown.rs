@@ -1,12 +1,18 @@
 //! Stopping in order: not ready, drain, flush, exit.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Tells every part of a service that it is to stop. Clones are handles to the same signal.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown(CancellationToken);
+pub struct Shutdown {
+    signal: CancellationToken,
+    /// The same for who looks at every request; the token has a lock.
+    has_begun: Arc<AtomicBool>,
+}
 
 impl Shutdown {
     /// A signal that has not been given.
@@ -16,17 +22,18 @@ impl Shutdown {
 
     /// Gives the signal. Giving it twice does no harm.
     pub fn begin(&self) {
-        self.0.cancel();
+        self.has_begun.store(true, Ordering::Release);
+        self.signal.cancel();
     }
 
     /// Whether the signal was given.
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.has_begun.load(Ordering::Acquire)
     }
 
     /// Waits for the signal.
     pub fn begun(&self) -> WaitForCancellationFuture<'_> {
-        self.0.cancelled()
+        self.signal.cancelled()
     }
 }
 

@@ -4,7 +4,7 @@
 //!   gets fewer, and nobody has to look at all of them.
 //! - Replicas of the caller's own zone are preferred. As long as seven in ten of them are well they are asked alone;
 //!   then some of the requests go to other zones, the more the fewer are left.
-//! - What cannot be reached is left alone at once. What fails though it was reached is left alone after some failures in
+//! - What cannot be reached, or says that it stops, is left alone at once. What fails though it was reached is left alone after some failures in
 //!   a row, but only where another replica does better, and at most half of them are: where all fail, the fault is
 //!   behind them, and those that are left would only get all the work.
 //! - Each pause is twice as long as the one before, until a replica stays well for as long as its last pause was. After
@@ -37,6 +37,8 @@ use side::Side;
 pub enum Outcome {
     /// It answered.
     Good,
+    /// It answered, and that it stops.
+    Leaving,
     /// It failed, broke off, or did not answer in time.
     Bad,
     /// There was no connection.
@@ -164,7 +166,15 @@ impl<T> Balancer<T> {
     fn report_at(&self, choice: &Choice<T>, outcome: Outcome, now: impl FnOnce() -> Instant) -> Option<Change> {
         match outcome {
             Outcome::Good => self.succeeded(choice, now),
-            Outcome::Bad | Outcome::Unreachable => self.failed(choice, outcome, now),
+            Outcome::Leaving => {
+                choice.replica.succeeded();
+                self.eject(choice, now)
+            }
+            Outcome::Bad | Outcome::Unreachable => {
+                let failures = choice.replica.failed();
+                let is_sure = outcome == Outcome::Unreachable || choice.reason == Reason::Probe;
+                if is_sure || self.is_outlier(choice, failures) { self.eject(choice, now) } else { None }
+            }
         }
     }
 
@@ -181,16 +191,16 @@ impl<T> Balancer<T> {
         is_back.then_some(Change::Back)
     }
 
-    fn failed(&self, choice: &Choice<T>, outcome: Outcome, now: impl FnOnce() -> Instant) -> Option<Change> {
-        let failures = choice.replica.failed();
-        let ejection = self.ejection.filter(|_| self.only().is_none())?;
-        let is_ejected = match (choice.reason, outcome) {
-            (Reason::Probe, _) | (Reason::Well, Outcome::Unreachable) => true,
-            (Reason::Well, _) => failures >= ejection.after && self.may_lose_one() && self.another_does_well(choice),
-            // It is left alone already; a guess does not make that longer.
-            (Reason::NobodyIs, _) => false,
-        };
-        let is_new = is_ejected && choice.replica.eject(choice.reason == Reason::Probe, ejection.pause, now());
+    fn is_outlier(&self, choice: &Choice<T>, failures: u32) -> bool {
+        let is_often = self.ejection.is_some_and(|ejection| failures >= ejection.after);
+        is_often && self.may_lose_one() && self.another_does_well(choice)
+    }
+
+    fn eject(&self, choice: &Choice<T>, now: impl FnOnce() -> Instant) -> Option<Change> {
+        let pause = self.ejection.filter(|_| self.only().is_none())?.pause;
+        // Where nobody is well it is left alone already; a guess does not make that longer.
+        let may = choice.reason != Reason::NobodyIs;
+        let is_new = may && choice.replica.eject(choice.reason == Reason::Probe, pause, now());
         is_new.then_some(Change::Ejected)
     }
 

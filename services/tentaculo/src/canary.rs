@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use vx11_chassis::auth::presented_token;
-use vx11_contracts::headers::SESSION_ID;
+use vx11_chassis::header_names::SESSION_ID;
 use vx11_resilience::is_canary;
 
 use crate::own_secrets;

@@ -90,8 +90,7 @@ pub(crate) async fn proxy(
     let response = match sent {
         Ok(response) => {
             permit.success();
-            let is_failure = response.status().is_server_error();
-            upstream.report(&replica, if is_failure { Outcome::Bad } else { Outcome::Good });
+            upstream.report(&replica, outcome_of(&response));
             span.record("http.response.status_code", i64::from(response.status().as_u16()));
             if own_secrets::was_wrong(&http, &response) {
                 state.limits.wrong_token(&http);
@@ -123,6 +122,17 @@ pub(crate) async fn proxy(
 async fn read(state: &State, http: &HttpRequest, payload: Payload, limit: usize) -> Result<body::Body, ApiError> {
     let reading = body::read(http, payload, limit);
     tokio::time::timeout(state.config.answer_timeout, reading).await.unwrap_or_else(|_| Err(body::too_slow()))
+}
+
+/// What an answer says about the replica.
+fn outcome_of(response: &Response) -> Outcome {
+    if response.headers().contains_key(headers::DRAINING) {
+        Outcome::Leaving
+    } else if response.status().is_server_error() {
+        Outcome::Bad
+    } else {
+        Outcome::Good
+    }
 }
 
 /// A body may name another correlation id than the header; the service has answered under that, and so does the edge.

@@ -80,6 +80,14 @@ fn who_cannot_be_reached_is_left_at_once_and_probed_once() {
 }
 
 #[test]
+fn who_says_that_it_stops_is_left_at_once_though_it_answered() {
+    let (balancer, now) = (plain(2), Instant::now());
+    assert!(balancer.fail(0, Outcome::Leaving, now));
+    assert_eq!(balancer.shares(false, now), [0, 1000]);
+    assert_eq!((balancer.named(0).successes(), balancer.named(0).failures()), (1, 0));
+}
+
+#[test]
 fn a_probe_that_nobody_waited_for_is_followed_by_another() {
     let (balancer, start) = (plain(2), Instant::now());
     balancer.fail(0, Outcome::Unreachable, start);
@@ -240,6 +248,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         Just(Fate::Open),
         Just(Fate::Ends(Outcome::Good)),
+        Just(Fate::Ends(Outcome::Leaving)),
         Just(Fate::Ends(Outcome::Bad)),
         Just(Fate::Ends(Outcome::Unreachable)),
         Just(Fate::GivenUp),
@@ -278,7 +287,7 @@ proptest! {
                     let is_new = balancer.report_at(&choice, outcome, || now) == Some(Change::Ejected);
                     drop(choice);
                     let left = balancer.replicas().filter(|replica| replica.is_well()).count();
-                    prop_assert!(!is_new || outcome == Outcome::Unreachable || left * 2 >= balancer.len());
+                    prop_assert!(!is_new || outcome != Outcome::Bad || left * 2 >= balancer.len());
                 }
             }
             let asked: u32 = balancer.replicas().map(|replica| replica.outstanding()).sum();

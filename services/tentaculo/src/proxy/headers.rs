@@ -15,6 +15,7 @@ use crate::state::State;
 use crate::upstream::{asks_itself, is_login};
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static(headers::CORRELATION_ID);
+pub(super) const DRAINING: HeaderName = HeaderName::from_static(headers::DRAINING);
 const TOKEN: HeaderName = HeaderName::from_static(headers::TOKEN);
 const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
 const TRACESTATE: HeaderName = HeaderName::from_static(headers::TRACESTATE);
@@ -112,8 +113,9 @@ pub(super) fn answer(response: &Response) -> HttpResponseBuilder {
     let listed = connection_options(said);
     for (name, value) in response.headers() {
         let name = name.as_str();
-        // The chassis writes the correlation id; the body's length goes with the body.
-        if is_hop_by_hop(name, &listed) || matches!(name, "content-length" | "date" | headers::CORRELATION_ID) {
+        // The chassis writes the correlation id; the body's length goes with the body; it is not the edge that stops.
+        let is_own = matches!(name, "content-length" | "date" | headers::CORRELATION_ID | headers::DRAINING);
+        if is_own || is_hop_by_hop(name, &listed) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (

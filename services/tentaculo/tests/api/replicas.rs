@@ -140,6 +140,30 @@ async fn one_that_breaks_off_is_left_after_some_failures_and_reads_go_to_another
 }
 
 #[tokio::test]
+async fn one_that_says_that_it_stops_is_left_at_once() {
+    let leaving = Service::always([answer(200, "x-vx11-draining: true\r\n", "ok")]).await;
+    let well = Service::well().await;
+    let edge = over(&[(&leaving.url, ""), (&well.url, "")], &[FOR_LONG]).await;
+    for _ in 0..40 {
+        let got = Answer::of(edge.post("/switch/x", "{}")).await;
+        assert_eq!((got.status, got.header("x-vx11-draining")), (200, ""), "it is not the edge that stops");
+    }
+    assert_eq!((leaving.requests().len(), metric(&edge, "ejections_total", &leaving.url).await), (1, 1.0));
+}
+
+#[tokio::test]
+async fn an_edge_that_stops_says_so() {
+    let well = Service::well().await;
+    let edge = Edge::in_front_of(&well.url, &[("VX11_HTTP__SHUTDOWN_DELAY", "1h")]).await;
+    assert_eq!(Answer::of(edge.get("/switch/x")).await.header("x-vx11-draining"), "");
+    edge.shut_down();
+    for path in ["/switch/x", "/tentaculo/circuits", "/nowhere"] {
+        let got = Answer::of(edge.get(path)).await;
+        assert_eq!((got.header("x-vx11-draining"), got.header("connection")), ("true", "close"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_slow_is_asked_less() {
     let (gate, wait) = gate();
     let slow = Service::always([wait, answer(200, "", "slow")]).await;
