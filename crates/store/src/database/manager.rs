@@ -129,11 +129,12 @@ impl Place {
         }
     }
 
-    /// Whether a connection is to what is now the database: its file may have been replaced. One to PostgreSQL is not
-    /// asked, which would double the way to every answer: it is known to be broken once a query has failed on it.
-    pub(crate) fn is_current(&self, pooled: &Pooled) -> bool {
-        match (self, pooled.file) {
-            (Self::Sqlite(source), Some(file)) => source.is_at_place(file),
+    /// Whether a connection is to what is now the database: its file may have been replaced, or PostgreSQL may have ended it.
+    /// PostgreSQL is not asked, which would double the way to every answer.
+    pub(crate) fn is_current(&self, pooled: &mut Pooled) -> bool {
+        match (self, &mut pooled.conn, pooled.file) {
+            (Self::Sqlite(source), _, Some(file)) => source.is_at_place(file),
+            (_, AnyConnection::Postgres(conn), _) => !conn.has_ended(),
             _ => true,
         }
     }
@@ -161,7 +162,7 @@ impl ManageConnection for Manager {
         if self.place.is_current(pooled) {
             return Ok(());
         }
-        Err(StoreError::Busy("the database file was replaced".to_owned()))
+        Err(StoreError::Busy("the connection has ended, or the database file was replaced".to_owned()))
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {

@@ -19,6 +19,7 @@ use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use diesel::r2d2::R2D2Connection;
 use diesel::{ConnectionError, ConnectionResult, QueryResult, QueryableByName, RunQueryDsl as _};
+use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection,
     TransactionManager as _,
@@ -63,6 +64,17 @@ impl Postgres {
         let runtime = Own::new()?;
         let conn = runtime.block_on(address.connect())?;
         Ok(Self { conn, runtime })
+    }
+
+    /// Whether it has ended while nobody waited, as when the server was started again. Nobody is asked: what has arrived
+    /// is read.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.runtime.block_on(async {
+            // The socket is looked at; then what came of it is read.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        });
+        self.is_broken()
     }
 
     /// Begins a transaction with `sql`, which may do more.
@@ -180,7 +192,7 @@ impl R2D2Connection for Postgres {
     }
 
     fn is_broken(&mut self) -> bool {
-        Transactions::is_broken_transaction_manager(self)
+        PoolableConnection::is_broken(&mut self.conn)
     }
 }
 

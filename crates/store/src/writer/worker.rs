@@ -122,7 +122,8 @@ struct Link {
 impl Link {
     /// A connection to what is now the database: a commit to a file that was deleted would be lost.
     fn connection(&mut self) -> Result<&mut AnyConnection, String> {
-        let opened = match self.opened.take().filter(|opened| self.place.is_current(opened)) {
+        let kept = self.opened.take().and_then(|mut opened| self.place.is_current(&mut opened).then_some(opened));
+        let opened = match kept {
             Some(opened) => opened,
             None => self.place.connect(self.busy_timeout).map_err(|error| error.to_string())?,
         };

@@ -252,6 +252,22 @@ async fn a_role_above_row_level_security_is_known_and_so_is_an_unfit_text() {
     assert!(!local.database.is_unguarded());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_started_again_is_asked_over_new_connections() {
+    let postgres = tokio::task::spawn_blocking(Postgres::durable).await.expect("it starts");
+    let url = postgres.new_database();
+    let home = tokio::task::spawn_blocking(|| Home::new(Some(url))).await.expect("a database");
+    home.add(Parcel::of("acme", "books")).await.expect("written");
+    postgres.crash();
+    home.add(Parcel::of("acme", "lamps")).await.expect_err("nobody is there");
+    postgres.come_back();
+    home.add(Parcel::of("acme", "lamps")).await.expect("written");
+    // Also where nobody asked while it was away: the connections that lie there are of no use.
+    postgres.crash();
+    postgres.come_back();
+    assert_eq!(home.names(scope("acme")).await, ["books", "lamps"]);
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_is_waited_for_and_named_without_its_password() {
     let dir = tempfile::tempdir().expect("a temporary directory");
