@@ -128,6 +128,6 @@ impl Chain {
     }
 }
 
-fn upper(service: &str) -> String {
+pub(crate) fn upper(service: &str) -> String {
     service.replace('-', "_").to_uppercase()
 }

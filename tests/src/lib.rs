@@ -6,6 +6,8 @@
 mod alone;
 mod caller;
 mod chain;
+pub mod cluster;
+pub mod history;
 mod process;
 mod redis;
 

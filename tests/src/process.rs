@@ -1,7 +1,9 @@
 //! One real process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,55 +22,102 @@ pub struct Process {
     program: String,
     child: Child,
     /// Where it writes: nobody need read along, which would take time from what is measured.
-    stdout: NamedTempFile,
+    log: Log,
+}
+
+/// A file that stays, or one that goes with the process.
+#[derive(Debug)]
+enum Log {
+    Kept(PathBuf),
+    Temporary(NamedTempFile),
+}
+
+impl Log {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(file) => file.path(),
+        }
+    }
 }
 
 impl Process {
     /// Starts `program` from the build folder with just these variables (and the ones that every program needs).
     pub fn start(program: &str, env: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<Self> {
-        let path = binary_dir()?.join(program);
-        if !path.exists() {
-            bail!("{} is not built: run `cargo build --workspace --bins`", path.display());
-        }
-        let mut command = Command::new(path);
+        let mut command = Command::new(built(program)?);
         command.args(arguments).env_clear().envs(env);
         Self::spawn(program, command)
     }
 
     /// Starts any command; `program` is what it is called in messages.
-    pub fn spawn(program: &str, mut command: Command) -> anyhow::Result<Self> {
-        let stdout = NamedTempFile::new()?;
-        command.stdin(Stdio::piped()).stdout(stdout.reopen()?).stderr(Stdio::inherit());
+    pub fn spawn(program: &str, command: Command) -> anyhow::Result<Self> {
+        let file = NamedTempFile::new()?;
+        let stdout = file.reopen()?;
+        Self::spawn_into(program, command, Log::Temporary(file), stdout)
+    }
+
+    /// Starts `program` from the build folder; what it says, and its complaints, stay in the file `log`. It is killed too
+    /// when the thread that starts it ends in whatever way, which dropping cannot promise.
+    pub fn start_tied(program: &str, env: &BTreeMap<String, String>, log: &Path) -> anyhow::Result<Self> {
+        let stdout = File::create(log)?;
+        let mut command = tied(built(program)?);
+        command.env_clear().envs(env);
+        Self::spawn_into(program, command, Log::Kept(log.to_owned()), stdout)
+    }
+
+    fn spawn_into(program: &str, mut command: Command, log: Log, stdout: File) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped()).stderr(match &log {
+            Log::Kept(_) => Stdio::from(stdout.try_clone()?),
+            Log::Temporary(_) => Stdio::inherit(),
+        });
+        command.stdout(stdout);
         for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(inherited) {
                 command.env(inherited, value);
             }
         }
         let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-        Ok(Self { program: program.to_owned(), child, stdout })
+        Ok(Self { program: program.to_owned(), child, log })
     }
 
     /// The address of each service that says it is listening, once all of `services` have.
     pub fn addresses(&mut self, services: &[&str]) -> anyhow::Result<HashMap<String, String>> {
         let begun = Instant::now();
         loop {
-            let found: HashMap<String, String> = self
-                .log()
-                .iter()
-                .filter(|line| line["message"] == "listening")
-                .filter_map(|line| Some((line["service"].as_str()?.to_owned(), line["address"].as_str()?.to_owned())))
-                .collect();
-            if services.iter().all(|service| found.contains_key(*service)) {
+            if let Some(found) = self.listening(services)? {
                 return Ok(found);
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended with {status} before it listened:\n{}", self.program, self.text());
             }
             if begun.elapsed() > LIMIT {
                 bail!("{} does not listen:\n{}", self.program, self.text());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The address of each service that says it is listening, if all of `services` have by now.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn listening(&mut self, services: &[&str]) -> anyhow::Result<Option<HashMap<String, String>>> {
+        let status = self.child.try_wait()?;
+        let found: HashMap<String, String> = self
+            .log()
+            .iter()
+            .filter(|line| line["message"] == "listening")
+            .filter_map(|line| Some((line["service"].as_str()?.to_owned(), line["address"].as_str()?.to_owned())))
+            .collect();
+        if services.iter().all(|service| found.contains_key(*service)) {
+            return Ok(Some(found));
+        }
+        if let Some(status) = status {
+            bail!("{} ended with {status} before it listened:\n{}", self.program, self.text());
+        }
+        Ok(None)
+    }
+
+    /// Where its log is.
+    pub fn log_file(&self) -> &Path {
+        self.log.path()
     }
 
     /// The lines that are JSON.
@@ -78,7 +127,7 @@ impl Process {
 
     /// The whole lines on standard output.
     pub fn text(&self) -> String {
-        let bytes = std::fs::read(self.stdout.path()).unwrap_or_default();
+        let bytes = std::fs::read(self.log.path()).unwrap_or_default();
         let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
@@ -172,6 +221,21 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A command whose process is killed when the thread that starts it ends.
+pub(crate) fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+fn built(program: &str) -> anyhow::Result<PathBuf> {
+    let path = binary_dir()?.join(program);
+    if !path.exists() {
+        bail!("{} is not built: run `cargo build --workspace --bins`", path.display());
+    }
+    Ok(path)
 }
 
 /// Where the programs are: beside the running one.

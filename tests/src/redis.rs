@@ -4,6 +4,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::process::tied;
 use crate::{Process, wait_until};
 
 /// Debian's `redis-server` on a port and in a directory of its own; `tests/prepare.sh` installs it. It keeps what it is
@@ -30,7 +31,7 @@ impl Redis {
 
     /// Starts it again on its port, with what it had been told.
     pub async fn come_back(&mut self) -> anyhow::Result<()> {
-        let mut command = Command::new("redis-server");
+        let mut command = tied("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(self.home.path());
         let mut process = Process::spawn("redis-server", command)?;
@@ -48,6 +49,16 @@ impl Redis {
         let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         text.unwrap_or_default()
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// Where it listens, on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address for clients.

@@ -6,6 +6,7 @@ mod approval;
 mod audit;
 mod classic;
 mod clients;
+mod cluster;
 mod contracts;
 mod crash;
 mod crash_ledger;
