@@ -1,30 +1,32 @@
-//! Two replicas of the gateway with one Redis: a key's limits hold once, whichever replica is asked, and Redis may go
-//! and come back.
+//! Replicas of the gateway with one Redis: a key's limits hold once, whichever replica is asked, and Redis may go and
+//! come back.
 
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
-use vx11_tests::{Answer, Caller, Process, Redis, launch, wait_until};
+use vx11_tests::{Answer, Caller, Process, Redis, launch, send, wait_until};
 
 /// What a request of these tests costs, in dollars: a hundred tokens at ten dollars a million.
 const COST: f64 = 0.001;
 
-/// Two gateways, their provider and their Redis.
+/// Some gateways, their provider and their Redis.
 struct Replicas {
     redis: Redis,
     /// The gateways, each with the token.
-    gateways: [Caller; 2],
+    gateways: Vec<Caller>,
     provider: Caller,
-    _processes: [Process; 3],
+    _processes: Vec<Process>,
     _data: TempDir,
 }
 
 impl Replicas {
-    /// Starts them with keys of these names and limits.
-    async fn start(keys: &[(&str, &str)]) -> Self {
+    /// Starts `count` of them with keys of these names and limits.
+    async fn start(count: usize, keys: &[(&str, &str)]) -> Self {
         let (data, redis) = (TempDir::new().expect("a directory"), Redis::start().await.expect("starts"));
         let file = data.path().join("vx11.toml");
         std::fs::write(&file, config(&redis, keys)).expect("writable");
@@ -33,9 +35,14 @@ impl Replicas {
             vec![("VX11_CONFIG", file.to_str().expect("text")), ("VX11_MOCK_PROVIDER_URL", provider.base.as_str())];
         // A key's name, which is the variable's too, is its secret.
         variables.extend(keys.iter().map(|(name, _)| (*name, *name)));
-        let (one, first) = launch("switch", &data.path().join("one"), &variables).expect("starts");
-        let (other, second) = launch("switch", &data.path().join("other"), &variables).expect("starts");
-        let replicas = Self { redis, gateways: [first, second], provider, _processes: [mock, one, other], _data: data };
+        let (mut gateways, mut processes) = (Vec::new(), vec![mock]);
+        for number in 0..count {
+            let (process, gateway) =
+                launch("switch", &data.path().join(number.to_string()), &variables).expect("starts");
+            gateways.push(gateway);
+            processes.push(process);
+        }
+        let replicas = Self { redis, gateways, provider, _processes: processes, _data: data };
         replicas.wait_for_limits("up").await;
         replicas
     }
@@ -50,12 +57,29 @@ impl Replicas {
         self.gateways[at].with_token(Some(key)).post("/v1/chat/completions", &body).await
     }
 
-    /// Asks both replicas in turn, all at the same time; answers with how many were let in. The others met a limit.
+    /// Asks the replicas in turn, all at the same time; answers with how many were let in. The others met a limit.
     async fn crowd(&self, key: &str, size: usize, reserved: u64) -> usize {
-        let_in(&join_all((0..size).map(|n| self.ask(n % 2, key, reserved))).await)
+        let_in(&join_all((0..size).map(|n| self.ask(n % self.gateways.len(), key, reserved))).await)
     }
 
-    /// Dollars that the ledgers of both say `key` has spent, once they tell of `requests`.
+    /// Asks replica `at` for a slow stream, and leaves it after the first of it; whether it was let in.
+    async fn leave(&self, at: usize, key: &str, reserved: u64) -> bool {
+        let body = json!({
+            "model": "mock-small",
+            "stream": true,
+            "messages": [{ "role": "user", "content": "tokens: 100" }],
+            "max_tokens": reserved,
+        });
+        let request = self.gateways[at].with_token(Some(key)).request(Method::POST, "/v1/chat/completions");
+        let response = request.json(&body).send().await.expect("an answer");
+        let is_let_in = response.status() == 200;
+        if is_let_in {
+            response.bytes_stream().next().await.expect("a chunk").expect("whole");
+        }
+        is_let_in
+    }
+
+    /// Dollars that all ledgers say `key` has spent, once they tell of `requests`.
     async fn spent(&self, key: &str, requests: usize) -> f64 {
         wait_until("the ledgers are written", async || {
             let (mut told, mut spent) = (0, 0.0);
@@ -73,15 +97,20 @@ impl Replicas {
 
     /// Waits until Redis has settled that `key` has spent what `requests` cost.
     async fn wait_until_settled(&self, key: &str, requests: usize) {
+        self.wait_until_spent(key, requests as f64 * COST).await;
+    }
+
+    /// Waits until Redis has settled that `key` has spent so many dollars.
+    async fn wait_until_spent(&self, key: &str, dollars: f64) {
         let counter = format!("vx11:{{key:{key}}}:key:{key}:money:total:0");
-        let picos = (requests * 1_000_000_000).to_string();
+        let picos = format!("{:.0}", dollars * 1e12);
         wait_until("Redis knows what was spent", async || {
             (self.redis.command(&["GET", &counter]) == picos).then_some(())
         })
         .await;
     }
 
-    /// Waits until both replicas say this of their limits, in `/ready` and in metrics.
+    /// Waits until all replicas say this of their limits, in `/ready` and in metrics.
     async fn wait_for_limits(&self, status: &str) {
         let gauge = format!("vx11_limits_degraded {}", u8::from(status == "degraded"));
         for gateway in &self.gateways {
@@ -100,7 +129,7 @@ impl Replicas {
 fn config(redis: &Redis, keys: &[(&str, &str)]) -> String {
     let mut text = format!(
         "[switch]\nredis_url = \"{}\"\n# As long as a busy machine needs, or replicas would count alone.\nredis_timeout = \"5s\"\n\
-         [switch.prices]\nmock = {{ input = 0, output = 10 }}\n",
+         [switch.prices]\n\"mock*\" = {{ input = 0, output = 10 }}\n",
         redis.url(),
     );
     for (name, limits) in keys {
@@ -124,16 +153,27 @@ fn minute() -> u64 {
 
 #[tokio::test]
 async fn two_replicas_enforce_a_limit_a_minute_once() {
+    burst(2, 60, 20).await;
+}
+
+#[tokio::test]
+async fn four_replicas_let_a_hundred_of_a_burst_of_a_thousand_in() {
+    burst(4, 1000, 100).await;
+}
+
+/// Asks `count` replicas `size` times at once with a key that may ask `limit` times a minute.
+async fn burst(count: usize, size: usize, limit: usize) {
     let keys = ["first", "second", "third"];
-    let replicas = Replicas::start(&keys.map(|key| (key, "requests_per_minute = 20"))).await;
+    let limits = format!("requests_per_minute = {limit}");
+    let replicas = Replicas::start(count, &keys.map(|key| (key, limits.as_str()))).await;
     for key in keys {
         let (begun, asked) = (minute(), replicas.provider.get("/admin/requests/count").await);
-        let let_in = replicas.crowd(key, 60, 100).await;
+        let let_in = replicas.crowd(key, size, 100).await;
         // Over the border of two minutes two limits hold: it is done again, with a key that is new.
         if minute() == begun {
             let now = replicas.provider.get("/admin/requests/count").await;
             let asked = now.body["count"].as_u64().zip(asked.body["count"].as_u64()).map(|(now, then)| now - then);
-            assert_eq!((let_in, asked), (20, Some(20)));
+            assert_eq!((let_in, asked), (limit, Some(limit as u64)));
             return;
         }
     }
@@ -142,7 +182,7 @@ async fn two_replicas_enforce_a_limit_a_minute_once() {
 
 #[tokio::test]
 async fn two_replicas_spend_a_budget_once() {
-    let replicas = Replicas::start(&[("saver", "budget = { usd = 0.02, period = \"total\" }")]).await;
+    let replicas = Replicas::start(2, &[("saver", "budget = { usd = 0.02, period = \"total\" }")]).await;
     // Each request reserves twice what it spends: some are refused whose money comes back later.
     let mut let_in = replicas.crowd("saver", 40, 200).await;
     assert!((10..=20).contains(&let_in), "{let_in}");
@@ -158,9 +198,31 @@ async fn two_replicas_spend_a_budget_once() {
 }
 
 #[tokio::test]
+async fn four_replicas_spend_a_budget_once_also_where_callers_leave() {
+    let replicas = Replicas::start(4, &[("leaver", "budget = { usd = 0.02, period = \"total\" }")]).await;
+    let slow = json!({ "model": "mock-small", "plan": "drip=20ms" });
+    let set = send(replicas.provider.request(Method::PUT, "/admin/faults").json(&slow)).await.expect("an answer");
+    assert_eq!(set.status, 200, "{set:?}");
+    let (mut whole, mut left) = (0, 0);
+    loop {
+        let leaving = join_all((0..8).map(|n| replicas.leave(n % 4, "leaver", 200)));
+        let (stayed, leaving) = tokio::join!(replicas.crowd("leaver", 8, 200), leaving);
+        let leaving = leaving.into_iter().filter(|is_let_in| *is_let_in).count();
+        (whole, left) = (whole + stayed, left + leaving);
+        let spent = replicas.spent("leaver", whole + left).await;
+        replicas.wait_until_spent("leaver", spent).await;
+        assert!(spent <= 0.02 + 1e-9, "{spent} dollars");
+        if stayed + leaving == 0 {
+            assert!(left > 0 && spent > 0.02 - 2.0 * COST + 1e-9, "{whole} and {left} requests, {spent} dollars");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
 async fn chat_outlives_redis_and_the_limits_are_whole_again_when_it_is_back() {
     let limits = "budget = { usd = 0.02, period = \"total\" }";
-    let mut replicas = Replicas::start(&[("steady", limits), ("greedy", limits)]).await;
+    let mut replicas = Replicas::start(2, &[("steady", limits), ("greedy", limits)]).await;
     assert_eq!(replicas.crowd("steady", 6, 100).await, 6);
     replicas.redis.kill9().expect("it ran");
 
