@@ -76,9 +76,12 @@ pub struct ChatConfig {
     /// Longest wait for madre's answer; this much of a caller's deadline is kept for it.
     #[serde(with = "humantime_serde")]
     pub madre_timeout: Duration,
-    /// When calls to the switch, and to madre, are given up for a while.
+    /// When calls to the switch are given up for a while, and calls to madre for two seconds at most.
     pub breaker: BreakerConfig,
 }
+
+/// Longest that madre is not asked at all.
+const LAST_RESORT_PAUSE: Duration = Duration::from_secs(2);
 
 /// `[operator.events]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -221,6 +224,13 @@ impl Default for OperatorConfig {
             login: LoginConfig::default(),
             audit: AuditConfig::default(),
         }
+    }
+}
+
+impl ChatConfig {
+    /// The breaker of madre. Nobody stands in for the last resort, so it is tried again soon.
+    pub(crate) fn madre_breaker(&self) -> BreakerConfig {
+        BreakerConfig { open_for: self.breaker.open_for.min(LAST_RESORT_PAUSE), ..self.breaker }
     }
 }
 

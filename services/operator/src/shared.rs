@@ -18,7 +18,7 @@ use vx11_contracts::health::DependencyState;
 use vx11_contracts::intervention::Channel;
 use vx11_http_client::InvalidAddress;
 use vx11_identity::StoredKey;
-use vx11_resilience::{Breaker, BreakerState, SlidingWindow, SlidingWindowConfig};
+use vx11_resilience::{Breaker, BreakerConfig, BreakerState, SlidingWindow, SlidingWindowConfig};
 use vx11_store::{DatabaseConfig, DatabaseUrl, ServiceDatabase, StoreError, WriterHealth};
 
 use crate::audit::Audit;
@@ -144,8 +144,8 @@ impl Shared {
         let window = SlidingWindowConfig { limit: chat.rate_limit, window: chat.rate_window, max_keys: MAX_SESSIONS };
         Ok(Self {
             metrics: Metrics::new(registry)?,
-            switch: Watched::new(chat),
-            madre: Watched::new(chat),
+            switch: Watched::new(chat, chat.breaker),
+            madre: Watched::new(chat, chat.madre_breaker()),
             rate: Arc::new(SlidingWindow::new(window)),
             cache: AnswerCache::new(chat.answer_cache_ttl),
             answered: Arc::default(),
@@ -300,9 +300,9 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(config: &ChatConfig) -> Self {
+    fn new(config: &ChatConfig, breaker: BreakerConfig) -> Self {
         let gate = HealthGate::new(config.switch_health_ttl);
-        Self { gate: Arc::new(gate), breaker: Arc::new(Breaker::new(config.breaker)) }
+        Self { gate: Arc::new(gate), breaker: Arc::new(Breaker::new(breaker)) }
     }
 
     /// What `/ready` says of it; `gone` where it does not answer.

@@ -240,6 +240,19 @@ async fn ready_tells_a_service_that_is_gone_from_one_that_only_fails_at_chats() 
 }
 
 #[tokio::test]
+async fn madre_is_asked_again_soon_because_nobody_stands_in_for_it() {
+    let app = App::start().await;
+    let to_madre = json!({ "message": "hello", "provider": "madre" });
+    app.madre.on("/madre/chat", Does::Answer(500, Value::Null));
+    for _ in 0..5 {
+        assert_eq!(app.chat(to_madre.clone()).await.status, 503);
+    }
+    app.madre.on("/madre/chat", Does::Say("well"));
+    // A minute's pause would be more than the test's patience.
+    eventually("it answers", async || app.chat(to_madre.clone()).await.status == 200).await;
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_cancels_the_work_and_leaves_a_row() {
     let app = App::start().await;
     app.switch.on("/switch/chat", Does::Hang);
