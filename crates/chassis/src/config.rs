@@ -40,6 +40,8 @@ pub struct Common {
     pub data_dir: DataDir,
     /// The PostgreSQL database that replicas share; without it, SQLite files in the data directory.
     pub database_url: Option<SecretString>,
+    /// The Redis by which replicas share what is not kept; without it, each process is on its own.
+    pub redis_url: Option<SecretString>,
     /// Where the services are.
     pub urls: Urls,
     /// Logs and traces.

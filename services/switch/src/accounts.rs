@@ -37,11 +37,11 @@ use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
 use vx11_chassis::config::Common;
 use vx11_contracts::health::DependencyState;
+use vx11_redis::Redis;
 use vx11_store::WriterHealth;
 
 use crate::config::SwitchConfig;
 use crate::domain::routing::Labels;
-use crate::redis::Redis;
 use crate::store::{Ledger, Payer, Spending};
 use account::{Account, Meter, Unit};
 use identities::Identities;

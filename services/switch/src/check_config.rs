@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use vx11_chassis::config::Settings;
 use vx11_chassis::process::section;
+use vx11_redis::Redis;
 
 use crate::accounts::{PriceTable, Terms};
 use crate::config::SwitchConfig;
 use crate::providers::{Provider, Registry};
-use crate::redis::Redis;
 
 /// Reads and checks the configuration that the gateway would start with, or would with `file`, keys included, and says
 /// what is in it.
@@ -23,7 +24,9 @@ pub fn check_config(file: Option<&Path>) -> anyhow::Result<String> {
 fn check(settings: &Settings) -> anyhow::Result<String> {
     let common = settings.common()?;
     let config: SwitchConfig = section(settings)?;
-    Redis::check(&config)?;
+    if let Some((setting, url)) = config.redis(&common) {
+        Redis::check(url).context(setting)?;
+    }
     Terms::new(&config, &common.secrets, None)?;
     let registry = Registry::new(&config, &common, None)?;
     // The system's certificates and the environment's proxy are looked at here.
@@ -76,22 +79,13 @@ mod tests {
         for (toml, variables, expected) in [
             (keys, &[("A", "sk"), ("B", "sk")][..], "switch.keys.b: another key has the same secret"),
             (keys, &[("A_FILE", "/no/such/file")], "A_FILE: cannot read /no/such/file"),
-            (keys, &[("VX11_SWITCH__REDIS_URL", "http://redis")], "switch.redis_url is no URL of Redis"),
-            (
-                keys,
-                &[("VX11_SWITCH__REDIS_URL", "rediss://:pw@redis")],
-                "switch.redis_url: there is no TLS to Redis yet",
-            ),
-            (
-                keys,
-                &[("VX11_SWITCH__REDIS_URL", "valkeys-cluster://x")],
-                "switch.redis_url: there is no TLS to Redis yet",
-            ),
+            (keys, &[("VX11_SWITCH__REDIS_URL", "http://redis")], "switch.redis_url: it is no URL of Redis"),
+            (keys, &[("VX11_REDIS_URL", "http://redis")], "VX11_REDIS_URL: it is no URL of Redis"),
         ] {
             let refused = checked(toml, variables).expect_err(expected);
             assert!(refused.contains(expected), "{refused}");
         }
-        let fine = checked(keys, &[("A", "sk-a"), ("B", "sk-b"), ("VX11_SWITCH__REDIS_URL", "redis://redis")]);
+        let fine = checked(keys, &[("A", "sk-a"), ("B", "sk-b"), ("VX11_REDIS_URL", "rediss://:pw@redis")]);
         assert_eq!(fine.expect("can be used"), "FILE: the configuration can be used: 3 providers, 1 model");
     }
 

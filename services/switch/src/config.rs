@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use vx11_chassis::config::{ConfigError, Urls};
+use vx11_chassis::config::{Common, ConfigError, Urls};
 use vx11_chassis::process::Section;
 
 pub use accounts::{BudgetConfig, KeyConfig, OrgConfig, PriceConfig, TeamConfig};
@@ -76,8 +76,8 @@ pub struct SwitchConfig {
     pub identities: IdentitiesConfig,
     /// Tokens that are reserved for an answer whose request names no limit. Default 1000.
     pub assumed_output_tokens: u64,
-    /// Where replicas share limits, budgets and what they know of providers, such as `redis://redis:6379`. Absent: each
-    /// process is on its own.
+    /// Where replicas share limits, budgets and what they know of providers, where that is another Redis than the one
+    /// that all services have (`VX11_REDIS_URL`).
     #[serde(skip_serializing)]
     pub redis_url: Option<SecretString>,
     /// Longest wait for Redis before this process counts and decides alone. Default 100 ms.
@@ -120,6 +120,12 @@ impl SwitchConfig {
             all.insert(name.clone(), merged);
         }
         all
+    }
+
+    /// The Redis that its replicas share, and the name of the setting; `None`: each process is on its own.
+    pub(crate) fn redis<'c>(&'c self, common: &'c Common) -> Option<(&'static str, &'c SecretString)> {
+        let own = self.redis_url.as_ref().map(|url| ("switch.redis_url", url));
+        own.or_else(|| common.redis_url.as_ref().map(|url| ("VX11_REDIS_URL", url)))
     }
 
     /// The variables that hold the secrets of providers and callers, or whose `_FILE` names a file that does.

@@ -20,7 +20,6 @@ mod hold;
 mod metrics;
 mod named;
 mod providers;
-mod redis;
 mod reload;
 mod replicas;
 mod routes;
@@ -33,12 +32,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ThinData;
+use anyhow::Context;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use vx11_chassis::config::Common;
 use vx11_chassis::process::{Section, Start};
 use vx11_chassis::{Service, server};
 use vx11_contracts::health::DependencyState;
+use vx11_redis::Redis;
 use vx11_telemetry::ServiceMetrics;
 
 use accounts::{Accounts, Callers, PriceTable};
@@ -52,7 +53,6 @@ use gateway::{Listed, Shared, Worker};
 use hold::{Desk, HoldMetrics};
 use metrics::Metrics;
 use providers::Registry;
-use redis::Redis;
 use reload::{Current, Watched};
 use replicas::Replicas;
 
@@ -76,7 +76,7 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     let service_metrics = ServiceMetrics::new(NAME, env!("CARGO_PKG_VERSION"))?;
     let metrics = Metrics::new(service_metrics.registry())?;
     config.check()?;
-    let redis = Redis::open(&config, service_metrics.registry()).await?;
+    let redis = open_redis(&config, &common, service_metrics.registry()).await?;
     let accounts = Accounts::open(&config, &common, redis.clone(), service_metrics.registry()).await?;
     let replicas = redis.map(|redis| Arc::new(Replicas::new(redis)));
     let desk = Desk::new(&common, config.hold_limits, HoldMetrics::new(service_metrics.registry())?, shutdown.clone())?;
@@ -110,6 +110,16 @@ pub async fn serve(start: Start<SwitchConfig>) -> anyhow::Result<()> {
     }
     accounts.flush(FLUSH_LIMIT).await;
     served
+}
+
+/// What replicas share, where they share it.
+async fn open_redis(
+    config: &SwitchConfig,
+    common: &Common,
+    registry: &prometheus::Registry,
+) -> anyhow::Result<Option<Arc<Redis>>> {
+    let Some((setting, url)) = config.redis(common) else { return Ok(None) };
+    Redis::open(url, config.redis_timeout, registry).await.context(setting).map(Some)
 }
 
 /// The document of the service's routes, as it is served.

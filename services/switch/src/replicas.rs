@@ -22,8 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use vx11_redis::{Redis, Script};
+
 use crate::providers::Provider;
-use crate::redis::{Redis, Script};
 
 pub(crate) use lease::Lease;
 use script::{EXCHANGE, LEASE, RELEASE};

@@ -29,6 +29,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("VX11_TENTACULO_LINK_TOKEN", "token"),
     ("VX11_DATA_DIR", "data_dir"),
     ("VX11_DATABASE_URL", "database_url"),
+    ("VX11_REDIS_URL", "redis_url"),
     ("VX11_TENTACULO_URL", "urls.tentaculo"),
     ("VX11_MADRE_URL", "urls.madre"),
     ("VX11_SWITCH_URL", "urls.switch"),

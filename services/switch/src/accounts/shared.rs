@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prometheus::IntCounter;
+use vx11_redis::Redis;
 
 use super::account::{Account, Amounts};
 use super::local;
 use super::meters::{Meters, Refused, Reservation};
 
-use crate::redis::Redis;
 use counters::Counters;
 use settler::{Settlement, Settler};
 

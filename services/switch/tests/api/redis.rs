@@ -1,81 +1,15 @@
 //! Several gateways with one Redis, and what becomes of limits when it goes away and comes back.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use tokio::net::{TcpListener, TcpStream};
+use vx11_testing_servers::Redis;
 
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Fake, answer};
-
-/// Debian's `redis-server` on a port of its own; `tests/prepare.sh` installs it.
-pub(crate) struct Redis {
-    port: u16,
-    home: TempDir,
-    process: Child,
-}
-
-impl Redis {
-    pub(crate) async fn start() -> Self {
-        let port = vx11_testing_servers::lasting_port();
-        let home = tempfile::tempdir().unwrap();
-        let process = Self::run(port, &home);
-        let redis = Self { port, home, process };
-        redis.wait().await;
-        redis
-    }
-
-    fn run(port: u16, home: &TempDir) -> Child {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
-        command.args(["--appendfsync", "always"]).arg("--dir").arg(home.path()).stdout(Stdio::null());
-        command.spawn().expect("redis-server is installed by tests/prepare.sh")
-    }
-
-    async fn wait(&self) {
-        eventually("Redis listens", async || tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok())
-            .await;
-    }
-
-    /// Ends it as a crash would.
-    pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// Starts it again, with what it had written.
-    pub(crate) async fn come_back(&mut self) {
-        self.process = Self::run(self.port, &self.home);
-        self.wait().await;
-    }
-
-    /// Starts it again, with nothing.
-    async fn come_back_empty(&mut self) {
-        self.home = tempfile::tempdir().unwrap();
-        self.come_back().await;
-    }
-
-    /// What Redis answers to a command of plain words.
-    pub(crate) fn command(&self, words: &[&str]) -> String {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// A replica whose key `alice` has `limits`; `bob` has room for all that is asked.
 async fn replica(provider: &Fake, redis: &Redis, limits: &str) -> App {
@@ -126,7 +60,7 @@ async fn provider() -> Fake {
 
 #[tokio::test]
 async fn replicas_enforce_a_limit_once() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let limits = "requests_per_day = 20";
     let replicas = [replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await];
     let asking = (0..60).map(|n| ask(&replicas[n % 2], 100));
@@ -138,7 +72,7 @@ async fn replicas_enforce_a_limit_once() {
 
 #[tokio::test]
 async fn replicas_spend_a_budget_once_and_what_was_not_spent_comes_back() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     // Each request reserves two thousandths and spends one.
     let limits = "budget = { usd = 0.005, period = \"total\" }";
     let replicas = [replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await];
@@ -157,7 +91,7 @@ async fn replicas_spend_a_budget_once_and_what_was_not_spent_comes_back() {
 
 #[tokio::test]
 async fn without_redis_chat_goes_on_under_local_limits_and_with_it_the_shared_ones_are_whole_again() {
-    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let (fake, mut redis) = (provider().await, Redis::start());
     let limits = "requests_per_day = 10";
     let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
     for _ in 0..3 {
@@ -178,7 +112,7 @@ async fn without_redis_chat_goes_on_under_local_limits_and_with_it_the_shared_on
     .await;
     assert_eq!(one.metric("vx11_limits_degraded").await, 1.0);
 
-    redis.come_back().await;
+    redis.come_back();
     eventually("it is over", async || limits_status(&one).await == "up" && limits_status(&other).await == "up").await;
     assert_eq!(one.metric("vx11_limits_degraded").await, 0.0);
     // What was let in meanwhile reaches Redis, and with it the other replica.
@@ -189,7 +123,7 @@ async fn without_redis_chat_goes_on_under_local_limits_and_with_it_the_shared_on
 
 #[tokio::test]
 async fn a_redis_that_refuses_a_script_is_not_lost_and_does_not_stop_chat() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let app = replica(&fake, &redis, "budget = { usd = 0.005, period = \"total\" }").await;
     let counter = "vx11:{key:alice}:key:alice:money:total:0";
     redis.command(&["LPUSH", counter, "no number"]);
@@ -220,7 +154,7 @@ struct Address {
 impl Address {
     async fn of(redis: &Redis) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, leads_to) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU16::new(redis.port)));
+        let (port, leads_to) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU16::new(redis.port())));
         let target = leads_to.clone();
         tokio::spawn(async move {
             while let Ok((mut caller, _)) = listener.accept().await {
@@ -235,19 +169,19 @@ impl Address {
     }
 
     fn lead_to(&self, redis: &Redis) {
-        self.leads_to.store(redis.port, Ordering::SeqCst);
+        self.leads_to.store(redis.port(), Ordering::SeqCst);
     }
 }
 
 #[tokio::test]
 async fn a_master_that_was_replaced_is_left_for_the_one_that_the_address_leads_to() {
-    let (fake, old, new) = (provider().await, Redis::start().await, Redis::start().await);
+    let (fake, old, new) = (provider().await, Redis::start(), Redis::start());
     let address = Address::of(&old).await;
     let url = format!("redis://127.0.0.1:{}", address.port);
     let app = replica_at(&fake, &old, "requests_per_day = 1000", &[("VX11_SWITCH__REDIS_URL", &url)]).await;
     assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "999");
     settled(&old, &app, 1).await;
-    old.command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
+    old.command(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
     address.lead_to(&new);
     // The connection to the old one is as good as ever.
     assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "998");
@@ -261,7 +195,7 @@ async fn a_master_that_was_replaced_is_left_for_the_one_that_the_address_leads_t
 
 #[tokio::test]
 async fn a_counter_that_is_broken_keeps_the_others_from_being_counted_twice() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let limits = "tokens_per_day = 100000\nbudget = { usd = 1, period = \"total\" }";
     let app = replica(&fake, &redis, limits).await;
     assert_eq!(ask(&app, 100).await.status, 200);
@@ -285,7 +219,7 @@ async fn a_counter_that_is_broken_keeps_the_others_from_being_counted_twice() {
 #[tokio::test]
 async fn an_absurd_number_of_a_provider_ends_neither_counters_nor_ledger() {
     let usage = r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":0,"completion_tokens":9223372036854775807}}"#;
-    let (fake, redis) = (Fake::always([answer(200, "", usage)]).await, Redis::start().await);
+    let (fake, redis) = (Fake::always([answer(200, "", usage)]).await, Redis::start());
     let app = replica(&fake, &redis, "budget = { usd = 1000000, period = \"total\" }").await;
     for _ in 0..3 {
         assert_eq!(ask(&app, 100).await.status, 200);
@@ -300,7 +234,7 @@ async fn an_absurd_number_of_a_provider_ends_neither_counters_nor_ledger() {
 
 #[tokio::test]
 async fn what_a_replica_held_that_died_comes_back_by_itself() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let app = replica(&fake, &redis, "tokens_per_day = 1000").await;
     assert_eq!(ask(&app, 100).await.status, 200);
     let counter = redis.command(&["KEYS", "vx11:{key:alice}:key:alice:tokens:day:*"]);
@@ -328,7 +262,7 @@ async fn settled(redis: &Redis, app: &App, count: usize) {
 
 #[tokio::test]
 async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_most() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let limits = "requests_per_day = 20\nbudget = { usd = 0.01, period = \"total\" }";
     let (one, other) = (replica(&fake, &redis, limits).await, replica(&fake, &redis, limits).await);
     assert_eq!(ask(&one, 100).await.header("x-ratelimit-remaining-requests"), "19");
@@ -352,7 +286,7 @@ async fn a_redis_that_has_lost_everything_learns_it_again_from_whoever_knows_mos
 
 #[tokio::test]
 async fn a_redis_that_comes_back_with_older_data_is_believed() {
-    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let (fake, mut redis) = (provider().await, Redis::start());
     let app = replica(&fake, &redis, "requests_per_day = 20").await;
     for _ in 0..6 {
         ask(&app, 100).await;
@@ -364,14 +298,14 @@ async fn a_redis_that_comes_back_with_older_data_is_believed() {
     redis.command(&["HSET", "vx11:{key:alice}:state", "turn", "1"]);
     redis.kill();
     eventually("it is missed", async || limits_status(&app).await != "up").await;
-    redis.come_back().await;
+    redis.come_back();
     eventually("it is found", async || limits_status(&app).await == "up").await;
     assert_eq!(ask(&app, 100).await.header("x-ratelimit-remaining-requests"), "16", "three, and this one");
 }
 
 #[tokio::test]
 async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty() {
-    let (fake, mut redis) = (provider().await, Redis::start().await);
+    let (fake, mut redis) = (provider().await, Redis::start());
     let app = replica(&fake, &redis, "budget = { usd = 0.006, period = \"total\" }").await;
     for _ in 0..2 {
         assert_eq!(ask(&app, 200).await.status, 200);
@@ -381,7 +315,7 @@ async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty(
     for _ in 0..2 {
         assert_eq!(ask(&app, 200).await.status, 200);
     }
-    redis.come_back_empty().await;
+    redis.come_back_empty();
     eventually("it is over", async || limits_status(&app).await == "up").await;
     let counter = "vx11:{key:alice}:key:alice:money:total:0";
     eventually("the outage is settled", async || redis.command(&["GET", counter]) == "4000000000").await;
@@ -392,7 +326,7 @@ async fn what_was_let_in_without_redis_counts_once_in_one_that_comes_back_empty(
 
 #[tokio::test]
 async fn a_redis_that_is_configured_later_knows_what_the_ledger_does() {
-    let (fake, redis) = (provider().await, Redis::start().await);
+    let (fake, redis) = (provider().await, Redis::start());
     let data = tempfile::tempdir().unwrap();
     let home = [("VX11_DATA_DIR", data.path().to_str().unwrap())];
     let limits = "requests_per_day = 10";

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::NamedTempFile;
 use vx11_testing::gate;
+use vx11_testing_servers::Redis;
 
 use crate::app::{Answer, App, eventually};
 use crate::fake::{Act, Fake, completion, error};
-use crate::redis::{Redis, limits_status, status};
+use crate::redis::{limits_status, status};
 
 /// Variables of provider `a`.
 const THRESHOLD: (&str, &str) = ("VX11_SWITCH__PROVIDERS__A__BREAKER__FAILURE_THRESHOLD", "2");
@@ -48,7 +49,7 @@ async fn failing() -> (Fake, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn what_one_replica_finds_broken_the_others_do_not_ask() {
-    let ((fake, _), redis) = (failing().await, Redis::start().await);
+    let ((fake, _), redis) = (failing().await, Redis::start());
     let (one, other) = (replica(&fake, &redis, &[]).await, replica(&fake, &redis, &[]).await);
     for _ in 0..2 {
         assert_eq!(one.complete().await.status, 500);
@@ -72,7 +73,7 @@ async fn one_replica_probes_and_all_close_with_it() {
         2 => vec![wait.clone(), completion("hi")],
         _ => vec![completion("hi")],
     };
-    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let (fake, redis) = (Fake::start(script).await, Redis::start());
     let pause = [(OPEN_FOR, "10s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     for _ in 0..2 {
@@ -114,7 +115,7 @@ async fn a_probe_whose_caller_leaves_is_another_replicas_to_make() {
         2 => vec![Act::Wait],
         _ => vec![completion("hi")],
     };
-    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let (fake, redis) = (Fake::start(script).await, Redis::start());
     let pause = [(OPEN_FOR, "2s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     for _ in 0..2 {
@@ -144,7 +145,7 @@ async fn a_probe_whose_caller_leaves_is_another_replicas_to_make() {
 #[tokio::test]
 async fn a_probe_that_is_begun_anew_is_another_one() {
     let script = |request: usize| if request < 2 { vec![error(500, "")] } else { vec![Act::Wait] };
-    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let (fake, redis) = (Fake::start(script).await, Redis::start());
     let one = replica(&fake, &redis, &[(OPEN_FOR, "200ms")]).await;
     for _ in 0..2 {
         one.complete().await;
@@ -166,7 +167,7 @@ async fn a_probe_that_is_begun_anew_is_another_one() {
 
 #[tokio::test]
 async fn they_talk_of_the_models_that_a_provider_is_asked_for_and_not_of_patterns() {
-    let ((fake, well), redis) = (failing().await, Redis::start().await);
+    let ((fake, well), redis) = (failing().await, Redis::start());
     let (one, other) = (replica(&fake, &redis, &[]).await, replica(&fake, &redis, &[]).await);
     let ask = async |app: &App, model: &str| {
         let body = format!(r#"{{"model":"{model}","messages":[]}}"#);
@@ -184,7 +185,7 @@ async fn they_talk_of_the_models_that_a_provider_is_asked_for_and_not_of_pattern
 
 #[tokio::test]
 async fn a_provider_of_the_same_name_elsewhere_is_another_one() {
-    let ((broken, _), redis) = (failing().await, Redis::start().await);
+    let ((broken, _), redis) = (failing().await, Redis::start());
     let well = Fake::always([completion("hi")]).await;
     let url = redis.url();
     let variables = [("VX11_SWITCH__REDIS_URL", url.as_str()), ("VX11_SWITCH__REDIS_TIMEOUT", "5s"), THRESHOLD];
@@ -206,7 +207,7 @@ async fn a_provider_of_the_same_name_elsewhere_is_another_one() {
 
 #[tokio::test]
 async fn a_replica_without_breakers_does_not_listen() {
-    let ((fake, _), redis) = (failing().await, Redis::start().await);
+    let ((fake, _), redis) = (failing().await, Redis::start());
     let off = [("VX11_SWITCH__USE_CIRCUIT_BREAKERS", "false")];
     let (one, other) = (replica(&fake, &redis, &[]).await, replica(&fake, &redis, &[]).await);
     let off = replica(&fake, &redis, &off).await;
@@ -227,7 +228,7 @@ async fn a_key_that_one_replica_is_refused_with_rests_on_all_and_comes_back() {
         2 => vec![error(429, "retry-after: 60\r\n")],
         _ => vec![completion("hi")],
     };
-    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let (fake, redis) = (Fake::start(script).await, Redis::start());
     let mut variables = TWO_KEYS.to_vec();
     variables.push(("VX11_SWITCH__PROVIDERS__A__KEY_DEAD_FOR", "10s"));
     let (one, other) = (replica(&fake, &redis, &variables).await, replica(&fake, &redis, &variables).await);
@@ -251,7 +252,7 @@ async fn a_key_that_one_replica_is_refused_with_rests_on_all_and_comes_back() {
 #[tokio::test]
 async fn keys_that_are_read_again_by_one_replica_are_tried_again_by_all() {
     let script = |request: usize| if request == 0 { vec![error(401, "")] } else { vec![completion("hi")] };
-    let (fake, redis) = (Fake::start(script).await, Redis::start().await);
+    let (fake, redis) = (Fake::start(script).await, Redis::start());
     let file = NamedTempFile::new().unwrap();
     let text = |answers: &str| {
         format!(
@@ -274,7 +275,7 @@ async fn keys_that_are_read_again_by_one_replica_are_tried_again_by_all() {
 
 #[tokio::test]
 async fn without_redis_each_replica_decides_alone_and_with_it_they_agree_again() {
-    let ((fake, well), mut redis) = (failing().await, Redis::start().await);
+    let ((fake, well), mut redis) = (failing().await, Redis::start());
     let pause = [(OPEN_FOR, "10s")];
     let (one, other) = (replica(&fake, &redis, &pause).await, replica(&fake, &redis, &pause).await);
     redis.kill();
@@ -296,7 +297,7 @@ async fn without_redis_each_replica_decides_alone_and_with_it_they_agree_again()
     }
 
     well.store(false, Ordering::SeqCst);
-    redis.come_back().await;
+    redis.come_back();
     eventually("it is over", async || limits_status(&one).await == "up" && limits_status(&other).await == "up").await;
     assert_eq!(status(&one, "replicas").await, "up");
     let before = fake.requests().len();

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use vx11_redis::{Failed, Redis, Script};
+
 use super::known::{self, Seed};
 use super::script::{RESERVE, SETTLE};
 use crate::accounts::account::{Account, Amounts, Meter, Said};
 use crate::accounts::local;
 use crate::accounts::meters::{Refused, Reservation};
-use crate::redis::{Failed, Redis, Script};
 
 /// How long a reservation holds that nobody settles: longer than any request may take.
 const RESERVATION_MS: i64 = 45 * 60 * 1000;

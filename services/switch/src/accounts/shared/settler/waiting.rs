@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use vx11_redis::Failed;
 
 use super::Settlement;
 use crate::accounts::account::Amounts;
 use crate::accounts::shared::known;
-use crate::redis::Failed;
 
 /// Settlements that wait one by one at most.
 const CAPACITY: usize = 10_000;

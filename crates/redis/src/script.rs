@@ -13,7 +13,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// A script and the name that Redis has for it.
 #[derive(Debug)]
-pub(crate) struct Script {
+pub struct Script {
     pub(super) name: &'static str,
     pub(super) text: &'static str,
     pub(super) sha1: String,
@@ -36,7 +36,7 @@ impl Script {
     }
 
     /// Whether Redis refused it of late, and has not run it since.
-    pub(crate) fn is_refused(&self) -> bool {
+    pub fn is_refused(&self) -> bool {
         self.refusal().at.is_some_and(|at| at.elapsed() < REFUSED_FOR)
     }
 

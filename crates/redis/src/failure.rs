@@ -8,7 +8,7 @@ const NOT_THE_ONE: [&str; 5] = ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOW
 
 /// Why a script has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
+pub enum Failed {
     /// Redis does not answer.
     Lost,
     /// Redis answers that it cannot do it.
