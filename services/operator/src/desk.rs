@@ -3,6 +3,7 @@
 //! It puts together what is decided (the domain), what is kept (the database) and who is told (the hub). It knows
 //! nothing of HTTP.
 
+mod hearing;
 mod insights;
 mod metrics;
 mod refusals;
@@ -26,6 +27,7 @@ use vx11_contracts::time;
 use vx11_store::{StoreError, Writer};
 
 use crate::audit::Audit;
+use crate::bus::{Bus, Hint};
 use crate::control::{Changed, Control, Created, DecideError, Deliveries, Idempotency, Interventions, Subscriptions};
 use crate::domain::audit::{Entry, Origin};
 use crate::domain::event::INTERVENTION;
@@ -39,6 +41,7 @@ use crate::webhooks::Webhooks;
 
 pub(crate) use metrics::DeskMetrics;
 pub(crate) use refusals::Refusals;
+use trail::owner;
 pub(crate) use trail::tried;
 use waiters::Waiters;
 
@@ -63,6 +66,8 @@ pub(crate) struct Desk {
     metrics: DeskMetrics,
     outboxes: Outboxes,
     audit: Audit,
+    /// Other replicas.
+    bus: Bus,
     archive_days: u32,
     /// Whether the database answered when the sweeper last asked.
     is_reachable: Arc<AtomicBool>,
@@ -129,6 +134,7 @@ impl Desk {
         metrics: DeskMetrics,
         outboxes: Outboxes,
         audit: Audit,
+        bus: Bus,
         DeskLimits { waits, archive_days }: DeskLimits,
     ) -> Self {
         let is_reachable = Arc::new(AtomicBool::new(true));
@@ -143,6 +149,7 @@ impl Desk {
             metrics,
             outboxes,
             audit,
+            bus,
             archive_days,
             is_reachable,
         }
@@ -334,6 +341,11 @@ impl Desk {
     fn tell(&self, news: News) {
         trail::leave(&self.trail, &news);
         self.waiters.tell(&news.request);
+        self.bus.tell(|| Hint::Request {
+            org: owner(&news.request.org_id),
+            id: news.request.request_id.clone(),
+            transitions: news.transitions.clone(),
+        });
         let org = news.request.org_id.clone();
         self.hub.tell(&org, || Arc::new(news));
     }

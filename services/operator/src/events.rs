@@ -12,12 +12,14 @@ use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 use vx11_chassis::auth::Standing;
 use vx11_chassis::{Shutdown, sse};
 use vx11_contracts::event::Action;
 use vx11_contracts::identity::OrgId;
 
+use crate::bus::{Bus, Hint};
 use crate::config::EventsConfig;
 use crate::domain::event::frame;
 use crate::metrics::StreamGuard;
@@ -27,8 +29,10 @@ use crate::store::Store;
 const HELD: usize = 256;
 /// Rows of one read.
 const PAGE: u32 = 500;
-/// How often rows are looked for that another process may have written.
+/// How often rows are looked for that another process may have written and that were not told.
 const POLL: Duration = Duration::from_secs(1);
+/// Rows that are committed within this time are told to other replicas together.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Rows committed within this time are read together.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -37,6 +41,8 @@ const GATHER: Duration = Duration::from_millis(20);
 pub(crate) struct EventHub {
     store: Store,
     open: Arc<Mutex<Channels>>,
+    /// Another replica has written rows.
+    woken: Arc<Notify>,
 }
 
 /// By organisation; there while somebody listens.
@@ -45,7 +51,7 @@ type Channels = HashMap<OrgId, Sender<Arc<Action>>>;
 impl EventHub {
     /// A hub over `store`; [`EventHub::run`] brings it to life.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, open: Arc::default() }
+        Self { store, open: Arc::default(), woken: Arc::default() }
     }
 
     /// Reads new rows until `shutdown` begins.
@@ -55,6 +61,7 @@ impl EventHub {
         while !shutdown.has_begun() {
             tokio::select! {
                 () = shutdown.begun() => break,
+                () = self.woken.notified() => {}
                 _ = tokio::time::timeout(POLL, committed.changed()) => {}
             }
             tokio::time::sleep(GATHER).await;
@@ -65,6 +72,20 @@ impl EventHub {
             } else {
                 last = last.max(newest);
             }
+        }
+    }
+
+    /// Looks for rows that another replica has written.
+    pub(crate) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Tells other replicas of rows that are written here, a few times a second at most, until `shutdown` begins.
+    pub(crate) async fn tell_others(self, bus: Bus, shutdown: Shutdown) {
+        let mut committed = self.store.newest_action.clone();
+        while !shutdown.has_begun() && committed.changed().await.is_ok() {
+            bus.tell(|| Hint::Trail {});
+            let _ = tokio::time::timeout(TELL_EVERY, shutdown.begun()).await;
         }
     }
 

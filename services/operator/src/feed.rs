@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -51,6 +52,16 @@ impl Pushed {
         let text = serde_json::to_string(&message).expect("texts, numbers and maps with texts as keys");
         Self { text: text.into(), pilot }
     }
+
+    /// As it is told to another replica.
+    pub(crate) fn raw(&self) -> Box<RawValue> {
+        RawValue::from_string(self.text.to_string()).expect("it was written as JSON")
+    }
+
+    /// What another replica has written, to everybody.
+    pub(crate) fn to_everybody(text: ByteString) -> Self {
+        Self { text, pilot: None }
+    }
 }
 
 impl Feeds {
@@ -82,7 +93,11 @@ impl Feeds {
                 heard = news.recv() => match heard {
                     Ok(news) => news.pushes().into_iter().for_each(|push| send(&feed, push)),
                     Err(RecvError::Lagged(missed)) => send(&feed, Push::Resync { missed }),
-                    Err(RecvError::Closed) => news = self.desk.hub().subscribe(org.as_str()),
+                    // Nobody knows what was missed.
+                    Err(RecvError::Closed) => {
+                        news = self.desk.hub().subscribe(org.as_str());
+                        send(&feed, Push::Resync { missed: 0 });
+                    }
                 },
                 _ = ticks.tick() => {
                     // Beside this task, so that a slow database holds up no news; and one at a time.

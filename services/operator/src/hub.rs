@@ -1,8 +1,7 @@
 //! Who is told of interventions and units of work at once: dashboards that are open.
 //!
 //! One channel an organisation, which is there while somebody listens. It is bounded: who does not keep up is told how
-//! much was missed, and reads the lists again. What is told here was committed before, and other replicas' words are not
-//! among it.
+//! much was missed, and reads the lists again. What is told here was committed before, here or at another replica.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,6 +70,21 @@ impl<T: Clone> Hub<T> {
         let (channel, receiver) = broadcast::channel(BACKLOG);
         channels.insert(org.into(), channel);
         receiver
+    }
+
+    /// Whether anybody listens to `org`.
+    pub(crate) fn is_heard(&self, org: &str) -> bool {
+        self.channels.lock().get(org).is_some_and(|channel| channel.receiver_count() > 0)
+    }
+
+    /// Has everybody who listens to `org` subscribe anew, because it is not known what was missed.
+    pub(crate) fn end(&self, org: &str) {
+        self.channels.lock().remove(org);
+    }
+
+    /// The same for all organisations.
+    pub(crate) fn end_all(&self) {
+        self.channels.lock().clear();
     }
 
     /// Tells everybody who listens to `org`; what, is made only if somebody does.

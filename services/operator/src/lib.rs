@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod bus;
 mod chat;
 mod clients;
 mod config;
@@ -14,6 +15,7 @@ mod domain;
 mod events;
 mod feed;
 mod health_watch;
+mod hearing;
 mod hub;
 mod login;
 mod mail;

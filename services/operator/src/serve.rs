@@ -10,10 +10,13 @@ use vx11_chassis::Service;
 use vx11_chassis::process::Start;
 use vx11_telemetry::ServiceMetrics;
 
+use crate::bus::Bus;
 use crate::config::OperatorConfig;
 use crate::routes::{OperatorApi, RULES, STREAM_PATHS, routes};
 use crate::shared::Shared;
 
+/// Longest wait until other replicas are told what happened here last.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for rows in memory when the service stops.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -29,9 +32,10 @@ pub async fn serve(start: Start<OperatorConfig>) -> anyhow::Result<()> {
 async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let metrics = ServiceMetrics::new(crate::NAME, env!("CARGO_PKG_VERSION"))?;
-    let shared = Shared::new(config, common, metrics.registry(), shutdown.clone())?;
+    let (bus, others) = Bus::open(common.redis_url.as_ref(), metrics.registry()).await?;
+    let shared = Shared::new(config, common, metrics.registry(), bus.clone(), shutdown.clone())?;
     // Dropped, and so ended, when serving is over.
-    let _background = shared.start_background()?;
+    let _background = shared.start_background(others)?;
     // Each worker makes its own, where a failure cannot be reported any more.
     shared.worker_state()?;
     let service = Service {
@@ -48,6 +52,9 @@ async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
         Err(error) => tracing::error!(%error, "a worker has no HTTP client, and serves nothing"),
     })
     .await;
+    if tokio::time::timeout(LEAVE_LIMIT, bus.leave()).await.is_err() {
+        tracing::warn!("stopping with hints that other replicas were not told");
+    }
     if tokio::time::timeout(FLUSH_LIMIT, audit.close()).await.is_err() {
         tracing::error!("stopping with refusals that are not in the audit log");
     }

@@ -1,6 +1,5 @@
 //! What all workers of the operator share, and what runs beside them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use vx11_resilience::{Breaker, BreakerConfig, BreakerState, SlidingWindow, Slidi
 use vx11_store::{DatabaseConfig, DatabaseUrl, ServiceDatabase, StoreError, WriterHealth};
 
 use crate::audit::Audit;
+use crate::bus::{Bus, Ear, Mouth};
 use crate::chat::{AnswerCache, Chat, Engine, Limits, StreamLimits};
 use crate::clients::{HealthGate, Madre, Switch};
 use crate::config::{ChatConfig, OperatorConfig};
@@ -30,6 +30,7 @@ use crate::desk::{Desk, DeskLimits, DeskMetrics, Outboxes};
 use crate::events::EventHub;
 use crate::feed::Feeds;
 use crate::health_watch::HealthWatch;
+use crate::hearing::Hearing;
 use crate::login::{Login, LoginMetrics};
 use crate::mail::Mail;
 use crate::metrics::Metrics;
@@ -106,6 +107,7 @@ pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     login: Login,
     desk: Desk,
+    pub(crate) bus: Bus,
     feeds: Feeds,
     callers: Callers,
     outboxes: Outboxes,
@@ -117,6 +119,7 @@ impl Shared {
         config: OperatorConfig,
         common: Common,
         registry: &Registry,
+        bus: Bus,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let (control, store) = open_stores(&common)?;
@@ -135,7 +138,7 @@ impl Shared {
         let told = DeskMetrics::new(registry)?;
         let limits = DeskLimits { waits: config.interventions.max_waits_per_org, archive_days };
         let (trail, ways) = (store.writer.clone(), outboxes.clone());
-        let desk = Desk::new(control.clone(), trail, told, ways, audit.clone(), limits);
+        let desk = Desk::new(control.clone(), trail, told, ways, audit.clone(), bus.clone(), limits);
         let feeds = Feeds::new(desk.clone(), config.interventions.metrics_interval);
         let verifier = Verifier::new(control.clone(), desk.refusals().clone(), audit.clone(), secret);
         let told = LoginMetrics::new(registry)?;
@@ -153,6 +156,7 @@ impl Shared {
             summaries: Arc::default(),
             rows_total: Arc::default(),
             desk,
+            bus,
             feeds,
             callers: Callers::default(),
             outboxes,
@@ -227,7 +231,7 @@ impl Shared {
     }
 
     /// Starts what runs beside the workers; it ends when the set is dropped.
-    pub(crate) fn start_background(&self) -> Result<JoinSet<()>, InvalidAddress> {
+    pub(crate) fn start_background(&self, others: Option<(Mouth, Ear)>) -> Result<JoinSet<()>, InvalidAddress> {
         let mut tasks = JoinSet::new();
         let span = tracing::Span::current();
         tasks.spawn(self.events.clone().run(self.shutdown.clone()).instrument(span.clone()));
@@ -244,6 +248,14 @@ impl Shared {
         tasks.spawn(self.audit.clone().run_linking(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.verifier.clone().keep_keys(self.shutdown.clone()).instrument(span.clone()));
         tasks.spawn(self.clone().keep_gauges().instrument(span.clone()));
+        if let Some((mouth, ear)) = others {
+            let hearing = Hearing { desk: self.desk.clone(), events: self.events.clone() };
+            tasks.spawn(mouth.run().instrument(span.clone()));
+            tasks.spawn(hearing.run(ear).instrument(span.clone()));
+            tasks.spawn(
+                self.events.clone().tell_others(self.bus.clone(), self.shutdown.clone()).instrument(span.clone()),
+            );
+        }
         let urls = &self.common.urls;
         for (name, url, Watched { gate, breaker }) in
             [("switch", &urls.switch, self.switch.clone()), ("madre", &urls.madre, self.madre.clone())]
@@ -271,7 +283,7 @@ impl Shared {
 
     /// What `/ready` names.
     pub(crate) fn dependencies(&self) -> Dependencies {
-        let Self { store, switch, madre, desk, .. } = self.clone();
+        let Self { store, switch, madre, desk, bus, .. } = self.clone();
         Arc::new(move || {
             let store = match store.writer.health() {
                 WriterHealth::Ok => DependencyState::up(),
@@ -282,12 +294,14 @@ impl Shared {
             };
             let switch = switch.state("it does not answer; chats go to madre");
             let madre = madre.state("it does not answer");
-            BTreeMap::from([
+            let replicas = bus.state().map(|state| ("replicas".to_owned(), state));
+            let others = [
                 ("store".to_owned(), store),
                 ("switch".to_owned(), switch),
                 ("madre".to_owned(), madre),
                 ("interventions".to_owned(), desk.state()),
-            ])
+            ];
+            others.into_iter().chain(replicas).collect()
         })
     }
 }

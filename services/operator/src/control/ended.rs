@@ -1,4 +1,4 @@
-//! Which of many requests are not open any more, in one look: for callers that wait for them on this replica.
+//! Many requests of all organisations in one look, for those who wait for them or follow them on this replica.
 
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -19,15 +19,34 @@ impl Control {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn ended_among(&self, wanted: Vec<(OrgId, Vec<String>)>) -> Result<Vec<Intervention>, StoreError> {
-        let ended = move |conn: &mut AnyConnection| {
-            let Some(condition) = any_of(wanted) else { return Ok(Vec::new()) };
-            let open = [Status::Pending, Status::InProgress].map(Status::as_str);
-            let rows = interventions::table.filter(condition).filter(dsl::status.ne_all(open)).select(dsl::record);
+        let open = [Status::Pending, Status::InProgress].map(Status::as_str);
+        self.among(wanted, move |of_wanted| Box::new(of_wanted.and(dsl::status.ne_all(open)))).await
+    }
+
+    /// Those of `wanted`, by organisation, as they are stored.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn requests_among(
+        &self,
+        wanted: Vec<(OrgId, Vec<String>)>,
+    ) -> Result<Vec<Intervention>, StoreError> {
+        self.among(wanted, |of_wanted| of_wanted).await
+    }
+
+    async fn among(
+        &self,
+        wanted: Vec<(OrgId, Vec<String>)>,
+        narrow: impl FnOnce(Condition) -> Condition + Send + 'static,
+    ) -> Result<Vec<Intervention>, StoreError> {
+        let read = move |conn: &mut AnyConnection| {
+            let Some(of_wanted) = any_of(wanted) else { return Ok(Vec::new()) };
+            let rows = interventions::table.filter(narrow(of_wanted)).select(dsl::record);
             let records: Vec<String> = rows.load(conn)?;
             // One of a later version is its own replica's.
             Ok::<_, StoreError>(records.iter().filter_map(|record| row::read(record).ok()).collect())
         };
-        self.database.read(Scope::Platform, ended).await
+        self.database.read(Scope::Platform, read).await
     }
 }
 

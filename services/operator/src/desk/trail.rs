@@ -65,7 +65,7 @@ pub(super) fn leave_unit(writer: &Writer<Record>, Moved { unit, events }: &Moved
 }
 
 /// Whose row it is. What no organisation can be called is shown to the platform alone.
-fn owner(org_id: &str) -> OrgId {
+pub(super) fn owner(org_id: &str) -> OrgId {
     org_id.parse().unwrap_or_default()
 }
 

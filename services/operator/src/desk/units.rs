@@ -8,7 +8,9 @@ use vx11_contracts::identity::Principal;
 use vx11_contracts::intervention::Push;
 use vx11_contracts::unit::{Cancelled, Outcome, Paused, RegisterUnit, Reported, Transition, Unit, UnitEvent};
 
+use super::trail::owner;
 use super::{Desk, trail};
+use crate::bus::Hint;
 use crate::control::{Done, Moved, Report, UnitError, Units};
 use crate::domain::intervention::Actor;
 use crate::domain::unit::{PilotAction, Registered, register};
@@ -160,6 +162,7 @@ impl Desk {
             trail::leave_unit(&self.trail, &moved);
             for event in &moved.events {
                 self.unit_hub.tell(&moved.unit.org_id, || pushed(&moved.unit, event));
+                self.bus.tell(|| Hint::Unit { org: owner(&moved.unit.org_id), push: pushed(&moved.unit, event).raw() });
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Callers that wait for a request's end. What happens here wakes them at once, and what other replicas do is found by
-//! one look a second for all of them: who waits costs the database nothing meanwhile.
+//! Callers that wait for a request's end. What happens here wakes them at once, and what other replicas do, as soon as
+//! these say so; what was not heard is found by one look a second for all of them: who waits costs the database nothing
+//! meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,6 +73,11 @@ impl Waiters {
         if let Some(wanted) = orgs.get(&org).and_then(|org| org.requests.get(&request.request_id)) {
             wanted.ended.send_replace(Some(Arc::new(request.clone())));
         }
+    }
+
+    /// Whether anybody waits for a request.
+    pub(crate) fn is_waited_for(&self, org: &OrgId, id: &str) -> bool {
+        self.orgs.lock().get(org).is_some_and(|org| org.requests.contains_key(id))
     }
 
     /// What is waited for, by organisation, in lots of at most `lot` requests.

@@ -21,6 +21,7 @@ mod login;
 mod metrics;
 mod passwords;
 mod replay;
+mod replicas;
 mod requests;
 mod sessions;
 mod socket_callers;

@@ -1,6 +1,7 @@
 //! What came of a command: the request as it is from now on, and how it got there.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use vx11_contracts::intervention::{HistoryEntry, Intervention, Status};
 
 /// What to write, with one `UPDATE … WHERE request_id = … AND org_id = … AND version = from_version`. No row updated:
@@ -18,7 +19,7 @@ pub(crate) struct Change {
 }
 
 /// One step from status to status, which can be the same one: a vote, or a claim that is renewed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transition {
     /// Where it stood.
     pub(crate) from: Status,
