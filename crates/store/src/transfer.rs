@@ -41,7 +41,7 @@ pub enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is something already, which would be lost.
-    #[error("PostgreSQL's table {0} has rows; nothing was copied")]
+    #[error("PostgreSQL's table {0} has rows of its own; nothing was copied")]
     NotEmpty(String),
     /// The schemas do not fit.
     #[error("{0}")]
@@ -58,19 +58,16 @@ impl From<diesel::result::Error> for TransferError {
 }
 
 /// Copies every row of the SQLite database `from` to the PostgreSQL database `to`, in one transaction: all of them, as they
-/// are at one moment, or none.
+/// are at one moment, or none. Rows that are there already, as they are in the file, stay: it may be done again.
 ///
 /// # Errors
-/// When there are rows already, unless they may be `replace`d; and when a database does not answer or the schemas differ.
-pub async fn copy(from: &Database, to: &Database, replace: bool) -> Result<Vec<TableTransfer>, TransferError> {
+/// When there are other rows; and when a database does not answer or the schemas differ.
+pub async fn copy(from: &Database, to: &Database) -> Result<Vec<TableTransfer>, TransferError> {
     both(from, to, move |file, server| {
         let tables = Table::of_both(file, server)?;
         for table in &tables {
-            let count = sql_query(format!("SELECT count(*) AS number FROM {}", quoted(&table.name)));
-            match count.get_result::<Number>(server)?.number {
-                0 => {}
-                _ if replace => drop(sql_query(format!("DELETE FROM {}", quoted(&table.name))).execute(server)?),
-                _ => return Err(TransferError::NotEmpty(table.name.clone())),
+            if has_others(table, file, server)? {
+                return Err(TransferError::NotEmpty(table.name.clone()));
             }
         }
         tables.iter().map(|table| copy_table(table, file, server)).collect()
@@ -106,6 +103,21 @@ async fn both<T: Send + 'static>(
     done.await?
 }
 
+/// Whether PostgreSQL has rows that the file has not, or has otherwise.
+fn has_others(table: &Table, file: &mut Sqlite, server: &mut Postgres) -> Result<bool, TransferError> {
+    let there = count(table, server)?;
+    if there == 0 {
+        return Ok(false);
+    }
+    let found = compare_table(table, file, server)?;
+    Ok(found.rows.saturating_sub(found.different) < there)
+}
+
+fn count(table: &Table, server: &mut Postgres) -> QueryResult<u64> {
+    let count = sql_query(format!("SELECT count(*) AS number FROM {}", quoted(&table.name)));
+    Ok(count.get_result::<Number>(server)?.number.unsigned_abs())
+}
+
 fn copy_table(table: &Table, file: &mut Sqlite, server: &mut Postgres) -> Result<TableTransfer, TransferError> {
     let mut done = TableTransfer { table: table.name.clone(), ..TableTransfer::default() };
     let insert = table.insert();
@@ -131,10 +143,8 @@ fn compare_table(table: &Table, file: &mut Sqlite, server: &mut Postgres) -> Res
         found.keys.extend(keys.into_iter().take(room).map(|Key { key }| key));
         Ok(())
     })?;
-    let count = sql_query(format!("SELECT count(*) AS number FROM {}", quoted(&table.name)));
-    let there = count.get_result::<Number>(server)?.number.unsigned_abs();
-    // Each row of the file that is not missing is there once; what is beyond these is PostgreSQL's alone.
-    found.different += there.saturating_sub(found.rows);
+    // A key is there once: what is beyond the file's rows is PostgreSQL's alone.
+    found.different += count(table, server)?.saturating_sub(found.rows);
     Ok(found)
 }
 

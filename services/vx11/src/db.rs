@@ -17,12 +17,8 @@ pub(crate) enum DbCommand {
     /// Bring every schema up to date, and start nothing; services do so too when they start.
     Migrate,
     /// Copy every row of the SQLite files to PostgreSQL (`VX11_DATABASE_URL`), each file in one transaction. Stop the
-    /// services first: what they write afterwards is not copied.
-    Copy {
-        /// Where there are rows already, put these in their place.
-        #[arg(long)]
-        replace: bool,
-    },
+    /// services first: what they write afterwards is not copied. Nothing is copied where there are other rows.
+    Copy,
     /// Compare every row of the SQLite files with PostgreSQL's; fail where one differs.
     Verify,
     /// Copy the SQLite files into a folder, each as it is at one moment, also while services run. The newest seven are kept.
@@ -45,9 +41,9 @@ pub(crate) fn run(command: DbCommand) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        DbCommand::Copy { replace } => {
+        DbCommand::Copy => {
             each_pair(&common, |service, file, server| {
-                let copied = runtime.block_on(transfer::copy(file, server, replace))?;
+                let copied = runtime.block_on(transfer::copy(file, server))?;
                 copied.iter().try_for_each(|table| say(format_args!("{service}\t{}\t{} rows", table.table, table.rows)))
             })?;
             say(format_args!("copied; `vx11 db verify` compares"))

@@ -101,12 +101,13 @@ impl Table {
         )
     }
 
-    /// Adds the rows of a step, `$1`.
+    /// Adds those rows of a step, `$1`, that are not there.
     pub(super) fn insert(&self) -> String {
         let names = self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
         let values = (0..self.columns.len()).map(|at| self.value(at)).collect::<Vec<_>>().join(", ");
         format!(
-            "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM json_array_elements($1::json) r (r)",
+            "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM json_array_elements($1::json) r (r)
+             ON CONFLICT DO NOTHING",
             table = quoted(&self.name)
         )
     }

@@ -3,7 +3,8 @@
 //! A backup is made under another name, synced, and only then given its own: a file that is called a backup is one.
 //! Names carry the time (`operator-20261121T040506789Z.db`), so that order of name is order of age.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
@@ -143,6 +144,9 @@ impl Series {
 
 /// Copies the database, as it is at one moment, to a new file that is on disk afterwards.
 fn copy(conn: &mut Sqlite, target: &Path) -> Result<(), StoreError> {
+    // Whoever can read some stores can sign access tokens. SQLite fills a file that is there and empty.
+    let private = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
+    private.map_err(StoreError::file(target))?;
     let name = target.to_string_lossy();
     sql_query("VACUUM INTO ?").bind::<Text, _>(name.as_ref()).execute(conn)?;
     sync(target)

@@ -1,7 +1,7 @@
 //! Integrity, size, shape and backups.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use diesel::Connection as _;
 use diesel::prelude::*;
@@ -90,6 +90,7 @@ async fn a_backup_is_a_whole_database_and_the_newest_two_are_kept() {
     let files: Vec<_> = fs::read_dir(&backups).expect("the directory").collect();
     assert_eq!(files.len(), 2);
     assert!(made[2].exists() && made[3].exists());
+    assert_eq!(fs::metadata(&made[3]).expect("a file").permissions().mode() & 0o777, 0o600, "its owner's alone");
 
     let mut copy = Connection::establish(made[3].to_str().expect("UTF-8")).expect("a database");
     let texts: Vec<String> = notes::table.select(notes::text).order(notes::id).load(&mut copy).expect("notes");
