@@ -36,7 +36,7 @@ pub trait Sink: Send + 'static {
     /// One thing to write; an enum when there are several kinds.
     type Row: Send + 'static;
     /// What [`Sink::apply`] learned that matters once it is durable, such as the greatest row id.
-    type Receipt;
+    type Receipt: Send;
 
     /// Writes `rows` into the open transaction. It may be called again for the same rows when the transaction
     /// fails, so it must have no effect but on `conn`: what it wants to remember goes into the receipt.

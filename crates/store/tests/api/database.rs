@@ -24,7 +24,7 @@ diesel::table! {
 
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = parcels)]
-struct Parcel {
+pub(crate) struct Parcel {
     org_id: String,
     name: String,
     grams: i64,
@@ -33,7 +33,7 @@ struct Parcel {
 }
 
 impl Parcel {
-    fn of(org: &str, name: &str) -> Self {
+    pub(crate) fn of(org: &str, name: &str) -> Self {
         Self { org_id: org.to_owned(), name: name.to_owned(), grams: 1200, fragile: true, note: None }
     }
 }
@@ -49,7 +49,7 @@ const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("tests/dual/sqlite"), postgres: embed_migrations!("tests/dual/postgres") };
 
 impl Home {
-    fn new(url: Option<String>) -> Self {
+    pub(crate) fn new(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let url = url.map(|url| DatabaseUrl(SecretString::from(url)));
         let config = DatabaseConfig::new(url, "depot", dir.path().join("depot.sqlite3"));
@@ -69,7 +69,7 @@ impl Home {
         self.database.write(scope, add).await
     }
 
-    async fn names(&self, scope: Scope) -> Vec<String> {
+    pub(crate) async fn names(&self, scope: Scope) -> Vec<String> {
         let names =
             |conn: &mut _| Ok::<_, StoreError>(parcels::table.select(parcels::name).order(parcels::name).load(conn)?);
         self.database.read(scope, names).await.expect("names")

@@ -3,6 +3,7 @@
 mod database;
 mod db;
 mod fixture;
+mod lost_answer;
 mod outage;
 mod retention;
 mod transfer;
