@@ -48,6 +48,8 @@ impl Cluster {
         for service in SERVICES.map(|(service, _)| service) {
             for name in wiring::replicas_of(service, replicas) {
                 let mut env = base_env(&dir.join(&name));
+                // As where there are replicas: who stops says so before it does.
+                env.insert("VX11_HTTP__SHUTDOWN_DELAY".to_owned(), "1s".to_owned());
                 env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
                 parts.insert(name.clone(), Part::service(service, lasting_port(), env, dir.join(&name)));
             }
@@ -88,26 +90,16 @@ impl Cluster {
                 POSTGRES => {
                     drop(env.insert("VX11_DATABASE_URL".to_owned(), database.replace("{port}", &first.to_string())))
                 }
-                REDIS => {
-                    // The second until the switch, too, reads what all services read.
-                    for name in ["VX11_REDIS_URL", "VX11_SWITCH__REDIS_URL"] {
-                        env.insert(name.to_owned(), format!("redis://127.0.0.1:{first}"));
-                    }
-                }
+                REDIS => drop(env.insert("VX11_REDIS_URL".to_owned(), format!("redis://127.0.0.1:{first}"))),
                 _ => env.extend([wiring::variable(service, &ports)]),
             }
         }
         Ok(env)
     }
 
-    /// The names of all parts.
-    pub fn names(&self) -> Vec<String> {
-        self.parts.keys().cloned().collect()
-    }
-
-    /// Who calls and who is called, of each link.
-    pub fn link_names(&self) -> Vec<(String, String)> {
-        self.links.keys().cloned().collect()
+    /// Who calls and who is called, of each link to what `called` means.
+    pub(crate) fn links_to(&self, called: &str) -> Vec<(String, String)> {
+        self.links.keys().filter(|(_, part)| is_meant(called, part)).cloned().collect()
     }
 
     /// The part called `name`.
@@ -194,8 +186,8 @@ impl Cluster {
     }
 
     /// The parts that `name` means.
-    fn meant(&self, name: &str) -> anyhow::Result<Vec<String>> {
-        let meant: Vec<String> = self.names().into_iter().filter(|part| is_meant(name, part)).collect();
+    pub(crate) fn meant(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let meant: Vec<String> = self.parts.keys().filter(|part| is_meant(name, part)).cloned().collect();
         ensure!(!meant.is_empty(), "there is no `{name}`");
         Ok(meant)
     }

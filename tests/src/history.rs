@@ -55,6 +55,8 @@ const RECOVERY: Duration = Duration::from_secs(60);
 pub struct Plan {
     /// What the schedule is drawn from.
     pub seed: u64,
+    /// What is broken: a name of the cluster's.
+    pub only: String,
     /// Until so many blows, and so much time, have passed.
     pub blows: usize,
     /// See [`Self::blows`].
@@ -107,7 +109,7 @@ pub async fn run(cluster: &mut Cluster, plan: &Plan) -> anyhow::Result<Report> {
     let edges = cluster.callers("tentaculo");
     let client = |number| Client::new(&edges, number);
     let (mut chatting, mut asking, mut deciding) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-    let readers: Vec<_> = edges.iter().map(events::Reader::begin).collect();
+    let readers: Vec<_> = (0..edges.len()).map(|first| events::Reader::begin(&edges, first)).collect();
     for number in 0..CHATTERS {
         chatting.spawn(Chats::collect(client(number), number, progress.clone()));
     }
@@ -149,7 +151,7 @@ async fn strike(cluster: &mut Cluster, plan: &Plan, progress: &Progress) -> anyh
     progress.moves_on().await.context("before anything was broken")?;
     while blows < plan.blows || begun.elapsed() < plan.time {
         blows += 1;
-        let blow = Blow::draw(cluster, &mut rng)?;
+        let blow = Blow::draw(cluster, &plan.only, &mut rng)?;
         eprintln!("{:>6.1} s  {blow}", begun.elapsed().as_secs_f64());
         blow.strike(cluster).await.with_context(|| blow.to_string())?;
         pause(&mut rng, &plan.away).await;

@@ -18,21 +18,22 @@ pub(super) struct Blow {
 }
 
 impl Blow {
-    /// The next of the schedule: mostly a part that is killed, paused or ended, else a connection that fails.
-    pub(super) fn draw(cluster: &Cluster, rng: &mut StdRng) -> anyhow::Result<Self> {
+    /// The next of the schedule: mostly a part that is killed, paused or ended, else a connection that fails. `only` those
+    /// of this name are met, and connections to them.
+    pub(super) fn draw(cluster: &Cluster, only: &str, rng: &mut StdRng) -> anyhow::Result<Self> {
         let act = match rng.random_range(0..10) {
             0..4 => Act::Kill,
             4..7 => Act::Pause,
             7 => Act::End,
-            _ => return Self::of_a_link(cluster, rng),
+            _ => return Self::of_a_link(cluster, only, rng),
         };
-        let part = cluster.names().choose(rng).context("a part")?.clone();
+        let part = cluster.meant(only)?.choose(rng).context("a part")?.clone();
         let back = if act == Act::Pause { Act::Resume } else { Act::Start };
         Ok(Self { strike: Order::Part(act, part.clone()), mend: Order::Part(back, part) })
     }
 
-    fn of_a_link(cluster: &Cluster, rng: &mut StdRng) -> anyhow::Result<Self> {
-        let (caller, called) = cluster.link_names().choose(rng).context("a link")?.clone();
+    fn of_a_link(cluster: &Cluster, only: &str, rng: &mut StdRng) -> anyhow::Result<Self> {
+        let (caller, called) = cluster.links_to(only).choose(rng).context("a link")?.clone();
         let faults = [
             Fault::Cut,
             Fault::Stall(Ways::Both),

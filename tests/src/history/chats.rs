@@ -145,20 +145,18 @@ pub(super) async fn compare(all: Vec<Chats>, operators: &[Caller], report: &mut 
     Ok(())
 }
 
-/// The turns of a conversation. Each operator keeps those that it answered: where they share one database, one of them
-/// has to be asked, and the others have to say the same.
+/// The turns of a conversation, which all operators have to say alike.
 async fn turns(session: &str, operators: &[Caller]) -> anyhow::Result<Vec<Value>> {
-    let mut turns = Vec::new();
+    let mut said: Option<Vec<Value>> = None;
     for operator in operators {
         let answer = operator.get(&format!("/operator/api/sessions/{session}?limit=500")).await;
-        if answer.status == 404 {
-            continue;
-        }
-        ensure!(answer.status == 200, "{session}: {answer:?}");
+        ensure!(matches!(answer.status, 200 | 404), "{session}: {answer:?}");
         let data = &answer.body["data"];
-        let history = data["history"].as_array().map(Vec::as_slice).unwrap_or_default();
-        ensure!(data["turns"] == history.len(), "{session} counts {} turns and has {}", data["turns"], history.len());
-        turns.extend_from_slice(history);
+        let history = data["history"].as_array().cloned().unwrap_or_default();
+        let counted = data["turns"].as_u64().unwrap_or(0);
+        ensure!(counted == history.len() as u64, "{session} counts {counted} turns and has {}", history.len());
+        let same = said.get_or_insert_with(|| history.clone());
+        ensure!(*same == history, "{session}: one operator says {same:?}, another {history:?}");
     }
-    Ok(turns)
+    Ok(said.unwrap_or_default())
 }

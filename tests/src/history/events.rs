@@ -25,11 +25,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads from the first event on. Each operator has events of its own, so a reader stays with one edge; where they
-    /// share them it resumes at any.
-    pub(super) fn begin(edge: &Caller) -> Self {
+    /// Reads from the first event on, and resumes at another edge each time; the first is number `first`.
+    pub(super) fn begin(edges: &[Caller], first: usize) -> Self {
         let heard = Arc::<Mutex<Vec<i64>>>::default();
-        let task = tokio::spawn(read(edge.clone(), heard.clone())).abort_handle();
+        let task = tokio::spawn(read(edges.to_vec(), first, heard.clone())).abort_handle();
         Self { heard, task }
     }
 
@@ -44,8 +43,8 @@ impl Drop for Reader {
     }
 }
 
-async fn read(edge: Caller, heard: Arc<Mutex<Vec<i64>>>) {
-    loop {
+async fn read(edges: Vec<Caller>, first: usize, heard: Arc<Mutex<Vec<i64>>>) {
+    for edge in edges.iter().cycle().skip(first) {
         let last = heard.lock().unwrap_or_else(PoisonError::into_inner).last().copied().unwrap_or(0);
         let request = edge.request(Method::GET, "/operator/api/events?follow=true").header("last-event-id", last);
         if let Ok(Ok(response)) = tokio::time::timeout(SILENCE, request.send()).await
@@ -67,10 +66,12 @@ async fn read(edge: Caller, heard: Arc<Mutex<Vec<i64>>>) {
     }
 }
 
-/// Compares what each reader heard with the trail of its operator.
+/// Compares what each reader heard with the trail.
 pub(super) async fn compare(readers: Vec<Reader>, operators: &[Caller], report: &mut Report) -> anyhow::Result<()> {
-    for (number, (reader, operator)) in readers.iter().zip(operators).enumerate() {
-        let newest = page(operator, None).await?.first().copied().unwrap_or(0);
+    let operator = operators.first().context("an operator")?;
+    let newest = page(operator, None).await?.first().copied().unwrap_or(0);
+    let kept = trail(operator, newest).await?;
+    for (number, reader) in readers.iter().enumerate() {
         wait_until("the reader has heard of the newest", async || {
             reader.heard().last().is_some_and(|last| *last >= newest).then_some(())
         })
@@ -80,7 +81,6 @@ pub(super) async fn compare(readers: Vec<Reader>, operators: &[Caller], report: 
             report.wrong(format!("reader {number} heard of {} after {}", pair[1], pair[0]));
         }
         let heard: BTreeSet<i64> = heard.into_iter().filter(|id| *id <= newest).collect();
-        let kept = trail(operator, newest).await?;
         for id in kept.difference(&heard) {
             report.wrong(format!("reader {number} did not hear of {id}"));
         }

@@ -38,21 +38,32 @@ async fn what_is_broken_by_name_fails_for_who_depends_on_it_until_it_is_mended()
     let dir = TempDir::new().expect("a directory");
     let mut cluster = cluster(&dir).await;
     let edges = cluster.callers("tentaculo");
-    for (broken, status, mended) in [
-        ("cut tentaculo-1 operator-1", 503, "heal tentaculo-1 operator-1"),
-        ("stall tentaculo-1 operator-1", 504, "heal"),
-        ("stall tentaculo-1 operator-1 back", 504, "heal"),
-        ("pause operator-1", 504, "resume operator-1"),
-        ("kill operator-1", 503, "start operator-1"),
-        ("end operator-1", 503, "start operator-1"),
+    for (broken, status) in [
+        ("cut tentaculo-1 operator", 503),
+        ("stall tentaculo-1 operator", 504),
+        ("stall tentaculo-1 operator back", 504),
     ] {
         obey(&mut cluster, broken).await;
         let answer = ask(&edges[0]).await;
         assert_eq!(answer.status, status, "{broken}: {answer:?}");
         // Nobody else minds.
         ask_until_done(&edges[1], broken).await;
-        obey(&mut cluster, mended).await;
-        ask_until_done(&edges[0], mended).await;
+        obey(&mut cluster, "heal").await;
+        ask_until_done(&edges[0], broken).await;
+    }
+    // The edges have another one.
+    for (broken, mended) in [
+        ("kill operator-1", "start operator-1"),
+        ("pause operator-1", "resume operator-1"),
+        ("end operator-1", "start operator-1"),
+        ("cut operator-1 postgres", "heal operator postgres"),
+    ] {
+        for line in [broken, mended] {
+            obey(&mut cluster, line).await;
+            for edge in &edges {
+                ask_until_done(edge, line).await;
+            }
+        }
     }
     // Chat goes on without what all share.
     for (broken, mended) in [
@@ -79,7 +90,7 @@ async fn what_is_broken_by_name_fails_for_who_depends_on_it_until_it_is_mended()
 async fn nothing_that_was_acknowledged_is_lost_or_doubled_while_parts_fail() {
     let dir = TempDir::new().expect("a directory");
     let mut cluster = cluster(&dir).await;
-    let plan = Plan { seed: 5, blows: 6, time: Duration::ZERO, away: 100..1000, between: 0..1 };
+    let plan = Plan { seed: 5, only: "*".to_owned(), blows: 6, time: Duration::ZERO, away: 100..1000, between: 0..1 };
     let report = history::run(&mut cluster, &plan).await.expect("it goes on");
     assert!(report.is_clean(), "{report}");
 }
@@ -99,17 +110,17 @@ async fn of_two_hundred_pilots_at_two_operators_one_wins() {
         operators[pilot % 2].post(&format!("{ALL}/race/{what}"), &body).await
     };
     let answers = join_all((0..PILOTS).map(decide)).await;
-    let won: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
-    assert_eq!(won.len(), 1, "{won:?}");
-    let decision = &won[0].body["data"]["decision"];
-    let told = answers.iter().filter(|answer| answer.status == 409);
-    let told: BTreeSet<String> =
-        told.map(|answer| answer.body["error"]["intervention"]["decision"].to_string()).collect();
-    assert_eq!((told.len(), told.first()), (1, Some(&decision.to_string())), "{:?}", answers.last());
-    assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), PILOTS - 1);
+    // Who is told that the database is busy knows nothing.
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 409 | 503)), "{answers:?}");
+    let of_status = |status: u16| answers.iter().filter(move |answer| answer.status == status);
+    let won: Vec<String> = of_status(200).map(|answer| answer.body["data"]["decision"].to_string()).collect();
+    let lost_to: BTreeSet<String> =
+        of_status(409).map(|answer| answer.body["error"]["intervention"]["decision"].to_string()).collect();
     for operator in &operators {
-        let kept = operator.get(&format!("{ALL}/race")).await.body["data"].clone();
-        assert_eq!(kept["decision"], *decision);
+        let kept = operator.get(&format!("{ALL}/race")).await.body["data"]["decision"].clone();
+        assert!(kept.is_object() && won.len() <= 1, "{won:?}, {kept}");
+        let decision = kept.to_string();
+        assert!(won.iter().chain(&lost_to).all(|told| *told == decision), "{won:?}, {lost_to:?}, {kept}");
         let past: Value = operator.get(&format!("{ALL}/history?request_id=race")).await.body["data"].clone();
         assert_eq!(past.as_array().map(Vec::len), Some(1), "{past}");
     }

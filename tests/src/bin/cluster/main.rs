@@ -35,6 +35,9 @@ enum Command {
         /// What the schedule is drawn from; any, where none is given.
         #[arg(long)]
         seed: Option<u64>,
+        /// What is broken: a part, a service, or everything.
+        #[arg(long, default_value = "*")]
+        only: String,
     },
 }
 
@@ -46,7 +49,9 @@ async fn main() -> anyhow::Result<()> {
     let work = async {
         match arguments.command {
             None => play(arguments.replicas, dir.path()).await,
-            Some(Command::Check { minutes, seed }) => check(arguments.replicas, minutes, seed, dir.path()).await,
+            Some(Command::Check { minutes, seed, only }) => {
+                check(arguments.replicas, minutes, seed, only, dir.path()).await
+            }
         }
     };
     let ended = tokio::select! {
@@ -60,12 +65,12 @@ async fn main() -> anyhow::Result<()> {
     ended
 }
 
-async fn check(replicas: usize, minutes: u64, seed: Option<u64>, dir: &Path) -> anyhow::Result<()> {
+async fn check(replicas: usize, minutes: u64, seed: Option<u64>, only: String, dir: &Path) -> anyhow::Result<()> {
     let seed = seed.unwrap_or_else(rand::random);
-    println!("cluster check --replicas {replicas} --minutes {minutes} --seed {seed}");
+    println!("cluster check --replicas {replicas} --minutes {minutes} --seed {seed} --only '{only}'");
     let mut cluster = Cluster::start(replicas, dir, &history::VARIABLES).await?;
     let time = Duration::from_secs(60 * minutes);
-    let plan = Plan { seed, blows: 0, time, away: 200..4000, between: 500..3000 };
+    let plan = Plan { seed, only, blows: 0, time, away: 200..4000, between: 500..3000 };
     let report = history::run(&mut cluster, &plan).await?;
     println!("{report}");
     if !report.is_clean() {
