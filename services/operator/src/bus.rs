@@ -16,9 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
-use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
 use vx11_contracts::health::DependencyState;
 use vx11_redis::Redis;
@@ -34,8 +32,6 @@ const CHANNEL: &str = "operator";
 const BEAT: Duration = Duration::from_secs(1);
 /// How long a replica may be silent until it is taken for gone, and this one until it takes itself for cut off.
 const SILENCE: Duration = Duration::from_secs(4);
-/// Longest wait for Redis, which nobody else waits for.
-const ANSWER: Duration = Duration::from_secs(1);
 /// Hints that wait to be told.
 const QUEUE: usize = 1024;
 /// Most bytes of a hint: what is larger is not told.
@@ -67,16 +63,15 @@ struct BusMetrics {
 }
 
 impl Bus {
-    /// The bus of the replicas that share the Redis at `url`, with its two ends; without a URL, one that leads nowhere.
+    /// The bus of the replicas that share `redis`, with its two ends; without one, a bus that leads nowhere.
     ///
     /// # Errors
-    /// When the URL cannot be used.
-    pub(crate) async fn open(
-        url: Option<&SecretString>,
+    /// When a metric's name is taken.
+    pub(crate) fn over(
+        redis: Option<&Arc<Redis>>,
         registry: &Registry,
     ) -> anyhow::Result<(Self, Option<(Mouth, Ear)>)> {
-        let Some(url) = url else { return Ok((Self::default(), None)) };
-        let redis = Redis::open(url, ANSWER, registry).await.context("VX11_REDIS_URL")?;
+        let Some(redis) = redis else { return Ok((Self::default(), None)) };
         let (words, said) = mpsc::channel(QUEUE);
         let line = Line {
             redis: redis.clone(),
@@ -87,7 +82,7 @@ impl Bus {
         };
         let own = format!("{:016x}", rand::random::<u64>());
         let ear = Ear::new(redis.listen(CHANNEL)?, own.clone(), line.is_heard.clone(), line.metrics.clone());
-        let mouth = Mouth::new(redis, own, said, line.untold.clone(), line.metrics.clone());
+        let mouth = Mouth::new(redis.clone(), own, said, line.untold.clone(), line.metrics.clone());
         Ok((Self { line: Some(line) }, Some((mouth, ear))))
     }
 
@@ -119,7 +114,7 @@ impl Bus {
         let line = self.line.as_ref()?;
         let degraded = |why| DependencyState::degraded(format!("{why}; pushes of other replicas come late"));
         Some(match (line.redis.is_lost(), line.is_heard.load(Ordering::Relaxed)) {
-            (true, _) => degraded("Redis does not answer"),
+            (true, _) => degraded("Redis does not answer: each replica counts the messages of sessions alone"),
             (false, false) => degraded("nothing that Redis is told comes back"),
             (false, true) => DependencyState::up(),
         })

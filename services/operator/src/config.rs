@@ -51,6 +51,9 @@ pub struct ChatConfig {
     /// The window of `rate_limit`.
     #[serde(with = "humantime_serde")]
     pub rate_window: Duration,
+    /// Longest wait for Redis before this replica counts the messages of a session alone.
+    #[serde(with = "humantime_serde")]
+    pub redis_timeout: Duration,
     /// Characters of a message.
     pub max_message_chars: usize,
     /// How long a repeated message of a session is answered from memory; zero turns it off.
@@ -239,6 +242,7 @@ impl Default for ChatConfig {
         Self {
             rate_limit: 10,
             rate_window: Duration::from_secs(60),
+            redis_timeout: Duration::from_millis(100),
             max_message_chars: 4000,
             answer_cache_ttl: Duration::from_secs(60),
             history_turns: 10,
@@ -274,6 +278,7 @@ impl Section for OperatorConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         let positive = [
+            ("operator.chat.redis_timeout", self.chat.redis_timeout),
             ("operator.chat.switch_timeout", self.chat.switch_timeout),
             ("operator.chat.switch_health_ttl", self.chat.switch_health_ttl),
             ("operator.chat.switch_health_timeout", self.chat.switch_health_timeout),

@@ -22,6 +22,7 @@ mod mail;
 mod metrics;
 mod metrics_cache;
 mod outbox;
+mod rate;
 mod routes;
 mod row_total;
 mod serve;

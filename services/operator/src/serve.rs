@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
+use anyhow::Context;
 use tracing::Instrument;
 use utoipa::OpenApi as _;
 use vx11_chassis::Service;
 use vx11_chassis::process::Start;
+use vx11_redis::Redis;
 use vx11_telemetry::ServiceMetrics;
 
 use crate::bus::Bus;
@@ -15,6 +17,8 @@ use crate::config::OperatorConfig;
 use crate::routes::{OperatorApi, RULES, STREAM_PATHS, routes};
 use crate::shared::Shared;
 
+/// Longest wait for Redis. No request waits as long.
+const REDIS_ANSWER: Duration = Duration::from_secs(1);
 /// Longest wait until other replicas are told what happened here last.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for rows in memory when the service stops.
@@ -32,8 +36,12 @@ pub async fn serve(start: Start<OperatorConfig>) -> anyhow::Result<()> {
 async fn run(start: Start<OperatorConfig>) -> anyhow::Result<()> {
     let Start { config, common, listener, shutdown } = start;
     let metrics = ServiceMetrics::new(crate::NAME, env!("CARGO_PKG_VERSION"))?;
-    let (bus, others) = Bus::open(common.redis_url.as_ref(), metrics.registry()).await?;
-    let shared = Shared::new(config, common, metrics.registry(), bus.clone(), shutdown.clone())?;
+    let redis = match &common.redis_url {
+        Some(url) => Some(Redis::open(url, REDIS_ANSWER, metrics.registry()).await.context("VX11_REDIS_URL")?),
+        None => None,
+    };
+    let (bus, others) = Bus::over(redis.as_ref(), metrics.registry())?;
+    let shared = Shared::new(config, common, metrics.registry(), (bus.clone(), redis), shutdown.clone())?;
     // Dropped, and so ended, when serving is over.
     let _background = shared.start_background(others)?;
     // Each worker makes its own, where a failure cannot be reported any more.

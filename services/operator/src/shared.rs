@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -17,7 +17,8 @@ use vx11_contracts::health::DependencyState;
 use vx11_contracts::intervention::Channel;
 use vx11_http_client::InvalidAddress;
 use vx11_identity::StoredKey;
-use vx11_resilience::{Breaker, BreakerConfig, BreakerState, SlidingWindow, SlidingWindowConfig};
+use vx11_redis::Redis;
+use vx11_resilience::{Breaker, BreakerConfig, BreakerState, SlidingWindowConfig};
 use vx11_store::{DatabaseConfig, DatabaseUrl, ServiceDatabase, StoreError, WriterHealth};
 
 use crate::audit::Audit;
@@ -35,6 +36,7 @@ use crate::login::{Login, LoginMetrics};
 use crate::mail::Mail;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, OutboxMetrics};
+use crate::rate::SessionRate;
 use crate::routes::Callers;
 use crate::state::{Peer, Places, State};
 use crate::store::{self, Store};
@@ -96,7 +98,7 @@ pub(crate) struct Shared {
     metrics: Metrics,
     switch: Watched,
     madre: Watched,
-    rate: Arc<SlidingWindow>,
+    rate: SessionRate,
     cache: AnswerCache,
     answered: Arc<std::sync::atomic::AtomicU64>,
     events: EventHub,
@@ -119,7 +121,7 @@ impl Shared {
         config: OperatorConfig,
         common: Common,
         registry: &Registry,
-        bus: Bus,
+        (bus, redis): (Bus, Option<Arc<Redis>>),
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let (control, store) = open_stores(&common)?;
@@ -149,7 +151,7 @@ impl Shared {
             metrics: Metrics::new(registry)?,
             switch: Watched::new(chat, chat.breaker),
             madre: Watched::new(chat, chat.madre_breaker()),
-            rate: Arc::new(SlidingWindow::new(window)),
+            rate: SessionRate::new(window, redis, chat.redis_timeout),
             cache: AnswerCache::new(chat.answer_cache_ttl),
             answered: Arc::default(),
             events: EventHub::new(store.clone()),
@@ -274,7 +276,7 @@ impl Shared {
 
     async fn keep_gauges(self) {
         loop {
-            self.metrics.set_sessions_active(self.rate.active_keys(Instant::now()));
+            self.metrics.set_sessions_active(self.rate.active_sessions());
             self.metrics.set_breaker("switch", &self.switch.breaker);
             self.metrics.set_breaker("madre", &self.madre.breaker);
             tokio::time::sleep(GAUGE_INTERVAL).await;

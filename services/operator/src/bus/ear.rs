@@ -13,9 +13,9 @@ use super::{BusMetrics, SILENCE};
 
 /// Hints that are handed on at a time.
 const LOT: usize = 100;
-/// How long it is gathered, give or take a half, what was missed: everybody who listens reads the lists again then, and
-/// should do so once, and not at all replicas at once.
-const GATHER: Duration = Duration::from_secs(1);
+/// How long it is gathered, give or take a quarter, what was missed: everybody who listens reads the lists again then, and
+/// should do so once, when all replicas' beats have come, and not at all replicas at once.
+const GATHER: Duration = Duration::from_millis(1500);
 
 /// The end of the bus that hears.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Ear {
         let now = Instant::now();
         let said = self.others.take(&text, now);
         if said.missed {
-            self.missed_at.get_or_insert_with(|| now + GATHER.mul_f64(rand::random_range(0.5..1.5)));
+            self.missed_at.get_or_insert_with(|| now + GATHER.mul_f64(rand::random_range(0.75..1.25)));
         }
         if said.is_own {
             self.silent_at = now + SILENCE;

@@ -9,12 +9,12 @@ use vx11_contracts::ErrorCode;
 use vx11_contracts::chat::{ChatRequest, ChatResponse, Storage};
 use vx11_contracts::event::Action;
 use vx11_contracts::intervention::Held;
-use vx11_resilience::SlidingWindow;
 use vx11_store::WriteError;
 
 use super::abandoned::Abandoned;
 use super::{Accepted, Answer, AnswerCache, Asker, Engine, Limits, Question, Reply, StreamLimits, record};
 use crate::metrics::Metrics;
+use crate::rate::SessionRate;
 use crate::store::{Record, Store, action};
 
 /// Everything that a chat needs. Cheap to clone; clones share all but the engine's connections.
@@ -25,7 +25,7 @@ pub(crate) struct Chat {
     /// Where it is kept.
     pub(crate) store: Store,
     /// Messages per session.
-    pub(crate) rate: Arc<SlidingWindow>,
+    pub(crate) rate: SessionRate,
     /// Repeated messages.
     pub(crate) cache: AnswerCache,
     /// What is counted.
@@ -60,9 +60,9 @@ impl Chat {
     ///
     /// # Errors
     /// `rate_limited`.
-    pub(crate) fn admit(&self, asked: &Accepted) -> Result<(), ApiError> {
-        let admitted = self.rate.check(&asked.asker.session(&asked.session_id), Instant::now());
-        admitted.map(drop).map_err(|refused| {
+    pub(crate) async fn admit(&self, asked: &Accepted) -> Result<(), ApiError> {
+        let admitted = self.rate.check(&asked.asker.session(&asked.session_id)).await;
+        admitted.map_err(|refused| {
             let seconds = refused.0.as_secs_f64().ceil().max(1.0) as u64;
             ApiError::rate_limited(seconds, "this session has sent too many messages")
         })

@@ -47,7 +47,7 @@ pub(crate) async fn chat(
     let asked = state.chat.accept(body.0, Asker::of(&caller.0), context)?;
     let asked = Accepted { intervention: intervention(&http)?, ..asked };
     http.extensions_mut().insert(asked.context.clone());
-    state.chat.admit(&asked)?;
+    state.chat.admit(&asked).await?;
     http.extensions_mut().insert(Recorded);
     if streamed {
         return Ok(stream(&state, asked, started));

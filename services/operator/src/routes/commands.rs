@@ -85,7 +85,7 @@ async fn message(
     let started = Instant::now();
     let request: ChatRequest = arguments(args)?;
     let asked = state.chat.accept(request, asker, context)?;
-    state.chat.admit(&asked)?;
+    state.chat.admit(&asked).await?;
     http.extensions_mut().insert(Recorded);
     match state.chat.answer(&asked, started).await? {
         Reply::Answer(answer) => to_value(answer),

@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use vx11_testing_servers::{Postgres, Redis};
 
 use crate::app::{Answer, App, TOKEN, eventually};
@@ -16,18 +15,26 @@ struct Pair {
     one: App,
     other: App,
     redis: Redis,
-    _data: TempDir,
 }
 
 impl Pair {
     /// Both hear each other.
     async fn start() -> Self {
-        let (redis, data) = (Redis::start(), tempfile::tempdir().expect("a directory"));
+        Self::with(&[]).await
+    }
+
+    /// The same, with these variables.
+    async fn with(variables: &[(&str, &str)]) -> Self {
+        let redis = Redis::start();
         let database = tokio::task::spawn_blocking(|| Postgres::shared().new_database()).await.expect("a URL");
-        let (url, data_dir) = (redis.url(), data.path().display().to_string());
-        let shared = [("VX11_DATABASE_URL", &*database), ("VX11_REDIS_URL", &*url), ("VX11_DATA_DIR", &*data_dir)];
-        let pair = Self { one: App::with(&shared).await, other: App::with(&shared).await, redis, _data: data };
+        let url = redis.url();
+        let shared = [("VX11_DATABASE_URL", &*database), ("VX11_REDIS_URL", &*url)];
+        let variables = [&shared, variables].concat();
+        let pair = Self { one: App::with(&variables).await, other: App::with(&variables).await, redis };
         pair.are("up").await;
+        // What was said before they heard each other is missed once; then nothing is.
+        eventually("they have begun", async || resyncs(&pair.one).await >= 1.0 && resyncs(&pair.other).await >= 1.0)
+            .await;
         pair
     }
 
@@ -42,6 +49,10 @@ async fn replicas(app: &App) -> String {
     let ready = Answer::of(app.anyone(Method::GET, "/ready")).await;
     assert_eq!(ready.status, 200, "{}", ready.body);
     ready["dependencies"]["replicas"]["status"].as_str().expect("a status").to_owned()
+}
+
+async fn resyncs(app: &App) -> f64 {
+    app.metric("vx11_bus_resyncs_total").await
 }
 
 /// The next push of something that happened. Who has just begun to hear others does not know what it missed, and says so.
@@ -135,30 +146,57 @@ async fn without_redis_decisions_go_on_and_with_it_screens_are_told_to_read_agai
 
     pair.redis.come_back();
     pair.are("up").await;
-    // What was missed, and what it was told before Redis was away, is not sent.
-    assert_eq!(socket.next().await["type"], "resync");
-    let after = ask(&pair.one).await;
-    assert_eq!(pushed(&mut socket).await["data"]["request_id"], json!(after));
+    // Beyond what a screen reads when it is told to, there are pushes again.
+    let mut first = socket.next().await;
+    assert_eq!(first["type"], "resync");
+    while first["type"] == "resync" {
+        ask(&pair.one).await;
+        first = socket.next().await;
+    }
+    assert_eq!(first["type"], "new_request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_gone_without_a_word_is_missed_and_one_that_stops_is_not() {
     let pair = Pair::start().await;
-    let resyncs = async || pair.other.metric("vx11_bus_resyncs_total").await;
     let say = |text: Value| pair.redis.command(&["PUBLISH", "vx11:0:operator", &text.to_string()]);
-    eventually("what was said before is missed", async || resyncs().await >= 1.0).await;
     let mut socket = Socket::subscribed(&pair.other, &[]).await;
     say(json!({"from": "another", "number": 0}));
     assert_eq!(socket.next().await["type"], "resync", "it was heard, and never again");
 
     let before = ask(&pair.one).await;
     assert_eq!(pushed(&mut socket).await["data"]["request_id"], json!(before));
-    let counted = resyncs().await;
-    let Pair { one, other, redis, .. } = pair;
+    let counted = resyncs(&pair.other).await;
+    let Pair { one, other, redis } = pair;
     one.begin_shutdown();
     one.stopped().await;
     // By the time that this one is missed, the other one would be.
     redis.command(&["PUBLISH", "vx11:0:operator", &json!({"from": "yet-another", "number": 0}).to_string()]);
     assert_eq!(socket.next().await["type"], "resync");
-    assert_eq!(other.metric("vx11_bus_resyncs_total").await, counted + 1.0);
+    assert_eq!(resyncs(&other).await, counted + 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_one_rate_at_all_replicas_and_without_redis_one_at_each() {
+    let limit = [("VX11_OPERATOR__CHAT__RATE_LIMIT", "4"), ("VX11_OPERATOR__CHAT__REDIS_TIMEOUT", "5s")];
+    let mut pair = Pair::with(&limit).await;
+    let say = async |app: &App, session: &str| app.chat(json!({"message": "Hello", "session_id": session})).await;
+    for app in [&pair.one, &pair.other, &pair.one, &pair.other] {
+        assert_eq!(say(app, "anns").await.status, 200);
+    }
+    for app in [&pair.one, &pair.other] {
+        let refused = say(app, "anns").await;
+        assert_eq!((refused.status, refused.code()), (429, "rate_limited"));
+        let seconds: u64 = refused.header("retry-after").parse().expect("a number");
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        assert_eq!(say(app, "t").await.status, 200, "another session has its own");
+    }
+    assert!(!pair.redis.command(&["KEYS", "*"]).contains("anns"), "sessions are not named in Redis");
+    pair.redis.kill();
+    pair.are("degraded").await;
+    for app in [&pair.one, &pair.other] {
+        // Two of the four were let in here.
+        let statuses = [say(app, "anns").await.status, say(app, "anns").await.status, say(app, "anns").await.status];
+        assert_eq!(statuses, [200, 200, 429]);
+    }
 }
