@@ -201,9 +201,9 @@ pub enum Push {
     },
     /// The metrics, every 30 s.
     MetricsUpdate(InterventionMetrics),
-    /// The reader was too slow, and pushes were left out: read the lists again.
+    /// Pushes were left out, as the reader was too slow or another replica was not heard: read the lists again.
     Resync {
-        /// How many were left out.
+        /// How many were left out; 0 where that is not known.
         missed: u64,
     },
 }

@@ -59,14 +59,18 @@ impl EventHub {
         let mut committed = self.store.newest_action.clone();
         let mut last = self.store.newest_action_id().await.unwrap_or(0);
         while !shutdown.has_begun() {
-            tokio::select! {
+            let is_quiet = tokio::select! {
                 () = shutdown.begun() => break,
-                () = self.woken.notified() => {}
-                _ = tokio::time::timeout(POLL, committed.changed()) => {}
-            }
+                () = self.woken.notified() => false,
+                committed = tokio::time::timeout(POLL, committed.changed()) => committed.is_err(),
+            };
             tokio::time::sleep(GATHER).await;
             // Before it is known whether anybody listens: who comes after that reads from the store up to here.
-            let newest = *committed.borrow_and_update();
+            let mut newest = *committed.borrow_and_update();
+            if is_quiet && !self.is_heard() {
+                // Other replicas' rows would be read one by one by the first who listens.
+                newest = self.store.newest_action_id().await.unwrap_or(newest);
+            }
             if self.is_heard() {
                 last = self.publish_after(last).await;
             } else {
@@ -75,9 +79,11 @@ impl EventHub {
         }
     }
 
-    /// Looks for rows that another replica has written.
+    /// Looks for rows that another replica has written, if anybody listens.
     pub(crate) fn wake(&self) {
-        self.woken.notify_one();
+        if self.is_heard() {
+            self.woken.notify_one();
+        }
     }
 
     /// Tells other replicas of rows that are written here, a few times a second at most, until `shutdown` begins.

@@ -48,8 +48,14 @@ impl Ear {
     pub(crate) async fn next(&mut self) -> Heard {
         loop {
             tokio::select! {
-                // What waited while this was busy says that nobody is silent.
+                // In this order: what was missed is told however much there is to hear, and what waited while this was
+                // busy says that nobody is silent.
                 biased;
+                () = due(self.missed_at) => {
+                    self.missed_at = None;
+                    self.metrics.resyncs.inc();
+                    return Heard::Missed;
+                }
                 heard = self.listener.next() => {
                     let mut hints = Vec::new();
                     hints.extend(self.take(heard));
@@ -60,11 +66,6 @@ impl Ear {
                         self.metrics.heard.inc_by(hints.len() as u64);
                         return Heard::Hints(hints);
                     }
-                }
-                () = due(self.missed_at) => {
-                    self.missed_at = None;
-                    self.metrics.resyncs.inc();
-                    return Heard::Missed;
                 }
                 () = sleep_until(self.silent_at) => self.cut_off().await,
             }
