@@ -6,6 +6,7 @@
 
 mod backup;
 mod integrity;
+pub(crate) mod partitions;
 pub(crate) mod postgres;
 mod report;
 mod retention;

@@ -5,6 +5,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use jiff::Timestamp;
 
+use super::partitions;
 use super::retention::cutoff;
 use super::{
     ColumnShape, IndexShape, IntegrityReport, IntegrityState, RetentionMode, RetentionRule, RetentionTable, TableRows,
@@ -55,14 +56,19 @@ pub(super) fn row_counts(conn: &mut Postgres) -> Result<Vec<TableRows>, StoreErr
          FROM ({TABLES}) t ORDER BY t.name"
     );
     let tables: Vec<Table> = sql_query(estimates).load(conn)?;
-    let count = |Table { name, estimate }: Table| {
+    let about = |Table { name, estimate }: Table| {
         let rows = match estimate {
             FEW_ROWS.. => estimate,
-            _ => number(conn, &format!("SELECT count(*) AS number FROM {}", quoted(&name)))?,
+            _ => count(conn, &name)?,
         };
         Ok(TableRows { table: name, rows })
     };
-    tables.into_iter().map(count).collect()
+    tables.into_iter().map(about).collect()
+}
+
+/// The rows of a table.
+pub(super) fn count(conn: &mut Postgres, table: &str) -> QueryResult<i64> {
+    number(conn, &format!("SELECT count(*) AS number FROM {}", quoted(table)))
 }
 
 /// Tables with their columns and indexes.
@@ -141,6 +147,7 @@ fn end(
         *rows = number.unsigned_abs();
         return Ok(());
     }
+    partitions::drop_before(conn, &rule.table, cutoff, rows)?;
     // A partition's rows have places of their own: `ctid` alone may mean a row of another.
     let step = format!(
         "DELETE FROM {table} WHERE (tableoid, ctid) IN

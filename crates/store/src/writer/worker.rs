@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use diesel::result::Error as DieselError;
 use diesel::sql_types::BigInt;
 use diesel::{QueryResult, RunQueryDsl, define_sql_function};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::Sink;
 use super::queue::{Batch, Queue};
 use crate::database::{Access, Place, Pooled, in_transaction};
 use crate::error::Fault;
+use crate::upkeep::partitions;
 use crate::{AnyConnection, Scope, WriteError, WriterConfig};
 
 pub(super) struct Worker<S: Sink> {
@@ -34,7 +38,7 @@ struct Unsure<R> {
 
 impl<S: Sink> Worker<S> {
     pub(super) fn new(sink: S, place: Arc<Place>, queue: Arc<Queue<S::Row>>, config: WriterConfig) -> Self {
-        let link = Link { place, busy_timeout: config.busy_timeout, opened: None };
+        let link = Link { place, busy_timeout: config.busy_timeout, day: None, opened: None };
         Self { sink, link, queue, config, unsure: None }
     }
 
@@ -177,6 +181,8 @@ impl<S: Sink> Worker<S> {
 struct Link {
     place: Arc<Place>,
     busy_timeout: Duration,
+    /// The day for which partitions were made last.
+    day: Option<Date>,
     /// Absent before the first row, and after any trouble.
     opened: Option<Pooled>,
 }
@@ -189,7 +195,16 @@ impl Link {
             Some(opened) => opened,
             None => self.place.connect(self.busy_timeout).map_err(|error| error.to_string())?,
         };
-        Ok(&mut self.opened.insert(opened).conn)
+        let conn = &mut self.opened.insert(opened).conn;
+        if let AnyConnection::Postgres(conn) = conn {
+            // Rows find a place without them, too.
+            let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+            if self.day != Some(today) {
+                partitions::make_ahead(conn, today).map_err(|error| error.to_string())?;
+                self.day = Some(today);
+            }
+        }
+        Ok(conn)
     }
 }
 

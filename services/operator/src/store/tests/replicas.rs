@@ -124,3 +124,45 @@ async fn upkeep_knows_postgresqls_tables_and_ends_old_rows() {
     assert_eq!(trail(&applied)["rows"], 2);
     assert_eq!(store.of(&OrgId::platform()).actions_after(0, 10).await.expect("rows").len(), 1);
 }
+
+#[tokio::test]
+async fn a_log_has_a_partition_a_day_and_old_days_go_whole() {
+    let store = replica(&Postgres::shared().new_database());
+    let execute = async |sql: &'static str| {
+        let run = move |conn: &mut AnyConnection| Ok::<_, StoreError>(conn.batch_execute(sql)?);
+        store.database().write(Scope::Platform, run).await.expect(sql);
+    };
+    let write = async |timestamp: &str| {
+        let row = Action { timestamp: timestamp.to_owned(), ..action("c", "chat", "chat", "ok") };
+        store.writer.write(Record::Action(row)).await.expect("written");
+    };
+    let partitions = async || {
+        let names = |conn: &mut AnyConnection| {
+            let AnyConnection::Postgres(conn) = conn else { unreachable!("it is PostgreSQL") };
+            let names = "SELECT relid::text || CASE WHEN EXISTS (SELECT FROM copilot_actions_log l WHERE l.tableoid = relid)
+                THEN ' has rows' ELSE '' END AS name FROM pg_partition_tree('copilot_actions_log') WHERE isleaf ORDER BY 1";
+            let names: Vec<Partition> = diesel::sql_query(names).load(conn)?;
+            Ok::<_, StoreError>(names.into_iter().map(|Partition { name }| name).collect::<Vec<_>>())
+        };
+        store.database().read(Scope::Platform, names).await.expect("names")
+    };
+    write(&time::now()).await;
+    let made = partitions().await;
+    assert_eq!(made.len(), 4 + 1, "today, three days ahead, and what fits none: {made:?}");
+    assert!(made[0].contains("_d20") && made[0].ends_with(" has rows"), "{made:?}");
+
+    execute("CREATE TABLE copilot_actions_log_d20200102 PARTITION OF copilot_actions_log FOR VALUES FROM ('2020-01-02') TO ('2020-01-03')").await;
+    for timestamp in ["2020-01-01T12:00:00.000Z", "2020-01-02T12:00:00.000Z", "2020-01-02T13:00:00.000Z"] {
+        write(timestamp).await;
+    }
+    let rules = retention_rules(&std::collections::BTreeMap::new(), None);
+    let ended = store.database().retention(rules, vx11_store::upkeep::RetentionMode::Apply).await.expect("a report");
+    assert_eq!((ended.tables[0].rows, &ended.tables[0].error), (3, &None));
+    assert_eq!(partitions().await, made, "the old day's is gone");
+}
+
+#[derive(QueryableByName)]
+struct Partition {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+}
