@@ -9,3 +9,4 @@ mod orgs;
 mod outage;
 mod plans;
 mod power;
+mod replicas;
