@@ -61,7 +61,8 @@ async fn the_longest_message_and_odd_text_arrive_as_they_were_sent() {
         let asked = app.switch.asked("/switch/chat").pop().expect("asked");
         assert_eq!(asked.body["messages"][0]["content"], message);
         let path = format!("/operator/api/sessions/{}", answer["session_id"].as_str().expect("an id"));
-        assert_eq!(app.get(&path).await.data()["history"][0]["message"], message);
+        // PostgreSQL's texts have no place for U+0000, which is kept as its picture.
+        assert_eq!(app.get(&path).await.data()["history"][0]["message"], message.replace('\0', "␀"));
     }
 }
 
