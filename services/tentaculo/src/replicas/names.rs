@@ -10,7 +10,7 @@ use url::Host;
 
 use super::{Entry, Replicas};
 
-/// How often names are looked up.
+/// How often names are looked up, and the longest wait for where one leads.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Most replicas that one name stands for.
 const MOST: usize = 64;
@@ -18,8 +18,9 @@ const MOST: usize = 64;
 impl Replicas {
     /// Keeps to where the names lead, for as long as it is polled.
     pub(crate) async fn follow_names(&self) {
-        // One lookup at a time of each name; how long it takes at most the system's resolver says.
-        self.follow(async |name| Ok(tokio::net::lookup_host(name).await?.collect())).await;
+        // One at a time; a resolver that hangs holds up no other name for longer.
+        self.follow(async |name| Ok(tokio::time::timeout(INTERVAL, tokio::net::lookup_host(name)).await??.collect()))
+            .await;
     }
 
     async fn follow(&self, look_up: impl AsyncFn((&str, u16)) -> io::Result<Vec<SocketAddr>>) {
